@@ -1,0 +1,54 @@
+//! The stable codes of diagnostics. One variant, one page under `pages/`.
+//!
+//! Codes are published (`check --format json`, editors, CI filters): a code is never reused or renumbered.
+//! `E0…` rule file, `E1…` selector text, `E2…` selector meaning, `E3…` tests, `E4…` overrides, exceptions and
+//! lists; `W…` the same areas, as warnings.
+
+use super::Level;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $level:ident;)+) => {
+        /// The kind of a mistake.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $($(#[$doc])* $name,)+ }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)+];
+
+            /// The published text, such as `E0201`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)+ }
+            }
+
+            /// The level that diagnostics of this code have.
+            pub fn level(self) -> Level {
+                match self { $(Code::$name => Level::$level,)+ }
+            }
+
+            /// The page that explains the code: what it means, an example, the mend.
+            pub fn page(self) -> &'static str {
+                match self { $(Code::$name => include_str!(concat!("pages/", $text, ".md")),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The selector text is not CEL.
+    SelectorSyntax = "E1001", Error;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn every_code_has_a_page_that_names_it() {
+        for code in Code::ALL {
+            let page = code.page();
+            assert!(page.starts_with(&format!("# {}", code.as_str())), "{}: {page}", code.as_str());
+            assert!(page.lines().count() >= 5, "{} says too little", code.as_str());
+        }
+    }
+}

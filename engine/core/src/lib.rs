@@ -1,0 +1,8 @@
+//! The pure core of Tripline: what an event is, what a rule says of it, and what follows.
+//!
+//! Floors, each knowing only those to its right: `evaluate -> rule -> selector -> event`. `diagnostic` and
+//! `limits` serve all of them. Nothing here does IO, reads a clock, starts a thread or logs.
+
+pub mod diagnostic;
+pub mod limits;
+pub mod selector;

@@ -1,0 +1,3 @@
+//! Selectors: predicates over an event, written in CEL.
+
+pub mod ast;
