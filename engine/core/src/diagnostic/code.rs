@@ -37,6 +37,12 @@ macro_rules! codes {
 codes! {
     /// The selector text is not CEL.
     SelectorSyntax = "E1001", Error;
+    /// The selector is longer, deeper or has more parts than is allowed.
+    SelectorTooLarge = "E1002", Error;
+    /// A number, string or bytes literal is not well formed.
+    SelectorLiteral = "E1003", Error;
+    /// A macro such as `has` or `exists` is called with the wrong arguments.
+    MacroMisuse = "E1004", Error;
 }
 
 #[cfg(test)]
@@ -47,8 +53,16 @@ mod tests {
     fn every_code_has_a_page_that_names_it() {
         for code in Code::ALL {
             let page = code.page();
-            assert!(page.starts_with(&format!("# {}", code.as_str())), "{}: {page}", code.as_str());
-            assert!(page.lines().count() >= 5, "{} says too little", code.as_str());
+            assert!(
+                page.starts_with(&format!("# {}", code.as_str())),
+                "{}: {page}",
+                code.as_str()
+            );
+            assert!(
+                page.lines().count() >= 5,
+                "{} says too little",
+                code.as_str()
+            );
         }
     }
 }

@@ -21,12 +21,40 @@ pub struct Expr {
     pub kind: ExprKind,
 }
 
+impl Expr {
+    /// The dotted name this node spells (`a`, `.a`, `google.protobuf.Timestamp`), when it is nothing but names.
+    pub fn qualified_name(&self) -> Option<String> {
+        let mut fields = Vec::new();
+        let mut expr = self;
+        loop {
+            match &expr.kind {
+                ExprKind::Ident(name) if !name.starts_with('@') => {
+                    fields.push(name.as_str());
+                    fields.reverse();
+                    return Some(fields.join("."));
+                }
+                ExprKind::Select {
+                    operand,
+                    field,
+                    optional: false,
+                    ..
+                } => {
+                    fields.push(field);
+                    expr = operand;
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     /// A constant.
     Literal(Literal),
     /// A variable, an enum constant or the first part of a qualified name; a leading dot is kept.
+    /// `cel.iterVar(n, m)` is `@it:n:m`, `cel.accuVar(n, m)` is `@ac:n:m`.
     Ident(String),
     /// `operand.field`, `operand.?field`.
     Select {
@@ -57,7 +85,8 @@ pub enum ExprKind {
         /// Written `[?`.
         optional: bool,
     },
-    /// `function(args)`; dotted when written so (`math.greatest`, `optional.of`): see `parse`.
+    /// `function(args)`; dotted for the functions that `declare::is_namespaced` lists (`math.greatest`,
+    /// `optional.of`), which are always this and never a `MemberCall` on a variable.
     Call {
         /// The name, with its namespace.
         function: String,

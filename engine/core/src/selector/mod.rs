@@ -1,3 +1,11 @@
 //! Selectors: predicates over an event, written in CEL.
 
 pub mod ast;
+pub mod declare;
+mod lex;
+mod literal;
+mod parse;
+mod print;
+
+pub use parse::{Macros, parse, parse_with};
+pub use print::print;
