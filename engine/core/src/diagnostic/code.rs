@@ -43,6 +43,36 @@ codes! {
     SelectorLiteral = "E1003", Error;
     /// A macro such as `has` or `exists` is called with the wrong arguments.
     MacroMisuse = "E1004", Error;
+    /// A name that is no variable, no type and no function argument.
+    UndeclaredName = "E2001", Error;
+    /// A function that does not exist.
+    UnknownFunction = "E2002", Error;
+    /// Operands or arguments of types that the operator or function does not take.
+    TypeMismatch = "E2003", Error;
+    /// A field that the source's events do not have.
+    UnknownField = "E2004", Error;
+    /// The selector does not give true or false.
+    WrongResultType = "E2005", Error;
+    /// A regular expression that cannot be compiled.
+    BadPattern = "E2006", Error;
+    /// A constant that its function can never accept.
+    BadConstant = "E2007", Error;
+    /// A list that is not there.
+    UnknownList = "E2008", Error;
+    /// The selector could cost more than is allowed.
+    TooExpensive = "E2009", Error;
+    /// A part of CEL that is not supported.
+    Unsupported = "E2010", Error;
+    /// A field schema that cannot be used.
+    SchemaInvalid = "E2011", Error;
+    /// An absent field makes the rule silently not fire.
+    AbsentField = "W2001", Warning;
+    /// A condition that can never hold.
+    NeverMatches = "W2002", Warning;
+    /// A condition that always holds.
+    AlwaysMatches = "W2003", Warning;
+    /// A value that the field never has.
+    UnlikelyValue = "W2004", Warning;
 }
 
 #[cfg(test)]
