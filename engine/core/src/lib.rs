@@ -5,4 +5,5 @@
 
 pub mod diagnostic;
 pub mod limits;
+pub mod rule;
 pub mod selector;

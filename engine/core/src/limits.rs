@@ -26,3 +26,29 @@ pub const SELECTOR_COST_MAX: u64 = 1_000_000;
 
 /// Compiled size of one regular expression. The regex crate is linear in text times this.
 pub const REGEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest rule, tests or overrides file. The longest public rule files are below 64 KiB.
+pub const RULE_FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most diagnostics kept for one file: more are counted, not shown. A person mends far fewer at a time, and a
+/// file of nothing but mistakes must not cost more memory than itself.
+pub const FILE_DIAGNOSTICS_MAX: usize = 200;
+
+/// Most rules of one catalog: ten times the 10,000 that a large site runs, and the largest set we measure.
+pub const RULES_MAX: usize = 200_000;
+
+/// Longest rule id: it is a folder name.
+pub const RULE_ID_BYTES_MAX: usize = 120;
+
+/// Most exceptions of one rule, overrides included: each is evaluated after a match. Longer lists of
+/// excused things belong into a site list.
+pub const RULE_EXCEPTIONS_MAX: usize = 256;
+
+/// Most facts in the context of a rule's findings; public rules show at most about 20.
+pub const RULE_CONTEXT_MAX: usize = 64;
+
+/// Most parts of a de-duplication key.
+pub const RULE_DEDUP_KEY_MAX: usize = 16;
+
+/// Most texts and placeholders of one title.
+pub const TEMPLATE_PARTS_MAX: usize = 64;

@@ -35,6 +35,32 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The file is not TOML.
+    TomlSyntax = "E0001", Error;
+    /// The table has no such key.
+    UnknownKey = "E0002", Error;
+    /// The table lacks a key.
+    MissingKey = "E0003", Error;
+    /// The value has another type than the key wants.
+    WrongType = "E0004", Error;
+    /// The value says nothing.
+    EmptyValue = "E0005", Error;
+    /// The value is none of the words that the key knows.
+    UnknownWord = "E0006", Error;
+    /// The id of the rule is not well formed.
+    RuleId = "E0007", Error;
+    /// The id of the rule is not the name of its folder.
+    RuleFolder = "E0008", Error;
+    /// Two rules have the same id.
+    DuplicateId = "E0009", Error;
+    /// The ATT&CK tag is not well formed.
+    AttackTag = "E0010", Error;
+    /// The template of a title is not well formed.
+    TemplateSyntax = "E0011", Error;
+    /// A bound of files, rules or their parts is exceeded.
+    Bound = "E0012", Error;
+    /// The file is neither a rule nor anything else that belongs among rules.
+    UnknownFile = "E0013", Error;
     /// The selector text is not CEL.
     SelectorSyntax = "E1001", Error;
     /// The selector is longer, deeper or has more parts than is allowed.
@@ -73,6 +99,18 @@ codes! {
     AlwaysMatches = "W2003", Warning;
     /// A value that the field never has.
     UnlikelyValue = "W2004", Warning;
+    /// An exception does not say, or says twice, when it holds.
+    ExceptionCondition = "E4002", Error;
+    /// ATT&CK has no such tactic or technique, or not in this combination.
+    AttackUnknown = "W0001", Warning;
+    /// The same thing is written twice.
+    Repeated = "W0002", Warning;
+    /// A reference is no web address.
+    Reference = "W0003", Warning;
+    /// An exception has expired.
+    ExceptionExpired = "W4002", Warning;
+    /// An exception has no owner or no reason.
+    ExceptionUnowned = "W4003", Warning;
 }
 
 #[cfg(test)]

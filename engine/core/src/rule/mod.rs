@@ -1,0 +1,30 @@
+//! Rules as people write them: TOML files with CEL in them, their tests, and what a site changes about them.
+//!
+//! Relies on `selector` for the CEL and on `diagnostic` for mistakes. Takes texts and gives values: opening
+//! files is the caller's, evaluating is the floor above. Every mistake of a file is found in one reading and
+//! has its place in bytes; a rule with a mistake is left out and the others go on. Rejected: serde, which
+//! stops at the first mistake and cannot say where a selector's third character stands in the file.
+
+mod attack;
+mod exception;
+mod load;
+mod model;
+mod place;
+mod read;
+mod rule_file;
+mod shape;
+mod suite;
+mod template;
+
+pub use attack::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
+pub use load::{Catalog, File, Role, load};
+pub use model::{
+    AttackTag, Change, Condition, Exception, Expiry, FindingTemplate, Layer, Rule, RuleId,
+    Selector, Severity, Status,
+};
+pub use place::{OffsetMap, Place, Report};
+pub use suite::Expect;
+pub use template::{Part, Template};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! From a TOML table to a rule.
+//!
+//! Relies on `read` for keys, types and empties; here is what only a rule knows: its id, its tags, its title.
+//! Gives a rule only when its table had no mistake of its own.
+
+use super::attack;
+use super::exception::read_exceptions;
+use super::model::{AttackTag, FindingTemplate, Rule, RuleId, Selector, Severity, Status};
+use super::read::{Fields, Reader, in_order, span_of};
+use super::shape::{FINDING, RULE};
+use super::template::Template;
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::limits::{RULE_CONTEXT_MAX, RULE_DEDUP_KEY_MAX};
+use toml::de::DeTable;
+
+/// The rule in `table`, or nothing when something is wrong with it.
+pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule> {
+    let before = reader.errors();
+    let fields = Fields::open(reader, table, &RULE, Span::new(0, 0));
+    let id = read_id(reader, &fields);
+    let when = fields.selector(reader, "when");
+    let attack = read_attack(reader, &fields);
+    check_references(reader, &fields);
+    let finding = read_finding(reader, &fields);
+    let exceptions = read_exceptions(reader, &fields);
+    if reader.errors() > before {
+        return None;
+    }
+    let (id, id_span) = id?;
+    let severity = Severity::from_word(fields.text("severity")?.0)?;
+    Some(Rule {
+        id,
+        name: fields.string("name")?,
+        description: fields.string("description")?.trim().to_owned(),
+        severity,
+        severity_declared: severity,
+        status: Status::from_word(fields.text("status")?.0)?,
+        source: fields.string("source"),
+        source_place: fields.text("source").map(|(_, span)| reader.place(span)),
+        authors: fields.strings("authors"),
+        references: fields.strings("references"),
+        false_positives: fields.strings("false_positives"),
+        runbook: fields.string("runbook").map(|text| text.trim().to_owned()),
+        attack,
+        tags: fields.strings("tags"),
+        when: when?,
+        finding,
+        exceptions,
+        disabled: None,
+        layers: Vec::new(),
+        place: reader.place(id_span),
+    })
+}
+
+fn read_id(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<(RuleId, Span)> {
+    let (text, span) = fields.text("id")?;
+    let Some(id) = RuleId::new(text) else {
+        let most = crate::limits::RULE_ID_BYTES_MAX;
+        reader.report(
+            Diagnostic::new(
+                Code::RuleId,
+                span,
+                format!("`{}` is no rule id", shorten(text)),
+            )
+            .with_caret("expected lower-case words and digits joined by hyphens")
+            .with_help(format!(
+                "Such as `aws-trail-stopped`; at most {most} characters."
+            )),
+        );
+        return None;
+    };
+    if let Some(folder) = folder_of_rule(&reader.source.name).filter(|folder| *folder != text) {
+        let message = format!("the id `{text}` differs from its folder `{folder}`");
+        reader.report(
+            Diagnostic::new(Code::RuleFolder, span, message)
+                .with_caret("differs from the folder")
+                .with_help("Rename one of them: people look a rule up by its folder.")
+                .with_suggestion(span, format!("\"{folder}\"")),
+        );
+    }
+    Some((id, span))
+}
+
+/// The start of a text that may be very long.
+fn shorten(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+/// The folder that names a rule: only a file called `rule.toml` is named by its folder.
+fn folder_of_rule(path: &str) -> Option<&str> {
+    let (folders, file) = path.rsplit_once(['/', '\\'])?;
+    let folder = folders.rsplit(['/', '\\']).next().unwrap_or(folders);
+    let named = file == "rule.toml" && !matches!(folder, "" | "." | "..");
+    named.then_some(folder)
+}
+
+fn read_attack(reader: &mut Reader, fields: &Fields<'_, '_>) -> Vec<AttackTag> {
+    let mut tags: Vec<AttackTag> = Vec::new();
+    for (text, span) in fields.texts("attack") {
+        let Some((tactic, technique)) = attack::split_tag(text) else {
+            reader.report(
+                Diagnostic::new(Code::AttackTag, span, "this is no ATT&CK tag")
+                    .with_caret("expected a tactic and a technique, such as `TA0005/T1562.008`"),
+            );
+            continue;
+        };
+        if let Some(mistake) = attack::mistake_in(tactic, technique) {
+            let mut diagnostic = Diagnostic::new(Code::AttackUnknown, span, mistake.message);
+            if let Some(near) = mistake.instead {
+                let help = format!("Did you mean `{near}`?");
+                diagnostic = diagnostic
+                    .with_help(help)
+                    .with_suggestion(span, format!("\"{near}\""));
+            }
+            reader.report(diagnostic);
+        }
+        if tags
+            .iter()
+            .any(|tag| tag.tactic == tactic && tag.technique == technique)
+        {
+            let message = format!("`{text}` is listed twice");
+            reader.report(Diagnostic::new(Code::Repeated, span, message));
+            continue;
+        }
+        let place = reader.place(span);
+        tags.push(AttackTag {
+            tactic: tactic.into(),
+            technique: technique.into(),
+            place,
+        });
+    }
+    tags
+}
+
+fn check_references(reader: &mut Reader, fields: &Fields<'_, '_>) {
+    for (text, span) in fields.texts("references") {
+        if !text.starts_with("https://") && !text.starts_with("http://") {
+            reader.report(
+                Diagnostic::new(Code::Reference, span, "a reference is no web address")
+                    .with_caret("expected `https://…`"),
+            );
+        }
+    }
+}
+
+fn read_finding(reader: &mut Reader, fields: &Fields<'_, '_>) -> FindingTemplate {
+    let Some((table, span)) = fields.table("finding") else {
+        return FindingTemplate::default();
+    };
+    let fields = Fields::open(reader, table, &FINDING, span);
+    FindingTemplate {
+        title: read_title(reader, &fields),
+        dedup_key: read_dedup_key(reader, &fields),
+        severity: fields.selector(reader, "severity"),
+        context: read_context(reader, &fields),
+    }
+}
+
+fn read_title(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Template> {
+    let written = fields.written(reader, "title")?;
+    reader.template(written)
+}
+
+fn read_dedup_key(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<Selector>> {
+    let value = fields.value("dedup_key")?;
+    let texts = fields.texts("dedup_key");
+    let span = span_of(value);
+    if value
+        .get_ref()
+        .as_array()
+        .is_some_and(|items| items.is_empty())
+    {
+        reader.report(
+            Diagnostic::new(Code::EmptyValue, span, "`dedup_key` is empty").with_help(
+                "All findings of the rule would be one; leave the key out for the default.",
+            ),
+        );
+    }
+    if !reader.within("parts of a key", texts.len(), RULE_DEDUP_KEY_MAX, span) {
+        return None;
+    }
+    let written = texts
+        .into_iter()
+        .map(|(text, span)| reader.written(text, span));
+    let written: Vec<_> = written.collect();
+    Some(
+        written
+            .into_iter()
+            .filter_map(|one| reader.selector(one))
+            .collect(),
+    )
+}
+
+fn read_context(reader: &mut Reader, fields: &Fields<'_, '_>) -> Vec<(String, Selector)> {
+    let Some((table, span)) = fields.table("context") else {
+        return Vec::new();
+    };
+    if !reader.within("facts of a context", table.len(), RULE_CONTEXT_MAX, span) {
+        return Vec::new();
+    }
+    let mut context = Vec::with_capacity(table.len());
+    for (key, value) in in_order(table) {
+        let Some(text) = value
+            .get_ref()
+            .as_str()
+            .filter(|text| !text.trim().is_empty())
+        else {
+            continue;
+        };
+        let written = reader.written(text, span_of(value));
+        let selector = reader.selector(written);
+        context.extend(selector.map(|selector| (key.get_ref().to_string(), selector)));
+    }
+    context
+}
