@@ -52,3 +52,25 @@ pub const RULE_DEDUP_KEY_MAX: usize = 16;
 
 /// Most texts and placeholders of one title.
 pub const TEMPLATE_PARTS_MAX: usize = 64;
+
+/// Longest file of a site list. A million addresses are about 16 MiB.
+pub const LIST_FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Most values of one site list.
+pub const LIST_VALUES_MAX: usize = 1_000_000;
+
+/// Longest value of a site list: the longest ARN is 2,048 bytes.
+pub const LIST_VALUE_BYTES_MAX: usize = 4096;
+
+/// Most overrides in one file: one for each rule of a large set.
+pub const OVERRIDES_MAX: usize = 20_000;
+
+/// Most tests in one file; the largest public suite of one rule has below 100.
+pub const SUITE_TESTS_MAX: usize = 1000;
+
+/// Most events of tests that extend one another in a row.
+pub const SUITE_EVENT_CHAIN_MAX: usize = 32;
+
+/// Most bytes of events that the tests of one file may add up to, so that many tests on one large event
+/// cannot multiply a short file into gigabytes.
+pub const SUITE_EVENTS_BYTES_MAX: usize = 64 * 1024 * 1024;

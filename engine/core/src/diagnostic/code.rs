@@ -99,8 +99,42 @@ codes! {
     AlwaysMatches = "W2003", Warning;
     /// A value that the field never has.
     UnlikelyValue = "W2004", Warning;
+    /// A source that looks like a slip of a known one.
+    SourceUnknown = "W0004", Warning;
+    /// Tests that belong to no rule.
+    TestsWithoutRule = "E3001", Error;
+    /// An event of tests that is not there.
+    EventUnknown = "E3002", Error;
+    /// An event of tests that extends itself.
+    EventCycle = "E3003", Error;
+    /// A file of an event that is not there.
+    EventFile = "E3004", Error;
+    /// An event of tests that is not JSON, or cannot become JSON.
+    EventJson = "E3005", Error;
+    /// An event of tests that is based on several things.
+    EventBase = "E3006", Error;
+    /// A stable rule lacks a test.
+    TestsTooFew = "W3001", Warning;
+    /// An event that no test uses.
+    EventUnused = "W3002", Warning;
+    /// An expectation that is never compared.
+    TestPointless = "W3003", Warning;
+    /// A path that leads to nothing in the event.
+    EventPath = "W3004", Warning;
+    /// An override of a rule that is not there.
+    OverrideUnknownRule = "E4001", Error;
     /// An exception does not say, or says twice, when it holds.
     ExceptionCondition = "E4002", Error;
+    /// An exception by a list that is not there.
+    ListUnknown = "E4003", Error;
+    /// A list that cannot be read.
+    ListSyntax = "E4004", Error;
+    /// Two lists of one name in one folder.
+    DuplicateList = "E4005", Error;
+    /// A value of a list that is no text.
+    ListValue = "E4006", Error;
+    /// An override that changes nothing.
+    OverrideIdle = "W4001", Warning;
     /// ATT&CK has no such tactic or technique, or not in this combination.
     AttackUnknown = "W0001", Warning;
     /// The same thing is written twice.
@@ -111,6 +145,8 @@ codes! {
     ExceptionExpired = "W4002", Warning;
     /// An exception has no owner or no reason.
     ExceptionUnowned = "W4003", Warning;
+    /// A list without values.
+    ListEmpty = "W4004", Warning;
 }
 
 #[cfg(test)]

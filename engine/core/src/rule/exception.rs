@@ -37,6 +37,7 @@ pub(super) fn read_exceptions(reader: &mut Reader, fields: &Fields<'_, '_>) -> V
 }
 
 fn read_exception(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Option<Exception> {
+    let before = reader.errors();
     let fields = Fields::open(reader, table, &EXCEPTION, span);
     let when = fields.selector(reader, "when");
     let list = fields
@@ -56,6 +57,10 @@ fn read_exception(reader: &mut Reader, table: &DeTable<'_>, span: Span) -> Optio
             Diagnostic::new(Code::ExceptionUnowned, at, message)
                 .with_help("Say who answers for looking away, and why."),
         );
+    }
+    // An exception with a mistake is left out whole: a misread end must not make it hold for ever.
+    if reader.errors() > before {
+        return None;
     }
     Some(Exception {
         name: name.to_owned(),

@@ -7,23 +7,28 @@
 
 mod attack;
 mod exception;
+mod layer;
+mod list;
 mod load;
 mod model;
 mod place;
 mod read;
 mod rule_file;
+mod sample;
 mod shape;
 mod suite;
 mod template;
 
 pub use attack::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
+pub use layer::Override;
+pub use list::SiteList;
 pub use load::{Catalog, File, Role, load};
 pub use model::{
     AttackTag, Change, Condition, Exception, Expiry, FindingTemplate, Layer, Rule, RuleId,
     Selector, Severity, Status,
 };
 pub use place::{OffsetMap, Place, Report};
-pub use suite::Expect;
+pub use suite::{Expect, Suite, TestCase};
 pub use template::{Part, Template};
 
 #[cfg(test)]

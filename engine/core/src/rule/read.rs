@@ -225,6 +225,15 @@ impl<'t, 'i> Fields<'t, 'i> {
         Self { table, shape, span }
     }
 
+    /// A table that was compared before.
+    pub(super) fn reopen(table: &'t DeTable<'i>, shape: &'static Shape) -> Self {
+        Self {
+            table,
+            shape,
+            span: Span::new(0, 0),
+        }
+    }
+
     /// The value of a key; `None` as well when it has the wrong type.
     pub(super) fn value(&self, name: &str) -> Option<&'t Spanned<DeValue<'i>>> {
         debug_assert!(
@@ -383,7 +392,8 @@ fn empty_value(reader: &mut Reader, name: &str, span: Span) {
 }
 
 fn unknown_word(reader: &mut Reader, name: &str, words: &[&'static str], word: &str, span: Span) {
-    let message = format!("`{word}` is no {}", name.replace('_', " "));
+    let word_start: String = word.chars().take(80).collect();
+    let message = format!("`{name}` cannot be `{word_start}`");
     let mut diagnostic = Diagnostic::new(Code::UnknownWord, span, message)
         .with_caret(format!("expected one of {}", words.join(", ")));
     let lower = word.to_ascii_lowercase();

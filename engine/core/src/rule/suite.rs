@@ -1,7 +1,19 @@
-//! Tests of rules.
+//! Tests of rules: named events, and what a rule should say of them.
+//!
+//! Relies on `sample` for building the events. A suite belongs to the rule of its folder, or to the one it
+//! names. Holds what is wanted and never runs anything: compiling and evaluating is the floor above, which
+//! tests the rule as its file has it, without the overrides of a site.
 
-use super::model::words;
+use super::model::{Rule, RuleId, Severity, Status, words};
+use super::place::{Place, Report};
+use super::read::{Fields, Reader, span_of};
+use super::sample::Samples;
+use super::shape::{TEST, TESTS};
+use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::limits::SUITE_TESTS_MAX;
+use std::collections::BTreeMap;
 use std::fmt;
+use toml::de::DeTable;
 
 words! {
     /// What a test wants of the rule.
@@ -13,4 +25,289 @@ words! {
         /// The rule cannot decide.
         Indeterminate = "indeterminate",
     }
+}
+
+/// The tests of one file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suite {
+    /// The rule they are about.
+    pub rule: RuleId,
+    /// The file.
+    pub place: Place,
+    /// The tests without mistakes, in order.
+    pub tests: Vec<TestCase>,
+}
+
+/// One event and what is wanted of the rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestCase {
+    /// What people call it.
+    pub name: String,
+    /// The event as JSON text; as written when the test uses a file or text unchanged.
+    pub event_json: String,
+    /// The verdict wanted.
+    pub expect: Expect,
+    /// The title wanted.
+    pub title: Option<String>,
+    /// The severity wanted.
+    pub severity: Option<Severity>,
+    /// The parts of the de-duplication key wanted.
+    pub dedup_key: Option<Vec<String>>,
+    /// Its name in its file.
+    pub place: Place,
+    /// Where the verdict wanted is written.
+    pub expect_place: Place,
+}
+
+/// A suite before its rule is known.
+pub(super) struct Draft {
+    /// The id named in the file.
+    pub(super) rule: Option<(String, Place)>,
+    pub(super) place: Place,
+    pub(super) tests: Vec<TestCase>,
+    /// What the tests want, also those with mistakes.
+    pub(super) expected: Vec<Expect>,
+}
+
+/// The tests of a tests file, with the keys `rule`, `events` and `test`.
+pub(super) fn read_suite(
+    reader: &mut Reader,
+    table: &DeTable<'_>,
+    samples: &mut Samples<'_>,
+) -> Draft {
+    let fields = Fields::open(reader, table, &TESTS, Span::new(0, 0));
+    let rule = fields
+        .text("rule")
+        .map(|(id, span)| (id.to_owned(), reader.place(span)));
+    Draft {
+        rule,
+        ..read_tests(reader, &fields, samples)
+    }
+}
+
+/// The tests under the keys `events` and `test` of any file.
+pub(super) fn read_tests(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    samples: &mut Samples<'_>,
+) -> Draft {
+    samples.read(reader, fields);
+    let place = reader.place(Span::new(0, 0));
+    let mut draft = Draft {
+        rule: None,
+        place,
+        tests: Vec::new(),
+        expected: Vec::new(),
+    };
+    let tables = fields.tables("test");
+    if reader.within(
+        "tests in one file",
+        tables.len(),
+        SUITE_TESTS_MAX,
+        Span::new(0, 0),
+    ) {
+        for (table, span) in tables {
+            let fields = Fields::open(reader, table, &TEST, span);
+            read_test(reader, &fields, samples, &mut draft);
+        }
+    }
+    samples.report_unused(reader);
+    draft
+}
+
+fn read_test(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    samples: &mut Samples<'_>,
+    draft: &mut Draft,
+) {
+    let before = reader.errors();
+    let wanted = fields.text("expect");
+    let expect = wanted.and_then(|(word, span)| Some((Expect::from_word(word)?, span)));
+    draft.expected.extend(expect.map(|(expect, _)| expect));
+    let event = fields
+        .text("event")
+        .and_then(|(name, span)| samples.event(reader, name, span));
+    let dedup_key = read_key(reader, fields);
+    let (Some((name, at)), Some((expect, expect_at)), Some(event_json)) =
+        (fields.text("name"), expect, event)
+    else {
+        return;
+    };
+    if let Some(first) = draft.tests.iter().find(|test| test.name == name) {
+        let message = format!("two tests are called `{name}`");
+        reader.report(
+            Diagnostic::new(Code::Repeated, at, message)
+                .with_label(first.place.span, "the first one"),
+        );
+    }
+    if expect != Expect::Match {
+        for key in ["title", "severity", "dedup_key"] {
+            let Some(value) = fields.value(key) else {
+                continue;
+            };
+            let message = format!("`{key}` is wanted of an event that should not match");
+            reader.report(
+                Diagnostic::new(Code::TestPointless, span_of(value), message)
+                    .with_help("Only a match has a finding; this is never compared."),
+            );
+        }
+    }
+    if reader.errors() > before {
+        return;
+    }
+    draft.tests.push(TestCase {
+        name: name.to_owned(),
+        event_json,
+        expect,
+        title: fields.string("title"),
+        severity: fields
+            .text("severity")
+            .and_then(|(word, _)| Severity::from_word(word)),
+        dedup_key,
+        place: reader.place(at),
+        expect_place: reader.place(expect_at),
+    });
+}
+
+/// The parts of a wanted key: strings, where the empty one is a good value.
+fn read_key(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<String>> {
+    let items = fields.value("dedup_key")?.get_ref().as_array()?;
+    let mut key = Vec::with_capacity(items.len());
+    for item in items.iter() {
+        match item.get_ref().as_str() {
+            Some(text) => key.push(text.to_owned()),
+            None => reader.report(
+                Diagnostic::new(
+                    Code::WrongType,
+                    span_of(item),
+                    "a part of a key is no string",
+                )
+                .with_help("Parts of a key are compared as text: write `\"1\"`, not `1`."),
+            ),
+        }
+    }
+    Some(key)
+}
+
+/// Most suggestions of rule ids for suites that name a rule that is not there.
+const SEARCHES_MAX: usize = 50;
+
+/// Finds the rule of each draft, and says which rules lack tests.
+pub(super) fn assign(
+    drafts: Vec<Draft>,
+    rules: &[Rule],
+    known: &BTreeMap<String, Place>,
+) -> (Vec<Suite>, Vec<Report>) {
+    let mut folders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (id, place) in known {
+        folders
+            .entry(folder_of(&place.source.name))
+            .or_default()
+            .push(id);
+    }
+    let usable: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
+    let (mut suites, mut reports) = (Vec::new(), Vec::new());
+    let mut expected: BTreeMap<String, Vec<Expect>> = BTreeMap::new();
+    for draft in drafts {
+        // Each search walks over all ids: the first few mistakes get one.
+        let searched = if reports.len() < SEARCHES_MAX {
+            known.len()
+        } else {
+            0
+        };
+        match rule_of(&draft, known, &folders, searched) {
+            Ok(id) => {
+                expected
+                    .entry(id.clone())
+                    .or_default()
+                    .extend(&draft.expected);
+                suites.extend(usable.get(id.as_str()).map(|rule| Suite {
+                    rule: rule.id.clone(),
+                    place: draft.place,
+                    tests: draft.tests,
+                }));
+            }
+            Err(report) => reports.push(report),
+        }
+    }
+    for rule in rules.iter().filter(|rule| rule.status == Status::Stable) {
+        let tests = expected
+            .get(rule.id.as_str())
+            .map_or(&[][..], Vec::as_slice);
+        reports.extend(too_few(rule, tests));
+    }
+    (suites, reports)
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once(['/', '\\'])
+        .map_or("", |(folder, _)| folder)
+}
+
+fn rule_of(
+    draft: &Draft,
+    known: &BTreeMap<String, Place>,
+    folders: &BTreeMap<&str, Vec<&str>>,
+    searched: usize,
+) -> Result<String, Report> {
+    let (span, message, help) = match &draft.rule {
+        Some((id, _)) if known.contains_key(id) => return Ok(id.clone()),
+        Some((id, place)) => {
+            let message = format!("there is no rule `{id}` to test");
+            let candidates = known.keys().take(searched).map(String::as_str);
+            let help = match did_you_mean(id, candidates) {
+                Some(near) => format!("Did you mean `{near}`?"),
+                None => "The rule was renamed, or its file is not among the paths.".to_owned(),
+            };
+            (place.span, message, help)
+        }
+        None => match folders
+            .get(folder_of(&draft.place.source.name))
+            .map(Vec::as_slice)
+        {
+            Some([id]) => return Ok((*id).to_owned()),
+            Some(_) => (
+                draft.place.span,
+                "these tests lie beside several rules".to_owned(),
+                "Say which one they are about: `rule = \"id\"` at the top.".to_owned(),
+            ),
+            None => (
+                draft.place.span,
+                "these tests lie beside no rule".to_owned(),
+                "Put them into the folder of their rule, or name it: `rule = \"id\"` at the top."
+                    .to_owned(),
+            ),
+        },
+    };
+    let diagnostic = Diagnostic::new(Code::TestsWithoutRule, span, message).with_help(help);
+    Err(Report {
+        source: draft.place.source.clone(),
+        diagnostic,
+    })
+}
+
+fn too_few(rule: &Rule, tests: &[Expect]) -> Option<Report> {
+    let missing: Vec<&str> = [
+        (Expect::Match, "one that matches"),
+        (Expect::NoMatch, "one that does not"),
+    ]
+    .into_iter()
+    .filter(|(expect, _)| !tests.contains(expect))
+    .map(|(_, words)| words)
+    .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "the stable rule `{}` lacks a test: {}",
+        rule.id,
+        missing.join(", ")
+    );
+    let diagnostic = Diagnostic::new(Code::TestsTooFew, rule.place.span, message)
+        .with_help("Add it to `tests.toml` beside the rule, or make its status `test`.");
+    Some(Report {
+        source: rule.place.source.clone(),
+        diagnostic,
+    })
 }

@@ -1,1 +1,3 @@
 //! The one integration-test binary of core.
+
+mod shipped_rules;
