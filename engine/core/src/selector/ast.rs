@@ -22,6 +22,146 @@ pub struct Expr {
 }
 
 impl Expr {
+    /// Calls `visit` on every direct part, in the order of the text.
+    pub fn for_each_child<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
+        match &self.kind {
+            ExprKind::Literal(_) | ExprKind::Ident(_) => {}
+            ExprKind::Select { operand, .. }
+            | ExprKind::Has { operand, .. }
+            | ExprKind::Unary(_, operand) => visit(operand),
+            ExprKind::Index {
+                operand: left,
+                index: right,
+                ..
+            }
+            | ExprKind::Binary(_, left, right)
+            | ExprKind::Bind {
+                value: left,
+                body: right,
+                ..
+            }
+            | ExprKind::OptMap {
+                target: left,
+                body: right,
+                ..
+            } => {
+                visit(left);
+                visit(right);
+            }
+            ExprKind::Call { args, .. } | ExprKind::And(args) | ExprKind::Or(args) => {
+                args.iter().for_each(visit);
+            }
+            ExprKind::MemberCall { target, args, .. } => {
+                visit(target);
+                args.iter().for_each(visit);
+            }
+            ExprKind::Conditional {
+                condition,
+                then,
+                otherwise,
+            } => {
+                visit(condition);
+                visit(then);
+                visit(otherwise);
+            }
+            ExprKind::List(items) => items.iter().for_each(|item| visit(&item.value)),
+            ExprKind::Map(entries) => {
+                for entry in entries {
+                    visit(&entry.key);
+                    visit(&entry.value);
+                }
+            }
+            ExprKind::Struct { fields, .. } => {
+                fields.iter().for_each(|field| visit(&field.value));
+            }
+            ExprKind::Comprehension(comprehension) => {
+                let Comprehension {
+                    range,
+                    condition,
+                    transform,
+                    ..
+                } = &**comprehension;
+                visit(range);
+                condition.iter().for_each(&mut *visit);
+                transform.iter().for_each(visit);
+            }
+            ExprKind::Block { slots, body } => {
+                slots.iter().for_each(&mut *visit);
+                visit(body);
+            }
+        }
+    }
+
+    /// Calls `visit` on every direct part, to change it.
+    pub fn for_each_child_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+        match &mut self.kind {
+            ExprKind::Literal(_) | ExprKind::Ident(_) => {}
+            ExprKind::Select { operand, .. }
+            | ExprKind::Has { operand, .. }
+            | ExprKind::Unary(_, operand) => visit(operand),
+            ExprKind::Index {
+                operand: left,
+                index: right,
+                ..
+            }
+            | ExprKind::Binary(_, left, right)
+            | ExprKind::Bind {
+                value: left,
+                body: right,
+                ..
+            }
+            | ExprKind::OptMap {
+                target: left,
+                body: right,
+                ..
+            } => {
+                visit(left);
+                visit(right);
+            }
+            ExprKind::Call { args, .. } | ExprKind::And(args) | ExprKind::Or(args) => {
+                args.iter_mut().for_each(visit);
+            }
+            ExprKind::MemberCall { target, args, .. } => {
+                visit(target);
+                args.iter_mut().for_each(visit);
+            }
+            ExprKind::Conditional {
+                condition,
+                then,
+                otherwise,
+            } => {
+                visit(condition);
+                visit(then);
+                visit(otherwise);
+            }
+            ExprKind::List(items) => items.iter_mut().for_each(|item| visit(&mut item.value)),
+            ExprKind::Map(entries) => {
+                for entry in entries {
+                    visit(&mut entry.key);
+                    visit(&mut entry.value);
+                }
+            }
+            ExprKind::Struct { fields, .. } => {
+                fields.iter_mut().for_each(|field| visit(&mut field.value));
+            }
+            ExprKind::Comprehension(comprehension) => {
+                let Comprehension {
+                    range,
+                    condition,
+                    transform,
+                    ..
+                } = &mut **comprehension;
+                visit(range);
+                condition.iter_mut().for_each(&mut *visit);
+                transform.iter_mut().for_each(visit);
+            }
+            ExprKind::Block { slots, body } => {
+                slots.iter_mut().for_each(&mut *visit);
+                visit(body);
+            }
+        }
+    }
+
     /// The dotted name this node spells (`a`, `.a`, `google.protobuf.Timestamp`), when it is nothing but names.
     pub fn qualified_name(&self) -> Option<String> {
         let mut fields = Vec::new();

@@ -169,6 +169,11 @@ impl Substitution {
         at.clone()
     }
 
+    /// The outermost type without `Nullable`.
+    pub(super) fn bare(&self, of: &Type) -> Type {
+        self.shallow(self.shallow(of).non_null())
+    }
+
     /// The type with all variables replaced; undecided ones become dyn.
     pub(super) fn resolve(&self, of: &Type) -> Type {
         self.resolve_at(of, 0)
@@ -190,6 +195,38 @@ impl Substitution {
                 Type::Named(name, parameters.iter().map(inner).collect())
             }
             other => other,
+        }
+    }
+
+    /// Whether the type has more than `parts` nodes; looks at no more than that.
+    pub(super) fn weighs_more(&self, of: &Type, parts: usize) -> bool {
+        let mut left = parts;
+        self.weigh(of, &mut left);
+        left == 0
+    }
+
+    fn weigh(&self, of: &Type, left: &mut usize) {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
+        match self.shallow(of) {
+            Type::List(inner)
+            | Type::Optional(inner)
+            | Type::Nullable(inner)
+            | Type::Type(inner) => {
+                self.weigh(&inner, left);
+            }
+            Type::Map(key, value) => {
+                self.weigh(&key, left);
+                self.weigh(&value, left);
+            }
+            Type::Named(_, parameters) => {
+                for parameter in &parameters {
+                    self.weigh(parameter, left);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -97,7 +97,12 @@ const BUILTIN: &[&str] = &[
 /// Every schema that comes with the product, by id.
 pub fn builtin() -> &'static [Schema] {
     static SCHEMAS: OnceLock<Vec<Schema>> = OnceLock::new();
-    SCHEMAS.get_or_init(|| BUILTIN.iter().filter_map(|text| Schema::from_toml(text).ok()).collect())
+    SCHEMAS.get_or_init(|| {
+        BUILTIN
+            .iter()
+            .filter_map(|text| Schema::from_toml(text).ok())
+            .collect()
+    })
 }
 
 impl Schema {
@@ -163,12 +168,18 @@ impl Schema {
     pub(super) fn type_of(&self, id: RecordId) -> Type {
         let field = self.record(id);
         let bare = kind_type(&field.kind, id);
-        if field.nullable { Type::nullable(bare) } else { bare }
+        if field.nullable {
+            Type::nullable(bare)
+        } else {
+            bare
+        }
     }
 
     /// Paths of fields called `name` anywhere, for suggestions.
     pub(super) fn paths_ending_in(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.fields().filter(move |field| field.name == name).map(|field| field.path.as_str())
+        self.fields()
+            .filter(move |field| field.name == name)
+            .map(|field| field.path.as_str())
     }
 }
 

@@ -1,0 +1,267 @@
+//! Constants that their function can never accept: patterns, addresses, networks, moments, lengths of time.
+
+use super::{Checker, constant_text};
+use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::limits;
+use crate::selector::ast::Expr;
+use crate::selector::literal::quoted;
+use std::net::IpAddr;
+
+impl Checker<'_> {
+    /// Looks at the constant arguments of a call; the receiver is the first.
+    pub(super) fn check_constants(&mut self, function: &str, args: &[&Expr]) {
+        let text_at = |at: usize| {
+            args.get(at)
+                .and_then(|arg| Some((*arg, constant_text(arg)?)))
+        };
+        let found = match function {
+            "matches" => text_at(1).and_then(|(arg, text)| self.pattern(arg, text)),
+            "cidr" => text_at(0).and_then(|(arg, text)| network(arg, text)),
+            "ip" if args.len() == 1 => text_at(0).and_then(|(arg, text)| address(arg, text)),
+            "timestamp" => text_at(0).and_then(|(arg, text)| moment(arg, text)),
+            "duration" => text_at(0).and_then(|(arg, text)| length_of_time(arg, text)),
+            "base64.decode" => text_at(0).and_then(|(arg, text)| base64_text(arg, text)),
+            "json.parse" => text_at(0).and_then(|(arg, text)| json_text(arg, text)),
+            "inList" => text_at(0).and_then(|(arg, text)| self.list_name(arg, text)),
+            name if name.starts_with("get") && args.len() == 2 => {
+                text_at(1).and_then(|(arg, text)| time_zone(arg, text))
+            }
+            _ => None,
+        };
+        if let Some(diagnostic) = found {
+            self.report(diagnostic);
+        }
+    }
+
+    fn pattern(&self, arg: &Expr, pattern: &str) -> Option<Diagnostic> {
+        let built = regex::RegexBuilder::new(pattern)
+            .size_limit(limits::REGEX_BYTES_MAX)
+            .build();
+        let error = built.err()?;
+        let parsed = regex_syntax::Parser::new().parse(pattern);
+        let (message, place) = match parsed {
+            Err(regex_syntax::Error::Parse(error)) => {
+                (error.kind().to_string(), Some(*error.span()))
+            }
+            Err(regex_syntax::Error::Translate(error)) => {
+                (error.kind().to_string(), Some(*error.span()))
+            }
+            _ => (
+                error
+                    .to_string()
+                    .lines()
+                    .last()
+                    .unwrap_or_default()
+                    .to_owned(),
+                None,
+            ),
+        };
+        let span = place.and_then(|place| {
+            let start = self.place_in_text(arg, place.start.offset)?;
+            let end = self.place_in_text(arg, place.end.offset)?;
+            Some(Span::new(start, end.max(start + 1)))
+        });
+        let mut diagnostic = Diagnostic::new(
+            Code::BadPattern,
+            span.unwrap_or(arg.span),
+            format!(
+                "this regular expression cannot be compiled: {}",
+                message.trim_end_matches('.')
+            ),
+        );
+        if message.contains("look-around") || message.contains("backreference") {
+            diagnostic = diagnostic.with_help(
+                "patterns are matched in linear time, without look-around: negate outside, `!text.matches(…)`",
+            );
+        }
+        if pattern.starts_with('*') || pattern.starts_with('?') {
+            diagnostic = diagnostic.with_help("for wildcards use `glob(text, \"*part*\")`");
+        }
+        Some(diagnostic)
+    }
+
+    /// Where byte `offset` of a string constant's value stands in the selector's text.
+    fn place_in_text(&self, literal: &Expr, offset: usize) -> Option<usize> {
+        let start = literal.span.start as usize;
+        let text = literal.span.slice(self.env.text);
+        let prefix = text.find(['"', '\''])?;
+        let raw = text[..prefix].contains(['r', 'R']);
+        let rest = &text[prefix..];
+        let quotes = if rest.starts_with("\"\"\"") || rest.starts_with("'''") {
+            3
+        } else {
+            1
+        };
+        let body = rest.get(quotes..rest.len().checked_sub(quotes)?)?;
+        if raw || !body.contains(['\\', '\r']) {
+            return Some(start + prefix + quotes + offset.min(body.len()));
+        }
+        None
+    }
+
+    fn list_name(&self, arg: &Expr, name: &str) -> Option<Diagnostic> {
+        let lists = self.env.lists?;
+        if lists.iter().any(|list| list == name) {
+            return None;
+        }
+        let diagnostic = Diagnostic::new(
+            Code::UnknownList,
+            arg.span,
+            format!("there is no list {}", quoted(name)),
+        );
+        Some(match did_you_mean(name, lists.iter().map(String::as_str)) {
+            Some(near) => diagnostic
+                .with_help(format!("did you mean {}?", quoted(near)))
+                .with_suggestion(arg.span, quoted(near)),
+            None if lists.is_empty() => diagnostic.with_help(format!(
+                "put it into `lists/{name}.toml` or pass `--list {name}=FILE`"
+            )),
+            None => diagnostic.with_help(format!("the lists are {}", lists.join(", "))),
+        })
+    }
+}
+
+fn bad(arg: &Expr, message: String, help: &str) -> Option<Diagnostic> {
+    Some(Diagnostic::new(Code::BadConstant, arg.span, message).with_help(help))
+}
+
+fn network(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    let message = format!("{} is not a network", quoted(text));
+    let Some((address, length)) = text.split_once('/') else {
+        let whole = text
+            .parse::<IpAddr>()
+            .ok()
+            .map(|address| if address.is_ipv4() { 32 } else { 128 });
+        let diagnostic = Diagnostic::new(Code::BadConstant, arg.span, message);
+        return Some(match whole {
+            Some(bits) => {
+                let fixed = quoted(&format!("{text}/{bits}"));
+                diagnostic
+                    .with_help(format!("a single address is the network {fixed}"))
+                    .with_suggestion(arg.span, fixed)
+            }
+            None => diagnostic.with_help("networks are written `10.0.0.0/8` or `2001:db8::/32`"),
+        });
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return bad(
+            arg,
+            message,
+            "the part before the slash is not an IP address",
+        );
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let canonical = !length.is_empty()
+        && length.bytes().all(|byte| byte.is_ascii_digit())
+        && (length.len() == 1 || !length.starts_with('0'));
+    if canonical && length.parse::<u32>().is_ok_and(|length| length <= bits) {
+        return None;
+    }
+    bad(
+        arg,
+        message,
+        &format!("the number after the slash is 0 to {bits}"),
+    )
+}
+
+fn address(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    if text.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    bad(
+        arg,
+        format!("{} is not an IP address", quoted(text)),
+        "addresses are written `10.1.2.3` or `2001:db8::1`",
+    )
+}
+
+fn moment(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    if text.parse::<jiff::Timestamp>().is_ok() {
+        return None;
+    }
+    bad(
+        arg,
+        format!("{} is not a moment", quoted(text)),
+        "moments are written `2026-05-04T09:12:33Z`",
+    )
+}
+
+fn length_of_time(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    if is_duration(text) {
+        return None;
+    }
+    let help = "lengths of time are written `1h30m`, `90s`, `1.5s` or `100ms`; a day is `24h`";
+    bad(
+        arg,
+        format!("{} is not a length of time", quoted(text)),
+        help,
+    )
+}
+
+/// Whether `text` is a duration as the language reads it: a sign, then numbers each with a unit.
+fn is_duration(text: &str) -> bool {
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    if rest.is_empty() {
+        return false;
+    }
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let number = &rest[..digits];
+        if !number.bytes().any(|byte| byte.is_ascii_digit()) || number.matches('.').count() > 1 {
+            return false;
+        }
+        rest = &rest[digits..];
+        let units = ["ns", "us", "µs", "μs", "ms", "h", "m", "s"];
+        match units.iter().find_map(|unit| rest.strip_prefix(unit)) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    true
+}
+
+fn base64_text(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    use base64::Engine as _;
+    let bare = text.trim_end_matches('=');
+    if base64::engine::general_purpose::STANDARD_NO_PAD
+        .decode(bare)
+        .is_ok()
+    {
+        return None;
+    }
+    bad(
+        arg,
+        "this is not base64".to_owned(),
+        "base64 has letters, digits, `+`, `/` and `=` at the end",
+    )
+}
+
+fn json_text(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+    bad(
+        arg,
+        format!("this is not JSON: {error}"),
+        "`json.parse` reads one JSON value",
+    )
+}
+
+fn time_zone(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    let offset = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_offset = offset.split_once(':').is_some_and(|(hours, minutes)| {
+        hours.parse::<u8>().is_ok_and(|hours| hours < 24)
+            && minutes.parse::<u8>().is_ok_and(|minutes| minutes < 60)
+    });
+    if is_offset || jiff::tz::TimeZone::get(text).is_ok() {
+        return None;
+    }
+    bad(
+        arg,
+        format!("{} is not a time zone", quoted(text)),
+        "time zones are written `Europe/Berlin`, `UTC` or `+02:00`",
+    )
+}
