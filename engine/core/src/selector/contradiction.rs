@@ -131,10 +131,8 @@ impl Finder<'_> {
     fn parts<'e>(&mut self, expr: &'e Expr, given: &Facts<'e>) {
         match &expr.kind {
             ExprKind::And(operands) => operands.iter().for_each(|one| self.parts(one, given)),
-            ExprKind::Or(operands) => {
-                if !self.always(expr) {
-                    operands.iter().for_each(|one| self.condition(one, given));
-                }
+            ExprKind::Or(operands) if !self.always(expr) => {
+                operands.iter().for_each(|one| self.condition(one, given));
             }
             ExprKind::Unary(UnaryOp::Not, inner) => self.negated(inner),
             ExprKind::Comprehension(comprehension) => {

@@ -50,13 +50,12 @@ impl Checker<'_> {
     }
 
     fn slot(&mut self, span: Span, args: &[Expr]) -> Type {
-        if let Some(ExprKind::Literal(Literal::Int(number))) = args.first().map(|arg| &arg.kind) {
-            if let Some(found) = usize::try_from(*number)
-                .ok()
-                .and_then(|at| self.slots.get(at))
-            {
-                return found.clone();
-            }
+        let number = args.first().and_then(|arg| match arg.kind {
+            ExprKind::Literal(Literal::Int(number)) => usize::try_from(number).ok(),
+            _ => None,
+        });
+        if let Some(found) = number.and_then(|number| self.slots.get(number)) {
+            return found.clone();
         }
         self.report(
             Diagnostic::new(
