@@ -149,7 +149,7 @@ struct Loading<'f> {
 
 /// What a TOML file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
+pub(super) enum Content {
     Rule,
     Tests,
     Overrides,
@@ -158,7 +158,8 @@ enum Content {
     Unknown,
 }
 
-fn content_of(table: &DeTable<'_>) -> Content {
+/// What a table is, by the keys that only one kind of file has.
+pub(super) fn content_of(table: &DeTable<'_>) -> Content {
     let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
     if has(&["override"]) {
         Content::Overrides

@@ -7,6 +7,7 @@
 
 mod attack;
 mod exception;
+mod format;
 mod layer;
 mod list;
 mod load;
@@ -15,11 +16,13 @@ mod place;
 mod read;
 mod rule_file;
 mod sample;
+mod schema;
 mod shape;
 mod suite;
 mod template;
 
 pub use attack::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
+pub use format::format;
 pub use layer::Override;
 pub use list::SiteList;
 pub use load::{Catalog, File, Role, load};
@@ -28,6 +31,7 @@ pub use model::{
     Selector, Severity, Status,
 };
 pub use place::{OffsetMap, Place, Report};
+pub use schema::{FileKind, json_schema};
 pub use suite::{Expect, Suite, TestCase};
 pub use template::{Part, Template};
 

@@ -337,10 +337,8 @@ fn all_tables(items: &DeArray<'_>) -> bool {
 fn check_value(reader: &mut Reader, name: &str, kind: Kind, value: &Spanned<DeValue<'_>>) {
     let span = span_of(value);
     match (kind, value.get_ref()) {
-        (Kind::Word(words), DeValue::String(word)) => {
-            if !words.contains(&word.as_ref()) {
-                unknown_word(reader, name, words, word, span);
-            }
+        (Kind::Word(words), DeValue::String(word)) if !words.contains(&word.as_ref()) => {
+            unknown_word(reader, name, words, word, span);
         }
         (_, found) if !fits(kind, found) => wrong_type(reader, name, kind.expected(), found, span),
         (_, DeValue::String(text)) if text.trim().is_empty() => empty_value(reader, name, span),

@@ -228,7 +228,7 @@ pub(super) fn assign(
                     tests: draft.tests,
                 }));
             }
-            Err(report) => reports.push(report),
+            Err(report) => reports.push(*report),
         }
     }
     for rule in rules.iter().filter(|rule| rule.status == Status::Stable) {
@@ -250,7 +250,7 @@ fn rule_of(
     known: &BTreeMap<String, Place>,
     folders: &BTreeMap<&str, Vec<&str>>,
     searched: usize,
-) -> Result<String, Report> {
+) -> Result<String, Box<Report>> {
     let (span, message, help) = match &draft.rule {
         Some((id, _)) if known.contains_key(id) => return Ok(id.clone()),
         Some((id, place)) => {
@@ -281,10 +281,10 @@ fn rule_of(
         },
     };
     let diagnostic = Diagnostic::new(Code::TestsWithoutRule, span, message).with_help(help);
-    Err(Report {
+    Err(Box::new(Report {
         source: draft.place.source.clone(),
         diagnostic,
-    })
+    }))
 }
 
 fn too_few(rule: &Rule, tests: &[Expect]) -> Option<Report> {

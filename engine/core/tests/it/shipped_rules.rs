@@ -3,7 +3,7 @@
 use jiff::civil::date;
 use std::path::{Path, PathBuf};
 use tripline_core::diagnostic::Palette;
-use tripline_core::rule::{Catalog, File, load};
+use tripline_core::rule::{Catalog, File, format, load};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules")
@@ -42,4 +42,15 @@ fn every_shipped_rule_loads() {
     let catalog = load(&files, date(2026, 1, 1));
     assert_eq!(reports(&catalog), "");
     assert!(!catalog.rules.is_empty());
+}
+
+#[test]
+fn formatting_a_shipped_file_twice_is_formatting_it_once() {
+    let mut files = Vec::new();
+    collect(&root(), &mut files);
+    for file in files.iter().filter(|file| file.path.ends_with(".toml")) {
+        let once = format(&file.path, &file.text).expect("shipped files can be read");
+        let twice = format(&file.path, &once).expect("what was written can be read");
+        assert_eq!(once, twice, "{}", file.path);
+    }
 }
