@@ -82,6 +82,7 @@ pub const COST_BYTES_PER_UNIT: u64 = 10;
 /// shorter; longer ones are charged when they come.
 pub const COST_TEXT_BYTES: u64 = 512;
 
-/// Length that the estimate assumes for a list of an event. Security groups, the longest lists that rules look
-/// through, have at most 60 entries by default.
+/// Elements that the estimate assumes in a list of an event, those of lists inside it included. In public
+/// CloudTrail logs 99 lists in 100 have at most 10; security groups, the longest that rules look through, have at
+/// most 60 rules by default.
 pub const COST_LIST_ELEMENTS: u64 = 100;

@@ -5,16 +5,23 @@
 //! evaluator counts the same units while it runs and stops at the same limit. The estimate exists to refuse
 //! what could be expensive on ordinary events while its author is still there.
 //!
+//! Lists inside lists are not charged as products: the inner lists of one event's list share its elements, so going
+//! through all of them takes as long as there are elements. A macro's body is therefore estimated twice: once for
+//! an element that holds everything, and once per element for elements that hold nothing (costs grow at
+//! least linearly with size, so no other division of the elements is more expensive). Going through an
+//! unrelated list for every element is a product, and is charged as one.
+//!
 //! All arithmetic saturates. Rejected: charging by nesting alone, which refuses harmless rules and lets a chain
 //! of `x + x` through.
 
-use super::ast::{BinaryOp, Comprehension, Expr, ExprKind, Literal};
+use super::ast::{BinaryOp, Comprehension, Expr, ExprId, ExprKind, Literal};
 use super::check::Checked;
 use super::declare::{self, Cost};
 use super::print;
 use super::types::Type;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::limits;
+use std::collections::BTreeMap;
 
 /// The cost of an expression, and which part has most of it.
 pub(super) struct Estimate {
@@ -55,7 +62,7 @@ impl Estimate {
 struct Size {
     /// Bytes of the text, or of the largest text inside.
     text: u64,
-    /// Elements of the list or map, or of the largest list inside.
+    /// Elements of the list or map and of everything inside, together.
     elements: u64,
 }
 
@@ -74,8 +81,15 @@ struct Estimator<'a> {
     slots: Vec<Size>,
     /// How often the current part runs.
     times: u64,
-    parts: Vec<(&'a Expr, u64)>,
+    /// Macros around the current part.
+    nesting: u32,
+    /// What each part costs over the whole evaluation.
+    parts: BTreeMap<ExprId, (&'a Expr, u64)>,
 }
+
+/// Macros within macros of which the body is estimated twice; deeper ones are charged as products, so that an
+/// estimate takes at most 2 to this power walks.
+const NESTING_MAX: u32 = 6;
 
 /// Estimates one evaluation of `expr`.
 pub(super) fn estimate(expr: &Expr, checked: &Checked) -> Estimate {
@@ -84,15 +98,18 @@ pub(super) fn estimate(expr: &Expr, checked: &Checked) -> Estimate {
         scopes: Vec::new(),
         slots: Vec::new(),
         times: 1,
-        parts: Vec::new(),
+        nesting: 0,
+        parts: BTreeMap::new(),
     };
     let (total, _) = estimator.visit(expr);
-    // Parts are in the order they were left, so the first that has half of it all is the innermost.
-    let heaviest = estimator
+    let half = estimator
         .parts
-        .iter()
-        .find(|(_, cost)| *cost >= total / 2)
-        .map_or(expr, |(part, _)| part);
+        .values()
+        .filter(|(_, cost)| *cost >= total / 2);
+    let heaviest = half
+        .map(|(part, _)| *part)
+        .min_by_key(|part| part.span.end.saturating_sub(part.span.start))
+        .unwrap_or(expr);
     let heaviest_text = match total > limits::SELECTOR_COST_MAX {
         true => print(heaviest).chars().take(200).collect(),
         false => String::new(),
@@ -113,11 +130,12 @@ impl<'a> Estimator<'a> {
     fn visit(&mut self, expr: &'a Expr) -> (u64, Size) {
         let (cost, size) = self.kind(expr);
         let cost = cost.saturating_add(1);
-        self.parts.push((expr, cost.saturating_mul(self.times)));
+        let part = self.parts.entry(expr.id).or_insert((expr, 0));
+        part.1 = part.1.saturating_add(cost.saturating_mul(self.times));
         (cost, size)
     }
 
-    /// The sum of the costs and the largest of the sizes.
+    /// The sum of the costs; the longest text and all elements together.
     fn all(&mut self, exprs: impl IntoIterator<Item = &'a Expr>) -> (u64, Size) {
         let mut sum = 0u64;
         let mut largest = SMALL;
@@ -126,7 +144,7 @@ impl<'a> Estimator<'a> {
             sum = sum.saturating_add(cost);
             largest = Size {
                 text: largest.text.max(size.text),
-                elements: largest.elements.max(size.elements),
+                elements: largest.elements.saturating_add(size.elements),
             };
         }
         (sum, largest)
@@ -207,7 +225,7 @@ impl<'a> Estimator<'a> {
                 (
                     cost,
                     Size {
-                        elements: size.elements.max(items.len() as u64),
+                        elements: size.elements.saturating_add(items.len() as u64),
                         ..size
                     },
                 )
@@ -218,7 +236,7 @@ impl<'a> Estimator<'a> {
                 (
                     cost,
                     Size {
-                        elements: size.elements.max(entries.len() as u64),
+                        elements: size.elements.saturating_add(entries.len() as u64),
                         ..size
                     },
                 )
@@ -283,32 +301,78 @@ impl<'a> Estimator<'a> {
             ..
         } = comprehension;
         let (range_cost, range_size) = self.visit(range);
-        let times_before = self.times;
-        self.times = self.times.saturating_mul(range_size.elements.max(1));
-        let mut variables = vec![(variable.as_str(), range_size)];
-        variables.extend(
-            variable_second
-                .iter()
-                .map(|second| (second.as_str(), range_size)),
-        );
-        let mut each = 1u64;
-        let mut size = range_size;
+        let count = range_size.elements;
+        let second = variable_second.as_deref();
+        self.nesting += 1;
+        let (whole, made, each, made_each) = if self.nesting <= NESTING_MAX {
+            let (whole, made) =
+                self.body([Some(variable), second], range_size, condition, transform);
+            let nothing = Size {
+                elements: 0,
+                ..range_size
+            };
+            let (each, made_each) = self.repeated(count, |estimator| {
+                estimator.body([Some(variable), second], nothing, condition, transform)
+            });
+            (whole, made, each, made_each)
+        } else {
+            let (each, made) = self.repeated(count, |estimator| {
+                estimator.body([Some(variable), second], range_size, condition, transform)
+            });
+            (0, made, each, made)
+        };
+        self.nesting -= 1;
+        let cost = range_cost
+            .saturating_add(whole)
+            .saturating_add(count.saturating_mul(each));
+        let elements = match transform {
+            Some(_) => {
+                let inside = count.saturating_mul(made_each.elements.saturating_add(1));
+                made.elements.saturating_add(inside)
+            }
+            None => count,
+        };
+        (
+            cost,
+            Size {
+                text: made.text,
+                elements,
+            },
+        )
+    }
+
+    fn repeated<R>(&mut self, count: u64, inner: impl FnOnce(&mut Self) -> R) -> R {
+        let before = self.times;
+        self.times = self.times.saturating_mul(count);
+        let result = inner(self);
+        self.times = before;
+        result
+    }
+
+    /// One round of a macro: its cost, and the size of what it makes.
+    fn body(
+        &mut self,
+        variables: [Option<&'a str>; 2],
+        size: Size,
+        condition: &'a Option<Expr>,
+        transform: &'a Option<Expr>,
+    ) -> (u64, Size) {
+        let variables: Vec<(&str, Size)> = variables
+            .into_iter()
+            .flatten()
+            .map(|name| (name, size))
+            .collect();
+        let mut cost = 1u64;
+        let mut made = size;
         if let Some(condition) = condition {
-            each = each.saturating_add(self.scoped(&variables, condition).0);
+            cost = cost.saturating_add(self.scoped(&variables, condition).0);
         }
         if let Some(transform) = transform {
-            let (cost, made) = self.scoped(&variables, transform);
-            each = each.saturating_add(cost);
-            size = Size {
-                text: made.text,
-                elements: range_size.elements.max(made.elements),
-            };
+            let (transform_cost, transform_size) = self.scoped(&variables, transform);
+            cost = cost.saturating_add(transform_cost);
+            made = transform_size;
         }
-        self.times = times_before;
-        (
-            range_cost.saturating_add(range_size.elements.saturating_mul(each)),
-            size,
-        )
+        (cost, made)
     }
 
     fn binary(&mut self, operator: BinaryOp, left: &'a Expr, right: &'a Expr) -> (u64, Size) {
@@ -412,17 +476,18 @@ fn result_size(name: &str, text: u64, elements: u64, args: &[(u64, Size)], exprs
             text: text.saturating_mul(elements.max(1)),
             elements: 0,
         },
+        // Pieces of four letters and a separator: what texts of audit events are made of.
         "split" => Size {
             text,
-            elements: text.saturating_add(1),
+            elements: text / 5 + 1,
         },
         "base64.encode" | "strings.quote" => Size {
             text: text.saturating_mul(2),
             elements: 0,
         },
         "json.parse" => Size {
-            text,
-            elements: text,
+            text: OF_EVENT.text,
+            elements: OF_EVENT.elements.max(text / 5),
         },
         "lists.range" => {
             let count = exprs.first().and_then(|arg| match arg.kind {
@@ -434,10 +499,6 @@ fn result_size(name: &str, text: u64, elements: u64, args: &[(u64, Size)], exprs
                 elements: count.unwrap_or(limits::COST_LIST_ELEMENTS),
             }
         }
-        "flatten" => Size {
-            text,
-            elements: elements.saturating_mul(elements),
-        },
         "string" => Size {
             text: text.max(40),
             elements: 0,
