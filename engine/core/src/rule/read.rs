@@ -63,7 +63,7 @@ impl Reader {
         if diagnostic.level == crate::diagnostic::Level::Error {
             self.errors += 1;
         }
-        if self.reports.len() >= FILE_DIAGNOSTICS_MAX {
+        if self.is_full() {
             self.silenced += 1;
             return;
         }
@@ -71,6 +71,11 @@ impl Reader {
             source: self.source.clone(),
             diagnostic,
         });
+    }
+
+    /// Whether further notes are only counted.
+    fn is_full(&self) -> bool {
+        self.reports.len() >= FILE_DIAGNOSTICS_MAX
     }
 
     /// How many errors were noted, also beyond the bound.
@@ -409,6 +414,10 @@ fn unknown_key(reader: &mut Reader, shape: &Shape, key: &Spanned<toml::de::DeStr
     let message = format!("{} has no key `{}`", shape.name, key.get_ref());
     let names = shape.keys.iter().map(|key| key.name);
     let diagnostic = Diagnostic::new(Code::UnknownKey, span, message);
+    if reader.is_full() {
+        // Nobody will see it, and looking for near names costs more than reading did.
+        return reader.report(diagnostic);
+    }
     reader.report(match did_you_mean(key.get_ref(), names.clone()) {
         Some(near) => diagnostic
             .with_caret("unknown key")

@@ -30,7 +30,7 @@ words! {
 /// The tests of one file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Suite {
-    /// The rule they are about.
+    /// The rule they are about; it may have mistakes and not be in the catalog.
     pub rule: RuleId,
     /// The file.
     pub place: Place,
@@ -193,7 +193,8 @@ fn read_key(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<String>>
 /// Most suggestions of rule ids for suites that name a rule that is not there.
 const SEARCHES_MAX: usize = 50;
 
-/// Finds the rule of each draft, and says which rules lack tests.
+/// Finds the rule of each draft, and says which rules lack tests. Tests of a rule with mistakes are kept, so that
+/// the runner can say that they could not run.
 pub(super) fn assign(
     drafts: Vec<Draft>,
     rules: &[Rule],
@@ -206,7 +207,6 @@ pub(super) fn assign(
             .or_default()
             .push(id);
     }
-    let usable: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
     let (mut suites, mut reports) = (Vec::new(), Vec::new());
     let mut expected: BTreeMap<String, Vec<Expect>> = BTreeMap::new();
     for draft in drafts {
@@ -222,8 +222,8 @@ pub(super) fn assign(
                     .entry(id.clone())
                     .or_default()
                     .extend(&draft.expected);
-                suites.extend(usable.get(id.as_str()).map(|rule| Suite {
-                    rule: rule.id.clone(),
+                suites.extend(RuleId::new(&id).map(|rule| Suite {
+                    rule,
                     place: draft.place,
                     tests: draft.tests,
                 }));

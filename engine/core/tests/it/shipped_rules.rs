@@ -54,3 +54,65 @@ fn formatting_a_shipped_file_twice_is_formatting_it_once() {
         assert_eq!(once, twice, "{}", file.path);
     }
 }
+
+/// The fenced blocks of the README whose first line names a file, as that file.
+fn examples(readme: &str) -> Vec<File> {
+    let mut files = Vec::new();
+    for block in readme.split("\n```").skip(1).step_by(2) {
+        let Some((_, text)) = block.split_once('\n') else {
+            continue;
+        };
+        let Some((path, text)) = text
+            .strip_prefix("# ")
+            .and_then(|text| text.split_once('\n'))
+        else {
+            continue;
+        };
+        files.push(File::found(path, format!("{text}\n")));
+    }
+    files
+}
+
+#[test]
+fn the_examples_of_the_readme_load() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
+    let mut files = Vec::new();
+    let shipped = "aws/aws-console-root-login/rule.toml";
+    let text = std::fs::read_to_string(root().join(shipped)).expect("the rule is there");
+    files.push(File::found(shipped, text));
+    files.extend(examples(&readme));
+    files.push(File::found(
+        "rules/aws/aws-trail-stopped/recorded.json",
+        "{}",
+    ));
+    assert_eq!(files.len(), 9);
+    let catalog = load(&files, date(2026, 1, 1));
+    let ours: Vec<String> = catalog
+        .reports
+        .iter()
+        .filter(|report| report.source.name != shipped)
+        .map(|report| report.render(Palette::PLAIN))
+        .collect();
+    assert_eq!(ours.concat(), "");
+    assert_eq!(
+        (
+            catalog.rules.len(),
+            catalog.lists.len(),
+            catalog.schemas.len()
+        ),
+        (2, 3, 1)
+    );
+    assert_eq!(catalog.suites[0].tests.len(), 4);
+    for file in files
+        .iter()
+        .skip(1)
+        .filter(|file| file.path.ends_with(".toml"))
+    {
+        assert_eq!(
+            format(&file.path, &file.text).as_deref(),
+            Ok(file.text.as_str()),
+            "{}",
+            file.path
+        );
+    }
+}

@@ -220,3 +220,99 @@ fn layer_technique(tactic: &TacticCoverage, technique: &TechniqueCoverage) -> se
         "showSubtechniques": technique.id.contains('.'),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::coverage;
+    use crate::rule::{File, load};
+    use expect_test::expect;
+    use jiff::civil::date;
+
+    fn rule(id: &str, attack: &str) -> File {
+        let text = format!(
+            "id = '{id}'\nname = 'A'\ndescription = 'A.'\nseverity = 'low'\nstatus = 'test'\n\
+             when = 'true'\nattack = [{attack}]\n"
+        );
+        File::found(format!("{id}.toml"), text)
+    }
+
+    fn sample() -> super::Coverage {
+        let files = [
+            rule("b", "'TA0005/T1562.008', 'TA0005/T1562'"),
+            rule("a", "'TA0005/T1562.008', 'TA0040/T1485'"),
+            rule("c", "'TA0099/T9999'"),
+            rule("d", ""),
+            rule("e", "'TA0001/T1078'"),
+            File::found("o.toml", "[[override]]\nrule = 'e'\ndisabled = true"),
+        ];
+        coverage(&load(&files, date(2026, 1, 1)).rules)
+    }
+
+    #[test]
+    fn the_table_counts_by_tactic() {
+        expect![[r#"
+            tactic    name                  rules  techniques
+            TA0043    Reconnaissance            0    0/3
+            TA0042    Resource Development      0    0/6
+            TA0001    Initial Access            0    0/7
+            TA0002    Execution                 0    0/8
+            TA0003    Persistence               0   0/12
+            TA0004    Privilege Escalation      0   0/10
+            TA0005    Defense Evasion           2   1/17  T1562 T1562.008
+            TA0006    Credential Access         0   0/14
+            TA0007    Discovery                 0   0/19
+            TA0008    Lateral Movement          0    0/7
+            TA0009    Collection                0    0/8
+            TA0011    Command and Control       0    0/6
+            TA0010    Exfiltration              0    0/6
+            TA0040    Impact                    1   1/12  T1485
+            TA0099    TA0099                    1    0/0  T9999
+            4 rules show 4 techniques
+            1 rules carry no ATT&CK tag
+        "#]]
+        .assert_eq(&sample().table());
+    }
+
+    #[test]
+    fn the_layer_is_what_the_navigator_reads() {
+        let layer = sample().navigator_layer("ours");
+        assert_eq!(layer["versions"]["layer"], "4.5");
+        assert_eq!(layer["domain"], "enterprise-attack");
+        expect![[r#"
+            [
+              {
+                "techniqueID": "T1562",
+                "tactic": "defense-evasion",
+                "score": 1,
+                "comment": "b",
+                "enabled": true,
+                "showSubtechniques": false
+              },
+              {
+                "techniqueID": "T1562.008",
+                "tactic": "defense-evasion",
+                "score": 2,
+                "comment": "a\nb",
+                "enabled": true,
+                "showSubtechniques": true
+              },
+              {
+                "techniqueID": "T1485",
+                "tactic": "impact",
+                "score": 1,
+                "comment": "a",
+                "enabled": true,
+                "showSubtechniques": false
+              },
+              {
+                "techniqueID": "T9999",
+                "tactic": "ta0099",
+                "score": 1,
+                "comment": "c",
+                "enabled": true,
+                "showSubtechniques": false
+              }
+            ]"#]]
+        .assert_eq(&format!("{:#}", layer["techniques"]));
+    }
+}

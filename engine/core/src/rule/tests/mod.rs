@@ -5,6 +5,8 @@ use crate::diagnostic::{Code, Palette};
 use expect_test::{Expect, expect};
 use jiff::civil::date;
 
+mod hostile;
+
 /// Loads files written one after the other, each after a line `--- path`.
 fn read(files: &str) -> Catalog {
     let files: Vec<File> = files

@@ -1,0 +1,169 @@
+//! Files that are made to hurt: each is read in bounded time and memory and ends in a report.
+
+use crate::diagnostic::Code;
+use crate::limits::{
+    FILE_DIAGNOSTICS_MAX, LIST_VALUE_BYTES_MAX, RULE_CONTEXT_MAX, RULE_DEDUP_KEY_MAX,
+    RULE_EXCEPTIONS_MAX, RULE_FILE_BYTES_MAX, SUITE_EVENT_CHAIN_MAX, SUITE_TESTS_MAX,
+    TEMPLATE_PARTS_MAX,
+};
+use crate::rule::{Catalog, File, format, load};
+use jiff::civil::date;
+
+const RULE: &str = "id = 'a'\nname = 'A'\ndescription = 'A.'\nseverity = 'low'\nstatus = 'test'\n";
+
+fn read(path: &str, text: &str) -> Catalog {
+    load(&[File::found(path, text)], date(2026, 1, 1))
+}
+
+/// Wants this diagnostic among the reports of a file, and no more reports than a person can use.
+fn check(text: &str, code: Code) {
+    let catalog = read("a.toml", text);
+    let codes: Vec<Code> = catalog
+        .reports
+        .iter()
+        .map(|report| report.diagnostic.code)
+        .collect();
+    assert!(codes.contains(&code), "{code:?} is not among {codes:?}");
+    assert!(codes.len() <= FILE_DIAGNOSTICS_MAX + 1);
+    for report in &catalog.reports {
+        let end = report.diagnostic.span.end as usize;
+        assert!(end <= report.source.text.len() + 1, "{end}");
+    }
+    let _ = format("a.toml", text);
+}
+
+#[test]
+fn deep_and_long_toml_is_refused() {
+    check(&format!("a = {}", "[".repeat(100_000)), Code::TomlSyntax);
+    check(
+        &format!("a = {}", "{a = ".repeat(100_000)),
+        Code::TomlSyntax,
+    );
+    check(&format!("{}a = 1", "a.".repeat(100_000)), Code::TomlSyntax);
+    check(
+        &format!("[{}a]\nb = 1", "a.".repeat(100_000)),
+        Code::TomlSyntax,
+    );
+    check(&"\0".repeat(1000), Code::TomlSyntax);
+    check("id = \"\0\"\nwhen = 'true'", Code::TomlSyntax);
+    check(&"x".repeat(RULE_FILE_BYTES_MAX + 1), Code::Bound);
+    check(&"]\n".repeat(100_000), Code::Bound);
+    let keys: String = (0..20_000)
+        .map(|number| format!("key{number} = 1\n"))
+        .collect();
+    check(&format!("{RULE}when = 'true'\n{keys}"), Code::Bound);
+}
+
+#[test]
+fn parts_of_rules_are_bounded() {
+    let title = "{a}".repeat(TEMPLATE_PARTS_MAX + 1);
+    check(
+        &format!("{RULE}when = 'true'\nfinding.title = '{title}'"),
+        Code::Bound,
+    );
+    let braces = "{".repeat(100_001);
+    check(
+        &format!("{RULE}when = 'true'\nfinding.title = '{braces}'"),
+        Code::TemplateSyntax,
+    );
+    let key = "'a', ".repeat(RULE_DEDUP_KEY_MAX + 1);
+    check(
+        &format!("{RULE}when = 'true'\nfinding.dedup_key = [{key}]"),
+        Code::Bound,
+    );
+    let facts: String = (0..=RULE_CONTEXT_MAX)
+        .map(|number| format!("f{number} = 'a'\n"))
+        .collect();
+    check(
+        &format!("{RULE}when = 'true'\n[finding.context]\n{facts}"),
+        Code::Bound,
+    );
+    let exceptions = "[[exceptions]]\nname = 'a'\nwhen = 'true'\n".repeat(RULE_EXCEPTIONS_MAX + 1);
+    check(&format!("{RULE}when = 'true'\n{exceptions}"), Code::Bound);
+    let parentheses = "(".repeat(50_000);
+    check(
+        &format!("{RULE}when = '{parentheses}'"),
+        Code::SelectorTooLarge,
+    );
+}
+
+#[test]
+fn overrides_cannot_pile_up_exceptions() {
+    let exceptions: String = (0..200)
+        .map(|number| format!("[[override.exceptions]]\nname = 'e{number}'\nwhen = 'true'\n"))
+        .collect();
+    let one = format!("[[override]]\nrule = 'a'\n{exceptions}");
+    let files = [
+        File::found("a.toml", format!("{RULE}when = 'true'\n")),
+        File::found("b.toml", one.clone()),
+        File::found("c.toml", one),
+    ];
+    let catalog = load(&files, date(2026, 1, 1));
+    assert_eq!(catalog.rules[0].exceptions.len(), RULE_EXCEPTIONS_MAX);
+    assert!(
+        catalog
+            .reports
+            .iter()
+            .any(|report| report.diagnostic.code == Code::Bound)
+    );
+}
+
+#[test]
+fn events_cannot_multiply() {
+    let chain: String = (0..SUITE_EVENT_CHAIN_MAX + 4)
+        .map(|number| format!("[events.e{number}]\nextends = 'e{}'\n", number + 1))
+        .collect();
+    check(
+        &format!("{chain}[[test]]\nname = 't'\nevent = 'e0'\nexpect = 'match'"),
+        Code::Bound,
+    );
+    let test =
+        |number: usize| format!("[[test]]\nname = 't{number}'\nevent = 'big'\nexpect = 'match'\n");
+    let many: String = (0..=SUITE_TESTS_MAX).map(test).collect();
+    check(&format!("[events.big]\njson = '{{}}'\n{many}"), Code::Bound);
+    let big = "x".repeat(900_000);
+    let tests: String = (0..100).map(test).collect();
+    let text = format!("rule = 'a'\n[events.big]\njson = '{{\"a\": \"{big}\"}}'\n{tests}");
+    check(&text, Code::Bound);
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    check(
+        &format!("test = []\n[events.a]\njson = '{{\"a\": {deep}}}'"),
+        Code::EventJson,
+    );
+}
+
+#[test]
+fn lists_are_bounded() {
+    let long = "x".repeat(LIST_VALUE_BYTES_MAX + 1);
+    let catalog = read("lists/l.csv", &format!("a\n{long}\nb\n"));
+    assert_eq!(catalog.lists["l"].values(), ["a", "b"]);
+    assert_eq!(catalog.reports[0].diagnostic.code, Code::Bound);
+    let same = "a\n".repeat(100_000);
+    let catalog = read("lists/l.csv", &same);
+    assert_eq!(catalog.reports.len(), FILE_DIAGNOSTICS_MAX + 1);
+    let catalog = read("lists/l.json", &"[".repeat(100_000));
+    assert_eq!(catalog.reports[0].diagnostic.code, Code::ListSyntax);
+    let catalog = read("lists/l.json", &format!("[{}]", "\"a\",".repeat(100_000)));
+    assert!(catalog.reports.len() <= FILE_DIAGNOSTICS_MAX + 1);
+}
+
+#[test]
+fn many_rules_and_overrides_are_read_in_linear_time() {
+    let mut files: Vec<File> = (0..2000)
+        .map(|number| {
+            File::found(
+                format!("r{number}.toml"),
+                format!(
+                    "{}when = 'true'",
+                    RULE.replace("'a'", &format!("'a{number}'"))
+                ),
+            )
+        })
+        .collect();
+    let overrides: String = (0..2000)
+        .map(|number| format!("[[override]]\nrule = 'b{number}'\n"))
+        .collect();
+    files.push(File::found("o.toml", overrides));
+    let catalog = load(&files, date(2026, 1, 1));
+    assert_eq!(catalog.rules.len(), 2000);
+}
