@@ -6,4 +6,5 @@
 pub mod diagnostic;
 pub mod limits;
 pub mod rule;
+pub mod sample;
 pub mod selector;
