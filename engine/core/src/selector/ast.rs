@@ -415,7 +415,8 @@ pub enum ComprehensionKind {
     TransformList,
     /// `transformMap(k, v, [filter,] transform)`
     TransformMap,
-    /// `transformMapEntry(k, v, [filter,] {entry})`
+    /// `transformMapEntry(k, v, [filter,] map)`: each result is a map whose entries are added; a key twice is an
+    /// error.
     TransformMapEntry,
 }
 

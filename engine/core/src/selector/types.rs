@@ -143,8 +143,8 @@ impl fmt::Display for Type {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Substitution {
     bindings: Vec<Option<Type>>,
-    /// Variables bound since the start, oldest first, so that a failed trial can be taken back.
-    trail: Vec<TypeVar>,
+    /// Decisions since the start with what was known before, so that a failed trial can be taken back.
+    trail: Vec<(TypeVar, Option<Type>)>,
 }
 
 /// Deepest type that unification follows; hostile text cannot nest types deeper than its own tree.
@@ -237,8 +237,8 @@ impl Substitution {
 
     /// Takes back every decision since `mark`.
     pub(super) fn undo(&mut self, mark: usize) {
-        for TypeVar(number) in self.trail.drain(mark..) {
-            self.bindings[number as usize] = None;
+        for (TypeVar(number), before) in self.trail.drain(mark..).rev() {
+            self.bindings[number as usize] = before;
         }
     }
 
@@ -256,6 +256,7 @@ impl Substitution {
         if depth > TYPE_DEPTH_MAX {
             return true;
         }
+        self.widen(wanted, given);
         let (wanted, given) = (self.shallow(wanted), self.shallow(given));
         let next = depth + 1;
         match (&wanted, &given) {
@@ -293,12 +294,33 @@ impl Substitution {
         }
     }
 
+    fn decide(&mut self, variable: TypeVar, to: Type) {
+        let before = self.bindings[variable.0 as usize].replace(to);
+        self.trail.push((variable, before));
+    }
+
+    /// A variable that was decided and now meets dyn becomes dyn: the list of `[1] + [dyn("a")]`.
+    fn widen(&mut self, wanted: &Type, given: &Type) {
+        let Type::Var(mut variable) = *wanted else {
+            return;
+        };
+        if self.shallow(given) != Type::Dyn {
+            return;
+        }
+        while let Some(Some(Type::Var(next))) = self.bindings.get(variable.0 as usize) {
+            variable = *next;
+        }
+        let decided = self.bindings[variable.0 as usize].as_ref();
+        if decided.is_some_and(|decided| *decided != Type::Dyn) {
+            self.decide(variable, Type::Dyn);
+        }
+    }
+
     fn bind(&mut self, variable: TypeVar, to: &Type, depth: usize) -> bool {
         if self.occurs(variable, to, depth) {
             return false;
         }
-        self.bindings[variable.0 as usize] = Some(to.clone());
-        self.trail.push(variable);
+        self.decide(variable, to.clone());
         true
     }
 

@@ -3,7 +3,7 @@
 use super::{Checker, constant_text};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use crate::limits;
-use crate::selector::ast::Expr;
+use crate::selector::ast::{Expr, ExprKind};
 use crate::selector::literal::quoted;
 use std::net::IpAddr;
 
@@ -22,6 +22,7 @@ impl Checker<'_> {
             "duration" => text_at(0).and_then(|(arg, text)| length_of_time(arg, text)),
             "base64.decode" => text_at(0).and_then(|(arg, text)| base64_text(arg, text)),
             "json.parse" => text_at(0).and_then(|(arg, text)| json_text(arg, text)),
+            "format" => text_at(0).and_then(|(arg, text)| self.format(arg, text, args.get(1)?)),
             "inList" => text_at(0).and_then(|(arg, text)| self.list_name(arg, text)),
             name if name.starts_with("get") && args.len() == 2 => {
                 text_at(1).and_then(|(arg, text)| time_zone(arg, text))
@@ -95,6 +96,70 @@ impl Checker<'_> {
         let body = rest.get(quotes..rest.len().checked_sub(quotes)?)?;
         if raw || !body.contains(['\\', '\r']) {
             return Some(start + prefix + quotes + offset.min(body.len()));
+        }
+        None
+    }
+
+    /// A format text whose clauses do not exist or do not fit the values.
+    fn format(&self, arg: &Expr, text: &str, values: &Expr) -> Option<Diagnostic> {
+        let values = match &values.kind {
+            ExprKind::List(items) if items.iter().all(|item| !item.optional) => Some(items),
+            _ => None,
+        };
+        let mut used = 0;
+        let mut rest = text;
+        while let Some(at) = rest.find('%') {
+            let after = &rest[at + 1..];
+            let precision = after.strip_prefix('.').map_or("", |digits| {
+                let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+                &after[..length + 1]
+            });
+            let clause = after[precision.len()..].chars().next();
+            rest = &after[precision.len() + clause.map_or(0, char::len_utf8)..];
+            let kinds = match clause {
+                Some('%') => continue,
+                Some('s') => "",
+                Some('d') => "int, uint, double",
+                Some('f' | 'e') => "int, uint, double",
+                Some('b') => "bool, int, uint",
+                Some('o') => "int, uint",
+                Some('x' | 'X') => "int, uint, string, bytes",
+                _ => {
+                    let shown: String = clause.into_iter().collect();
+                    let help =
+                        "clauses are %s, %d, %f, %e, %b, %o, %x and %X; `%%` is a percent sign";
+                    return bad(
+                        arg,
+                        format!("there is no format clause `%{precision}{shown}`"),
+                        help,
+                    );
+                }
+            };
+            used += 1;
+            let Some(values) = values else { continue };
+            let Some(value) = values.get(used - 1) else {
+                let message = format!(
+                    "the format text wants more than the {} values given",
+                    values.len()
+                );
+                return bad(arg, message, "every clause takes one value of the list");
+            };
+            let of = self
+                .decided
+                .resolve(self.types.get(value.value.id.0 as usize)?);
+            let of = of.non_null();
+            if !of.is_dyn()
+                && !kinds.is_empty()
+                && !kinds.split(", ").any(|kind| kind == of.to_string())
+            {
+                let clause: String = clause.into_iter().collect();
+                let message = format!("`%{clause}` cannot show {}", self.describe(of));
+                return bad(
+                    &value.value,
+                    message,
+                    &format!("it shows {kinds}; `%s` shows anything"),
+                );
+            }
         }
         None
     }
@@ -176,7 +241,7 @@ fn address(arg: &Expr, text: &str) -> Option<Diagnostic> {
 }
 
 fn moment(arg: &Expr, text: &str) -> Option<Diagnostic> {
-    if text.parse::<jiff::Timestamp>().is_ok() {
+    if is_moment(text).is_some() {
         return None;
     }
     bad(
@@ -184,6 +249,49 @@ fn moment(arg: &Expr, text: &str) -> Option<Diagnostic> {
         format!("{} is not a moment", quoted(text)),
         "moments are written `2026-05-04T09:12:33Z`",
     )
+}
+
+/// RFC 3339 text; our own, as the year 9999 is a moment of the language to its end.
+fn is_moment(text: &str) -> Option<()> {
+    let (date, time) = text.split_at_checked(10)?;
+    let digits = |text: &str| {
+        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .then(|| text.parse::<i16>().ok())?
+    };
+    let mut parts = date.split('-');
+    let (year, month, day) = (
+        digits(parts.next()?)?,
+        digits(parts.next()?)?,
+        digits(parts.next()?)?,
+    );
+    if year < 1 || parts.next().is_some() {
+        return None;
+    }
+    jiff::civil::Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok()?;
+    let time = time.strip_prefix(['T', 't'])?;
+    let (clock, rest) = time.split_at_checked(8)?;
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (
+        digits(parts.next()?)?,
+        digits(parts.next()?)?,
+        digits(parts.next()?)?,
+    );
+    if hour > 23 || minute > 59 || second > 59 || parts.next().is_some() {
+        return None;
+    }
+    let rest = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            (length > 0).then(|| &fraction[length..])?
+        }
+        None => rest,
+    };
+    if matches!(rest, "Z" | "z") {
+        return Some(());
+    }
+    let (hour, minute) = rest.strip_prefix(['+', '-'])?.split_once(':')?;
+    let fits = hour.len() == 2 && minute.len() == 2 && digits(hour)? < 24 && digits(minute)? < 60;
+    fits.then_some(())
 }
 
 fn length_of_time(arg: &Expr, text: &str) -> Option<Diagnostic> {

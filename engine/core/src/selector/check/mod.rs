@@ -484,9 +484,29 @@ impl<'a> Checker<'a> {
                 Type::list(result)
             }
             (ComprehensionKind::TransformMap, Some(result)) => Type::map(key, result),
-            (ComprehensionKind::TransformMapEntry, Some(entry)) => entry,
+            (ComprehensionKind::TransformMapEntry, Some(entry)) => {
+                self.entries(transform.as_ref(), entry)
+            }
             _ => Type::Dyn,
         }
+    }
+
+    /// The map that `transformMapEntry` makes of maps of type `entry`.
+    fn entries(&mut self, transform: Option<&Expr>, entry: Type) -> Type {
+        let (key, value) = (self.decided.fresh(), self.decided.fresh());
+        let map = Type::map(key, value);
+        if self.decided.assign(&map, &entry) {
+            return map;
+        }
+        let span = transform.map_or(Span::default(), |transform| transform.span);
+        let message = format!(
+            "the result of `transformMapEntry` is {}, not a map",
+            self.describe(&entry)
+        );
+        self.report(
+            Diagnostic::new(Code::TypeMismatch, span, message)
+                .with_help("write a map of one entry: `{new_key: new_value}`"),
+        )
     }
 
     /// The types of positions or keys, and of values, of what a macro runs over.

@@ -12,8 +12,9 @@ fn form(name: &str) -> &'static str {
     match name {
         "all" => "list.all(x, condition) or map.all(key, value, condition)",
         "exists" => "list.exists(x, condition) or map.exists(key, value, condition)",
-        "exists_one" => "list.exists_one(x, condition)",
-        "existsOne" => "list.existsOne(x, condition) or map.existsOne(key, value, condition)",
+        "exists_one" | "existsOne" => {
+            "list.existsOne(x, condition) or map.existsOne(key, value, condition)"
+        }
         "map" => "list.map(x, result) or list.map(x, condition, result)",
         "filter" => "list.filter(x, condition)",
         "transformList" => {
@@ -114,8 +115,7 @@ impl Parser {
         let (kind, arities): (Kind, &[usize]) = match name.as_str() {
             "all" => (Kind::All, &[2, 3]),
             "exists" => (Kind::Exists, &[2, 3]),
-            "exists_one" => (Kind::ExistsOne, &[2]),
-            "existsOne" => (Kind::ExistsOne, &[2, 3]),
+            "exists_one" | "existsOne" => (Kind::ExistsOne, &[2, 3]),
             "map" => (Kind::Map, &[2, 3]),
             "filter" => (Kind::Filter, &[2]),
             "transformList" => (Kind::TransformList, &[3, 4]),
@@ -135,14 +135,14 @@ impl Parser {
             );
             return Err(self.misuse(&name, name_span, message));
         }
-        self.comprehension(*target, kind, (&name, name_span), args, (span, depth))
+        self.comprehension(*target, kind, &name, args, (span, depth))
     }
 
     fn comprehension(
         &mut self,
         range: Expr,
         kind: ComprehensionKind,
-        (name, name_span): (&str, Span),
+        name: &str,
         args: Vec<Expr>,
         (span, depth): (Span, u32),
     ) -> Result<Sub, Failed> {
@@ -174,21 +174,6 @@ impl Parser {
             _ if count == 3 => (None, Some(next()?)),
             _ => (Some(next()?), Some(next()?)),
         };
-        if let (Kind::TransformMapEntry, Some(entry)) = (kind, &transform) {
-            let one_entry = match &entry.kind {
-                ExprKind::Map(entries) => entries.len() == 1,
-                _ => false,
-            };
-            if !one_entry {
-                let message = "the result of `transformMapEntry` is a map literal of one entry";
-                let place = if entry.span.start == entry.span.end {
-                    name_span
-                } else {
-                    entry.span
-                };
-                return Err(self.misuse(name, place, message));
-            }
-        }
         let comprehension = Comprehension {
             kind,
             range,

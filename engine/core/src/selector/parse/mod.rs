@@ -581,7 +581,7 @@ impl Parser {
     /// A primary and what follows it: fields, calls, indexes, message literals.
     fn member(&mut self) -> Result<Sub, Failed> {
         let start = self.span().start;
-        let plain_name = matches!(self.kind(), TokenKind::Identifier(_) | TokenKind::Dot);
+        let mut plain_name = matches!(self.kind(), TokenKind::Identifier(_) | TokenKind::Dot);
         let mut sub = self.primary()?;
         loop {
             match self.kind() {
@@ -610,7 +610,8 @@ impl Parser {
                 TokenKind::BraceOpen if plain_name => match sub.expr.qualified_name() {
                     Some(name) => {
                         let name_span = sub.expr.span;
-                        return self.message(name, name_span);
+                        sub = self.message(name, name_span)?;
+                        plain_name = false;
                     }
                     None => return Ok(sub),
                 },
