@@ -33,10 +33,12 @@ use crate::diagnostic::{Code, Diagnostic};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod evaluate;
+mod outcomes;
 mod paths;
 mod rewrite;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use evaluate::Evaluation;
 use paths::Sites;

@@ -84,33 +84,7 @@ impl Rewriter<'_> {
         }
         let chain = matches!(expr.kind, ExprKind::Select { .. } | ExprKind::Index { .. });
         if chain && self.sites.site(expr).is_some() {
-            let already = matches!(self.checked.type_of(expr.id), Type::Optional(_));
-            let null = self
-                .sites
-                .site(expr)
-                .is_some_and(|site| self.nulls.contains(site.path.as_str()));
-            let changed = self.make_optional(expr);
-            let empty = self.empty_of(expr).or(wanted).unwrap_or(Empty::Text);
-            if changed && !already {
-                wrap(expr, "orValue", vec![empty.expr(expr)]);
-            }
-            if null && !already {
-                let (id, span) = (expr.id, expr.span);
-                let value = std::mem::replace(
-                    expr,
-                    Expr {
-                        id,
-                        span,
-                        kind: ExprKind::Literal(Literal::Null),
-                    },
-                );
-                expr.kind = ExprKind::Call {
-                    function: "optional.ofNonZeroValue".to_owned(),
-                    function_span: span,
-                    args: vec![value],
-                };
-                wrap(expr, "orValue", vec![empty.expr(expr)]);
-            }
+            self.chain(expr, wanted);
             return;
         }
         match &mut expr.kind {
@@ -158,6 +132,37 @@ impl Rewriter<'_> {
                 expr.for_each_child_mut(&mut |child| self.visit(child, Some(Empty::Bool)));
             }
             _ => expr.for_each_child_mut(&mut |child| self.visit(child, None)),
+        }
+    }
+
+    /// A field of the event, and what is read on the way to it.
+    fn chain(&self, expr: &mut Expr, wanted: Option<Empty>) {
+        let already = matches!(self.checked.type_of(expr.id), Type::Optional(_));
+        let null = self
+            .sites
+            .site(expr)
+            .is_some_and(|site| self.nulls.contains(site.path.as_str()));
+        let changed = self.make_optional(expr);
+        let empty = self.empty_of(expr).or(wanted).unwrap_or(Empty::Text);
+        if changed && !already {
+            wrap(expr, "orValue", vec![empty.expr(expr)]);
+        }
+        if null && !already {
+            let (id, span) = (expr.id, expr.span);
+            let value = std::mem::replace(
+                expr,
+                Expr {
+                    id,
+                    span,
+                    kind: ExprKind::Literal(Literal::Null),
+                },
+            );
+            expr.kind = ExprKind::Call {
+                function: "optional.ofNonZeroValue".to_owned(),
+                function_span: span,
+                args: vec![value],
+            };
+            wrap(expr, "orValue", vec![empty.expr(expr)]);
         }
     }
 
