@@ -4,6 +4,7 @@
 //! `limits` serve all of them. Nothing here does IO, reads a clock, starts a thread or logs.
 
 pub mod diagnostic;
+pub mod event;
 pub mod limits;
 pub mod rule;
 pub mod sample;

@@ -1,0 +1,315 @@
+//! The fields that rules mention, and finding them in an event in one pass.
+//!
+//! Relies on key hashes being in the nodes. A plan is a trie of keys; extraction walks only objects on the way
+//! to some field and steps over everything else. Must never give a field of the wrong name: a hash only
+//! proposes, the key's text decides. Looking each path up by itself was rejected: its cost grows with the
+//! number of fields times the number of keys.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::document::Json;
+use super::key;
+
+/// A way through objects from the event's root: one or more keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldPath(Vec<String>);
+
+impl FieldPath {
+    /// The field `key` of the event itself.
+    pub fn top(key: impl Into<String>) -> FieldPath {
+        FieldPath(vec![key.into()])
+    }
+
+    /// The field `key` of the object at this path.
+    #[must_use]
+    pub fn child(&self, key: impl Into<String>) -> FieldPath {
+        let mut keys = self.0.clone();
+        keys.push(key.into());
+        FieldPath(keys)
+    }
+
+    /// The path of these keys; `None` when there are none, since the event itself is no field.
+    pub fn from_keys<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Option<FieldPath> {
+        let keys: Vec<String> = keys.into_iter().map(Into::into).collect();
+        if keys.is_empty() {
+            None
+        } else {
+            Some(FieldPath(keys))
+        }
+    }
+
+    /// The path of keys between dots, `userIdentity.arn`. Keys that contain dots need the other constructors.
+    pub fn dotted(path: &str) -> FieldPath {
+        FieldPath(path.split('.').map(str::to_owned).collect())
+    }
+
+    /// The keys, outermost first; at least one.
+    pub fn keys(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The path of the object this field is in; `None` when that is the event itself.
+    pub fn parent(&self) -> Option<FieldPath> {
+        let (_, rest) = self.0.split_last()?;
+        FieldPath::from_keys(rest.iter().cloned())
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("event")?;
+        for key in &self.0 {
+            if is_identifier(key) {
+                write!(formatter, ".{key}")?;
+            } else {
+                write!(formatter, "[{key:?}]")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_identifier(key: &str) -> bool {
+    key.bytes()
+        .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+        && key
+            .bytes()
+            .next()
+            .is_some_and(|byte| !byte.is_ascii_digit())
+}
+
+/// Names a field within one [`FieldSet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldId(pub u32);
+
+/// All fields that some rule mentions, and all objects on the way to them.
+#[derive(Clone, Debug, Default)]
+pub struct FieldSet {
+    ids: BTreeMap<FieldPath, FieldId>,
+    fields: Vec<(FieldPath, Option<FieldId>)>,
+}
+
+impl FieldSet {
+    /// No fields.
+    pub fn new() -> FieldSet {
+        FieldSet::default()
+    }
+
+    /// The id of `path`, which is added with its parents when it is new.
+    pub fn intern(&mut self, path: &FieldPath) -> FieldId {
+        if let Some(id) = self.find(path) {
+            return id;
+        }
+        let mut parent = None;
+        for length in 1..=path.0.len() {
+            let prefix = FieldPath(path.0[..length].to_vec());
+            let id = match self.ids.get(&prefix) {
+                Some(id) => *id,
+                None => {
+                    let id = FieldId(self.fields.len() as u32);
+                    self.fields.push((prefix.clone(), parent));
+                    self.ids.insert(prefix, id);
+                    id
+                }
+            };
+            parent = Some(id);
+        }
+        parent.unwrap_or(FieldId(0))
+    }
+
+    /// The id of `path`, if it was added.
+    pub fn find(&self, path: &FieldPath) -> Option<FieldId> {
+        self.ids.get(path).copied()
+    }
+
+    /// The path of a field of this set.
+    pub fn path(&self, id: FieldId) -> &FieldPath {
+        &self.fields[id.0 as usize].0
+    }
+
+    /// The object that a field is in; `None` when that is the event itself.
+    pub fn parent(&self, id: FieldId) -> Option<FieldId> {
+        self.fields[id.0 as usize].1
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there are no fields.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Every field, in order of id; parents come before what is in them.
+    pub fn ids(&self) -> impl Iterator<Item = FieldId> + use<> {
+        (0..self.fields.len() as u32).map(FieldId)
+    }
+
+    /// The plan that finds all of them.
+    pub fn plan(&self) -> FieldPlan {
+        FieldPlan::new(self)
+    }
+}
+
+/// No table, no field.
+const NONE: u32 = u32::MAX;
+
+/// Where the keys of one object are looked for: `entries[first..=first + mask]`, by hash, open addressing with
+/// at least half of the slots free.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    first: u32,
+    mask: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PlanEntry {
+    hash: u32,
+    /// The field that this key leads to; [`NONE`] for a free slot.
+    field: u32,
+    /// The table for the fields in it; [`NONE`] when there are none.
+    table: u32,
+}
+
+/// How to find all fields of a [`FieldSet`] in one event.
+#[derive(Clone, Debug)]
+pub struct FieldPlan {
+    entries: Vec<PlanEntry>,
+    /// The table of the root first.
+    tables: Vec<Table>,
+    /// The last key of every field.
+    keys: Vec<Box<str>>,
+}
+
+impl FieldPlan {
+    fn new(set: &FieldSet) -> FieldPlan {
+        // Children by parent; `None` sorts first and is always there, so the root's table is the first.
+        let mut children: BTreeMap<Option<FieldId>, Vec<FieldId>> =
+            BTreeMap::from([(None, Vec::new())]);
+        for id in set.ids() {
+            children.entry(set.parent(id)).or_default().push(id);
+        }
+        let numbers: BTreeMap<FieldId, u32> = children
+            .keys()
+            .flatten()
+            .zip(1..)
+            .map(|(id, number)| (*id, number))
+            .collect();
+        let mut plan = FieldPlan {
+            entries: Vec::new(),
+            tables: Vec::new(),
+            keys: Vec::new(),
+        };
+        for id in set.ids() {
+            let last = set.path(id).keys().last();
+            plan.keys
+                .push(last.map(String::as_str).unwrap_or_default().into());
+        }
+        for fields in children.values() {
+            plan.add_table(fields, &numbers);
+        }
+        plan
+    }
+
+    fn add_table(&mut self, fields: &[FieldId], numbers: &BTreeMap<FieldId, u32>) {
+        let size = (fields.len() * 2).next_power_of_two().max(2);
+        let first = self.entries.len();
+        self.entries.resize(
+            first + size,
+            PlanEntry {
+                hash: 0,
+                field: NONE,
+                table: NONE,
+            },
+        );
+        let slots = &mut self.entries[first..];
+        for field in fields {
+            let hash = key::hash(self.keys[field.0 as usize].as_bytes());
+            let mut at = hash as usize & (size - 1);
+            while slots[at].field != NONE {
+                at = (at + 1) & (size - 1);
+            }
+            let table = numbers.get(field).copied().unwrap_or(NONE);
+            slots[at] = PlanEntry {
+                hash,
+                field: field.0,
+                table,
+            };
+        }
+        self.tables.push(Table {
+            first: first as u32,
+            mask: size as u32 - 1,
+        });
+    }
+
+    /// Finds the fields in `root` and writes their places into `slots`. Fields of the last event are
+    /// forgotten.
+    pub fn extract(&self, root: Json<'_>, slots: &mut Slots) {
+        slots.nodes.clear();
+        slots.nodes.resize(self.keys.len(), 0);
+        self.extract_object(0, root, slots);
+    }
+
+    /// Recurses as deep as the deepest path, which is as deep as selectors may nest.
+    fn extract_object(&self, table: u32, object: Json<'_>, slots: &mut Slots) {
+        let (nodes, text) = object.nodes();
+        let node = nodes[object.node_index() as usize];
+        if !node.is_object() {
+            return;
+        }
+        let table = self.tables[table as usize];
+        let mut at = object.node_index() as usize + 1;
+        while at < node.next() as usize {
+            let (key, value) = (nodes[at], nodes[at + 1]);
+            if let Some(entry) = self.find(table, key.hash(), |name| key.text(text).eq_str(name)) {
+                slots.nodes[entry.field as usize] = at as u32 + 1;
+                if entry.table != NONE {
+                    let value = object.document().at(at as u32 + 1);
+                    self.extract_object(entry.table, value, slots);
+                }
+            }
+            at = value.next() as usize;
+        }
+    }
+
+    #[inline(always)]
+    fn find(&self, table: Table, hash: u32, is_key: impl Fn(&str) -> bool) -> Option<PlanEntry> {
+        let mut at = hash;
+        loop {
+            let entry = self.entries[(table.first + (at & table.mask)) as usize];
+            if entry.field == NONE {
+                return None;
+            }
+            if entry.hash == hash && is_key(&self.keys[entry.field as usize]) {
+                return Some(entry);
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+}
+
+/// Where the fields of one event are. Reused from event to event.
+#[derive(Clone, Debug, Default)]
+pub struct Slots {
+    /// Node index per field; 0, which is the document's root and never a field, when absent.
+    nodes: Vec<u32>,
+}
+
+impl Slots {
+    /// No fields so far.
+    pub fn new() -> Slots {
+        Slots::default()
+    }
+
+    /// The node of a field, for `Document::at`; `None` when the event does not have it.
+    #[inline]
+    pub fn get(&self, id: FieldId) -> Option<u32> {
+        match self.nodes.get(id.0 as usize) {
+            None | Some(0) => None,
+            Some(node) => Some(*node),
+        }
+    }
+}

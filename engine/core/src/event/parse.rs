@@ -1,0 +1,382 @@
+//! Bytes to nodes: one walk that checks everything.
+//!
+//! Relies on [`Marks`] for where strings begin and end, so that the walk touches no byte within ordinary strings,
+//! and on nothing else: it reads every byte outside of strings, so no part of an event is trusted for being
+//! skipped later. Must never recurse, and never allocate once its memory has the size of the largest events.
+//!
+//! The list of quotes is the only index. Listing colons, commas and brackets as well (as simdjson does) was
+//! rejected: in compact text they are found right behind a quote, where the walk looks anyway.
+
+use super::document::Document;
+use super::key::{self, KeyTable, Seen};
+use super::node::{Node, Nodes, Tag};
+use super::number::{self, Form};
+use super::reason::{Malformed, Reason};
+use super::structural::{END, Marks};
+use super::text;
+use crate::limits;
+
+/// Parses one event after the other in memory that it keeps.
+#[derive(Default)]
+pub struct Parser {
+    marks: Marks,
+    nodes: Nodes,
+    keys: KeyTable,
+    frames: Vec<Frame>,
+}
+
+impl Parser {
+    /// A parser without memory so far.
+    pub fn new() -> Parser {
+        Parser::default()
+    }
+
+    /// Parses `bytes`, which must be one JSON object and white space around it.
+    pub fn parse<'d>(&'d mut self, bytes: &'d [u8]) -> Result<Document<'d>, Malformed> {
+        if bytes.len() > limits::EVENT_BYTES_MAX {
+            return Err(Malformed::new(Reason::TooLong, limits::EVENT_BYTES_MAX));
+        }
+        let text = self.marks.scan(bytes)?;
+        self.frames
+            .resize(limits::EVENT_DEPTH_MAX, Frame::default());
+        self.keys.start(self.marks.quotes.len() / 2);
+        let mut walk = Walk {
+            bytes,
+            text,
+            quotes: &self.marks.quotes,
+            specials: &self.marks.specials,
+            nodes: self.nodes.start(bytes.len()),
+            keys: &mut self.keys,
+            frames: &mut self.frames,
+            depth: 0,
+            top: Frame::default(),
+            at: 0,
+            filled: 0,
+            quote: 0,
+            special: 0,
+            doubtful: false,
+        };
+        walk.run()?;
+        let (filled, doubtful) = (walk.filled, walk.doubtful);
+        self.nodes.finish(filled);
+        if doubtful {
+            key::check_by_sorting(&self.nodes, text)?;
+        }
+        Ok(Document::new(text, self.nodes.filled()))
+    }
+}
+
+/// An open array or object.
+#[derive(Clone, Copy, Default)]
+struct Frame {
+    node: u32,
+    count: u32,
+    is_object: bool,
+}
+
+struct Walk<'p> {
+    bytes: &'p [u8],
+    text: &'p str,
+    quotes: &'p [u32],
+    specials: &'p [u32],
+    nodes: &'p mut [Node],
+    keys: &'p mut KeyTable,
+    /// Enclosing containers, outermost first, without the innermost.
+    frames: &'p mut [Frame],
+    depth: usize,
+    /// The innermost open container.
+    top: Frame,
+    /// Next byte to read.
+    at: usize,
+    /// Nodes written.
+    filled: usize,
+    /// Next of `quotes`.
+    quote: usize,
+    /// Next of `specials`.
+    special: usize,
+    /// Some key could not be told from others cheaply.
+    doubtful: bool,
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> Result<(), Malformed> {
+        match self.byte_after_space()? {
+            b'{' => {}
+            b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'N' | b'I' => {
+                return Err(Malformed::new(Reason::NotAnObject, self.at));
+            }
+            _ => return Err(self.syntax()),
+        }
+        let mut more = self.value()?;
+        loop {
+            if !more {
+                more = self.after_value()?;
+                if self.depth == 0 {
+                    return self.nothing_follows();
+                }
+            }
+            if more {
+                more = self.value()?;
+            }
+        }
+    }
+
+    /// Reads the value at the cursor, or opens it. True when another value follows before anything else.
+    #[inline(always)]
+    fn value(&mut self) -> Result<bool, Malformed> {
+        match self.byte_after_space()? {
+            b'"' => {
+                let (start, end, escaped) = self.string()?;
+                self.push(Node::scalar(Tag::String, start, end, self.filled).escaped_if(escaped));
+            }
+            b'{' => {
+                self.open(Tag::Object)?;
+                if self.byte_after_space()? == b'}' {
+                    return Ok(false);
+                }
+                self.key()?;
+                return Ok(true);
+            }
+            b'[' => {
+                self.open(Tag::Array)?;
+                if self.byte_after_space()? == b']' {
+                    return Ok(false);
+                }
+                self.top.count = 1;
+                return Ok(true);
+            }
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.literal(Tag::True, b"true")?,
+            b'f' => self.literal(Tag::False, b"false")?,
+            b'n' => self.literal(Tag::Null, b"null")?,
+            _ => return Err(self.no_value()),
+        }
+        Ok(false)
+    }
+
+    /// Reads what follows a complete value. True when another value follows.
+    #[inline(always)]
+    fn after_value(&mut self) -> Result<bool, Malformed> {
+        let byte = self.byte_after_space()?;
+        match (byte, self.top.is_object) {
+            (b',', true) => {
+                self.at += 1;
+                self.key()?;
+                Ok(true)
+            }
+            (b',', false) => {
+                self.at += 1;
+                self.top.count += 1;
+                Ok(true)
+            }
+            (b'}', true) | (b']', false) => {
+                self.close();
+                Ok(false)
+            }
+            _ => Err(self.syntax()),
+        }
+    }
+
+    /// Reads a key with its colon.
+    #[inline(always)]
+    fn key(&mut self) -> Result<(), Malformed> {
+        if self.byte_after_space()? != b'"' {
+            return Err(self.syntax());
+        }
+        let (start, end, escaped) = self.string()?;
+        let hash = if escaped {
+            key::hash(
+                text::Text::new(&self.text[start..end], true)
+                    .decode()
+                    .as_bytes(),
+            )
+        } else {
+            key::hash_within(self.bytes, start, end)
+        };
+        let node = Node::key(start, end, self.top.node as usize, hash).escaped_if(escaped);
+        match self
+            .keys
+            .insert(self.nodes, self.text, node, self.filled as u32)
+        {
+            Seen::No => {}
+            Seen::Yes => return Err(Malformed::new(Reason::DuplicateKey, start - 1)),
+            Seen::Unknown => self.doubtful = true,
+        }
+        self.push(node);
+        self.top.count += 1;
+        if self.byte_after_space()? != b':' {
+            return Err(self.syntax());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads the string whose opening quote is at the cursor: start and end of its body, and whether it has
+    /// escapes. The next quote of the list is that opening quote: all before were read in pairs.
+    #[inline(always)]
+    fn string(&mut self) -> Result<(usize, usize, bool), Malformed> {
+        debug_assert_eq!(self.quotes[self.quote] as usize, self.at);
+        let start = self.at + 1;
+        let end = self.quotes[self.quote + 1];
+        self.quote += 2;
+        let mut escaped = false;
+        if self.specials[self.special] < end {
+            self.special = check_specials(self.bytes, self.specials, self.special, end)?;
+            escaped = true;
+        }
+        if end == END {
+            return Err(Malformed::new(Reason::Truncated, self.bytes.len()));
+        }
+        self.at = end as usize + 1;
+        Ok((start, end as usize, escaped))
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> Result<(), Malformed> {
+        let (end, form) = number::check(self.bytes, self.at)
+            .map_err(|(reason, offset)| Malformed::new(reason, offset))?;
+        let tag = match form {
+            Form::Integer => Tag::Integer,
+            Form::Double => Tag::Double,
+        };
+        self.push(Node::scalar(tag, self.at, end, self.filled));
+        self.at = end;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, tag: Tag, word: &'static [u8]) -> Result<(), Malformed> {
+        let end = self.at + word.len();
+        if self.bytes.get(self.at..end) != Some(word) {
+            return Err(no_literal(self.bytes, self.at, word));
+        }
+        self.push(Node::scalar(tag, self.at, end, self.filled));
+        self.at = end;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn open(&mut self, tag: Tag) -> Result<(), Malformed> {
+        let Some(frame) = self.frames.get_mut(self.depth) else {
+            return Err(Malformed::new(Reason::TooDeep, self.at));
+        };
+        *frame = self.top;
+        self.depth += 1;
+        self.top = Frame {
+            node: self.filled as u32,
+            count: 0,
+            is_object: tag == Tag::Object,
+        };
+        self.push(Node::scalar(tag, self.at, self.at, self.filled));
+        self.at += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn close(&mut self) {
+        self.at += 1;
+        let node = &mut self.nodes[self.top.node as usize];
+        *node = node.closed(self.at, self.filled, self.top.count);
+        self.depth -= 1;
+        self.top = self.frames[self.depth];
+    }
+
+    #[inline(always)]
+    fn push(&mut self, node: Node) {
+        self.nodes[self.filled] = node;
+        self.filled += 1;
+    }
+
+    /// The byte at the cursor, which first moves over white space.
+    #[inline(always)]
+    fn byte_after_space(&mut self) -> Result<u8, Malformed> {
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte > b' ' => Ok(*byte),
+            _ => {
+                self.at = space_end(self.bytes, self.at);
+                match self.bytes.get(self.at) {
+                    Some(byte) => Ok(*byte),
+                    None => Err(Malformed::new(Reason::Truncated, self.at)),
+                }
+            }
+        }
+    }
+
+    fn nothing_follows(&mut self) -> Result<(), Malformed> {
+        self.at = space_end(self.bytes, self.at);
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(self.syntax())
+        }
+    }
+
+    #[cold]
+    fn syntax(&self) -> Malformed {
+        Malformed::new(Reason::Syntax, self.at)
+    }
+
+    #[cold]
+    fn no_value(&self) -> Malformed {
+        let rest = &self.bytes[self.at..];
+        for word in [&b"NaN"[..], b"Infinity", b"+Infinity"] {
+            if rest.starts_with(word) {
+                return Malformed::new(Reason::NotANumber, self.at);
+            }
+        }
+        self.syntax()
+    }
+}
+
+/// The first byte at or after `at` that is no white space.
+#[inline(never)]
+fn space_end(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+#[cold]
+fn no_literal(bytes: &[u8], at: usize, word: &[u8]) -> Malformed {
+    let rest = &bytes[at..];
+    let same = rest
+        .iter()
+        .zip(word)
+        .take_while(|(one, other)| one == other)
+        .count();
+    if same == rest.len() {
+        return Malformed::new(Reason::Truncated, bytes.len());
+    }
+    Malformed::new(Reason::Syntax, at)
+}
+
+/// Checks the escapes of the string that ends at `end`, refuses control characters, and gives the first of
+/// `specials` after it.
+#[inline(never)]
+fn check_specials(
+    bytes: &[u8],
+    specials: &[u32],
+    first: usize,
+    end: u32,
+) -> Result<usize, Malformed> {
+    let limit = (end as usize).min(bytes.len());
+    let mut special = first;
+    while specials[special] < end {
+        let at = specials[special] as usize;
+        if bytes[at] != b'\\' {
+            return Err(Malformed::new(Reason::Syntax, at));
+        }
+        let Some(after) = text::check_escape(bytes, at, limit) else {
+            return Err(match end {
+                END => Malformed::new(Reason::Truncated, bytes.len()),
+                _ => Malformed::new(Reason::Syntax, at),
+            });
+        };
+        while (specials[special] as usize) < after {
+            special += 1;
+        }
+    }
+    Ok(special)
+}

@@ -1,0 +1,223 @@
+//! A JSON string as it stands in the event.
+//!
+//! Relies on the parser having checked every escape. Must never allocate for a string without escapes, and
+//! never for a comparison: nearly no string of an audit event is escaped, and nearly all are only compared.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A string or key of an event: the bytes between its quotes, perhaps with escapes.
+#[derive(Clone, Copy)]
+pub struct Text<'d> {
+    raw: &'d str,
+    escaped: bool,
+}
+
+impl<'d> Text<'d> {
+    pub(super) fn new(raw: &'d str, escaped: bool) -> Text<'d> {
+        Text { raw, escaped }
+    }
+
+    /// What stands between the quotes, escapes not resolved.
+    pub fn raw(self) -> &'d str {
+        self.raw
+    }
+
+    /// Whether there are escapes, so that `raw` is not the value.
+    pub fn is_escaped(self) -> bool {
+        self.escaped
+    }
+
+    /// The value; borrowed from the event unless there are escapes.
+    pub fn decode(self) -> Cow<'d, str> {
+        if self.escaped {
+            let mut value = String::with_capacity(self.raw.len());
+            value.extend(self.unescaped());
+            Cow::Owned(value)
+        } else {
+            Cow::Borrowed(self.raw)
+        }
+    }
+
+    /// Whether the value is `other`, without allocating.
+    pub fn eq_str(self, other: &str) -> bool {
+        if self.escaped {
+            self.unescaped().eq(other.chars())
+        } else {
+            self.raw == other
+        }
+    }
+
+    fn unescaped(self) -> Unescaped<'d> {
+        Unescaped { rest: self.raw }
+    }
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Text<'_>) -> bool {
+        match (self.escaped, other.escaped) {
+            (false, _) => other.eq_str(self.raw),
+            (true, false) => self.eq_str(other.raw),
+            (true, true) => self.unescaped().eq(other.unescaped()),
+        }
+    }
+}
+
+impl Eq for Text<'_> {}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.decode(), formatter)
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&*self.decode(), formatter)
+    }
+}
+
+/// The characters of a string whose escapes were checked. Text that was not checked gives replacement
+/// characters rather than a panic.
+struct Unescaped<'d> {
+    rest: &'d str,
+}
+
+impl Iterator for Unescaped<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        let mut characters = self.rest.chars();
+        let first = characters.next()?;
+        self.rest = characters.as_str();
+        if first != '\\' {
+            return Some(first);
+        }
+        let named = characters.next()?;
+        self.rest = characters.as_str();
+        Some(match named {
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'u' => self.code_point(),
+            other => other,
+        })
+    }
+}
+
+impl Unescaped<'_> {
+    fn code_point(&mut self) -> char {
+        let high = self.unit();
+        if !(0xD800..0xDC00).contains(&high) {
+            return char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER);
+        }
+        self.rest = self.rest.strip_prefix("\\u").unwrap_or(self.rest);
+        let low = self.unit();
+        let code = 0x10000 + ((high - 0xD800) << 10) + (low.wrapping_sub(0xDC00) & 0x3FF);
+        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+
+    fn unit(&mut self) -> u32 {
+        let Some((digits, rest)) = self.rest.split_at_checked(4) else {
+            self.rest = "";
+            return 0xFFFD;
+        };
+        self.rest = rest;
+        u32::from_str_radix(digits, 16).unwrap_or(0xFFFD)
+    }
+}
+
+/// Checks the escape whose backslash is at `at` in a string that ends at `end`; gives the offset after it.
+/// A pair of surrogates is one escape.
+pub(super) fn check_escape(bytes: &[u8], at: usize, end: usize) -> Option<usize> {
+    let body = bytes.get(at..end)?;
+    match body.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
+        b'u' => match unit_of(body.get(2..6)?)? {
+            0xD800..=0xDBFF if body.get(6..8)? == b"\\u" => match unit_of(body.get(8..12)?)? {
+                0xDC00..=0xDFFF => Some(at + 12),
+                _ => None,
+            },
+            0xD800..=0xDFFF => None,
+            _ => Some(at + 6),
+        },
+        _ => None,
+    }
+}
+
+fn unit_of(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |unit, digit| {
+        Some(unit << 4 | char::from(*digit).to_digit(16)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(raw: &str, expected: &str) {
+        let text = Text::new(raw, raw.contains('\\'));
+        assert_eq!(text.decode(), expected, "{raw}");
+        assert!(text.eq_str(expected), "{raw}");
+        assert!(!text.eq_str("something else"), "{raw}");
+        assert!(text == Text::new(expected, false), "{raw}");
+        assert!(Text::new(expected, false) == text, "{raw}");
+        assert_eq!(text.to_string(), expected);
+    }
+
+    #[test]
+    fn decodes() {
+        check("", "");
+        check("plain", "plain");
+        check(r#"a\"b\\c\/d\b\f\n\r\t"#, "a\"b\\c/d\u{8}\u{c}\n\r\t");
+        check(r"\u0041\u00e9\u20AC\ud83d\ude00z", "Aé€😀z");
+        check(r"\\u0041", r"\u0041");
+        check("é\\u0000", "é\0");
+    }
+
+    #[test]
+    fn unchecked_text_does_not_panic() {
+        for raw in [
+            r"\",
+            r"\u",
+            r"\u12",
+            r"\ud800",
+            r"\ud800\u0041",
+            r"\uzzzz",
+            "\\ué€",
+        ] {
+            let _ = Text::new(raw, true).decode();
+        }
+    }
+
+    #[test]
+    fn escapes_are_checked() {
+        let check = |text: &str, expected| {
+            assert_eq!(
+                check_escape(text.as_bytes(), 0, text.len()),
+                expected,
+                "{text}"
+            );
+        };
+        check(r"\n", Some(2));
+        check(r"\u00e9z", Some(6));
+        check(r"\ud83d\ude00", Some(12));
+        for refused in [
+            r"\",
+            r"\x",
+            r"\u",
+            r"\u12",
+            r"\u12g4",
+            r"\ud800",
+            r"\ud800z",
+            r"\ud800\n",
+            r"\udc00",
+            r"\ud800\ud800",
+            r"\u+123",
+        ] {
+            check(refused, None);
+        }
+    }
+}
