@@ -3,7 +3,7 @@
 //! Counts rules that are on. A sub-technique also counts for its technique in the table, because that is how
 //! people read "do we see T1562 at all"; the layer lists each id by itself, as the Navigator wants it.
 
-use super::{Known, matrix};
+use super::{Known, known, matrix};
 use crate::rule::model::{Rule, RuleId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -37,12 +37,13 @@ pub struct TacticCoverage {
 impl TacticCoverage {
     /// Known top-level techniques that some rule shows, itself or by a sub-technique.
     pub fn techniques_shown(&self) -> usize {
-        let known = |id: &&str| matrix().any(|known| known.id == *id && known.serves(&self.id));
-        let parents = self
+        let serves = |id: &&str| known(id).is_some_and(|known| known.serves(&self.id));
+        let ids = self
             .techniques
             .iter()
-            .filter_map(|technique| technique.id.split('.').next());
-        parents.filter(known).collect::<BTreeSet<_>>().len()
+            .map(|technique| technique.id.as_str());
+        let parents = ids.filter_map(|id| id.split('.').next());
+        parents.filter(serves).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -117,11 +118,7 @@ fn tactic_coverage(
 }
 
 fn full_name(technique: &str) -> String {
-    let name = |id: &str| {
-        matrix()
-            .find(|known| known.id == id)
-            .map(|known| known.name)
-    };
+    let name = |id: &str| known(id).map(|known| known.name);
     match (technique.split_once('.'), name(technique)) {
         (Some((parent, _)), Some(own)) => match name(parent) {
             Some(parent) => format!("{parent}: {own}"),

@@ -1,14 +1,15 @@
 //! What ATT&CK knows: tactics, and the techniques that make sense in a cloud.
 //!
 //! A data file of public facts, so that a slip in an id is seen when the rule is read. A rule may still use an
-//! id the file does not have (a newer matrix): that is a warning, never an error. Read anew where it is used:
-//! two hundred lines cost less than keeping them in a global.
+//! id the file does not have (a newer matrix): that is a warning, never an error. Read once per process: every
+//! tag of ten thousand rules is looked up in it.
 
 mod coverage;
 
 pub use coverage::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
 
 use crate::diagnostic::did_you_mean;
+use std::sync::OnceLock;
 
 const MATRIX: &str = include_str!("matrix.tsv");
 
@@ -35,17 +36,35 @@ impl Known {
 
 /// Everything in the file: tactics in matrix order, then techniques by id.
 pub(super) fn matrix() -> impl Iterator<Item = Known> + Clone {
-    MATRIX
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| {
+    table().iter().copied()
+}
+
+/// The tactic or technique of this id.
+pub(super) fn known(id: &str) -> Option<Known> {
+    let table = table();
+    let tactics = table.partition_point(Known::is_tactic);
+    let (tactics, techniques) = table.split_at(tactics);
+    let technique = techniques.binary_search_by(|known| known.id.cmp(id));
+    let technique = technique.ok().and_then(|at| techniques.get(at));
+    technique
+        .or_else(|| tactics.iter().find(|known| known.id == id))
+        .copied()
+}
+
+fn table() -> &'static [Known] {
+    static TABLE: OnceLock<Vec<Known>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let lines = MATRIX.lines().filter(|line| !line.starts_with('#'));
+        let known = lines.filter_map(|line| {
             let mut cells = line.split('\t');
             Some(Known {
                 id: cells.next()?,
                 name: cells.next()?,
                 tactics: cells.next()?,
             })
-        })
+        });
+        known.collect()
+    })
 }
 
 /// What is questionable about a tag, and the tag that was probably meant.
@@ -75,7 +94,7 @@ pub(super) fn split_tag(text: &str) -> Option<(&str, &str)> {
 pub(super) fn mistake_in(tactic: &str, technique: &str) -> Option<Mistake> {
     let tactics = || matrix().filter(Known::is_tactic).map(|known| known.id);
     let techniques = || matrix().filter(|known| !known.is_tactic());
-    if !tactics().any(|known| known == tactic) {
+    if !known(tactic).is_some_and(|known| known.is_tactic()) {
         let near = did_you_mean(tactic, tactics()).map(|near| format!("{near}/{technique}"));
         let message = format!("ATT&CK has no tactic `{tactic}` that we know of");
         return Some(Mistake {
@@ -83,7 +102,7 @@ pub(super) fn mistake_in(tactic: &str, technique: &str) -> Option<Mistake> {
             instead: near,
         });
     }
-    let Some(known) = techniques().find(|known| known.id == technique) else {
+    let Some(found) = known(technique).filter(|known| !known.is_tactic()) else {
         let parent = technique.split('.').next().unwrap_or(technique);
         let siblings = techniques().filter(|known| known.id.starts_with(parent));
         let same_tactic = techniques().filter(|known| known.serves(tactic));
@@ -95,14 +114,14 @@ pub(super) fn mistake_in(tactic: &str, technique: &str) -> Option<Mistake> {
             instead: near.map(|near| format!("{tactic}/{near}")),
         });
     };
-    if known.serves(tactic) {
+    if found.serves(tactic) {
         return None;
     }
     let message = format!(
         "{technique} ({}) does not belong to the tactic {tactic}",
-        known.name
+        found.name
     );
-    let right = known
+    let right = found
         .tactics
         .split(' ')
         .next()
