@@ -202,7 +202,9 @@ fn between(out: &mut String, text: &str) {
 }
 
 fn inline_table(table: &InlineTable, kind: Option<Kind>) -> String {
-    let raw = table.to_string();
+    let mut bare = table.clone();
+    bare.decor_mut().clear();
+    let raw = bare.to_string();
     if raw.contains('#') || raw.trim().contains('\n') {
         return raw.trim().to_owned();
     }

@@ -167,3 +167,96 @@ fn many_rules_and_overrides_are_read_in_linear_time() {
     let catalog = load(&files, date(2026, 1, 1));
     assert_eq!(catalog.rules.len(), 2000);
 }
+
+const PIECES: [&str; 24] = [
+    "'",
+    "\"",
+    "'''",
+    "\"\"\"",
+    "\\",
+    "\n",
+    "\r\n",
+    "{",
+    "}",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "=",
+    ".",
+    ",",
+    "#",
+    "\0",
+    "é",
+    "\\u00e9",
+    "when",
+    "[events.a]\n",
+    "[[test]]\n",
+    "0x",
+];
+
+const SEED: &str = r#"# Head.
+
+id = "a"
+name = "A"
+description = """
+Long. \u00e9
+"""
+severity = "low"
+status = "stable"
+attack = ["TA0005/T1562.008"]
+when = "event.a == \"é\" && event.b"
+
+[finding]
+title = 'T {event.a} {{x}} {"}"}'
+dedup_key = ["event.a", 'event["b"]'] # key
+
+[[exceptions]]
+name = "x"
+list = "l"
+value = 'event.a'
+expires = 2027-01-31
+
+[events.a]
+json = '{"a": [1, {"b": null}]}'
+remove = ["a.0"]
+set = { a.b = 1, c = [1.5, true, 1979-05-27] }
+
+[events.b]
+extends = "a"
+
+[[test]]
+name = "t"
+event = "b"
+expect = "match"
+"#;
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 400, failure_persistence: None, ..proptest::prelude::ProptestConfig::default()
+    })]
+
+    #[test]
+    fn damaged_files_are_read_without_a_panic(
+        edits in proptest::collection::vec((0..SEED.len(), 0..12usize, 0..PIECES.len()), 1..6),
+        path in proptest::sample::select(vec!["a/rule.toml", "lists/l.toml", "lists/l.csv", "lists/l.json"]),
+    ) {
+        let mut text = SEED.to_owned();
+        for (at, length, piece) in edits {
+            let boundary = |at: usize| (at.min(text.len())..=text.len()).find(|at| text.is_char_boundary(*at));
+            let start = boundary(at).unwrap_or(text.len());
+            let end = boundary(start + length).unwrap_or(text.len());
+            text.replace_range(start..end, PIECES[piece]);
+        }
+        let catalog = read(path, &text);
+        for report in &catalog.reports {
+            let span = report.diagnostic.span;
+            proptest::prop_assert!(span.start <= span.end && span.end as usize <= text.len() + 1);
+            report.render(crate::diagnostic::Palette::PLAIN);
+            report.to_json();
+        }
+        if let Ok(once) = format("a.toml", &text) {
+            proptest::prop_assert_eq!(format("a.toml", &once), Ok(once));
+        }
+    }
+}
