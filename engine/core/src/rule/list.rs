@@ -12,6 +12,9 @@ use crate::limits::{LIST_VALUE_BYTES_MAX, LIST_VALUES_MAX};
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
+/// The site lists of a catalog, by name.
+pub type Lists = BTreeMap<String, SiteList>;
+
 /// A named set of texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteList {

@@ -7,7 +7,7 @@
 
 use super::exception;
 use super::layer::{self, Override, read_overrides};
-use super::list::{self, Format, SiteList};
+use super::list::{self, Format, Lists, SiteList};
 use super::model::{Condition, Rule, RuleId};
 use super::place::{Place, Report};
 use super::read::{Fields, Reader, in_order, span_of};
@@ -71,7 +71,7 @@ pub struct Catalog {
     /// The overrides, in the order of application.
     pub overrides: Vec<Override>,
     /// The site lists by name.
-    pub lists: BTreeMap<String, SiteList>,
+    pub lists: Lists,
     /// The tests of the rules.
     pub suites: Vec<Suite>,
     /// The field schemas that were among the files.
@@ -429,7 +429,7 @@ fn drop_consequences(reader: &mut Reader) {
 }
 
 /// An exception by a list that is not there excuses nothing.
-fn drop_listless(rule: &mut Rule, lists: &BTreeMap<String, SiteList>, reports: &mut Vec<Report>) {
+fn drop_listless(rule: &mut Rule, lists: &Lists, reports: &mut Vec<Report>) {
     rule.exceptions.retain(|exception| {
         let Condition::Listed {
             list, list_place, ..

@@ -24,7 +24,7 @@ mod template;
 pub use attack::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
 pub use format::format;
 pub use layer::Override;
-pub use list::SiteList;
+pub use list::{Lists, SiteList};
 pub use load::{Catalog, File, Role, load};
 pub use model::{
     AttackTag, Change, Condition, Exception, Expiry, FindingTemplate, Layer, Rule, RuleId,
