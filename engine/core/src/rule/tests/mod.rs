@@ -969,3 +969,88 @@ fn later_lists_replace_earlier_ones_and_named_ones_all() {
     assert_eq!(catalog.lists["l"].values(), ["a"]);
     assert_eq!(catalog.reports[0].diagnostic.code, Code::DuplicateList);
 }
+
+#[test]
+fn line_ends_and_byte_order_marks_do_not_matter() {
+    let text = GOOD.replacen("--- rules/aws/trail-stopped/rule.toml\n", "", 1);
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let catalog = load(&[File::found("a.toml", windows.clone())], date(2026, 1, 1));
+    assert!(catalog.reports.is_empty(), "{:?}", catalog.reports);
+    let broken = windows.replace("!has(", "?has(");
+    let catalog = load(&[File::found("a.toml", broken)], date(2026, 1, 1));
+    let reports: String = catalog
+        .reports
+        .iter()
+        .map(|report| report.render(Palette::PLAIN))
+        .collect();
+    expect![[r#"
+        error[E1001]: expected a value, found `?`
+          --> a.toml:12:6
+           |
+        12 |   && ?has(event.errorCode)
+           |      ^ expected a value
+
+    "#]].assert_eq(&reports);
+    let formatted = super::format("a.toml", &windows).expect("the file can be read");
+    assert_eq!(
+        formatted,
+        super::format("a.toml", &text).expect("the file can be read")
+    );
+}
+
+#[test]
+fn slips_in_names_are_reported() {
+    let rule = GOOD.replace("aws.cloudtrail", "aws.cloudtrial");
+    check(&rule, expect![[r#"
+        warning[W0004]: there is no schema for the source `aws.cloudtrial`
+         --> rules/aws/trail-stopped/rule.toml:8:10
+          |
+        8 | source = "aws.cloudtrial"
+          |          ^^^^^^^^^^^^^^^^ its events are untyped
+          = help: Did you mean `aws.cloudtrail`?
+          = try: source = "aws.cloudtrail"
+
+    "#]]);
+    check(
+        &GOOD.replace("aws.cloudtrail", "quite.other"),
+        expect![[""]],
+    );
+    let ids = GOOD.replace("rules/aws/trail-stopped/rule.toml", "a.toml");
+    check(
+        &ids.replace("\"trail-stopped\"", "\"Trail_Stopped\""),
+        expect![[r#"
+            error[E0007]: `Trail_Stopped` is no rule id
+             --> a.toml:1:6
+              |
+            1 | id = "Trail_Stopped"
+              |      ^^^^^^^^^^^^^^^ expected lower-case words and digits joined by hyphens
+              = help: Such as `aws-trail-stopped`; at most 120 characters.
+
+        "#]],
+    );
+    let twice = "[\"TA0005/T1562.008\", \"TA0005/T1562.008\"]";
+    check(
+        &GOOD.replace("[\"TA0005/T1562.008\"]", twice),
+        expect![[r#"
+            warning[W0002]: `TA0005/T1562.008` is listed twice
+             --> rules/aws/trail-stopped/rule.toml:9:31
+              |
+            9 | attack = ["TA0005/T1562.008", "TA0005/T1562.008"]
+              |                               ^^^^^^^^^^^^^^^^^^
+
+        "#]],
+    );
+    check(
+        "--- s.toml\nid = \"a\"\ntitle = \"A\"\n[fields]\nx = { type = \"strin\", presence = \"always\" }\n",
+        expect![[r#"
+            error[E2011]: unknown type `strin`
+             --> s.toml:4:14
+              |
+            4 | x = { type = "strin", presence = "always" }
+              |              ^^^^^^^
+              = help: types are string, int, double, bool, object, any, list<string>, map<string>
+              = help: did you mean `string`?
+
+        "#]],
+    );
+}
