@@ -60,27 +60,34 @@ struct Assumption {
 /// Most assumptions tried for one selector; real selectors read fewer than 20 fields.
 const ASSUMPTIONS_MAX: usize = 128;
 
-/// Most tests of one selector that are judged one by one under one assumption.
-const TESTS_MAX: usize = 64;
+/// Most nodes evaluated for one selector, over all assumptions: a real one takes a few hundred. When they are
+/// used up, tests are no longer judged one by one, and then further fields are not tried.
+const NODES_MAX: usize = 400_000;
 
 /// A warning for every test that an absent field turns into a silent miss.
 pub(super) fn find(expr: &Expr, schema: &Schema, checked: &Checked) -> Vec<Diagnostic> {
     let sites = Sites::collect(expr, schema, checked);
+    let size = nodes(expr);
+    let mut evaluations = NODES_MAX / size;
+    let mut misses = |assumption: &Assumption, only: Option<ExprId>| {
+        evaluations = evaluations.checked_sub(1)?;
+        let mut evaluation = Evaluation::new(&sites, checked, assumption);
+        evaluation.only = only;
+        let misses = evaluation.condition(expr).misses();
+        Some((misses, evaluation.failing))
+    };
     let mut blamed: BTreeMap<ExprId, BTreeSet<Assumption>> = BTreeMap::new();
     for assumption in sites.assumptions().take(ASSUMPTIONS_MAX) {
-        let mut whole = Evaluation::new(&sites, checked, assumption);
-        if !whole.condition(expr).misses() {
+        let Some((missing, failing)) = misses(assumption, None) else {
+            break;
+        };
+        if !missing {
             continue;
         }
-        let failing: Vec<ExprId> = whole.failing.iter().copied().take(TESTS_MAX).collect();
         let alone: Vec<ExprId> = failing
             .iter()
             .copied()
-            .filter(|test| {
-                let mut evaluation = Evaluation::new(&sites, checked, assumption);
-                evaluation.only = Some(*test);
-                evaluation.condition(expr).misses()
-            })
+            .filter(|test| misses(assumption, Some(*test)).is_none_or(|(missing, _)| missing))
             .collect();
         // When no test is at fault alone, all are together.
         let guilty = if alone.is_empty() { failing } else { alone };
@@ -94,6 +101,13 @@ pub(super) fn find(expr: &Expr, schema: &Schema, checked: &Checked) -> Vec<Diagn
         .into_iter()
         .map(|test| diagnostic(&test, &sites, checked))
         .collect()
+}
+
+/// How many nodes the expression has.
+fn nodes(expr: &Expr) -> usize {
+    let mut count = 1;
+    expr.for_each_child(&mut |child| count += nodes(child));
+    count
 }
 
 /// A test to report, with the negation around it if there is one.
