@@ -144,6 +144,9 @@ impl Checker<'_> {
                 .with_help(format!("it is written `{meant}`"))
                 .with_suggestion(span, *meant);
         }
+        if !declare::overloads(name, false).is_empty() {
+            return diagnostic.with_help(format!("`{name}` is a function: call it, `{name}(…)`"));
+        }
         let replace = |text: String| {
             diagnostic
                 .clone()

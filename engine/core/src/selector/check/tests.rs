@@ -243,6 +243,7 @@ fn names_that_do_not_exist_get_suggestions() {
 
         "#]],
     );
+    check("ip.isLoopback('127.0.0.1')", expect![[""]]);
     check(
         "event.resources.ARN == 'x'",
         expect![[r#"
