@@ -243,7 +243,26 @@ fn names_that_do_not_exist_get_suggestions() {
 
         "#]],
     );
-    check("ip.isLoopback('127.0.0.1')", expect![[""]]);
+    check(
+        "ip.isLoopback('127.0.0.1')",
+        expect![[r#"
+        error[E2001]: there is no variable `ip`
+         --> <selector>:1:1
+          |
+        1 | ip.isLoopback('127.0.0.1')
+          | ^^
+          = help: `ip` is a function: call it, `ip(…)`
+
+        error[E2003]: `isLoopback` cannot be called on a !error! with (string)
+         --> <selector>:1:4
+          |
+        1 | ip.isLoopback('127.0.0.1')
+          |    ^^^^^^^^^^
+          = help: it is declared as
+                  ip.isLoopback() -> bool
+
+    "#]],
+    );
     check(
         "event.resources.ARN == 'x'",
         expect![[r#"
