@@ -93,8 +93,9 @@ impl Finder<'_> {
         if let Some((place, label)) = other {
             diagnostic = diagnostic.with_label(place, label);
         }
-        diagnostic = diagnostic.with_help(match code {
-            Code::NeverMatches => {
+        diagnostic = diagnostic.with_help(match (code, other) {
+            (Code::NeverMatches, None) => "nothing is in an empty list, and `false` is never true",
+            (Code::NeverMatches, Some(_)) => {
                 "a value is one thing at a time: join alternatives with `||` or `in [...]`"
             }
             _ => "join with `&&`, or negate a list: `!(value in [...])`",

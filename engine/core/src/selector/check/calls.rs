@@ -218,6 +218,13 @@ impl Checker<'_> {
         types: &[Type],
         form: Form<'_>,
     ) -> Type {
+        // A wrong part was reported already; what becomes of it is not another mistake.
+        if types
+            .iter()
+            .any(|one| self.decided.shallow(one) == Type::Error)
+        {
+            return Type::Error;
+        }
         let shown: Vec<String> = types.iter().map(|one| self.show(one)).collect();
         let described: Vec<String> = types.iter().map(|one| self.describe(one)).collect();
         let message = match form {

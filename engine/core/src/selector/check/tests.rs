@@ -246,22 +246,14 @@ fn names_that_do_not_exist_get_suggestions() {
     check(
         "ip.isLoopback('127.0.0.1')",
         expect![[r#"
-        error[E2001]: there is no variable `ip`
-         --> <selector>:1:1
-          |
-        1 | ip.isLoopback('127.0.0.1')
-          | ^^
-          = help: `ip` is a function: call it, `ip(…)`
+            error[E2001]: there is no variable `ip`
+             --> <selector>:1:1
+              |
+            1 | ip.isLoopback('127.0.0.1')
+              | ^^
+              = help: `ip` is a function: call it, `ip(…)`
 
-        error[E2003]: `isLoopback` cannot be called on a !error! with (string)
-         --> <selector>:1:4
-          |
-        1 | ip.isLoopback('127.0.0.1')
-          |    ^^^^^^^^^^
-          = help: it is declared as
-                  ip.isLoopback() -> bool
-
-    "#]],
+        "#]],
     );
     check(
         "event.resources.ARN == 'x'",
@@ -750,4 +742,145 @@ fn hostile_types_stay_small() {
         Schema::from_toml("id = \"x\"\ntitle = \"x\"\nopen = true\n[fields]\n").expect("valid");
     let checked = check_expr(&expr, &CheckEnv::condition(&many, Some(&schema)));
     assert!(!checked.has_errors());
+}
+
+#[test]
+fn conditions_without_meaning_are_explained() {
+    check(
+        "event.eventName == 'CreateUser' && event.eventName == 'DeleteUser'",
+        expect![[r#"
+            warning[W2002]: this condition can never hold
+             --> <selector>:1:36
+              |
+            1 | event.eventName == 'CreateUser' && event.eventName == 'DeleteUser'
+              |                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            1 | event.eventName == 'CreateUser' && event.eventName == 'DeleteUser'
+              | ------------------------------- because of this
+              = help: a value is one thing at a time: join alternatives with `||` or `in [...]`
+
+        "#]],
+    );
+    check(
+        "event.eventName != 'CreateUser' || event.eventName != 'DeleteUser'",
+        expect![[r#"
+            warning[W2003]: these alternatives cover every value
+             --> <selector>:1:36
+              |
+            1 | event.eventName != 'CreateUser' || event.eventName != 'DeleteUser'
+              |                                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            1 | event.eventName != 'CreateUser' || event.eventName != 'DeleteUser'
+              | ------------------------------- together with this
+              = help: join with `&&`, or negate a list: `!(value in [...])`
+
+        "#]],
+    );
+    check(
+        "!(event.eventName == 'CreateUser' && event.eventName == 'DeleteUser')",
+        expect![[r#"
+            warning[W2003]: this can never hold, so its negation always does
+             --> <selector>:1:38
+              |
+            1 | !(event.eventName == 'CreateUser' && event.eventName == 'DeleteUser')
+              |                                      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+            1 | !(event.eventName == 'CreateUser' && event.eventName == 'DeleteUser')
+              |   ------------------------------- because of this
+              = help: join with `&&`, or negate a list: `!(value in [...])`
+
+        "#]],
+    );
+    check("event.awsRegion in []", expect![[r#"
+        warning[W2002]: this condition can never hold
+         --> <selector>:1:1
+          |
+        1 | event.awsRegion in []
+          | ^^^^^^^^^^^^^^^^^^^^^
+          = help: nothing is in an empty list, and `false` is never true
+
+    "#]]);
+}
+
+#[test]
+fn the_deepest_text_is_checked_and_printed() {
+    let levels = crate::limits::SELECTOR_DEPTH_MAX - 3;
+    let nested = |open: &str, inner: &str, close: &str, levels: usize| {
+        format!("{}{inner}{}", open.repeat(levels), close.repeat(levels))
+    };
+    for text in [
+        nested("!(", "event.readOnly", ")", levels / 2),
+        nested("[", "event.awsRegion", "]", levels),
+        nested("size([", "event.awsRegion", "])", levels / 2 - 1),
+        nested("event.a.filter(x, ", "x == 1", ").size() == 1", levels / 3),
+        nested("cel.bind(x, event.awsRegion, ", "x == 'a'", ")", levels),
+        nested(
+            "event.readOnly ? true : (",
+            "event.awsRegion == 'a'",
+            ")",
+            levels / 2,
+        ),
+        format!(
+            "event.awsRegion{} == 'a'",
+            ".lowerAscii()".repeat(levels - 2)
+        ),
+        format!("event{} == 'a'", ".requestParameters".repeat(levels - 2)),
+    ] {
+        let expr = match parse(&text) {
+            Ok(expr) => expr,
+            Err(diagnostics) => panic!("{}: {diagnostics:?}", &text[..40]),
+        };
+        check_expr(&expr, &CheckEnv::condition(&text, cloudtrail()));
+        let printed = crate::selector::print(&expr);
+        assert!(parse(&printed).is_ok(), "{}", &text[..40]);
+    }
+}
+
+#[test]
+fn whatever_can_be_read_can_be_checked() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, TestRunner};
+    let leaf = prop_oneof![
+        "(event|x|1|'a'|null|true|\\[\\]|event\\.errorCode|event\\.userIdentity\\.arn|event\\.resources|event\\.eventName)",
+        "event\\.requestParameters\\.[ab]",
+        Just("event.?tlsDetails.?tlsVersion".to_owned()),
+    ];
+    let tree = leaf.prop_recursive(5, 48, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), "(==|!=|<|in|&&|\\|\\||\\+)", inner.clone())
+                .prop_map(|(left, operator, right)| format!("({left} {operator} {right})")),
+            inner.clone().prop_map(|one| format!("!({one})")),
+            inner.clone().prop_map(|one| format!("size({one})")),
+            (
+                inner.clone(),
+                "(startsWith|contains|matches|orValue|or)",
+                inner.clone()
+            )
+                .prop_map(|(left, name, right)| format!("({left}).{name}({right})")),
+            (
+                inner.clone(),
+                "(all|exists|filter|map|optMap)",
+                inner.clone()
+            )
+                .prop_map(|(left, name, right)| format!("({left}).{name}(x, {right})")),
+            (inner.clone(), inner.clone(), inner)
+                .prop_map(|(one, two, three)| format!("({one} ? {two} : {three})")),
+        ]
+    });
+    let config = Config {
+        cases: 400,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&tree, |text| {
+        let expr = parse(&text).map_err(|_| TestCaseError::fail(text.clone()))?;
+        let checked = check_expr(&expr, &CheckEnv::condition(&text, cloudtrail()));
+        for one in checked.diagnostics {
+            if let Some(suggestion) = one.suggestion {
+                let mut fixed = text.clone();
+                let range = suggestion.span.start as usize..suggestion.span.end as usize;
+                fixed.replace_range(range, &suggestion.replacement);
+                prop_assert!(parse(&fixed).is_ok(), "{} became {}", text, fixed);
+            }
+        }
+        Ok(())
+    });
+    assert!(outcome.is_ok(), "{outcome:?}");
 }

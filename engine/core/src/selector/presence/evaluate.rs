@@ -93,6 +93,8 @@ impl<'a> Evaluation<'a> {
                     | ExprKind::Or(_)
                     | ExprKind::Unary(UnaryOp::Not, _)
                     | ExprKind::Comprehension(_)
+                    | ExprKind::Call { .. }
+                    | ExprKind::MemberCall { .. }
                     | ExprKind::Binary(..)
             ) && *self.checked.type_of(expr.id) == Type::Bool
         };

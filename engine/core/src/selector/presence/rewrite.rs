@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy)]
 enum Empty {
     Text,
+    /// The least text that a function can read.
+    Least(&'static str),
     Int,
     Uint,
     Double,
@@ -111,6 +113,10 @@ impl Rewriter<'_> {
                 args.iter_mut()
                     .for_each(|arg| self.visit(arg, Some(Empty::Text)));
             }
+            ExprKind::Call { function, args, .. } => {
+                let wanted = least(function);
+                args.iter_mut().for_each(|arg| self.visit(arg, wanted));
+            }
             ExprKind::Binary(operator, left, right) => {
                 let (left_wanted, right_wanted) = match operator {
                     BinaryOp::In => (element_empty(right), Some(Empty::List)),
@@ -143,7 +149,10 @@ impl Rewriter<'_> {
             .site(expr)
             .is_some_and(|site| self.nulls.contains(site.path.as_str()));
         let changed = self.make_optional(expr);
-        let empty = self.empty_of(expr).or(wanted).unwrap_or(Empty::Text);
+        let empty = match (self.empty_of(expr), wanted) {
+            (Some(Empty::Text) | None, Some(least @ Empty::Least(_))) => least,
+            (by_type, wanted) => by_type.or(wanted).unwrap_or(Empty::Text),
+        };
         if changed && !already {
             wrap(expr, "orValue", vec![empty.expr(expr)]);
         }
@@ -234,6 +243,7 @@ impl Empty {
     fn expr(self, at: &Expr) -> Expr {
         let kind = match self {
             Empty::Text => ExprKind::Literal(Literal::String(String::new())),
+            Empty::Least(text) => ExprKind::Literal(Literal::String(text.to_owned())),
             Empty::Int => ExprKind::Literal(Literal::Int(0)),
             Empty::Uint => ExprKind::Literal(Literal::Uint(0)),
             Empty::Double => ExprKind::Literal(Literal::Double(0.0)),
@@ -247,6 +257,21 @@ impl Empty {
             kind,
         }
     }
+}
+
+/// What a function that reads text can be given instead of an absent field.
+fn least(function: &str) -> Option<Empty> {
+    Some(match function {
+        "timestamp" => Empty::Least("1970-01-01T00:00:00Z"),
+        "duration" => Empty::Least("0s"),
+        "int" | "uint" | "double" => Empty::Least("0"),
+        "ip" => Empty::Least("0.0.0.0"),
+        "cidr" => Empty::Least("0.0.0.0/32"),
+        "json.parse" => Empty::Least("{}"),
+        "bool" => Empty::Least("false"),
+        "size" => Empty::List,
+        _ => return None,
+    })
 }
 
 fn literal_empty(expr: &Expr) -> Option<Empty> {

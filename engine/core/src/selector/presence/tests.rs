@@ -132,6 +132,35 @@ fn negated_tests_of_absent_fields_are_reported_with_the_fix() {
 }
 
 #[test]
+fn tests_compared_with_false_are_negated_tests() {
+    check(
+        "event.userAgent.contains('x') == false",
+        "event.?userAgent.orValue(\"\").contains(\"x\") == false",
+    );
+    check(
+        "event.errorCode in ['x'] ? false : event.eventName == 'y'",
+        "event.?errorCode.orValue(\"\") in [\"x\"] ? false : event.eventName == 'y'",
+    );
+}
+
+#[test]
+fn functions_that_read_text_get_text_they_can_read() {
+    check(
+        "!(timestamp(event.userIdentity.sessionContext.attributes.creationDate) < timestamp(event.eventTime))",
+        "!(timestamp(event.userIdentity.?sessionContext.?attributes.?creationDate.orValue(\"1970-01-01T00:00:00Z\")) < \
+         timestamp(event.eventTime))",
+    );
+    check(
+        "!(int(event.requestParameters.maxSessionDuration) < 3600)",
+        "!(int(event.requestParameters.?maxSessionDuration.orValue(\"0\")) < 3600)",
+    );
+    check(
+        "event.requestParameters.policy != event.responseElements.policy",
+        "event.requestParameters.?policy.orValue(\"\") != event.responseElements.?policy.orValue(\"\")",
+    );
+}
+
+#[test]
 fn macros_over_elements_are_understood() {
     check(
         "!event.resources.exists(r, r.ARN == 'x')",
