@@ -34,7 +34,7 @@ pub const RULE_FILE_BYTES_MAX: usize = 1024 * 1024;
 /// file of nothing but mistakes must not cost more memory than itself.
 pub const FILE_DIAGNOSTICS_MAX: usize = 200;
 
-/// Most rules of one catalog: ten times the 10,000 that a large site runs, and the largest set we measure.
+/// Most rules of one catalog: twice the 100,000 of the largest set that is measured.
 pub const RULES_MAX: usize = 200_000;
 
 /// Longest rule id: it is a folder name.

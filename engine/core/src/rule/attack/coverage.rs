@@ -189,7 +189,7 @@ impl Coverage {
             .collect();
         serde_json::json!({
             "name": name,
-            "versions": { "layer": "4.5", "navigator": "4.9.1" },
+            "versions": { "attack": "17", "layer": "4.5", "navigator": "5.1.0" },
             "domain": "enterprise-attack",
             "description": format!("{} rules of Tripline", self.rules),
             "filters": { "platforms": ["IaaS", "Identity Provider", "SaaS", "Office Suite"] },
