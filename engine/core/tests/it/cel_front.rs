@@ -8,6 +8,7 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use tripline_core::selector::declare::{Cost, Overload};
 use tripline_core::selector::{CheckEnv, Macros, Type, check, parse_with};
 
 /// Why a difference is meant, if it is.
@@ -138,8 +139,64 @@ fn type_of_json(of: &Value) -> Option<Type> {
         "abstractType" if inner["name"] == "optional_type" => Some(Type::optional(
             type_of_json(&inner["parameterTypes"][0]).unwrap_or(Type::Dyn),
         )),
+        "abstractType" => {
+            let inner = inner["parameterTypes"].as_array().into_iter().flatten();
+            let inner: Option<Vec<Type>> = inner.map(type_of_json).collect();
+            Some(Type::Named(
+                of["abstractType"]["name"].as_str()?.into(),
+                inner?,
+            ))
+        }
         _ => None,
     }
+}
+
+/// A type of the cases as a signature writes it.
+fn signature_type(of: &Value) -> Option<String> {
+    if let Some(name) = of["typeParam"].as_str() {
+        // The cases call their parameters T, U and V; any one letter will do.
+        return Some(name.to_owned());
+    }
+    if let Some(of) = of["abstractType"].as_object() {
+        let inner = of
+            .get("parameterTypes")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let inner: Option<Vec<String>> = inner.iter().map(signature_type).collect();
+        return Some(format!("{}({})", of["name"].as_str()?, inner?.join(", ")));
+    }
+    if !of["listType"].is_null() {
+        return Some(format!(
+            "list({})",
+            signature_type(&of["listType"]["elemType"])?
+        ));
+    }
+    type_of_json(of).map(|of| of.to_string())
+}
+
+/// The overloads that a case declares; nothing when one needs a message type.
+fn declared_functions(declaration: &Value) -> Option<Vec<Overload>> {
+    let name = declaration["name"].as_str()?;
+    let mut functions = Vec::new();
+    for overload in declaration["function"]["overloads"].as_array()? {
+        let params = overload["params"].as_array().cloned().unwrap_or_default();
+        let params: Vec<String> = params.iter().map(signature_type).collect::<Option<_>>()?;
+        let result = signature_type(&overload["resultType"])?;
+        let signature = match (overload["isInstanceFunction"] == true, params.split_first()) {
+            (true, Some((receiver, rest))) => {
+                format!("{receiver}.{name}({}) -> {result}", rest.join(", "))
+            }
+            _ => format!("{name}({}) -> {result}", params.join(", ")),
+        };
+        // Signatures live as long as the table's; a test may leak a few.
+        functions.push(Overload::parse(
+            signature.leak(),
+            Cost::Constant,
+            "Declared by a case.",
+        )?);
+    }
+    Some(functions)
 }
 
 /// Variables of the reference tests that are not in the files: cel-go's checker tests share them.
@@ -177,6 +234,28 @@ const OTHER_FEATURES: &[&str] = &[
     "lookahead limit",
 ];
 
+/// What a case declares; the outcome when that cannot be had.
+fn environment<'t>(file: &str, text: &'t str, original: &Value) -> Result<CheckEnv<'t>, Outcome> {
+    let mut env = CheckEnv {
+        text,
+        ..CheckEnv::default()
+    };
+    if file == "cel-go-checking" {
+        env.variables = shared_variables();
+    }
+    for declaration in original["typeEnv"].as_array().into_iter().flatten() {
+        let name = declaration["name"].as_str().unwrap_or_default();
+        if !declaration["function"].is_null() {
+            env.functions
+                .extend(declared_functions(declaration).ok_or(Outcome::NeedsProtobuf)?);
+            continue;
+        }
+        let of = type_of_json(&declaration["ident"]["type"]).ok_or(Outcome::NeedsProtobuf)?;
+        env.variables.insert(name.to_owned(), of);
+    }
+    Ok(env)
+}
+
 fn judge(file: &str, case: &Value, differences: &mut Vec<String>) -> Outcome {
     let original = &case["original"];
     let text = original["expr"].as_str().unwrap_or_default();
@@ -188,23 +267,10 @@ fn judge(file: &str, case: &Value, differences: &mut Vec<String>) -> Outcome {
     if PROTOBUF.iter().any(|word| text.contains(word)) || !container.is_empty() {
         return Outcome::NeedsProtobuf;
     }
-    let mut variables = if file == "cel-go-checking" {
-        shared_variables()
-    } else {
-        BTreeMap::new()
+    let env = match environment(file, text, original) {
+        Ok(env) => env,
+        Err(outcome) => return outcome,
     };
-    for declaration in original["typeEnv"].as_array().into_iter().flatten() {
-        let name = declaration["name"].as_str().unwrap_or_default();
-        let Some(of) = type_of_json(&declaration["ident"]["type"]) else {
-            let functions = !declaration["function"].is_null();
-            return if functions {
-                Outcome::OtherFeatures
-            } else {
-                Outcome::NeedsProtobuf
-            };
-        };
-        variables.insert(name.to_owned(), of);
-    }
     let macros = if original["disableMacros"] == true {
         Macros::Ignored
     } else {
@@ -215,17 +281,7 @@ fn judge(file: &str, case: &Value, differences: &mut Vec<String>) -> Outcome {
         if original["value"].is_null() {
             return Outcome::OtherFeatures;
         }
-        let accepted = parse_with(text, macros).is_ok_and(|expr| {
-            !check(
-                &expr,
-                &CheckEnv {
-                    text,
-                    variables,
-                    ..CheckEnv::default()
-                },
-            )
-            .has_errors()
-        });
+        let accepted = parse_with(text, macros).is_ok_and(|expr| !check(&expr, &env).has_errors());
         if !accepted {
             differences.push(format!("{file}: {text}\n    has a value, but is refused"));
         }
@@ -243,11 +299,6 @@ fn judge(file: &str, case: &Value, differences: &mut Vec<String>) -> Outcome {
     let found = match parse_with(text, macros) {
         Err(_) => "parse error".to_owned(),
         Ok(expr) => {
-            let env = CheckEnv {
-                text,
-                variables,
-                ..CheckEnv::default()
-            };
             let checked = check(&expr, &env);
             if checked.has_errors() {
                 "check error".to_owned()

@@ -22,7 +22,7 @@ pub(super) enum Form<'n> {
 /// Most signatures shown in one help.
 const SHOWN_MAX: usize = 8;
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
     pub(super) fn call(
         &mut self,
         span: Span,
@@ -34,7 +34,7 @@ impl Checker<'_> {
         if function == "cel.index" {
             return self.slot(span, args);
         }
-        if declare::overloads(function, false).is_empty() {
+        if self.overloads(function, false).is_empty() {
             return self.unknown_function(function, name_span, None, args);
         }
         let exprs: Vec<&Expr> = args.iter().collect();
@@ -74,7 +74,7 @@ impl Checker<'_> {
         (function, name_span): (&str, Span),
         args: &[Expr],
     ) -> Type {
-        if declare::overloads(function, true).is_empty() {
+        if self.overloads(function, true).is_empty() {
             // The target may be a misspelt namespace: it is not blamed as a variable as well.
             let namespace = matches!(&target.kind, ExprKind::Ident(name) if is_namespace(name));
             if !namespace {
@@ -93,6 +93,17 @@ impl Checker<'_> {
         result
     }
 
+    /// Every way to call a function: the language's and the environment's.
+    fn overloads(&self, name: &str, member: bool) -> Vec<&'a Overload> {
+        let given = self.env.functions.iter();
+        let given = given.filter(|one| one.name == name && one.member == member);
+        declare::overloads(name, member)
+            .iter()
+            .copied()
+            .chain(given)
+            .collect()
+    }
+
     /// The result type of the overloads that take `types`; reports when there is none.
     pub(super) fn resolve(
         &mut self,
@@ -103,10 +114,10 @@ impl Checker<'_> {
         form: Form<'_>,
     ) -> Type {
         let member = matches!(form, Form::Member(_));
-        let overloads = declare::overloads(name, member);
+        let overloads = self.overloads(name, member);
         let mut fitting: Vec<&Overload> = Vec::new();
         let mut results: Vec<Type> = Vec::new();
-        for overload in overloads {
+        for overload in overloads.iter().copied() {
             let mark = self.decided.mark();
             if let Some(result) = self.try_overload(overload, types) {
                 fitting.push(overload);
@@ -115,7 +126,7 @@ impl Checker<'_> {
             self.decided.undo(mark);
         }
         match fitting.as_slice() {
-            [] => self.no_overload(overloads, span, args, types, form),
+            [] => self.no_overload(&overloads, span, args, types, form),
             // Only a single fit decides what was undecided.
             [only] => self.try_overload(only, types).unwrap_or(Type::Dyn),
             _ => {
@@ -146,7 +157,7 @@ impl Checker<'_> {
             }
         }
         match &overload.result {
-            Type::Named(..) => Some(number.unwrap_or(Type::Dyn)),
+            result if is_number(result) => Some(number.unwrap_or(Type::Dyn)),
             result => Some(self.instantiate(result, &mut fresh)),
         }
     }
@@ -160,10 +171,9 @@ impl Checker<'_> {
         fresh: &mut BTreeMap<TypeVar, Type>,
         number: &mut Option<Type>,
     ) -> bool {
-        let is_number = |one: &Type| matches!(one, Type::Named(name, _) if **name == *"number");
         let given_shallow = self.decided.shallow(given);
         let kind = match param {
-            Type::Named(..) => given_shallow.non_null().clone(),
+            param if is_number(param) => given_shallow.non_null().clone(),
             Type::List(element) if is_number(element) => match given_shallow.non_null() {
                 Type::List(element) => self.decided.shallow(element).non_null().clone(),
                 Type::Dyn | Type::Error => Type::Dyn,
@@ -206,6 +216,10 @@ impl Checker<'_> {
             }
             Type::Optional(inner) => Type::optional(self.instantiate(inner, fresh)),
             Type::Type(inner) => Type::type_of(self.instantiate(inner, fresh)),
+            Type::Named(name, parameters) => {
+                let parameters = parameters.iter().map(|one| self.instantiate(one, fresh));
+                Type::Named(name.clone(), parameters.collect())
+            }
             other => other.clone(),
         }
     }
@@ -418,4 +432,9 @@ fn is_namespace(name: &str) -> bool {
             | "sets"
             | "regex"
     )
+}
+
+/// Whether a type of the table stands for any kind of number.
+fn is_number(of: &Type) -> bool {
+    matches!(of, Type::Named(name, _) if **name == *"number")
 }

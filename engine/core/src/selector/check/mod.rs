@@ -11,6 +11,7 @@
 //! `cost`. They run only when the types are right, as they rely on them.
 
 use super::ast::{BinaryOp, Expr, ExprId, ExprKind, Literal, StructField, UnaryOp};
+use super::declare::Overload;
 use super::schema::Schema;
 use super::types::{Substitution, Type};
 use super::{contradiction, cost, presence, print};
@@ -38,6 +39,8 @@ pub struct CheckEnv<'a> {
     pub lists: Option<&'a [String]>,
     /// Variables other than `event`.
     pub variables: BTreeMap<String, Type>,
+    /// Functions beside those of the language.
+    pub functions: Vec<Overload>,
     /// The type wanted; `None` when any will do.
     pub expected: Option<Type>,
 }

@@ -788,7 +788,9 @@ fn conditions_without_meaning_are_explained() {
 
         "#]],
     );
-    check("event.awsRegion in []", expect![[r#"
+    check(
+        "event.awsRegion in []",
+        expect![[r#"
         warning[W2002]: this condition can never hold
          --> <selector>:1:1
           |
@@ -796,7 +798,8 @@ fn conditions_without_meaning_are_explained() {
           | ^^^^^^^^^^^^^^^^^^^^^
           = help: nothing is in an empty list, and `false` is never true
 
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

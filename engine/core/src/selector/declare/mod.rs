@@ -212,8 +212,9 @@ fn parse_type(text: &str) -> Option<Type> {
         "ip" => Type::Ip,
         "cidr" => Type::Cidr,
         "number" => Type::Named("number".into(), Vec::new()),
-        "A" => Type::Var(TypeVar(0)),
-        "B" => Type::Var(TypeVar(1)),
+        letter if letter.len() == 1 && letter.as_bytes()[0].is_ascii_uppercase() => {
+            Type::Var(TypeVar(u32::from(letter.as_bytes()[0] - b'A')))
+        }
         _ => {
             let (name, inner) = text.strip_suffix(')')?.split_once('(')?;
             let inner: Vec<Type> = split_commas(inner)
@@ -225,7 +226,8 @@ fn parse_type(text: &str) -> Option<Type> {
                 ("map", [key, value]) => Some(Type::map(key.clone(), value.clone())),
                 ("optional_type", [inner]) => Some(Type::optional(inner.clone())),
                 ("type", [inner]) => Some(Type::type_of(inner.clone())),
-                _ => None,
+                ("list" | "map" | "optional_type" | "type", _) => None,
+                _ => Some(Type::Named(name.into(), inner)),
             };
         }
     };
