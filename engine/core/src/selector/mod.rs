@@ -7,19 +7,32 @@
 
 pub mod ast;
 mod check;
+pub mod compile;
 mod contradiction;
 mod cost;
 pub mod declare;
+mod error;
+pub mod eval;
+mod function;
 mod lex;
 mod literal;
+mod meter;
 mod parse;
 mod presence;
 mod print;
+pub mod program;
 pub mod schema;
+mod set;
 pub mod types;
+pub mod value;
 
 pub use check::{CheckEnv, Checked, check};
+pub use compile::{Environment, Unresolved};
+pub use error::{EvalError, Why};
+pub use eval::{Evaluated, Evaluation, EventView, Scratch};
 pub use parse::{Macros, parse, parse_with};
 pub use print::print;
+pub use program::{NodeId, Program, ProgramBuilder};
 pub use schema::Schema;
 pub use types::Type;
+pub use value::Value;
