@@ -4,8 +4,10 @@
 //! `limits` serve all of them. Nothing here does IO, reads a clock, starts a thread or logs.
 
 pub mod diagnostic;
+pub mod evaluate;
 pub mod event;
 pub mod limits;
 pub mod rule;
 pub mod sample;
 pub mod selector;
+pub mod wire;

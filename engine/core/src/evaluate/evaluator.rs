@@ -1,0 +1,241 @@
+//! Evaluating events, one after the other, with the buffers of one thread.
+//!
+//! Relies on the rule set being immutable: any number of evaluators share one. After the first events it does
+//! not allocate on an event that matches nothing. What it finds is ordered by rule, so that results do not
+//! depend on how candidates were found.
+
+use super::explain::{Reason, Traced, reason};
+use super::matcher::Workspace;
+use super::outcome::Outcome;
+use super::rule_set::{RuleIndex, RuleSet};
+use crate::event::{Event, Slots};
+use crate::selector::{
+    Environment, EvalError, Evaluation, EventView, NodeId, Program, Scratch, Value, Why,
+};
+
+/// What a rule set says of one event: the rules that match, and those that could not be decided. All others
+/// do not match. Each list is in the order of the rules.
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluated<'a> {
+    /// Rules that match and are not excused.
+    pub matched: &'a [RuleIndex],
+    /// Rules that match but for an exception.
+    pub excused: &'a [RuleIndex],
+    /// Rules that could not be decided.
+    pub indeterminate: &'a [RuleIndex],
+    /// Rules of which an exception could not be decided; it did not excuse.
+    pub exception_faults: &'a [RuleIndex],
+}
+
+/// Evaluates events against one rule set. One per thread.
+pub struct Evaluator<'r> {
+    pub(super) set: &'r RuleSet,
+    workspace: Workspace,
+    /// Fields and memory of the program that only matches need.
+    slots: Slots,
+    scratch: Scratch,
+    matched: Vec<RuleIndex>,
+    excused: Vec<RuleIndex>,
+    indeterminate: Vec<RuleIndex>,
+    exception_faults: Vec<RuleIndex>,
+}
+
+impl<'r> Evaluator<'r> {
+    /// An evaluator with empty buffers.
+    pub fn new(set: &'r RuleSet) -> Self {
+        Self {
+            set,
+            workspace: Workspace::default(),
+            slots: Slots::default(),
+            scratch: Scratch::default(),
+            matched: Vec::new(),
+            excused: Vec::new(),
+            indeterminate: Vec::new(),
+            exception_faults: Vec::new(),
+        }
+    }
+
+    /// Evaluates every rule of the set on `event`.
+    pub fn evaluate(&mut self, event: &Event<'_>) -> Evaluated<'_> {
+        self.matched.clear();
+        self.excused.clear();
+        self.indeterminate.clear();
+        self.exception_faults.clear();
+        let Self {
+            set,
+            workspace,
+            matched,
+            indeterminate,
+            ..
+        } = self;
+        set.matcher
+            .matches(event, workspace, |rule, outcome| match outcome {
+                Outcome::True => matched.push(RuleIndex(rule)),
+                _ => indeterminate.push(RuleIndex(rule)),
+            });
+        if self
+            .matched
+            .iter()
+            .any(|rule| !set.rules()[rule.0 as usize].exceptions.is_empty())
+        {
+            self.ask_exceptions(event);
+        }
+        Evaluated {
+            matched: &self.matched,
+            excused: &self.excused,
+            indeterminate: &self.indeterminate,
+            exception_faults: &self.exception_faults,
+        }
+    }
+
+    fn ask_exceptions(&mut self, event: &Event<'_>) {
+        let matched = std::mem::take(&mut self.matched);
+        for rule in matched {
+            match self.excuse(rule, event) {
+                Outcome::True => self.excused.push(rule),
+                Outcome::Unknown => {
+                    self.exception_faults.push(rule);
+                    self.matched.push(rule);
+                }
+                Outcome::False => self.matched.push(rule),
+            }
+        }
+    }
+
+    /// Whether some exception of a matching rule holds.
+    fn excuse(&mut self, rule: RuleIndex, event: &Event<'_>) -> Outcome {
+        let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
+        let (time, mut most) = (event.time(), Outcome::False);
+        for exception in exceptions.iter().filter(|exception| exception.covers(time)) {
+            most = most.max(self.ask(exception.node, event));
+        }
+        most
+    }
+
+    fn ask(&mut self, node: NodeId, event: &Event<'_>) -> Outcome {
+        self.on_event(event, |evaluation, _| evaluation.test(node))
+            .into_outcome()
+    }
+
+    /// The exception that excuses a rule on this event, by name.
+    pub fn excused_by(&mut self, rule: RuleIndex, event: &Event<'_>) -> Option<String> {
+        let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
+        let time = event.time();
+        exceptions
+            .iter()
+            .filter(|exception| exception.covers(time))
+            .find(|exception| self.ask(exception.node, event) == Outcome::True)
+            .map(|exception| exception.name.clone())
+    }
+
+    /// What a rule says when its selector is evaluated as it was written, without the index. Slow; for tests,
+    /// and for measuring what a rule alone would cost.
+    pub fn evaluate_plainly(&mut self, rule: usize, event: &Event<'_>) -> Outcome {
+        self.ask(self.set.rules()[rule].when, event)
+    }
+
+    /// Why a rule, or the exceptions of a rule that matches, could not be decided on this event.
+    pub fn fault(&mut self, rule: RuleIndex, event: &Event<'_>) -> String {
+        let prepared = &self.set.rules()[rule.0 as usize];
+        let time = event.time();
+        let exceptions = prepared
+            .exceptions
+            .iter()
+            .filter(|exception| exception.covers(time));
+        for node in std::iter::once(prepared.when).chain(exceptions.map(|exception| exception.node))
+        {
+            let result = self.on_event(event, |evaluation, _| evaluation.test(node));
+            if let Err(fault) = result {
+                return describe(&fault, &self.set.program);
+            }
+        }
+        "the selector decides".to_owned()
+    }
+
+    /// The tree of a rule's selector with what each part amounts to on this event.
+    pub fn explain(&mut self, rule: RuleIndex, event: &Event<'_>) -> Reason {
+        let when = &self.set.rules()[rule.0 as usize].rule.when;
+        let mut builder = self.set.builder();
+        let compiled = builder.compile_with_places(&when.expr, &Environment::event());
+        let program = builder.build();
+        let Ok((_, places)) = compiled else {
+            return reason(&when.expr, &when.text, &|_| None);
+        };
+        let mut slots = Slots::default();
+        program.fields().plan().extract(event.root(), &mut slots);
+        let trace = |id| {
+            let node = places.node(id)?;
+            let view = EventView {
+                root: event.root(),
+                slots: &slots,
+            };
+            let mut scratch = Scratch::default();
+            let value = Evaluation::new(&program, view, &mut scratch).eval(node);
+            Some(traced(&value, &program))
+        };
+        reason(&when.expr, &when.text, &trace)
+    }
+
+    /// Runs `work` with the program that only matches need, on this event.
+    pub(super) fn on_event<T>(
+        &mut self,
+        event: &Event<'_>,
+        work: impl FnOnce(&mut Evaluation<'_>, &Program) -> T,
+    ) -> T {
+        let program = &self.set.program;
+        self.set.plan.extract(event.root(), &mut self.slots);
+        let view = EventView {
+            root: event.root(),
+            slots: &self.slots,
+        };
+        let mut evaluation = Evaluation::new(program, view, &mut self.scratch);
+        let result = work(&mut evaluation, program);
+        evaluation.finish(&mut self.scratch);
+        result
+    }
+}
+
+trait IntoOutcome {
+    fn into_outcome(self) -> Outcome;
+}
+
+impl IntoOutcome for Result<bool, EvalError> {
+    fn into_outcome(self) -> Outcome {
+        self.map_or(Outcome::Unknown, Outcome::from)
+    }
+}
+
+/// Longest text of a value in an explanation.
+const SHOWN_CHARS_MAX: usize = 120;
+
+fn traced(value: &Result<Value<'_>, EvalError>, program: &Program) -> Traced {
+    match value {
+        Ok(value) => {
+            let outcome = match value {
+                Value::Bool(holds) => (*holds).into(),
+                _ => Outcome::Unknown,
+            };
+            let mut text = value.to_string();
+            if let Some((cut, _)) = text.char_indices().nth(SHOWN_CHARS_MAX) {
+                text.truncate(cut);
+                text.push('…');
+            }
+            Traced {
+                outcome,
+                value: Ok(text),
+            }
+        }
+        Err(fault) => Traced {
+            outcome: Outcome::Unknown,
+            value: Err(describe(fault, program)),
+        },
+    }
+}
+
+/// The words for a fault; an absent field is named.
+pub(super) fn describe(fault: &EvalError, program: &Program) -> String {
+    match fault.why {
+        Why::AbsentField(field) => format!("{} is absent", program.fields().path(field)),
+        why => why.to_string(),
+    }
+}

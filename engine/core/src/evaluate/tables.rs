@@ -1,0 +1,487 @@
+//! The look-ups that turn an event's field into the few numbers that rules are filed under.
+//!
+//! Three of them: the exact value (`Column`), the prefixes in use (`Prefixes`), the literals in use
+//! (`Literals`). Each gives *local ids*. Ids below `FIRST` say that there is no value to compare; rules
+//! that would be undecided then are filed under them, so that no indeterminate verdict is lost.
+
+use super::formula::{Comparison, Constant, same};
+use super::hash::{Hasher, hash_bytes, tail};
+use super::number_order::compare;
+use crate::event::{Json, Kind, Number};
+use aho_corasick::{AhoCorasick, MatchKind};
+
+/// The field is not there, though what it would be in is.
+pub(super) const ABSENT: u32 = 0;
+/// What the field would be in is not there either.
+pub(super) const UNREACHABLE: u32 = 1;
+/// There is a value that no rule names; for prefixes and literals: a value that is not a string.
+pub(super) const OTHER: u32 = 2;
+/// The first id of a value, prefix or literal.
+pub(super) const FIRST: u32 = 3;
+
+/// Open addressing over 64-bit hashes; the caller confirms a hit where a collision would matter.
+#[derive(Debug, Default)]
+struct HashTable {
+    slots: Vec<(u64, u32)>,
+    seed: u64,
+}
+
+const EMPTY: u32 = u32::MAX;
+/// Longest run of occupied slots accepted before another seed is tried.
+const PROBES_MAX: usize = 16;
+
+impl HashTable {
+    fn build(count: usize, hash: impl Fn(u64, u32) -> u64) -> Self {
+        let size = (count * 2).next_power_of_two().max(8);
+        let mut table = Self::default();
+        for seed in 0..8 {
+            table = Self {
+                slots: vec![(0, EMPTY); size],
+                seed,
+            };
+            let mut longest = 0;
+            for id in 0..count as u32 {
+                longest = longest.max(table.insert(hash(seed, id), id));
+            }
+            if longest <= PROBES_MAX {
+                break;
+            }
+        }
+        table
+    }
+
+    fn insert(&mut self, hash: u64, id: u32) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        let mut probes = 1;
+        while self.slots[at].1 != EMPTY {
+            at = (at + 1) & mask;
+            probes += 1;
+        }
+        self.slots[at] = (hash, id);
+        probes
+    }
+
+    #[inline]
+    fn find(&self, hash: u64, confirm: impl Fn(u32) -> bool) -> Option<u32> {
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        loop {
+            let (found, id) = *self.slots.get(at)?;
+            if id == EMPTY {
+                return None;
+            }
+            if found == hash && confirm(id) {
+                return Some(id);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+/// The constants that rules compare one field with, numbered.
+#[derive(Debug, Default)]
+pub(super) struct Column {
+    texts: Vec<Box<str>>,
+    table: HashTable,
+    text_ids: Vec<u32>,
+    numbers: Vec<(Number, u32)>,
+    bools: [Option<u32>; 2],
+    null: Option<u32>,
+    count: u32,
+    by_text: std::collections::BTreeMap<Box<str>, u32>,
+}
+
+impl Column {
+    /// The id of `constant`, new or known.
+    pub(super) fn intern(&mut self, constant: &Constant) -> u32 {
+        let next = FIRST + self.count;
+        let id = match constant {
+            Constant::Text(text) => match self.by_text.get(text) {
+                Some(id) => *id,
+                None => {
+                    self.by_text.insert(text.clone(), next);
+                    self.texts.push(text.clone());
+                    self.text_ids.push(next);
+                    next
+                }
+            },
+            Constant::Number(number) => {
+                let known = self
+                    .numbers
+                    .iter()
+                    .find(|(one, _)| same(&Constant::Number(*one), &Constant::Number(*number)));
+                match known {
+                    Some((_, id)) => *id,
+                    None => {
+                        self.numbers.push((*number, next));
+                        next
+                    }
+                }
+            }
+            Constant::Bool(value) => *self.bools[usize::from(*value)].get_or_insert(next),
+            Constant::Null => *self.null.get_or_insert(next),
+            // A bound is no value that a field could have.
+            Constant::Bound(..) => OTHER,
+        };
+        if id == next {
+            self.count += 1;
+        }
+        id
+    }
+
+    /// Number of constants.
+    pub(super) fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Makes the look-up tables; `intern` is not called afterwards.
+    pub(super) fn finish(&mut self) {
+        self.by_text = Default::default();
+        let texts = &self.texts;
+        self.table = HashTable::build(texts.len(), |seed, id| {
+            hash_bytes(seed, texts[id as usize].as_bytes())
+        });
+        self.numbers.sort_by(|(left, _), (right, _)| {
+            compare(*left, *right).unwrap_or(std::cmp::Ordering::Equal)
+        });
+    }
+
+    /// The id of a value that is there.
+    #[inline]
+    pub(super) fn id_of(&self, value: Json<'_>) -> u32 {
+        match value.kind() {
+            Kind::String => match value.as_text() {
+                Some(text) if !text.is_escaped() => self.id_of_text(text.raw()),
+                Some(text) => self.id_of_text(&text.decode()),
+                None => OTHER,
+            },
+            Kind::Number => {
+                let Some(number) = value.as_number() else {
+                    return OTHER;
+                };
+                let order = |one: &(Number, u32)| {
+                    compare(one.0, number).unwrap_or(std::cmp::Ordering::Less)
+                };
+                match self.numbers.binary_search_by(order) {
+                    Ok(at) => self.numbers[at].1,
+                    Err(_) => OTHER,
+                }
+            }
+            Kind::Bool => {
+                let at = usize::from(value.as_bool() == Some(true));
+                self.bools[at].unwrap_or(OTHER)
+            }
+            Kind::Null => self.null.unwrap_or(OTHER),
+            Kind::Array | Kind::Object => OTHER,
+        }
+    }
+
+    #[inline]
+    fn id_of_text(&self, text: &str) -> u32 {
+        let hash = hash_bytes(self.table.seed, text.as_bytes());
+        match self
+            .table
+            .find(hash, |id| &*self.texts[id as usize] == text)
+        {
+            Some(at) => self.text_ids[at as usize],
+            None => OTHER,
+        }
+    }
+}
+
+/// Prefixes are found by hashing a value at these many lengths at most; with more lengths in use, prefixes
+/// are filed under a shorter one, which is necessary though not sufficient.
+const PREFIX_LENGTHS_MAX: usize = 24;
+
+/// The prefixes that rules are filed under, for one field.
+#[derive(Debug, Default)]
+pub(super) struct Prefixes {
+    texts: Vec<Box<str>>,
+    by_text: std::collections::BTreeMap<Box<str>, u32>,
+    lengths: Vec<usize>,
+    /// Ids under one hash: prefixes that were cut to the same bytes share it.
+    groups: Vec<Vec<u32>>,
+    table: HashTable,
+}
+
+impl Prefixes {
+    pub(super) fn intern(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.by_text.get(text) {
+            return *id;
+        }
+        let id = FIRST + self.texts.len() as u32;
+        self.texts.push(text.into());
+        self.by_text.insert(text.into(), id);
+        id
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.by_text = Default::default();
+        let mut lengths: Vec<usize> = self.texts.iter().map(|text| text.len()).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        let mut granule = 2;
+        while lengths.len() > PREFIX_LENGTHS_MAX {
+            let cut = |length: usize| {
+                if length < granule {
+                    length
+                } else {
+                    length / granule * granule
+                }
+            };
+            lengths = lengths.iter().map(|length| cut(*length)).collect();
+            lengths.dedup();
+            granule *= 2;
+        }
+        let mut groups: std::collections::BTreeMap<Vec<u8>, Vec<u32>> = Default::default();
+        for (at, text) in self.texts.iter().enumerate() {
+            let kept = lengths
+                .iter()
+                .rev()
+                .find(|length| **length <= text.len())
+                .copied();
+            let bytes = text.as_bytes()[..kept.unwrap_or(0)].to_vec();
+            groups.entry(bytes).or_default().push(FIRST + at as u32);
+        }
+        let keys: Vec<Vec<u8>> = groups.keys().cloned().collect();
+        self.groups = groups.into_values().collect();
+        self.table = HashTable::build(keys.len(), |seed, id| hash_bytes(seed, &keys[id as usize]));
+        self.lengths = lengths;
+    }
+
+    /// Calls `found` with the id of every prefix that `text` may start with.
+    #[inline]
+    pub(super) fn each(&self, text: &str, mut found: impl FnMut(u32)) {
+        let bytes = text.as_bytes();
+        let (words, _) = bytes.as_chunks::<8>();
+        let mut hasher = Hasher::new(self.table.seed);
+        let mut hashed = 0;
+        for &length in &self.lengths {
+            if length > bytes.len() {
+                break;
+            }
+            while hashed < length / 8 {
+                hasher.word(u64::from_le_bytes(words[hashed]));
+                hashed += 1;
+            }
+            let rest = match words.get(hashed) {
+                Some(word) => {
+                    let keep = (1u64 << (8 * (length & 7))) - 1;
+                    u64::from_le_bytes(*word) & keep
+                }
+                None => tail(&bytes[hashed * 8..length]),
+            };
+            let hash = hasher.finish(rest, length & 0x7F);
+            if let Some(group) = self.table.find(hash, |_| true) {
+                for id in &self.groups[group as usize] {
+                    found(*id);
+                }
+            }
+        }
+    }
+}
+
+/// The literals that rules are filed under, for one field: contained, at the end, or needed by a pattern.
+#[derive(Debug, Default)]
+pub(super) struct Literals {
+    texts: Vec<Box<str>>,
+    by_text: std::collections::BTreeMap<Box<str>, u32>,
+    automaton: Option<AhoCorasick>,
+}
+
+/// What searching for literals came to.
+pub(super) enum Search {
+    /// Every literal that occurs was reported.
+    Done,
+    /// Too many occurrences to be worth telling apart: take every literal as found.
+    Everything,
+}
+
+impl Literals {
+    pub(super) fn intern(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.by_text.get(text) {
+            return *id;
+        }
+        let id = FIRST + self.texts.len() as u32;
+        self.texts.push(text.into());
+        self.by_text.insert(text.into(), id);
+        id
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Makes the automaton; when it cannot be built (too large), every literal counts as found.
+    pub(super) fn finish(&mut self) {
+        self.by_text = Default::default();
+        let texts = self.texts.iter().map(|text| text.as_bytes());
+        self.automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .build(texts)
+            .ok();
+    }
+
+    /// Calls `found` with the id of every literal in `text`, perhaps more than once. Overlapping literals
+    /// can occur as often as text times literals; the search gives up long before that.
+    #[inline]
+    pub(super) fn each(&self, text: &str, mut found: impl FnMut(u32)) -> Search {
+        let Some(automaton) = &self.automaton else {
+            return Search::Everything;
+        };
+        let mut budget = self.texts.len() * 4 + 64;
+        for one in automaton.find_overlapping_iter(text) {
+            found(FIRST + one.pattern().as_u32());
+            budget -= 1;
+            if budget == 0 {
+                return Search::Everything;
+            }
+        }
+        Search::Done
+    }
+}
+
+/// The half-lines of numbers that rules are filed under, for one field.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    all: Vec<(Comparison, Number)>,
+    /// Ids of `>` and `>=` by rising number, of `<` and `<=` by falling number: those that hold come first.
+    above: Vec<(Number, u32)>,
+    below: Vec<(Number, u32)>,
+}
+
+impl Bounds {
+    pub(super) fn intern(&mut self, comparison: Comparison, number: Number) -> u32 {
+        self.all.push((comparison, number));
+        FIRST + self.all.len() as u32 - 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn finish(&mut self) {
+        for (at, (comparison, number)) in self.all.iter().enumerate() {
+            let side = match comparison {
+                Comparison::Greater | Comparison::GreaterEqual => &mut self.above,
+                Comparison::Less | Comparison::LessEqual => &mut self.below,
+            };
+            side.push((*number, FIRST + at as u32));
+        }
+        let order = |left: &(Number, u32), right: &(Number, u32)| {
+            compare(left.0, right.0).unwrap_or(std::cmp::Ordering::Equal)
+        };
+        self.above.sort_by(order);
+        self.below.sort_by(|left, right| order(right, left));
+    }
+
+    /// Calls `found` with the id of every bound that `number` may satisfy; equal ones are not told apart.
+    pub(super) fn each(&self, number: Number, mut found: impl FnMut(u32)) {
+        use std::cmp::Ordering::{Greater, Less};
+        for (bound, id) in &self.above {
+            if compare(number, *bound) == Some(Less) {
+                break;
+            }
+            found(*id);
+        }
+        for (bound, id) in &self.below {
+            if compare(number, *bound) == Some(Greater) {
+                break;
+            }
+            found(*id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bound_that_holds_is_found() {
+        let mut bounds = Bounds::default();
+        let all = [
+            (Comparison::Greater, 1),
+            (Comparison::Greater, 5),
+            (Comparison::GreaterEqual, 3),
+            (Comparison::Less, 4),
+            (Comparison::LessEqual, 2),
+        ];
+        for (comparison, number) in all {
+            bounds.intern(comparison, Number::Int(number));
+        }
+        bounds.finish();
+        for value in -1..8 {
+            let mut found = Vec::new();
+            bounds.each(Number::Int(value), |id| found.push((id - FIRST) as usize));
+            for (at, (comparison, number)) in all.iter().enumerate() {
+                if comparison.holds(Number::Int(value), Number::Int(*number)) {
+                    assert!(found.contains(&at), "{value} {comparison:?} {number}");
+                }
+            }
+        }
+    }
+
+    fn prefixes(texts: &[&str], value: &str) -> Vec<String> {
+        let mut prefixes = Prefixes::default();
+        for text in texts {
+            prefixes.intern(text);
+        }
+        prefixes.finish();
+        let mut found = Vec::new();
+        prefixes.each(value, |id| {
+            found.push(texts[(id - FIRST) as usize].to_owned())
+        });
+        found
+    }
+
+    #[test]
+    fn prefixes_are_found_at_every_length() {
+        let all = [
+            "a",
+            "ab",
+            "abcdefgh",
+            "abcdefghi",
+            "abcdefghijklmnop",
+            "abx",
+        ];
+        assert_eq!(
+            prefixes(&all, "abcdefghijklmnop"),
+            ["a", "ab", "abcdefgh", "abcdefghi", "abcdefghijklmnop"]
+        );
+        assert_eq!(prefixes(&all, "abcdefgh"), ["a", "ab", "abcdefgh"]);
+        assert_eq!(prefixes(&all, "b"), Vec::<String>::new());
+        assert_eq!(prefixes(&all, ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn with_many_lengths_no_true_prefix_is_missed() {
+        let texts: Vec<String> = (1..200).map(|length| "x".repeat(length)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let value = "x".repeat(150);
+        let found = prefixes(&texts, &value);
+        for text in &texts {
+            if value.starts_with(text) {
+                assert!(found.iter().any(|one| one == text), "{}", text.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_overlapping_literals_is_cut_short() {
+        let mut literals = Literals::default();
+        for length in 1..100 {
+            literals.intern(&"a".repeat(length));
+        }
+        literals.finish();
+        let mut reported = 0;
+        let end = literals.each(&"a".repeat(10_000), |_| reported += 1);
+        assert!(matches!(end, Search::Everything));
+        assert!(reported <= 99 * 4 + 64);
+    }
+}

@@ -1,0 +1,8 @@
+//! Shapes that leave the process and outlive it: one file each, with a version.
+//!
+//! Before one is changed, write down here or beside it: old reader with new data, new reader with old data,
+//! old writer rewriting new data. Fields are only ever added; readers ignore what they do not know.
+
+mod finding;
+
+pub use finding::{FINDING_VERSION, Finding};

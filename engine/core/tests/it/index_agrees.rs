@@ -1,0 +1,221 @@
+//! The index never changes a verdict: for generated rule sets and events, what the compiled rule set says equals
+//! what each selector says when evaluated alone, rule by rule, indeterminate ones included.
+
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use tripline_core::evaluate::{Evaluator, Outcome, RuleSet};
+use tripline_core::event::{Event, Parser};
+use tripline_core::rule::{Catalog, File, load};
+
+const FIELDS: [&str; 10] = [
+    "eventName",
+    "eventSource",
+    "readOnly",
+    "errorCode",
+    "count",
+    "userIdentity.arn",
+    "userIdentity.type",
+    "requestParameters.name",
+    "requestParameters.count",
+    "requestParameters.deep.er",
+];
+
+fn field() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&FIELDS[..])
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop::sample::select(
+        &[
+            "",
+            "a",
+            "ab",
+            "abc",
+            "abcd",
+            "b",
+            "bab",
+            "arn:aws:iam::1:user/x",
+            "é\\u0001\\\"",
+        ][..],
+    )
+    .prop_map(str::to_owned)
+}
+
+fn number() -> impl Strategy<Value = String> {
+    prop::sample::select(&["0", "1", "2", "-1", "1.0", "2.5", "18446744073709551615"][..])
+        .prop_map(str::to_owned)
+}
+
+fn cel_number() -> impl Strategy<Value = String> {
+    number().prop_map(|one| {
+        if one.len() > 10 {
+            format!("{one}u")
+        } else {
+            one
+        }
+    })
+}
+
+fn literal() -> impl Strategy<Value = String> {
+    prop_oneof![
+        5 => text().prop_map(|text| format!("\"{text}\"")),
+        2 => cel_number(),
+        1 => prop::sample::select(&["true", "false", "null"][..]).prop_map(str::to_owned),
+    ]
+}
+
+/// `event.?a.?b`, or with the first part plain.
+fn optional(field: &str, plain_first: bool) -> String {
+    match field.split_once('.') {
+        Some((head, rest)) if plain_first => format!("event.{head}.?{}", rest.replace('.', ".?")),
+        _ => format!("event.?{}", field.replace('.', ".?")),
+    }
+}
+
+fn condition() -> impl Strategy<Value = String> {
+    let compare = prop::sample::select(&["==", "!=", "<", "<=", ">", ">="][..]);
+    let call = prop::sample::select(&["startsWith", "endsWith", "contains"][..]);
+    let pattern =
+        prop::sample::select(&["^abc", "abc$", "ab(c|d)", "a.c", "xyz|abcd", "[ab]+"][..]);
+    let globs = prop::sample::select(&["abc*", "*abc", "*abc*", "a?c*d", "*"][..]);
+    prop_oneof![
+        4 => (field(), literal()).prop_map(|(f, v)| format!("event.{f} == {v}")),
+        2 => (field(), literal()).prop_map(|(f, v)| format!("{v} == event.{f}")),
+        2 => (field(), compare, literal()).prop_map(|(f, op, v)| format!("event.{f} {op} {v}")),
+        4 => (field(), prop::collection::vec(literal(), 0..4))
+            .prop_map(|(f, all)| format!("event.{f} in [{}]", all.join(", "))),
+        4 => (field(), call.clone(), text()).prop_map(|(f, c, t)| format!("event.{f}.{c}(\"{t}\")")),
+        3 => field().prop_map(|f| format!("has(event.{f})")),
+        2 => field().prop_map(|f| format!("event.{f}")),
+        3 => (field(), any::<bool>(), literal(), literal()).prop_map(|(f, plain, d, v)| {
+            format!("{}.orValue({d}) == {v}", optional(f, plain))
+        }),
+        2 => (field(), any::<bool>(), text(), call, text()).prop_map(|(f, plain, d, c, t)| {
+            format!("{}.orValue(\"{d}\").{c}(\"{t}\")", optional(f, plain))
+        }),
+        2 => (field(), any::<bool>()).prop_map(|(f, p)| format!("{}.hasValue()", optional(f, p))),
+        1 => (field(), pattern).prop_map(|(f, p)| format!("event.{f}.matches(\"{p}\")")),
+        1 => (field(), globs).prop_map(|(f, p)| format!("glob(event.{f}, \"{p}\")")),
+        1 => (field(), field()).prop_map(|(f, g)| format!("event.{f} == event.{g}")),
+        1 => (field(), literal()).prop_map(|(f, v)| format!("event.{f}.exists(x, x == {v})")),
+        1 => (field(), literal(), literal())
+            .prop_map(|(f, v, w)| format!("(event.{f} == {v} ? event.{f} == {w} : true)")),
+        1 => prop::sample::select(&["true", "false"][..]).prop_map(str::to_owned),
+    ]
+}
+
+fn selector() -> impl Strategy<Value = String> {
+    condition().prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            4 => prop::collection::vec(inner.clone(), 2..4)
+                .prop_map(|all| format!("({})", all.join(" && "))),
+            3 => prop::collection::vec(inner.clone(), 2..4)
+                .prop_map(|all| format!("({})", all.join(" || "))),
+            2 => inner.prop_map(|one| format!("!({one})")),
+        ]
+    })
+}
+
+fn json_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => text().prop_map(|text| format!("\"{text}\"")),
+        2 => number(),
+        1 => prop::sample::select(&["true", "false", "null", "[]", "{}", "[\"a\",1,\"abc\"]"][..])
+            .prop_map(str::to_owned),
+    ]
+}
+
+/// A field's value, or nothing.
+fn slot(name: &'static str) -> impl Strategy<Value = Option<String>> {
+    prop::option::weighted(
+        0.8,
+        json_value().prop_map(move |value| format!("\"{name}\":{value}")),
+    )
+}
+
+fn object(fields: Vec<Option<String>>) -> String {
+    format!(
+        "{{{}}}",
+        fields.into_iter().flatten().collect::<Vec<_>>().join(",")
+    )
+}
+
+/// A parent object, or something else in its place, or nothing.
+fn parent(
+    name: &'static str,
+    children: impl Strategy<Value = Vec<Option<String>>>,
+) -> impl Strategy<Value = Option<String>> {
+    prop_oneof![
+        6 => children.prop_map(move |all| Some(format!("\"{name}\":{}", object(all)))),
+        1 => Just(Some(format!("\"{name}\":null"))),
+        1 => Just(None),
+    ]
+}
+
+fn event() -> impl Strategy<Value = String> {
+    let top = (
+        slot("eventName"),
+        slot("eventSource"),
+        slot("readOnly"),
+        slot("errorCode"),
+        slot("count"),
+    );
+    let identity = parent(
+        "userIdentity",
+        (slot("arn"), slot("type")).prop_map(|(a, b)| vec![a, b]),
+    );
+    let deep = parent("deep", slot("er").prop_map(|one| vec![one]));
+    let request = parent(
+        "requestParameters",
+        (slot("name"), slot("count"), deep).prop_map(|(a, b, c)| vec![a, b, c]),
+    );
+    (top, identity, request).prop_map(|((a, b, c, d, e), f, g)| object(vec![a, b, c, d, e, f, g]))
+}
+
+/// One rule per selector, in order.
+fn catalog(selectors: &[String]) -> Catalog {
+    let file = |(at, selector): (usize, &String)| {
+        let text = format!(
+            "id = \"rule-{at:03}\"\nname = \"a\"\ndescription = \"a\"\nseverity = \"low\"\n\
+             status = \"experimental\"\nwhen = '''{selector}'''\n"
+        );
+        File::found(format!("rules/rule-{at:03}/rule.toml"), text)
+    };
+    let files: Vec<File> = selectors.iter().enumerate().map(file).collect();
+    load(&files, jiff::civil::date(2026, 1, 1))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_agrees_with_plain_evaluation(
+        selectors in prop::collection::vec(selector(), 1..24),
+        events in prop::collection::vec(event(), 1..6),
+    ) {
+        let catalog = catalog(&selectors);
+        prop_assert_eq!(catalog.rules.len(), selectors.len(), "{:?}", catalog.reports);
+        let (set, reports) =
+            RuleSet::compile(catalog.rules.clone(), &catalog.lists, &|source| catalog.schema(source));
+        prop_assert_eq!(set.rules().len(), selectors.len(), "{:?}", reports);
+        let mut evaluator = Evaluator::new(&set);
+        let mut parser = Parser::new();
+        for text in &events {
+            let document = parser.parse(text.as_bytes()).expect("generated events are events");
+            let event = Event::new(document);
+            let found = evaluator.evaluate(&event);
+            let matched: BTreeSet<usize> = found.matched.iter().map(|rule| rule.0 as usize).collect();
+            let unknown: BTreeSet<usize> =
+                found.indeterminate.iter().map(|rule| rule.0 as usize).collect();
+            for (at, selector) in selectors.iter().enumerate() {
+                let expected = evaluator.evaluate_plainly(at, &event);
+                let actual = match (matched.contains(&at), unknown.contains(&at)) {
+                    (true, _) => Outcome::True,
+                    (_, true) => Outcome::Unknown,
+                    _ => Outcome::False,
+                };
+                prop_assert_eq!(actual, expected, "{} on {}", selector, text);
+            }
+        }
+    }
+}
