@@ -74,6 +74,9 @@ impl<'a> Checker<'a> {
         (function, name_span): (&str, Span),
         args: &[Expr],
     ) -> Type {
+        if let Some(reported) = self.left_out(function, name_span, target) {
+            return reported;
+        }
         if self.overloads(function, true).is_empty() {
             // The target may be a misspelt namespace: it is not blamed as a variable as well.
             let namespace = matches!(&target.kind, ExprKind::Ident(name) if is_namespace(name));
@@ -429,8 +432,9 @@ fn is_namespace(name: &str) -> bool {
             | "optional"
             | "cel"
             | "ip"
-            | "sets"
+            | "proto"
             | "regex"
+            | "sets"
     )
 }
 

@@ -111,6 +111,27 @@ pub(super) fn message_type(name: &str) -> Option<Type> {
     })
 }
 
+/// Functions of cel-go's extensions that are left out, and what to write instead.
+fn unsupported(name: &str, target: Option<&Expr>) -> Option<(String, &'static str)> {
+    let namespace = target.and_then(Expr::qualified_name);
+    let help = match (namespace.as_deref(), name) {
+        (Some("proto"), _) => "events are JSON and have no protobuf extensions",
+        (Some("sets"), "contains") => "ask every value: `wanted.all(x, x in list)`",
+        (Some("sets"), "intersects") => "ask any value: `wanted.exists(x, x in list)`",
+        (Some("sets"), _) => "ask with `all`, `exists` and `in`",
+        (Some("regex"), _) => {
+            "`text.matches(pattern)` tests; `split` and `substring` take texts apart"
+        }
+        (_, "sortBy") => "`sort` sorts by the values themselves",
+        _ => return None,
+    };
+    let called = match namespace.filter(|_| name != "sortBy") {
+        Some(namespace) => format!("{namespace}.{name}"),
+        None => name.to_owned(),
+    };
+    Some((called, help))
+}
+
 impl Checker<'_> {
     fn variable(&self, name: &str) -> Option<Type> {
         let bare = name.strip_prefix('.');
@@ -208,6 +229,17 @@ impl Checker<'_> {
             .get(name)
             .cloned()
             .or_else(|| named_type(name))
+    }
+
+    /// Reports a function that is left out on purpose; its arguments are not looked at.
+    pub(super) fn left_out(&mut self, name: &str, name_span: Span, target: &Expr) -> Option<Type> {
+        if matches!(&target.kind, ExprKind::Ident(name) if self.variable(name).is_some()) {
+            return None;
+        }
+        let (called, help) = unsupported(name, Some(target))?;
+        let message = format!("`{called}` is not supported");
+        let diagnostic = Diagnostic::new(Code::Unsupported, name_span, message);
+        Some(self.report(diagnostic.with_help(help)))
     }
 
     /// Reports a function that does not exist, with what was probably meant.

@@ -244,6 +244,32 @@ fn names_that_do_not_exist_get_suggestions() {
         "#]],
     );
     check(
+        "sets.contains([1], [2]) || proto.hasExt(event, x) || [1].sortBy(x, x) == []",
+        expect![[r#"
+            error[E2010]: `sets.contains` is not supported
+             --> <selector>:1:6
+              |
+            1 | sets.contains([1], [2]) || proto.hasExt(event, x) || [1].sortBy(x, x) == []
+              |      ^^^^^^^^
+              = help: ask every value: `wanted.all(x, x in list)`
+
+            error[E2010]: `proto.hasExt` is not supported
+             --> <selector>:1:34
+              |
+            1 | sets.contains([1], [2]) || proto.hasExt(event, x) || [1].sortBy(x, x) == []
+              |                                  ^^^^^^
+              = help: events are JSON and have no protobuf extensions
+
+            error[E2010]: `sortBy` is not supported
+             --> <selector>:1:58
+              |
+            1 | sets.contains([1], [2]) || proto.hasExt(event, x) || [1].sortBy(x, x) == []
+              |                                                          ^^^^^^
+              = help: `sort` sorts by the values themselves
+
+        "#]],
+    );
+    check(
         "ip.isLoopback('127.0.0.1')",
         expect![[r#"
             error[E2001]: there is no variable `ip`
