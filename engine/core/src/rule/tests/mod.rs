@@ -990,7 +990,8 @@ fn line_ends_and_byte_order_marks_do_not_matter() {
         12 |   && ?has(event.errorCode)
            |      ^ expected a value
 
-    "#]].assert_eq(&reports);
+    "#]]
+    .assert_eq(&reports);
     let formatted = super::format("a.toml", &windows).expect("the file can be read");
     assert_eq!(
         formatted,
@@ -1001,7 +1002,9 @@ fn line_ends_and_byte_order_marks_do_not_matter() {
 #[test]
 fn slips_in_names_are_reported() {
     let rule = GOOD.replace("aws.cloudtrail", "aws.cloudtrial");
-    check(&rule, expect![[r#"
+    check(
+        &rule,
+        expect![[r#"
         warning[W0004]: there is no schema for the source `aws.cloudtrial`
          --> rules/aws/trail-stopped/rule.toml:8:10
           |
@@ -1010,7 +1013,8 @@ fn slips_in_names_are_reported() {
           = help: Did you mean `aws.cloudtrail`?
           = try: source = "aws.cloudtrail"
 
-    "#]]);
+    "#]],
+    );
     check(
         &GOOD.replace("aws.cloudtrail", "quite.other"),
         expect![[""]],
@@ -1053,4 +1057,23 @@ fn slips_in_names_are_reported() {
 
         "#]],
     );
+}
+
+#[test]
+fn an_override_of_severity_replaces_the_computed_one() {
+    let computed = GOOD.replace("[finding]\n", "[finding]\nseverity = '\"low\"'\n");
+    let site = "--- o.toml\n[[override]]\nrule = \"trail-stopped\"\nseverity = \"high\"\n";
+    let catalog = read(&format!("{computed}{site}"));
+    assert!(
+        catalog.reports.is_empty(),
+        "the same word, but no longer computed"
+    );
+    let rule = &catalog.rules[0];
+    assert!(rule.severity_computed().is_none());
+    assert!(rule.as_shipped().severity_computed().is_some());
+    let again = read(&format!(
+        "{computed}{site}{}",
+        site.replace("o.toml", "p.toml")
+    ));
+    assert_eq!(again.reports[0].diagnostic.code, Code::OverrideIdle);
 }
