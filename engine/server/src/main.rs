@@ -1,2 +1,18 @@
-//! The `tripline` binary.
-fn main() {}
+//! The `tripline` binary: arguments in, an exit code out. Everything it does is in `command`.
+
+mod command;
+mod exit;
+mod input;
+mod output;
+mod pipeline;
+mod rule_files;
+mod rule_loading;
+mod scan;
+mod terminal;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::run(command::Arguments::parse()).into()
+}

@@ -60,7 +60,8 @@ impl Reason {
         }
     }
 
-    fn sentence(self) -> String {
+    /// The reason in words: a lowercase fragment.
+    pub fn sentence(self) -> String {
         match self {
             Reason::NotUtf8 => "not UTF-8".to_owned(),
             Reason::Truncated => "the text ends before the event does".to_owned(),

@@ -1,0 +1,119 @@
+//! `tripline check`: everything that is wrong with rules, tests, lists and overrides, all at once.
+
+use super::CommandError;
+use crate::exit::{EXIT_CODES, Exit};
+use crate::rule_files::{RuleArguments, read_lists, read_paths};
+use crate::rule_loading::{all_reports, today_of};
+use crate::terminal::{ColorChoice, counted};
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use tripline_core::diagnostic::{Code, Level, did_you_mean};
+use tripline_core::rule::{Report, load};
+
+const EXAMPLES: &str = "\
+Examples:
+  tripline check                            the rules that came with tripline
+  tripline check my-rules/ overrides.toml
+  tripline check --format json my-rules/
+  tripline check --explain E1001            what a code means, and the mend";
+
+/// Check rules, tests, lists and overrides; all mistakes of all files at once.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Arguments {
+    /// Files, folders or patterns; the rules that came with tripline without any.
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+
+    /// A site list for `inList("NAME", …)`; may be given several times.
+    #[arg(long = "list", value_name = "NAME=FILE", action = clap::ArgAction::Append)]
+    lists: Vec<String>,
+
+    /// How mistakes are written.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    format: CheckFormat,
+
+    /// Explain a code instead of checking.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "lists"])]
+    explain: Option<String>,
+
+    /// The time to take for now: exceptions that ended before are told.
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    /// With the line and a caret.
+    Text,
+    /// One document: `diagnostics`, `errors`, `warnings`.
+    Json,
+}
+
+/// Checks, and ends with `Findings` when there are errors.
+pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
+    if let Some(code) = &arguments.explain {
+        io::stdout().write_all(page(code)?.as_bytes())?;
+        return Ok(Exit::Success);
+    }
+    let mut files = read_paths(&arguments.paths)?;
+    read_lists(
+        &RuleArguments {
+            rules: Vec::new(),
+            lists: arguments.lists,
+        },
+        &mut files,
+    )?;
+    let catalog = load(
+        &files,
+        today_of(arguments.now.unwrap_or_else(Timestamp::now)),
+    );
+    let rules = catalog.rules.len() as u64;
+    let reports = all_reports(catalog);
+    let count = |level| {
+        reports
+            .iter()
+            .filter(|one| one.diagnostic.level == level)
+            .count() as u64
+    };
+    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    let text = match arguments.format {
+        CheckFormat::Text => {
+            let palette = color.palette(&io::stdout());
+            let mut text: String = reports
+                .iter()
+                .map(|report| report.render(palette))
+                .collect();
+            let totals = [(errors, "error"), (warnings, "warning")]
+                .map(|(count, noun)| counted(count, noun))
+                .join(", ");
+            text.push_str(&format!("{}: {totals}\n", counted(rules, "rule")));
+            text
+        }
+        CheckFormat::Json => to_json(&reports, (errors, warnings)),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(if errors > 0 {
+        Exit::Findings
+    } else {
+        Exit::Success
+    })
+}
+
+fn to_json(reports: &[Report], (errors, warnings): (u64, u64)) -> String {
+    let diagnostics: Vec<Value> = reports.iter().map(Report::to_json).collect();
+    let document = json!({ "diagnostics": diagnostics, "errors": errors, "warnings": warnings });
+    format!("{document:#}\n")
+}
+
+fn page(code: &str) -> Result<&'static str, CommandError> {
+    let wanted = code.to_ascii_uppercase();
+    let found = Code::ALL.iter().find(|one| one.as_str() == wanted);
+    found.map(|one| one.page()).ok_or_else(|| {
+        let near = did_you_mean(&wanted, Code::ALL.iter().map(|one| one.as_str()));
+        let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        CommandError::Usage(format!("no diagnostic has the code {code}{near}"))
+    })
+}

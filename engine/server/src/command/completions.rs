@@ -1,0 +1,31 @@
+//! `tripline completions`: what a shell needs to complete the arguments.
+
+use super::CommandError;
+use crate::exit::{EXIT_CODES, Exit};
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+use std::io::{self, Write};
+
+const EXAMPLES: &str = "\
+Examples:
+  tripline completions bash > ~/.local/share/bash-completion/completions/tripline
+  tripline completions zsh > ~/.zfunc/_tripline
+  tripline completions fish > ~/.config/fish/completions/tripline.fish";
+
+/// Print completions for a shell.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Arguments {
+    /// The shell.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let mut text = Vec::new();
+    let mut command = super::Arguments::command();
+    clap_complete::generate(arguments.shell, &mut command, "tripline", &mut text);
+    io::stdout().write_all(&text)?;
+    Ok(Exit::Success)
+}

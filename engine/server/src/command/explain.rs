@@ -1,0 +1,206 @@
+//! `tripline explain`: why a rule says what it says of one event.
+
+use super::CommandError;
+use crate::exit::{EXIT_CODES, Exit};
+use crate::input::reader::{BatchReader, BufferPool, Portion};
+use crate::input::resolve::resolve;
+use crate::input::split::PieceKind;
+use crate::rule_files::RuleArguments;
+use crate::rule_loading::{Loaded, show_errors, today_of};
+use crate::terminal::{ColorChoice, Shown};
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tripline_core::evaluate::{Evaluator, RuleIndex, RuleSet};
+use tripline_core::event::{Event, Parser};
+use tripline_core::limits::EVENT_BYTES_MAX;
+
+const EXAMPLES: &str = "\
+EVENT is a file, or - for standard input; FILE:N takes the Nth record, as findings name it. Without
+a number it is the first.
+
+Examples:
+  tripline explain --rule aws-cloudtrail-trail-stopped event.json
+  tripline explain --rule aws-cloudtrail-trail-stopped logs/trail.json.gz:17
+  tripline sample --events 100 | tripline explain --rule aws-root-api-call -:3";
+
+/// Show why a rule matches an event or does not: which condition decided, what was absent.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Arguments {
+    /// The rule's id.
+    #[arg(long, value_name = "ID")]
+    rule: String,
+
+    /// The event: FILE, FILE:N or -.
+    #[arg(value_name = "EVENT", allow_hyphen_values = true)]
+    event: String,
+
+    #[command(flatten)]
+    rules: RuleArguments,
+
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    format: ExplainFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExplainFormat {
+    Text,
+    Json,
+}
+
+/// Explains.
+pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
+    let loaded = Loaded::read(&arguments.rules, today_of(Timestamp::now()))?;
+    show_errors(&loaded.catalog.reports, color);
+    let rule = super::rules::find(&loaded.catalog.rules, &arguments.rule)?;
+    let disabled = !rule.is_enabled();
+    let mut wanted = rule.clone();
+    wanted.disabled = None;
+    let (set, reports) = RuleSet::compile(vec![wanted], &loaded.catalog.lists, &|source| {
+        loaded.catalog.schema(source)
+    });
+    if set.rules().is_empty() {
+        show_errors(&reports, color);
+        return Ok(Exit::Findings);
+    }
+    let bytes = record(&arguments.event)?;
+    let mut parser = Parser::new();
+    let document = parser.parse(&bytes).map_err(|malformed| {
+        CommandError::Usage(format!(
+            "{}: the record is no event: {malformed}",
+            arguments.event
+        ))
+    })?;
+    let event = Event::new(document);
+    let text = explanation(&arguments, &set, &event, disabled);
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Success)
+}
+
+fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled: bool) -> String {
+    let index = RuleIndex(0);
+    let mut evaluator = Evaluator::new(set);
+    let verdicts = evaluator.evaluate(event);
+    let (matched, excused) = (!verdicts.matched.is_empty(), !verdicts.excused.is_empty());
+    let undecided = !verdicts.indeterminate.is_empty();
+    let verdict = match (matched, excused, undecided) {
+        (true, ..) => "match",
+        (_, true, _) => "excused",
+        (.., true) => "indeterminate",
+        _ => "no_match",
+    };
+    let reason = evaluator.explain(index, event);
+    let excused_by = if excused {
+        evaluator.excused_by(index, event)
+    } else {
+        None
+    };
+    let finding = matched.then(|| evaluator.finding(index, event));
+    if arguments.format == ExplainFormat::Json {
+        let document = json!({
+            "rule_id": arguments.rule,
+            "event_id": event.id().as_str(),
+            "verdict": verdict,
+            "disabled": disabled,
+            "excused_by": excused_by,
+            "reason": reason.to_json(),
+            "finding": finding,
+        });
+        return format!("{document:#}\n");
+    }
+    let words = match &excused_by {
+        Some(exception) => format!("match, but excused by the exception `{exception}`"),
+        None => verdict.replace('_', " "),
+    };
+    let event_id = event.id();
+    let mut out = format!(
+        "{} on event {}: {words}\n",
+        arguments.rule,
+        Shown(event_id.as_str())
+    );
+    if disabled {
+        out.push_str("the rule is switched off by an override; this is what it would say\n");
+    }
+    out.push('\n');
+    out.push_str(&reason.to_text());
+    if let Some(finding) = finding {
+        out.push_str(&format!(
+            "\n{}: {}\n",
+            finding.severity,
+            Shown(&finding.title)
+        ));
+        for note in &finding.notes {
+            out.push_str(&format!("note: {}\n", Shown(note)));
+        }
+    }
+    out
+}
+
+/// The bytes of the record that the argument names.
+fn record(argument: &str) -> Result<Vec<u8>, CommandError> {
+    let (path, number) = place(argument);
+    let resolved = resolve(&[path.to_owned()])?;
+    let [input] = resolved.inputs.as_slice() else {
+        return Err(CommandError::Usage(format!("{path}: name one file")));
+    };
+    let (count, pool) = (Arc::new(AtomicU64::new(0)), BufferPool::default());
+    let mut reader = BatchReader::open(input, &count, &pool, EVENT_BYTES_MAX);
+    let mut seen = 0;
+    loop {
+        match reader.read(&pool) {
+            Portion::Batch(batch) => {
+                let left = number - seen - 1;
+                if let Some(piece) = usize::try_from(left)
+                    .ok()
+                    .and_then(|at| batch.pieces.get(at))
+                {
+                    return match piece.kind {
+                        PieceKind::Record => Ok(batch.buffer[piece.start..piece.end].to_vec()),
+                        PieceKind::Fault(fault) => Err(CommandError::Usage(format!(
+                            "{argument}: the record is no event: {fault}"
+                        ))),
+                    };
+                }
+                seen += batch.pieces.len() as u64;
+            }
+            Portion::End(Some(fault)) => {
+                return Err(CommandError::Usage(format!("{path}: {fault}")));
+            }
+            Portion::End(None) => {
+                let words = format!("{path}: record {number} was asked for, and there are {seen}");
+                return Err(CommandError::Usage(words));
+            }
+        }
+    }
+}
+
+/// `FILE:N` as a file and a record from 1; a file whose own name ends so is taken as it is.
+fn place(argument: &str) -> (&str, u64) {
+    if let Some((path, number)) = argument.rsplit_once(':')
+        && let Ok(number) = number.parse::<u64>()
+        && number > 0
+        && !std::path::Path::new(argument).exists()
+    {
+        return (path, number);
+    }
+    (argument, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn a_number_after_the_last_colon_is_a_record() {
+        assert_eq!(place("a.json:17"), ("a.json", 17));
+        assert_eq!(place("-:3"), ("-", 3));
+        assert_eq!(place("a.json"), ("a.json", 1));
+        assert_eq!(place("a:b.json"), ("a:b.json", 1));
+        assert_eq!(place("a.json:0"), ("a.json:0", 1));
+    }
+}

@@ -1,0 +1,139 @@
+//! The commands: one file each, with its arguments, its examples and what it does.
+//!
+//! Adding one is a file, a variant and a line in `run`. A command writes to standard output what was asked
+//! for, to standard error what else a person should know, and ends with one of the published codes.
+
+mod check;
+mod completions;
+mod coverage;
+mod explain;
+mod fmt;
+mod rules;
+mod sample;
+mod scan;
+mod schema;
+mod test;
+
+use crate::exit::Exit;
+use crate::rule_files::RuleFilesError;
+use crate::terminal::ColorChoice;
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::io::{self, Write};
+
+/// Detections as code over audit events: rules in CEL, tested, explained, fast.
+#[derive(Parser, Debug)]
+#[command(name = "tripline", version, after_help = OVERVIEW, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub(crate) struct Arguments {
+    /// When to use colour.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "auto",
+        value_name = "WHEN"
+    )]
+    color: ColorChoice,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Scan(scan::Arguments),
+    Check(check::Arguments),
+    Test(test::Arguments),
+    Explain(explain::Arguments),
+    Fmt(fmt::Arguments),
+    Rules(rules::Arguments),
+    Coverage(coverage::Arguments),
+    Schema(schema::Arguments),
+    Sample(sample::Arguments),
+    Completions(completions::Arguments),
+}
+
+const OVERVIEW: &str = "\
+Examples:
+  tripline scan --demo                         findings in a bundled sample
+  tripline scan logs/                          every file under logs/, with the bundled rules
+  tripline scan --rules my-rules/ --fail-on high trail.json.gz
+  tripline test my-rules/                      run the rules' own tests
+
+Exit codes:
+  0    done; nothing to complain about
+  1    findings at or above --fail-on, failed tests, or errors in rules
+  2    wrong usage, or something could not be read or written
+  3    input was rejected and --strict is on
+  130  interrupted";
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    RuleFiles(#[from] RuleFilesError),
+    #[error(transparent)]
+    Input(#[from] crate::input::resolve::ResolveError),
+    #[error("writing the output failed")]
+    Output(#[source] io::Error),
+    #[error("{path}: cannot be written")]
+    Write { path: String, source: io::Error },
+    #[error("{path}: cannot be read")]
+    Read { path: String, source: io::Error },
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Runs what was asked for, and says how it ended.
+pub(crate) fn run(arguments: Arguments) -> Exit {
+    let color = arguments.color;
+    let outcome = match arguments.command {
+        Command::Scan(arguments) => scan::run(arguments, color),
+        Command::Check(arguments) => check::run(arguments, color),
+        Command::Test(arguments) => test::run(arguments, color),
+        Command::Explain(arguments) => explain::run(arguments, color),
+        Command::Fmt(arguments) => fmt::run(arguments, color),
+        Command::Rules(arguments) => rules::run(arguments, color),
+        Command::Coverage(arguments) => coverage::run(arguments, color),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Sample(arguments) => sample::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        // Whoever reads our output has seen enough.
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Exit::Success
+        }
+        Err(error) => {
+            report(&error, color);
+            Exit::Fault
+        }
+    }
+}
+
+/// An error with its causes, on standard error.
+fn report(error: &dyn Error, color: ColorChoice) {
+    let palette = color.palette(&io::stderr());
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    // If standard error is closed too, there is nobody left to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "{}error{}: {text}",
+        palette.error,
+        palette.reset
+    );
+}

@@ -1,0 +1,364 @@
+//! `tripline rules`: what rules there are, and everything about one of them.
+
+use super::CommandError;
+use crate::exit::{EXIT_CODES, Exit};
+use crate::output::pretty::severity_colour;
+use crate::rule_files::RuleArguments;
+use crate::rule_loading::{Loaded, show_errors, today_of};
+use crate::terminal::{ColorChoice, Shown, counted};
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use tripline_core::diagnostic::{Palette, did_you_mean};
+use tripline_core::rule::{Change, Condition, Exception, Part, Rule, Severity, Template};
+
+const EXAMPLES: &str = "\
+Examples:
+  tripline rules list
+  tripline rules list --severity high --format json
+  tripline rules show aws-cloudtrail-trail-stopped
+  tripline rules show --rules my-rules/ my-rule";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  tripline rules list
+  tripline rules list --attack T1562 --severity medium
+  tripline rules list --rules my-rules/ --format json";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  tripline rules show aws-cloudtrail-trail-stopped
+  tripline rules show --format json aws-cloudtrail-trail-stopped";
+
+/// List rules, or show one.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    List(ListArguments),
+    Show(ShowArguments),
+}
+
+/// List rules: severity, id, name, ATT&CK.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{LIST_EXAMPLES}\n\n{EXIT_CODES}"))]
+struct ListArguments {
+    #[command(flatten)]
+    rules: RuleArguments,
+
+    /// Only rules at least this severe.
+    #[arg(long, value_name = "SEVERITY", value_parser = super::scan::severity)]
+    severity: Option<Severity>,
+
+    /// Only rules with an ATT&CK tag that starts so: TA0005, T1562, T1562.008.
+    #[arg(long, value_name = "ID")]
+    attack: Option<String>,
+
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    format: ListFormat,
+}
+
+/// Show everything about one rule: text, condition, exceptions, overrides, runbook.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{SHOW_EXAMPLES}\n\n{EXIT_CODES}"))]
+struct ShowArguments {
+    /// The rule's id.
+    id: String,
+
+    #[command(flatten)]
+    rules: RuleArguments,
+
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    format: ShowFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ListFormat {
+    Table,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ShowFormat {
+    Text,
+    Json,
+}
+
+/// Lists or shows.
+pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
+    let palette = color.palette(&io::stdout());
+    let text = match arguments.action {
+        Action::List(arguments) => list(&arguments, color, &palette)?,
+        Action::Show(arguments) => show(&arguments, color, &palette)?,
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Success)
+}
+
+fn list(
+    arguments: &ListArguments,
+    color: ColorChoice,
+    palette: &Palette,
+) -> Result<String, CommandError> {
+    let loaded = Loaded::read(&arguments.rules, today_of(Timestamp::now()))?;
+    show_errors(&loaded.catalog.reports, color);
+    let mut rules: Vec<&Rule> = loaded.catalog.rules.iter().collect();
+    rules.retain(|rule| {
+        arguments
+            .severity
+            .is_none_or(|least| rule.severity >= least)
+    });
+    if let Some(wanted) = &arguments.attack {
+        rules.retain(|rule| {
+            rule.attack.iter().any(|tag| {
+                tag.technique.starts_with(wanted)
+                    || tag.tactic == *wanted
+                    || tag.to_string() == *wanted
+            })
+        });
+    }
+    if arguments.format == ListFormat::Json {
+        let rules: Vec<Value> = rules.iter().map(|rule| to_json(rule)).collect();
+        return Ok(format!("{:#}\n", Value::Array(rules)));
+    }
+    let width = rules
+        .iter()
+        .map(|rule| rule.id.as_str().len())
+        .max()
+        .unwrap_or(0);
+    let mut out = String::new();
+    for rule in &rules {
+        let colour = severity_colour(rule.severity.as_str(), palette);
+        let tags: Vec<String> = rule
+            .attack
+            .iter()
+            .map(|tag| tag.technique.clone())
+            .collect();
+        let off = if rule.is_enabled() {
+            ""
+        } else {
+            "  (switched off by an override)"
+        };
+        out.push_str(&format!(
+            "{colour}{:<13}{}  {:<width$}  {}  {}{}{}{off}\n",
+            rule.severity,
+            palette.reset,
+            rule.id,
+            Shown(&rule.name),
+            palette.quiet,
+            tags.join(" "),
+            palette.reset,
+        ));
+    }
+    out.push_str(&format!("{}\n", counted(rules.len() as u64, "rule")));
+    Ok(out)
+}
+
+fn show(
+    arguments: &ShowArguments,
+    color: ColorChoice,
+    palette: &Palette,
+) -> Result<String, CommandError> {
+    let loaded = Loaded::read(&arguments.rules, today_of(Timestamp::now()))?;
+    show_errors(&loaded.catalog.reports, color);
+    let rule = find(&loaded.catalog.rules, &arguments.id)?;
+    Ok(match arguments.format {
+        ShowFormat::Json => format!("{:#}\n", to_json(rule)),
+        ShowFormat::Text => to_text(rule, palette),
+    })
+}
+
+/// The rule of this id, or a hint at one that is spelt nearly so.
+pub(crate) fn find<'r>(rules: &'r [Rule], id: &str) -> Result<&'r Rule, CommandError> {
+    rules
+        .iter()
+        .find(|rule| rule.id.as_str() == id)
+        .ok_or_else(|| {
+            let near = did_you_mean(id, rules.iter().map(|rule| rule.id.as_str()));
+            let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+            CommandError::Usage(format!("no rule has the id {id}{near}"))
+        })
+}
+
+fn to_text(rule: &Rule, palette: &Palette) -> String {
+    let Palette { bold, reset, .. } = palette;
+    let colour = severity_colour(rule.severity.as_str(), palette);
+    let mut out = format!(
+        "{bold}{}{reset}\n{}\n\n",
+        Shown(&rule.name),
+        rule.description.trim()
+    );
+    let mut row = |name: &str, value: String| {
+        if !value.is_empty() {
+            out.push_str(&format!("{name:<12}{value}\n"));
+        }
+    };
+    row("id", rule.id.to_string());
+    row(
+        "severity",
+        format!("{colour}{}{reset}{}", rule.severity, declared(rule)),
+    );
+    row("status", rule.status.to_string());
+    row("source", rule.source.clone().unwrap_or_default());
+    row(
+        "attack",
+        rule.attack
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+    );
+    row("tags", rule.tags.join(" "));
+    row("authors", rule.authors.join(", "));
+    row("file", rule.place.source.name.clone());
+    if !rule.is_enabled() {
+        row("enabled", "no, switched off by an override".to_owned());
+    }
+    section(&mut out, palette, "when", rule.when.text.trim());
+    if let Some(title) = &rule.finding.title {
+        section(&mut out, palette, "title", &template_text(title));
+    }
+    if let Some(severity) = rule.severity_computed() {
+        section(
+            &mut out,
+            palette,
+            "severity of a finding",
+            severity.text.trim(),
+        );
+    }
+    if let Some(key) = &rule.finding.dedup_key {
+        let key: Vec<&str> = key.iter().map(|one| one.text.trim()).collect();
+        section(
+            &mut out,
+            palette,
+            "findings are about the same when equal in",
+            &key.join("\n"),
+        );
+    }
+    let context: Vec<String> = rule
+        .finding
+        .context
+        .iter()
+        .map(|(name, selector)| format!("{name} = {}", selector.text.trim()))
+        .collect();
+    section(&mut out, palette, "context", &context.join("\n"));
+    let exceptions: Vec<String> = rule.exceptions.iter().map(exception_text).collect();
+    section(&mut out, palette, "exceptions", &exceptions.join("\n"));
+    let layers: Vec<String> = rule
+        .layers
+        .iter()
+        .map(|layer| {
+            let why = layer
+                .reason
+                .as_deref()
+                .map_or(String::new(), |why| format!(": {why}"));
+            format!("{} by {}{why}", change_text(&layer.change), layer.place)
+        })
+        .collect();
+    section(&mut out, palette, "overrides", &layers.join("\n"));
+    section(
+        &mut out,
+        palette,
+        "false positives",
+        &rule.false_positives.join("\n"),
+    );
+    section(
+        &mut out,
+        palette,
+        "runbook",
+        rule.runbook.as_deref().unwrap_or_default().trim(),
+    );
+    section(&mut out, palette, "references", &rule.references.join("\n"));
+    out
+}
+
+fn declared(rule: &Rule) -> String {
+    if rule.severity == rule.severity_declared {
+        String::new()
+    } else {
+        format!(" ({} in the rule file)", rule.severity_declared)
+    }
+}
+
+fn section(out: &mut String, palette: &Palette, heading: &str, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{}{heading}{}\n", palette.bold, palette.reset));
+    for line in text.lines() {
+        out.push_str(&format!("  {line}\n"));
+    }
+}
+
+fn template_text(template: &Template) -> String {
+    let parts = template.parts.iter().map(|part| match part {
+        Part::Text(text) => text.clone(),
+        Part::Value(selector) => format!("{{{}}}", selector.text.trim()),
+    });
+    parts.collect()
+}
+
+fn exception_text(exception: &Exception) -> String {
+    let condition = match &exception.condition {
+        Condition::When(selector) => selector.text.trim().to_owned(),
+        Condition::Listed { list, value, .. } => format!("{} in list {list}", value.text.trim()),
+    };
+    let mut text = format!("{}: {condition}", exception.name);
+    for (name, value) in [("owner", &exception.owner), ("reason", &exception.reason)] {
+        if let Some(value) = value {
+            text.push_str(&format!("\n  {name}: {value}"));
+        }
+    }
+    if let Some(expires) = &exception.expires {
+        text.push_str(&format!("\n  until the end of {} (UTC)", expires.date));
+    }
+    text
+}
+
+fn change_text(change: &Change) -> String {
+    match change {
+        Change::Disabled => "switched off".to_owned(),
+        Change::Enabled => "switched on again".to_owned(),
+        Change::Severity { from, to } => format!("severity {from} to {to}"),
+        Change::Exception(name) => format!("exception {name} added"),
+    }
+}
+
+fn to_json(rule: &Rule) -> Value {
+    json!({
+        "id": rule.id.as_str(),
+        "name": rule.name,
+        "description": rule.description,
+        "severity": rule.severity.as_str(),
+        "status": rule.status.as_str(),
+        "source": rule.source,
+        "attack": rule.attack.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "tags": rule.tags,
+        "authors": rule.authors,
+        "references": rule.references,
+        "false_positives": rule.false_positives,
+        "runbook": rule.runbook,
+        "when": rule.when.text,
+        "enabled": rule.is_enabled(),
+        "exceptions": rule.exceptions.iter().map(|one| one.name.clone()).collect::<Vec<_>>(),
+        "overrides": rule
+            .layers
+            .iter()
+            .map(|layer| json!({
+                "change": change_text(&layer.change),
+                "owner": layer.owner,
+                "reason": layer.reason,
+                "at": layer.place.to_string(),
+            }))
+            .collect::<Vec<_>>(),
+        "file": rule.place.source.name,
+    })
+}

@@ -1,0 +1,389 @@
+//! `tripline scan`: events in, findings out.
+
+use super::CommandError;
+use crate::exit::{EXIT_CODES, Exit};
+use crate::input::resolve::{Input, Resolved, resolve};
+use crate::output::summary::{Ending, summary};
+use crate::output::{Format, FormatName};
+use crate::pipeline::{Flow, Workload, run as run_pipeline};
+use crate::rule_files::RuleArguments;
+use crate::rule_loading::{Loaded, today_of};
+use crate::scan::examine::{Dedup, Examination};
+use crate::scan::progress::{Counters, Progress, Wanted};
+use crate::scan::report::{Reporter, Strictness};
+use crate::scan::statistics::{self, RuleTimes, Timing};
+use crate::terminal::ColorChoice;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use std::fs::File;
+use std::hash::RandomState;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tripline_core::limits::EVENT_BYTES_MAX;
+use tripline_core::rule::Severity;
+
+const EXAMPLES: &str = "\
+Inputs may be files, folders (in order of names, hidden files left out), patterns in quotes, and -
+for standard input. What is in them is told by content: JSON lines, arrays, CloudTrail delivery
+files, EventBridge envelopes, values one after another; plain, gzip or zstd.
+
+Every record is accounted for: read = matched + unmatched + duplicates + rejected. A duplicate is
+a record whose event id is among the last 4,194,304 different ids read (they take up to 96 MiB);
+the first one counts.
+
+Examples:
+  tripline scan --demo
+  tripline scan logs/
+  tripline scan --rules rules/ --rules overrides.toml 'logs/**/*.json.gz'
+  zcat trail.gz | tripline scan --format jsonl --fail-on high -
+  tripline scan --format sarif --output findings.sarif logs/
+  tripline scan --stats --strict --list admins=admins.csv logs/";
+
+/// Find what rules say about events.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Arguments {
+    /// Files, folders, patterns, or - for standard input.
+    #[arg(value_name = "INPUT", required_unless_present = "demo")]
+    inputs: Vec<String>,
+
+    #[command(flatten)]
+    rules: RuleArguments,
+
+    /// Scan a bundled sample with incidents planted in it.
+    #[arg(long, conflicts_with = "inputs")]
+    demo: bool,
+
+    /// How findings are written.
+    #[arg(long, value_enum, default_value = "pretty", value_name = "FORMAT")]
+    format: FormatName,
+
+    /// Write findings to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<String>,
+
+    /// Exit with 1 when a finding is at least this severe.
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    fail_on: Option<Severity>,
+
+    /// Tell, on standard error, what each rule did and what became of each input.
+    #[arg(long)]
+    stats: bool,
+
+    /// How statistics are written.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    stats_format: StatsFormat,
+
+    /// Write statistics to this file; means --stats.
+    #[arg(long, value_name = "FILE")]
+    stats_output: Option<String>,
+
+    /// Stop at the first rejected record or unreadable input, with exit code 3.
+    #[arg(long)]
+    strict: bool,
+
+    /// Report records with the same event id once (the default).
+    #[arg(long, overrides_with = "no_dedup")]
+    dedup: bool,
+
+    /// Report every record, also with an event id seen before.
+    #[arg(long)]
+    no_dedup: bool,
+
+    /// Threads that evaluate; all cores without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
+
+    /// No progress bar.
+    #[arg(long)]
+    no_progress: bool,
+
+    /// The time to take for now, for output that must be the same tomorrow.
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+}
+
+/// How statistics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StatsFormat {
+    Text,
+    Json,
+}
+
+/// A severity by its name.
+pub(crate) fn severity(word: &str) -> Result<Severity, String> {
+    Severity::from_word(word).ok_or_else(|| format!("one of {}", Severity::WORDS.join(", ")))
+}
+
+/// Scans.
+pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
+    let now = arguments.now.unwrap_or_else(Timestamp::now);
+    let resolved = inputs(&arguments)?;
+    let loaded = Loaded::read(&arguments.rules, today_of(now))?;
+    let rules = loaded.compile(color);
+    if rules.rules().is_empty() {
+        let words = "no rule is left to scan with; `tripline check` tells why";
+        return Err(CommandError::Usage(words.to_owned()));
+    }
+    let format = Format {
+        name: arguments.format,
+        palette: match arguments.output {
+            Some(_) => ColorChoice::Never.palette(&io::stdout()),
+            None => color.palette(&io::stdout()),
+        },
+        now_ms: now.as_millisecond(),
+    };
+    let scan = Scan {
+        arguments: &arguments,
+        color,
+        rules: &rules,
+        format,
+        resolved,
+    };
+    scan.run()
+}
+
+fn inputs(arguments: &Arguments) -> Result<Resolved, CommandError> {
+    if arguments.demo {
+        let input = Input::bundled("demo", super::sample::demo());
+        return Ok(Resolved {
+            inputs: vec![input],
+            faults: Vec::new(),
+        });
+    }
+    Ok(resolve(&arguments.inputs)?)
+}
+
+struct Scan<'s> {
+    arguments: &'s Arguments,
+    color: ColorChoice,
+    rules: &'s tripline_core::evaluate::RuleSet,
+    format: Format,
+    resolved: Resolved,
+}
+
+impl Scan<'_> {
+    fn run(self) -> Result<Exit, CommandError> {
+        let inputs = &self.resolved.inputs;
+        let counters = Counters::default();
+        let progress = self.progress(&counters);
+        let (timing, dedup, strictness) = self.options();
+        let times = RuleTimes::new(self.rules.rules().len());
+        let examination = Examination {
+            rules: self.rules,
+            inputs,
+            format: &self.format,
+            counters: counters.clone(),
+            dedup,
+            timing,
+            times: &times,
+            hash_states: [RandomState::new(), RandomState::new()],
+        };
+        let mut reporter = Reporter::new(
+            (inputs, self.rules.rules().len()),
+            &self.format,
+            self.output()?,
+            progress.clone(),
+            (dedup, strictness),
+        );
+        for (path, error) in &self.resolved.faults {
+            reporter.accounting.fault(path.clone(), error.to_string());
+        }
+        let mut head = Vec::new();
+        self.format.begin(self.rules, &mut head)?;
+        let _ = reporter.write(&head);
+        let sink = Mutex::new(reporter);
+        let interrupted = interruptions();
+        let workload = Workload {
+            inputs,
+            threads: self.threads(),
+            record_bytes_max: EVENT_BYTES_MAX,
+            bytes_read: counters.bytes.clone(),
+        };
+        run_pipeline(
+            workload,
+            || examination.examiner(),
+            &sink,
+            || {
+                progress.update();
+                if interrupted.load(Ordering::Relaxed) {
+                    // A thread may be waiting for input that never comes; nobody waits for it.
+                    let mut reporter = sink.lock().unwrap_or_else(PoisonError::into_inner);
+                    progress.finish();
+                    let exit = self.finish(&mut reporter, &times, Ending::Interrupted);
+                    std::process::exit(i32::from(exit.unwrap_or(Exit::Interrupted).code()));
+                }
+                Flow::Continue
+            },
+        );
+        progress.finish();
+        let mut reporter = sink.into_inner().unwrap_or_else(PoisonError::into_inner);
+        reporter.close_unfinished();
+        let stopped = self.arguments.strict && !reporter.accounting.is_complete();
+        let ending = if stopped {
+            Ending::Strict
+        } else {
+            Ending::Complete
+        };
+        self.finish(&mut reporter, &times, ending)
+    }
+
+    fn options(&self) -> (Timing, Dedup, Strictness) {
+        let Arguments {
+            no_dedup, strict, ..
+        } = self.arguments;
+        (
+            if self.wants_stats() {
+                Timing::Sampled
+            } else {
+                Timing::Off
+            },
+            if *no_dedup { Dedup::Off } else { Dedup::ById },
+            if *strict {
+                Strictness::Strict
+            } else {
+                Strictness::Tolerant
+            },
+        )
+    }
+
+    /// Writes what comes after the findings, and says how the scan ended.
+    fn finish(
+        &self,
+        reporter: &mut Reporter<'_>,
+        times: &RuleTimes,
+        ending: Ending,
+    ) -> Result<Exit, CommandError> {
+        reporter.close_unfinished();
+        let broken_pipe = match reporter.write_fault.take() {
+            Some(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
+            Some(error) => return Err(self.output_error(error)),
+            None => false,
+        };
+        let mut tail = Vec::new();
+        self.format.end(&reporter.accounting, &mut tail)?;
+        let on_stdout = self.format.name == FormatName::Pretty && self.arguments.output.is_none();
+        if on_stdout {
+            tail.extend(summary(&reporter.accounting, ending, &self.format.palette).into_bytes());
+        }
+        if !broken_pipe {
+            let _ = reporter.write(&tail);
+            if let Some(error) = reporter.write_fault.take()
+                && error.kind() != io::ErrorKind::BrokenPipe
+            {
+                return Err(self.output_error(error));
+            }
+        }
+        if !on_stdout {
+            let palette = self.color.palette(&io::stderr());
+            // Nobody may be listening to standard error; the findings are written.
+            let text = summary(&reporter.accounting, ending, &palette);
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
+        self.statistics(reporter, times)?;
+        Ok(self.exit(reporter, ending))
+    }
+
+    fn exit(&self, reporter: &Reporter<'_>, ending: Ending) -> Exit {
+        let severe = self
+            .arguments
+            .fail_on
+            .is_some_and(|limit| reporter.worst >= Some(limit));
+        match ending {
+            Ending::Interrupted => Exit::Interrupted,
+            Ending::Strict => Exit::Rejected,
+            Ending::Complete if reporter.named_input_failed => Exit::Fault,
+            Ending::Complete if severe => Exit::Findings,
+            Ending::Complete => Exit::Success,
+        }
+    }
+
+    fn statistics(&self, reporter: &Reporter<'_>, times: &RuleTimes) -> Result<(), CommandError> {
+        if !self.wants_stats() {
+            return Ok(());
+        }
+        let Reporter {
+            rules: counts,
+            accounting,
+            ..
+        } = reporter;
+        let text = match self.arguments.stats_format {
+            StatsFormat::Text => statistics::to_text(self.rules, counts, times, accounting),
+            StatsFormat::Json => {
+                format!(
+                    "{}\n",
+                    statistics::to_json(self.rules, counts, times, accounting)
+                )
+            }
+        };
+        match &self.arguments.stats_output {
+            Some(path) => std::fs::write(path, text).map_err(|source| CommandError::Write {
+                path: path.clone(),
+                source,
+            }),
+            None => {
+                let _ = io::stderr().write_all(text.as_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    fn wants_stats(&self) -> bool {
+        self.arguments.stats || self.arguments.stats_output.is_some()
+    }
+
+    fn threads(&self) -> usize {
+        match self.arguments.threads {
+            Some(threads) => usize::from(threads),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    fn progress(&self, counters: &Counters) -> Progress {
+        let wanted = if self.arguments.no_progress {
+            Wanted::Never
+        } else {
+            Wanted::WhenTerminal
+        };
+        let sizes = self.resolved.inputs.iter().map(|input| input.bytes);
+        let bytes = sizes.sum::<Option<u64>>();
+        Progress::start(wanted, bytes, counters.clone())
+    }
+
+    fn output(&self) -> Result<Box<dyn Write + Send>, CommandError> {
+        match &self.arguments.output {
+            Some(path) => match File::create(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(source) => Err(CommandError::Write {
+                    path: path.clone(),
+                    source,
+                }),
+            },
+            None => Ok(Box::new(io::stdout())),
+        }
+    }
+
+    fn output_error(&self, source: io::Error) -> CommandError {
+        match &self.arguments.output {
+            Some(path) => CommandError::Write {
+                path: path.clone(),
+                source,
+            },
+            None => CommandError::Output(source),
+        }
+    }
+}
+
+/// Set by Ctrl-C or a polite request to end; a second one ends the process at once.
+fn interruptions() -> Arc<AtomicBool> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Without handlers the scan still works, only without a summary at the end.
+        let again = Arc::clone(&interrupted);
+        let code = i32::from(Exit::Interrupted.code());
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, code, again);
+        let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
+    }
+    interrupted
+}

@@ -1,0 +1,205 @@
+//! Opens an input and undoes its compression, told by its first bytes.
+//!
+//! Every member of a gzip file and every frame of a zstd file is read. Whatever was decompressed before
+//! a fault is kept and used; the fault is told after it. A decompressor allocates a window that its
+//! format bounds (gzip 32 KiB, zstd 128 MiB), never the size that a header claims.
+
+use super::resolve::{Input, Origin};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use thiserror::Error;
+
+/// Enough of an input to know its compression.
+const HEAD_BYTES: usize = 8;
+
+/// Compressed bytes are read in portions of this size.
+const COMPRESSED_READ_BYTES: usize = 128 * 1024;
+
+/// Why an input could not be read, or not to its end.
+#[derive(Debug, Error)]
+pub(crate) enum InputFault {
+    #[error("cannot be opened")]
+    Open(#[source] io::Error),
+    #[error("reading failed")]
+    Read(#[source] io::Error),
+    #[error("compressed {0} data ends early; what came before was used")]
+    CompressedTruncated(&'static str),
+    #[error("compressed {0} data is corrupt; what came before was used")]
+    CompressedCorrupt(&'static str, #[source] io::Error),
+    #[error("looks like {0}, which is not read; give JSON, plain or compressed with gzip or zstd")]
+    Unsupported(&'static str),
+    #[error("is a folder")]
+    Folder,
+}
+
+impl InputFault {
+    /// Short stable name, as counted.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open_failed",
+            Self::Read(_) => "read_failed",
+            Self::CompressedTruncated(_) => "compression_truncated",
+            Self::CompressedCorrupt(..) => "compression_corrupt",
+            Self::Unsupported(_) => "unsupported",
+            Self::Folder => "folder",
+        }
+    }
+
+    /// Whether nothing of the input could be used.
+    pub(crate) fn is_total(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Unsupported(_) | Self::Folder)
+    }
+}
+
+type Source = Chain<Cursor<Vec<u8>>, Counted>;
+
+/// Counts the bytes that are read from an input, for the progress bar.
+pub(crate) struct Counted {
+    source: Box<dyn Read + Send>,
+    count: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.source.read(buffer)?;
+        self.count.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+/// An opened input, giving decompressed bytes.
+pub(crate) enum Decoded {
+    Plain(Source),
+    Gzip(Box<MultiGzDecoder<BufReader<Source>>>),
+    Zstd(zstd::stream::read::Decoder<'static, BufReader<Source>>),
+}
+
+impl Decoded {
+    /// Opens `input`; the bytes read from it are added to `count`.
+    pub(crate) fn open(input: &Input, count: &Arc<AtomicU64>) -> Result<Self, InputFault> {
+        let source: Box<dyn Read + Send> = match &input.origin {
+            Origin::Stdin => Box::new(io::stdin()),
+            Origin::Bundled(bytes) => Box::new(*bytes),
+            Origin::File(path) => {
+                let file = File::open(path).map_err(InputFault::Open)?;
+                if file.metadata().is_ok_and(|data| data.is_dir()) {
+                    return Err(InputFault::Folder);
+                }
+                Box::new(file)
+            }
+        };
+        let mut counted = Counted {
+            source,
+            count: Arc::clone(count),
+        };
+        let head = read_head(&mut counted).map_err(InputFault::Read)?;
+        if let Some(format) = unsupported(&head) {
+            return Err(InputFault::Unsupported(format));
+        }
+        let compression = Compression::of(&head);
+        let source = Cursor::new(head).chain(counted);
+        let buffered = |source| BufReader::with_capacity(COMPRESSED_READ_BYTES, source);
+        Ok(match compression {
+            Compression::None => Self::Plain(source),
+            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(buffered(source)))),
+            Compression::Zstd => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(buffered(source))
+                    .map_err(InputFault::Open)?;
+                Self::Zstd(decoder)
+            }
+        })
+    }
+
+    /// Reads some bytes; none at the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputFault> {
+        loop {
+            let result = match self {
+                Self::Plain(source) => source.read(buffer),
+                Self::Gzip(decoder) => decoder.read(buffer),
+                Self::Zstd(decoder) => decoder.read(buffer),
+            };
+            match result {
+                Ok(length) => return Ok(length),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.fault(error)),
+            }
+        }
+    }
+
+    fn fault(&self, error: io::Error) -> InputFault {
+        let format = match self {
+            Self::Plain(_) => return InputFault::Read(error),
+            Self::Gzip(_) => "gzip",
+            Self::Zstd(_) => "zstd",
+        };
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => InputFault::CompressedTruncated(format),
+            // An error of the operating system is none of the data's.
+            _ if error.raw_os_error().is_some() => InputFault::Read(error),
+            _ => InputFault::CompressedCorrupt(format, error),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    fn of(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // A frame that decoders pass over may come first.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+}
+
+/// Formats that people do try, and that would come out as thousands of broken lines.
+fn unsupported(head: &[u8]) -> Option<&'static str> {
+    match head {
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some("bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
+        [b'P', b'K', 3, 4, ..] => Some("a zip archive"),
+        [b'P', b'A', b'R', b'1', ..] => Some("Parquet"),
+        [b'O', b'b', b'j', 1, ..] => Some("Avro"),
+        [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
+        [0xff, 0x06, 0x00, 0x00, b's', ..] => Some("snappy"),
+        _ => None,
+    }
+}
+
+fn read_head(source: &mut Counted) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    source
+        .by_ref()
+        .take(HEAD_BYTES as u64)
+        .read_to_end(&mut head)?;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compression, unsupported};
+
+    #[test]
+    fn first_bytes_tell_the_compression() {
+        let check = |head: &[u8], expected| assert_eq!(Compression::of(head), expected);
+        check(b"", Compression::None);
+        check(b"{\"Records\"", Compression::None);
+        check(&[0x1f], Compression::None);
+        check(&[0x1f, 0x8b, 8], Compression::Gzip);
+        check(&[0x28, 0xb5, 0x2f, 0xfd, 0], Compression::Zstd);
+        check(&[0x52, 0x2a, 0x4d, 0x18, 0], Compression::Zstd);
+        assert_eq!(unsupported(b"BZh91AY"), Some("bzip2"));
+        assert_eq!(unsupported(b"{\"a\":1}"), None);
+    }
+}

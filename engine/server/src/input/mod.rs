@@ -1,0 +1,9 @@
+//! From paths to records: which files, what they are compressed with, where their records start.
+//!
+//! Each step knows only the one before: `resolve` names, `decode` bytes, `split` pieces, `reader` batches.
+//! Memory is bounded by one batch and one record for each input that is open.
+
+pub(crate) mod decode;
+pub(crate) mod reader;
+pub(crate) mod resolve;
+pub(crate) mod split;

@@ -1,0 +1,143 @@
+//! What a person is told at the end of a scan.
+
+use crate::output::pretty::severity_colour;
+use crate::scan::accounting::{Accounting, RejectedRecord};
+use crate::terminal::{Shown, counted, grouped};
+use std::collections::BTreeMap;
+use tripline_core::diagnostic::Palette;
+use tripline_core::rule::Severity;
+
+/// Faults of inputs that are shown one by one.
+const FAULTS_SHOWN: usize = 10;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Complete,
+    /// Stopped at rejected input.
+    Strict,
+    Interrupted,
+}
+
+/// Findings by severity, records by what became of them, and what was rejected.
+pub(crate) fn summary(accounting: &Accounting, ending: Ending, palette: &Palette) -> String {
+    let mut out = String::new();
+    let Palette {
+        bold,
+        warning,
+        reset,
+        ..
+    } = palette;
+    for notice in notices(accounting) {
+        out.push_str(&format!("{warning}warning{reset}: {notice}\n"));
+    }
+    match ending {
+        Ending::Complete => {}
+        Ending::Strict => {
+            out.push_str(&format!(
+                "{warning}stopped{reset}: input was rejected and --strict is on\n"
+            ));
+        }
+        Ending::Interrupted => {
+            out.push_str(&format!(
+                "{warning}interrupted{reset}: this is what was found so far\n"
+            ));
+        }
+    }
+    let total = accounting.findings_total();
+    out.push_str(&format!("{bold}{}{reset}", counted(total, "finding")));
+    let severities: Vec<String> = Severity::ALL
+        .iter()
+        .rev()
+        .filter_map(|severity| {
+            let count = accounting.findings.get(severity.as_str())?;
+            let colour = severity_colour(severity.as_str(), palette);
+            Some(format!("{colour}{} {severity}{reset}", grouped(*count)))
+        })
+        .collect();
+    if !severities.is_empty() {
+        out.push_str(&format!(": {}", severities.join(", ")));
+    }
+    out.push('\n');
+    out.push_str(&records(accounting));
+    out
+}
+
+fn records(accounting: &Accounting) -> String {
+    let counts = &accounting.total;
+    let mut out = format!(
+        "{} read from {} = {} matched + {} unmatched",
+        counted(counts.read, "record"),
+        counted(accounting.inputs_read, "input"),
+        grouped(counts.matched),
+        grouped(counts.unmatched),
+    );
+    out.push_str(&format!(" + {}", counted(counts.duplicates, "duplicate")));
+    out.push_str(&format!(" + {} rejected", grouped(counts.rejected_total())));
+    let reasons: Vec<String> = counts
+        .rejected
+        .iter()
+        .map(|(reason, count)| format!("{} {reason}", grouped(*count)))
+        .collect();
+    if !reasons.is_empty() {
+        out.push_str(&format!(" ({})", reasons.join(", ")));
+    }
+    out.push('\n');
+    if accounting.indeterminate > 0 {
+        let verdicts = counted(accounting.indeterminate, "verdict");
+        out.push_str(&format!(
+            "{verdicts} could not be decided; --stats tells why\n"
+        ));
+    }
+    if accounting.excused > 0 {
+        let matches = if accounting.excused == 1 {
+            "match was"
+        } else {
+            "matches were"
+        };
+        out.push_str(&format!(
+            "{} {matches} excused by an exception\n",
+            grouped(accounting.excused)
+        ));
+    }
+    if accounting.inputs_empty > 0 {
+        let inputs = if accounting.inputs_empty == 1 {
+            "input was"
+        } else {
+            "inputs were"
+        };
+        out.push_str(&format!(
+            "{} {inputs} empty\n",
+            grouped(accounting.inputs_empty)
+        ));
+    }
+    out
+}
+
+/// The first rejected records of each kind, then how many more there are; then faults of inputs.
+fn notices(accounting: &Accounting) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<&RejectedRecord>> = BTreeMap::new();
+    for one in &accounting.rejections {
+        by_reason
+            .entry(one.rejection.as_str())
+            .or_default()
+            .push(one);
+    }
+    let mut notices = Vec::new();
+    for (reason, shown) in by_reason {
+        notices.extend(shown.iter().map(|one| Shown(&one.to_text()).to_string()));
+        let total = accounting.total.rejected.get(reason).copied().unwrap_or(0);
+        let left_out = total.saturating_sub(shown.len() as u64);
+        if left_out > 0 {
+            notices.push(format!("{} more {reason}", grouped(left_out)));
+        }
+    }
+    for (file, words) in accounting.faults.iter().take(FAULTS_SHOWN) {
+        notices.push(format!("{}: {}", Shown(file), Shown(words)));
+    }
+    let left_out = accounting.faults_total.saturating_sub(FAULTS_SHOWN as u64);
+    if left_out > 0 {
+        notices.push(format!("{} more inputs with faults", grouped(left_out)));
+    }
+    notices
+}

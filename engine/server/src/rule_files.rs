@@ -1,0 +1,157 @@
+//! Finds and reads the files of rules: those of the person, or those that came with the binary.
+//!
+//! Core says what a file is; this only reads texts. A file that cannot be read stops the command, for
+//! a rule set with silent holes is worse than none.
+
+use crate::input::resolve::{Origin, ResolveError, resolve};
+use clap::Args;
+use std::path::Path;
+use std::{fs, io};
+use thiserror::Error;
+use tripline_core::rule::File;
+
+/// The files under `rules/` when this was built: path and text.
+static SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+
+/// Longest file that is read. Core refuses rule files far below; a site list may be long.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Why the rules could not be read.
+#[derive(Debug, Error)]
+pub(crate) enum RuleFilesError {
+    #[error(transparent)]
+    Path(#[from] ResolveError),
+    #[error("{path}: cannot be read")]
+    Read { path: String, source: io::Error },
+    #[error("{0}: not UTF-8 text")]
+    NotText(String),
+    #[error("{path}: longer than {FILE_BYTES_MAX} bytes")]
+    TooLong { path: String },
+    #[error("{path}: rules cannot be read from standard input")]
+    Stdin { path: String },
+    #[error("--list {0}: give NAME=FILE")]
+    ListForm(String),
+    #[error("{0}: holds no .toml file")]
+    NoRules(String),
+}
+
+/// Which rules a command works on.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RuleArguments {
+    /// Rules, overrides and lists: a file, a folder or a pattern; may be given several times.
+    /// The rules that came with tripline without it.
+    #[arg(long = "rules", value_name = "PATH", action = clap::ArgAction::Append)]
+    pub(crate) rules: Vec<String>,
+
+    /// A site list for `inList("NAME", …)`, from a TOML, CSV or JSON file; may be given several times.
+    #[arg(long = "list", value_name = "NAME=FILE", action = clap::ArgAction::Append)]
+    pub(crate) lists: Vec<String>,
+}
+
+impl RuleArguments {
+    /// Reads all files.
+    pub(crate) fn read(&self) -> Result<Vec<File>, RuleFilesError> {
+        let mut files = read_paths(&self.rules)?;
+        read_lists(self, &mut files)?;
+        Ok(files)
+    }
+}
+
+/// Reads the lists that were named one by one.
+pub(crate) fn read_lists(
+    arguments: &RuleArguments,
+    files: &mut Vec<File>,
+) -> Result<(), RuleFilesError> {
+    for list in &arguments.lists {
+        let (name, path) = list
+            .split_once('=')
+            .ok_or_else(|| RuleFilesError::ListForm(list.clone()))?;
+        files.push(File::list(name, path, read_text(Path::new(path))?));
+    }
+    Ok(())
+}
+
+/// The files that `paths` name; those of the binary when there are none.
+pub(crate) fn read_paths(paths: &[String]) -> Result<Vec<File>, RuleFilesError> {
+    if paths.is_empty() {
+        return Ok(shipped());
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        let before = files.len();
+        for input in resolve(std::slice::from_ref(path))?.inputs {
+            let Origin::File(found) = &input.origin else {
+                return Err(RuleFilesError::Stdin { path: path.clone() });
+            };
+            let kind = found.extension().and_then(|extension| extension.to_str());
+            if matches!(kind, Some("toml" | "json" | "csv")) {
+                files.push(File::found(input.name.clone(), read_text(found)?));
+                if found.file_name().is_some_and(|name| name == "rule.toml") {
+                    read_companions(found, &mut files)?;
+                }
+            }
+        }
+        let any = files[before..]
+            .iter()
+            .any(|file| file.path.ends_with(".toml"));
+        if !any {
+            return Err(RuleFilesError::NoRules(path.clone()));
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.path.clone()));
+    Ok(files)
+}
+
+/// The rules that came with the binary.
+pub(crate) fn shipped() -> Vec<File> {
+    SHIPPED
+        .iter()
+        .map(|(path, text)| File::found(*path, *text))
+        .collect()
+}
+
+/// A rule's tests and events lie beside it: naming the rule names them too.
+fn read_companions(rule: &Path, files: &mut Vec<File>) -> Result<(), RuleFilesError> {
+    let Some(folder) = rule.parent() else {
+        return Ok(());
+    };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let unreadable = |source| RuleFilesError::Read {
+        path: folder.display().to_string(),
+        source,
+    };
+    let mut companions = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let is_tests = path.file_name().is_some_and(|name| name == "tests.toml");
+        let is_event = path
+            .extension()
+            .is_some_and(|extension| extension == "json");
+        if is_tests || is_event {
+            companions.push(rule.with_file_name(path.file_name().unwrap_or_default()));
+        }
+    }
+    companions.sort();
+    for path in companions {
+        files.push(File::found(path.display().to_string(), read_text(&path)?));
+    }
+    Ok(())
+}
+
+fn read_text(path: &Path) -> Result<String, RuleFilesError> {
+    let name = || path.display().to_string();
+    let fault = |source| RuleFilesError::Read {
+        path: name(),
+        source,
+    };
+    if fs::metadata(path).map_err(fault)?.len() > FILE_BYTES_MAX {
+        return Err(RuleFilesError::TooLong { path: name() });
+    }
+    let bytes = fs::read(path).map_err(fault)?;
+    String::from_utf8(bytes).map_err(|_| RuleFilesError::NotText(name()))
+}

@@ -1,0 +1,81 @@
+//! From rule files to a compiled rule set, telling the person what is wrong on the way.
+
+use crate::rule_files::{RuleArguments, RuleFilesError};
+use crate::terminal::{ColorChoice, counted};
+use jiff::civil::Date;
+use jiff::{Timestamp, tz::TimeZone};
+use std::io::{self, Write};
+use tripline_core::diagnostic::Level;
+use tripline_core::evaluate::{RuleSet, check_rules};
+use tripline_core::rule::{Catalog, Report, load};
+
+/// Errors in rules that are shown before a scan; `check` shows all.
+const ERRORS_SHOWN: usize = 5;
+
+/// The day, in UTC.
+pub(crate) fn today_of(now: Timestamp) -> Date {
+    now.to_zoned(TimeZone::UTC).date()
+}
+
+/// Everything that was read.
+pub(crate) struct Loaded {
+    pub(crate) catalog: Catalog,
+}
+
+impl Loaded {
+    /// Reads the rules that the arguments name.
+    pub(crate) fn read(arguments: &RuleArguments, today: Date) -> Result<Self, RuleFilesError> {
+        Ok(Self {
+            catalog: load(&arguments.read()?, today),
+        })
+    }
+
+    /// The rules in force. Those with errors are left out, which must not go unnoticed.
+    pub(crate) fn compile(self, color: ColorChoice) -> RuleSet {
+        let (rules, mut compiling) = RuleSet::of_catalog(&self.catalog);
+        let mut reports = self.catalog.reports;
+        reports.append(&mut compiling);
+        show_errors(&reports, color);
+        rules
+    }
+}
+
+/// Everything that is wrong with a catalog: what reading, checking and compiling it showed, by file and place.
+pub(crate) fn all_reports(catalog: Catalog) -> Vec<Report> {
+    let checking = check_rules(&catalog);
+    let (_, compiling) = RuleSet::of_catalog(&catalog);
+    let mut reports = catalog.reports;
+    // What was told already is not told twice.
+    for report in checking.into_iter().chain(compiling) {
+        if !reports.contains(&report) {
+            reports.push(report);
+        }
+    }
+    reports.sort_by(|left, right| {
+        let key = |one: &Report| (one.source.name.clone(), one.diagnostic.span.start);
+        key(left).cmp(&key(right))
+    });
+    reports
+}
+
+/// Shows the first errors on standard error, and how many there are.
+pub(crate) fn show_errors(reports: &[Report], color: ColorChoice) {
+    let palette = color.palette(&io::stderr());
+    let errors: Vec<&Report> = reports
+        .iter()
+        .filter(|report| report.diagnostic.level == Level::Error)
+        .collect();
+    let mut text = String::new();
+    for report in errors.iter().take(ERRORS_SHOWN) {
+        text.push_str(&report.render(palette));
+    }
+    if !errors.is_empty() {
+        let count = counted(errors.len() as u64, "error");
+        text.push_str(&format!(
+            "{}warning{}: {count} in rules; what has one is switched off; `tripline check` shows all\n",
+            palette.warning, palette.reset
+        ));
+    }
+    // If standard error is closed, the scan is still worth doing.
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,237 @@
+//! The ordered stage: gives positions, drops duplicates, counts, writes.
+//!
+//! Runs in input order whatever the number of threads, one batch at a time, so all that is counted and
+//! written here is the same in every run. Must stay light: what is heavy (parsing, evaluating, rendering)
+//! was done by the threads.
+
+use super::accounting::{Accounting, Counts, InputAccount, RejectedRecord};
+use super::examine::{Dedup, Examined, Mark};
+use super::progress::Progress;
+use super::statistics::RuleCounts;
+use crate::input::decode::InputFault;
+use crate::input::resolve::{Input, Mention};
+use crate::output::{Format, Rendered};
+use crate::pipeline::dedup::{IDS_REMEMBERED, RecentIds, Sighting};
+use crate::pipeline::{Delivery, Flow, Sink};
+use std::io::{self, Write};
+use tripline_core::rule::Severity;
+
+/// Rendered findings are handed to the operating system in portions of this size.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Whether rejected input ends the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    Tolerant,
+    Strict,
+}
+
+/// Where findings go.
+pub(crate) struct Reporter<'r> {
+    inputs: &'r [Input],
+    format: &'r Format,
+    out: Box<dyn Write + Send>,
+    pending: Vec<u8>,
+    progress: Progress,
+    strictness: Strictness,
+    recent: Option<RecentIds>,
+    pub(crate) accounting: Accounting,
+    pub(crate) rules: Vec<RuleCounts>,
+    /// Counts of the input at hand, and the position of its last record.
+    counts: Counts,
+    position: u64,
+    written: u64,
+    /// Highest severity found.
+    pub(crate) worst: Option<Severity>,
+    /// An input that was asked for by name gave nothing at all.
+    pub(crate) named_input_failed: bool,
+    /// Why writing stopped, if it did.
+    pub(crate) write_fault: Option<io::Error>,
+}
+
+impl<'r> Reporter<'r> {
+    /// A reporter before the first finding; `rules` is their number.
+    pub(crate) fn new(
+        (inputs, rules): (&'r [Input], usize),
+        format: &'r Format,
+        out: Box<dyn Write + Send>,
+        progress: Progress,
+        (dedup, strictness): (Dedup, Strictness),
+    ) -> Self {
+        Self {
+            inputs,
+            format,
+            out,
+            pending: Vec::new(),
+            progress,
+            strictness,
+            recent: (dedup == Dedup::ById).then(|| RecentIds::new(IDS_REMEMBERED)),
+            accounting: Accounting::default(),
+            rules: vec![RuleCounts::default(); rules],
+            counts: Counts::default(),
+            position: 0,
+            written: 0,
+            worst: None,
+            named_input_failed: false,
+            write_fault: None,
+        }
+    }
+
+    /// Writes text right away.
+    pub(crate) fn write(&mut self, text: &[u8]) -> Flow {
+        self.pending.extend_from_slice(text);
+        self.flush()
+    }
+
+    /// Ends the account of an input that was cut short. Inputs are closed in order, so it is the one after
+    /// those that are.
+    pub(crate) fn close_unfinished(&mut self) {
+        if self.counts != Counts::default() {
+            self.close(self.accounting.inputs_read as usize, None);
+        }
+    }
+
+    fn batch(&mut self, input: usize, examined: Examined) -> Flow {
+        let file = &self.inputs[input].name;
+        let mut found = examined.found.into_iter().peekable();
+        let mut undecided = examined.undecided.into_iter().peekable();
+        let mut excused = examined.excused.into_iter().peekable();
+        let mut rejected = examined.rejected.into_iter().peekable();
+        for (record, mark) in (0u32..).zip(&examined.marks) {
+            self.position += 1;
+            self.counts.read += 1;
+            let id = match mark {
+                Mark::Evaluated(id) => *id,
+                Mark::Rejected(rejection) => {
+                    *self.counts.rejected.entry(rejection.as_str()).or_default() += 1;
+                    if let Some(one) = rejected.next_if(|one| one.record == record) {
+                        self.accounting.show_rejection(RejectedRecord {
+                            file: file.clone(),
+                            position: self.position,
+                            physical_line: one.physical_line,
+                            offset: one.offset,
+                            rejection: one.rejection,
+                            detail: one.detail,
+                        });
+                    }
+                    if self.strictness == Strictness::Strict {
+                        return Flow::Stop;
+                    }
+                    continue;
+                }
+            };
+            let again = self
+                .recent
+                .as_mut()
+                .is_some_and(|recent| recent.note(id) == Sighting::Again);
+            let mut any = false;
+            while let Some(one) = found.next_if(|one| one.record == record) {
+                if !again {
+                    any = true;
+                    self.finding(one.rule, one.severity, &one.rendered);
+                }
+            }
+            while let Some(one) = undecided.next_if(|one| one.record == record) {
+                if !again {
+                    self.accounting.indeterminate += 1;
+                    self.rules[one.rule as usize].undecided(one.fault);
+                }
+            }
+            while let Some((_, rule)) = excused.next_if(|(at, _)| *at == record) {
+                if !again {
+                    self.accounting.excused += 1;
+                    self.rules[rule as usize].excused += 1;
+                }
+            }
+            self.counts.duplicates += u64::from(again);
+            self.counts.matched += u64::from(any);
+            self.counts.unmatched += u64::from(!again && !any);
+        }
+        if self.pending.len() >= WRITE_BYTES {
+            self.flush()
+        } else {
+            Flow::Continue
+        }
+    }
+
+    fn finding(&mut self, rule: u32, severity: Severity, rendered: &Rendered) {
+        if self.written > 0 {
+            self.pending
+                .extend_from_slice(self.format.separator().as_bytes());
+        }
+        self.written += 1;
+        let (before, after) = rendered.text.split_at(rendered.position_at);
+        self.pending.extend_from_slice(before);
+        self.pending
+            .extend_from_slice(self.position.to_string().as_bytes());
+        self.pending.extend_from_slice(after);
+        self.rules[rule as usize].matches += 1;
+        *self
+            .accounting
+            .findings
+            .entry(severity.as_str())
+            .or_default() += 1;
+        self.worst = self.worst.max(Some(severity));
+    }
+
+    fn close(&mut self, input: usize, fault: Option<InputFault>) {
+        let input = &self.inputs[input];
+        let fault = fault.map(|fault| {
+            self.named_input_failed |= fault.is_total() && input.mention == Mention::Named;
+            (fault.as_str(), words(&fault))
+        });
+        self.accounting.close(InputAccount {
+            file: input.name.clone(),
+            counts: std::mem::take(&mut self.counts),
+            fault,
+        });
+        self.position = 0;
+    }
+
+    fn flush(&mut self) -> Flow {
+        if self.pending.is_empty() {
+            return Flow::Continue;
+        }
+        let Self {
+            out,
+            pending,
+            progress,
+            ..
+        } = self;
+        let written = progress.aside(|| out.write_all(pending).and_then(|()| out.flush()));
+        self.pending.clear();
+        match written {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                self.write_fault = Some(error);
+                Flow::Stop
+            }
+        }
+    }
+}
+
+impl Sink<Examined> for Reporter<'_> {
+    fn take(&mut self, delivery: Delivery<Examined>) -> Flow {
+        match delivery {
+            Delivery::Output(input, examined) => self.batch(input, examined),
+            Delivery::End(input, fault) => {
+                let failed = fault.is_some();
+                self.close(input, fault);
+                let fatal = failed && self.strictness == Strictness::Strict;
+                if fatal { Flow::Stop } else { Flow::Continue }
+            }
+        }
+    }
+
+    fn pause(&mut self) -> Flow {
+        self.flush()
+    }
+}
+
+/// A fault with its cause.
+fn words(fault: &InputFault) -> String {
+    match std::error::Error::source(fault) {
+        Some(cause) => format!("{fault}: {cause}"),
+        None => fault.to_string(),
+    }
+}
