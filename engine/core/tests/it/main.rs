@@ -1,5 +1,6 @@
 //! The one integration-test binary of core.
 
+mod absent_fields;
 mod cel_front;
 mod floors;
 mod index_agrees;

@@ -11,6 +11,7 @@ use crate::selector::ast::{
 };
 use crate::selector::check::Checked;
 use crate::selector::types::Type;
+use std::collections::BTreeSet;
 
 /// One walk over a selector under one assumption.
 pub(super) struct Evaluation<'a> {
@@ -20,8 +21,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) scopes: Vec<(&'a str, States)>,
     /// Tests that were an error.
     pub(super) failing: Vec<ExprId>,
-    /// Every other test is taken as mended.
-    pub(super) only: Option<ExprId>,
+    /// Tests that are taken as mended.
+    pub(super) mended: BTreeSet<ExprId>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -36,7 +37,7 @@ impl<'a> Evaluation<'a> {
             assumption,
             scopes: Vec::new(),
             failing: Vec::new(),
-            only: None,
+            mended: BTreeSet::new(),
         }
     }
 
@@ -144,7 +145,7 @@ impl<'a> Evaluation<'a> {
         found
     }
 
-    /// Notes a failing test, or takes it as mended when another is looked at.
+    /// Notes a failing test; one that is taken as mended gives what was meant.
     fn settle(&mut self, expr: &Expr, found: Outcomes) -> Outcomes {
         if !found.fails() {
             return found;
@@ -152,9 +153,10 @@ impl<'a> Evaluation<'a> {
         if !self.failing.contains(&expr.id) {
             self.failing.push(expr.id);
         }
-        match self.only {
-            Some(only) if only != expr.id => found.mended(),
-            _ => found,
+        if self.mended.contains(&expr.id) {
+            found.mended()
+        } else {
+            found
         }
     }
 

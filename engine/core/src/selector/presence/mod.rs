@@ -64,33 +64,43 @@ const ASSUMPTIONS_MAX: usize = 128;
 /// used up, tests are no longer judged one by one, and then further fields are not tried.
 const NODES_MAX: usize = 400_000;
 
+/// Most tests that are judged one by one under one assumption.
+const TESTS_MAX: usize = 64;
+
 /// A warning for every test that an absent field turns into a silent miss.
 pub(super) fn find(expr: &Expr, schema: &Schema, checked: &Checked) -> Vec<Diagnostic> {
     let sites = Sites::collect(expr, schema, checked);
     let size = nodes(expr);
     let mut evaluations = NODES_MAX / size;
-    let mut misses = |assumption: &Assumption, only: Option<ExprId>| {
+    let mut misses = |assumption: &Assumption, mended: BTreeSet<ExprId>| {
         evaluations = evaluations.checked_sub(1)?;
         let mut evaluation = Evaluation::new(&sites, checked, assumption);
-        evaluation.only = only;
+        evaluation.mended = mended;
         let misses = evaluation.condition(expr).misses();
         Some((misses, evaluation.failing))
     };
     let mut blamed: BTreeMap<ExprId, BTreeSet<Assumption>> = BTreeMap::new();
     for assumption in sites.assumptions().take(ASSUMPTIONS_MAX) {
-        let Some((missing, failing)) = misses(assumption, None) else {
+        let Some((missing, failing)) = misses(assumption, BTreeSet::new()) else {
             break;
         };
         if !missing {
             continue;
         }
-        let alone: Vec<ExprId> = failing
+        let failing: BTreeSet<ExprId> = failing.into_iter().collect();
+        let alone: BTreeSet<ExprId> = failing
             .iter()
             .copied()
-            .filter(|test| misses(assumption, Some(*test)).is_none_or(|(missing, _)| missing))
+            .take(TESTS_MAX)
+            .filter(|test| {
+                let mut others = failing.clone();
+                others.remove(test);
+                misses(assumption, others).is_none_or(|(missing, _)| missing)
+            })
             .collect();
-        // When no test is at fault alone, all are together.
-        let guilty = if alone.is_empty() { failing } else { alone };
+        // What those at fault alone leave open, the others do together.
+        let left_open = misses(assumption, alone.clone()).is_none_or(|(missing, _)| missing);
+        let guilty = if left_open { failing } else { alone };
         for test in guilty {
             blamed.entry(test).or_default().insert(assumption.clone());
         }

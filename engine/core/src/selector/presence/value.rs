@@ -132,10 +132,10 @@ impl<'a> Evaluation<'a> {
     /// A condition inside a test: its errors are the test's, not tests of their own.
     fn silently<R>(&mut self, inner: impl FnOnce(&mut Self) -> R) -> R {
         let failing = self.failing.len();
-        let only = self.only.take();
+        let mended = std::mem::take(&mut self.mended);
         let result = inner(self);
         self.failing.truncate(failing);
-        self.only = only;
+        self.mended = mended;
         result
     }
 
