@@ -90,7 +90,9 @@ impl fmt::Display for Why {
             Self::AbsentField(_) => "the event does not have the field",
             Self::NoSuchKey => "no such key",
             Self::IndexOutOfRange => "index out of range",
-            Self::NoSuchOverload => "no such overload: the operator or function does not take values of these types",
+            Self::NoSuchOverload => {
+                "no such overload: the operator or function does not take values of these types"
+            }
             Self::NotABool => "the condition is neither true nor false",
             Self::DivisionByZero => "division by zero",
             Self::Overflow => "the result does not fit its type",

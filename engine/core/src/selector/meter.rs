@@ -8,7 +8,7 @@ use crate::limits;
 
 /// The budget of one selector on one event.
 #[derive(Clone, Copy, Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     left: u64,
 }
 
@@ -17,17 +17,19 @@ const BYTES_FREE: usize = 64;
 
 impl Meter {
     /// A full budget.
-    pub fn new() -> Self {
-        Self { left: limits::SELECTOR_COST_MAX }
+    pub(crate) fn new() -> Self {
+        Self {
+            left: limits::SELECTOR_COST_MAX,
+        }
     }
 
     /// A budget of so many units.
-    pub fn with_budget(units: u64) -> Self {
+    pub(crate) fn with_budget(units: u64) -> Self {
         Self { left: units }
     }
 
     /// What was spent of a full budget.
-    pub fn spent(&self) -> u64 {
+    pub(crate) fn spent(&self) -> u64 {
         limits::SELECTOR_COST_MAX.saturating_sub(self.left)
     }
 

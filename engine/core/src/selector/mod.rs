@@ -2,7 +2,8 @@
 //!
 //! `parse` reads text to a tree that keeps places and macros as written, `print` writes the tree in canonical form,
 //! `check` finds out what a tree means before any event is seen, relying on `schema` for the fields of a source and
-//! on `declare` for the functions. Nothing here knows rules; whoever embeds a selector in a file moves its
+//! on `declare` for the functions. `compile` adds a tree to a `program` that all selectors share, `eval` evaluates its
+//! nodes on one event, `trace` shows every part with its value. Nothing here knows rules; whoever embeds a selector in a file moves its
 //! diagnostics to their place there (`Diagnostic::relocated`).
 
 pub mod ast;
@@ -23,6 +24,7 @@ mod print;
 pub mod program;
 pub mod schema;
 mod set;
+pub mod trace;
 pub mod types;
 pub mod value;
 

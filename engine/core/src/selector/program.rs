@@ -369,14 +369,6 @@ impl ProgramBuilder {
         id
     }
 
-    pub(super) fn operands_of(&self, id: OperandsId) -> &[NodeId] {
-        let start = match id.0 {
-            0 => 0,
-            number => self.operand_ends[number as usize - 1] as usize,
-        };
-        &self.operands[start..self.operand_ends[id.0 as usize] as usize]
-    }
-
     pub(super) fn constant(&mut self, value: Value<'static>) -> ConstantId {
         let mut key = Vec::new();
         identity(&value, &mut key);
@@ -425,7 +417,8 @@ impl ProgramBuilder {
             return *id;
         }
         let text = self.constants[part.0 as usize].as_text().unwrap_or("");
-        self.finders.push(memchr::memmem::Finder::new(text).into_owned());
+        self.finders
+            .push(memchr::memmem::Finder::new(text).into_owned());
         let id = self.finders.len() as u32 - 1;
         self.finder_ids.insert(part, id);
         id
@@ -433,7 +426,10 @@ impl ProgramBuilder {
 
     pub(super) fn network(&mut self, network: Cidr) -> u32 {
         let next = self.networks.len() as u32;
-        let id = *self.network_ids.entry((network.address, network.prefix)).or_insert(next);
+        let id = *self
+            .network_ids
+            .entry((network.address, network.prefix))
+            .or_insert(next);
         if id == next {
             self.networks.push(network);
         }
@@ -470,7 +466,8 @@ fn identity(value: &Value<'_>, out: &mut Vec<u8>) {
             }
         }
         Value::Timestamp(value) => {
-            out.extend_from_slice(&value.as_nanosecond().to_le_bytes());
+            out.extend_from_slice(&value.seconds().to_le_bytes());
+            out.extend_from_slice(&value.nanosecond().to_le_bytes());
         }
         Value::Duration(value) => out.extend_from_slice(&value.as_nanos().to_le_bytes()),
         Value::Type(value) => out.push(*value as u8),

@@ -2,6 +2,7 @@
 
 mod absent_fields;
 mod cel_front;
+mod conformance;
 mod floors;
 mod index_agrees;
 mod shipped_rules;

@@ -15,9 +15,7 @@ use super::ast::{
 };
 use super::function::{self, Called, Function};
 use super::meter::Meter;
-use super::program::{
-    Flatness, Missing, Node, NodeId, Operator, ProgramBuilder, Shape, Variables,
-};
+use super::program::{Flatness, Missing, Node, NodeId, Operator, ProgramBuilder, Shape, Variables};
 use super::value::{Value, ValueType};
 use crate::diagnostic::{Code, Diagnostic, Span};
 
@@ -62,7 +60,11 @@ impl Environment {
     /// No event, only these variables.
     pub fn variables<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         let variables = names.into_iter().map(Into::into).collect();
-        Self { event: None, variables, ..Self::event() }
+        Self {
+            event: None,
+            variables,
+            ..Self::event()
+        }
     }
 }
 
@@ -80,7 +82,10 @@ impl Places {
 
     /// The first part that became this node.
     pub fn part(&self, node: NodeId) -> Option<ExprId> {
-        self.nodes.iter().find(|(_, candidate)| **candidate == node).map(|(id, _)| *id)
+        self.nodes
+            .iter()
+            .find(|(_, candidate)| **candidate == node)
+            .map(|(id, _)| *id)
     }
 }
 
@@ -93,7 +98,11 @@ impl ProgramBuilder {
     ) -> Result<NodeId, Vec<Diagnostic>> {
         let mut compiler = Compiler::new(self, environment, None);
         let node = compiler.visit(expr);
-        if compiler.diagnostics.is_empty() { Ok(node) } else { Err(compiler.diagnostics) }
+        if compiler.diagnostics.is_empty() {
+            Ok(node)
+        } else {
+            Err(compiler.diagnostics)
+        }
     }
 
     /// As [`Self::compile`], and says which node each part became.
@@ -105,7 +114,11 @@ impl ProgramBuilder {
         let mut compiler = Compiler::new(self, environment, Some(Places::default()));
         let node = compiler.visit(expr);
         let (diagnostics, places) = (compiler.diagnostics, compiler.places);
-        if diagnostics.is_empty() { Ok((node, places.unwrap_or_default())) } else { Err(diagnostics) }
+        if diagnostics.is_empty() {
+            Ok((node, places.unwrap_or_default()))
+        } else {
+            Err(diagnostics)
+        }
     }
 }
 
@@ -162,7 +175,12 @@ impl<'c> Compiler<'c> {
                 let message = format!("there is no variable `{name}`");
                 self.missing(Missing::Name, Code::UndeclaredName, expr.span, message)
             }
-            ExprKind::Select { operand, field, optional, .. } => {
+            ExprKind::Select {
+                operand,
+                field,
+                optional,
+                ..
+            } => {
                 let operand = self.visit(operand);
                 let key = self.text(field);
                 let node = match optional {
@@ -176,7 +194,11 @@ impl<'c> Compiler<'c> {
                 let key = self.text(field);
                 self.builder.node(Node::Has(operand, key))
             }
-            ExprKind::Index { operand, index, optional } => {
+            ExprKind::Index {
+                operand,
+                index,
+                optional,
+            } => {
                 let (operand, index) = (self.visit(operand), self.visit(index));
                 let node = match optional {
                     false => Node::Index(operand, index),
@@ -185,9 +207,12 @@ impl<'c> Compiler<'c> {
                 self.builder.node(node)
             }
             ExprKind::Call { function, args, .. } => self.call(expr, function, args),
-            ExprKind::MemberCall { target, function, args, .. } => {
-                self.member_call(expr, target, function, args)
-            }
+            ExprKind::MemberCall {
+                target,
+                function,
+                args,
+                ..
+            } => self.member_call(expr, target, function, args),
             ExprKind::Unary(operator, operand) => {
                 let operand = self.visit(operand);
                 self.unary(*operator, operand)
@@ -204,10 +229,15 @@ impl<'c> Compiler<'c> {
                 let operands = self.all(operands);
                 self.builder.node(Node::Or(operands))
             }
-            ExprKind::Conditional { condition, then, otherwise } => {
+            ExprKind::Conditional {
+                condition,
+                then,
+                otherwise,
+            } => {
                 let condition = self.visit(condition);
                 let (then, otherwise) = (self.visit(then), self.visit(otherwise));
-                self.builder.node(Node::Conditional(condition, then, otherwise))
+                self.builder
+                    .node(Node::Conditional(condition, then, otherwise))
             }
             _ => self.composed(expr),
         }
@@ -231,15 +261,27 @@ impl<'c> Compiler<'c> {
                 let body = self.within(&[name.as_str()], body);
                 self.builder.node(Node::Bind(local, operands, body))
             }
-            ExprKind::OptMap { target, name, body, flat } => {
+            ExprKind::OptMap {
+                target,
+                name,
+                body,
+                flat,
+            } => {
                 let target = self.visit(target);
                 let local = self.locals.len() as u32;
                 let body = self.within(&[name.as_str()], body);
-                let flatness = if *flat { Flatness::Flat } else { Flatness::Wrapped };
-                self.builder.node(Node::OptionalMap(local, target, body, flatness))
+                let flatness = if *flat {
+                    Flatness::Flat
+                } else {
+                    Flatness::Wrapped
+                };
+                self.builder
+                    .node(Node::OptionalMap(local, target, body, flatness))
             }
             ExprKind::Block { slots, body } => self.block(slots, body),
-            ExprKind::Struct { name, name_span, .. } => {
+            ExprKind::Struct {
+                name, name_span, ..
+            } => {
                 let message = format!("the protobuf message `{name}` is not supported");
                 self.diagnostics.push(
                     Diagnostic::new(Code::Unsupported, *name_span, message)
@@ -336,7 +378,11 @@ impl<'c> Compiler<'c> {
         let local = self.locals.len() as u32;
         let mut names = vec![comprehension.variable.as_str()];
         names.extend(comprehension.variable_second.as_deref());
-        let variables = if names.len() == 1 { Variables::One } else { Variables::Two };
+        let variables = if names.len() == 1 {
+            Variables::One
+        } else {
+            Variables::Two
+        };
         let condition = comprehension.condition.as_ref();
         let condition = condition.map(|condition| self.within(&names, condition));
         let transform = comprehension.transform.as_ref().map(|transform| {
@@ -347,8 +393,13 @@ impl<'c> Compiler<'c> {
                 _ => self.within(&names, transform),
             }
         });
-        let shape = Shape { goal: comprehension.kind.into(), local, variables };
-        self.builder.node(Node::Comprehension(shape, range, condition, transform))
+        let shape = Shape {
+            goal: comprehension.kind.into(),
+            local,
+            variables,
+        };
+        self.builder
+            .node(Node::Comprehension(shape, range, condition, transform))
     }
 
     /// The one entry of `transformMapEntry`.
@@ -356,7 +407,10 @@ impl<'c> Compiler<'c> {
         let pairs: Vec<Node> = entries
             .iter()
             .map(|entry| {
-                Node::Pair(self.within(names, &entry.key), self.within(names, &entry.value))
+                Node::Pair(
+                    self.within(names, &entry.key),
+                    self.within(names, &entry.value),
+                )
             })
             .collect();
         match pairs.as_slice() {
@@ -437,7 +491,12 @@ impl<'c> Compiler<'c> {
     /// `cel.index(n)`
     fn block_value(&mut self, expr: &Expr, args: &[Expr]) -> NodeId {
         let number = match args {
-            [Expr { kind: ExprKind::Literal(Literal::Int(number)), .. }] => *number,
+            [
+                Expr {
+                    kind: ExprKind::Literal(Literal::Int(number)),
+                    ..
+                },
+            ] => *number,
             _ => -1,
         };
         match (self.blocks.last(), usize::try_from(number)) {
@@ -468,6 +527,10 @@ impl<'c> Compiler<'c> {
         let value = compute(&values?, &mut Meter::with_budget(FOLDED_COST_MAX))?;
         let foldable = value.weight() <= FOLDED_WEIGHT_MAX
             && !matches!(value.value_type(), ValueType::Optional | ValueType::Map);
-        if foldable { Some(self.constant(value)) } else { None }
+        if foldable {
+            Some(self.constant(value))
+        } else {
+            None
+        }
     }
 }

@@ -17,13 +17,16 @@ impl<'c> Compiler<'c> {
     pub(super) fn named(&mut self, expr: &'c Expr) -> Option<NodeId> {
         match &expr.kind {
             ExprKind::Ident(name) => self.ident(name),
-            ExprKind::Select { optional: false, .. } => {
-                self.event_field(expr).or_else(|| self.qualified(expr))
-            }
+            ExprKind::Select {
+                optional: false, ..
+            } => self.event_field(expr).or_else(|| self.qualified(expr)),
             ExprKind::Select { .. } | ExprKind::Index { .. } => self.event_field(expr),
             ExprKind::Has { operand, field, .. } => {
                 let mut steps = self.event_steps(operand)?;
-                steps.push(Step { key: field, optional: false });
+                steps.push(Step {
+                    key: field,
+                    optional: false,
+                });
                 if steps.iter().any(|step| step.optional) {
                     return None;
                 }
@@ -81,15 +84,30 @@ impl<'c> Compiler<'c> {
                     steps.reverse();
                     return Some(steps);
                 }
-                ExprKind::Select { operand, field, optional, .. } => {
-                    steps.push(Step { key: field, optional: *optional });
+                ExprKind::Select {
+                    operand,
+                    field,
+                    optional,
+                    ..
+                } => {
+                    steps.push(Step {
+                        key: field,
+                        optional: *optional,
+                    });
                     expr = operand;
                 }
-                ExprKind::Index { operand, index, optional } => {
+                ExprKind::Index {
+                    operand,
+                    index,
+                    optional,
+                } => {
                     let ExprKind::Literal(Literal::String(key)) = &index.kind else {
                         return None;
                     };
-                    steps.push(Step { key, optional: *optional });
+                    steps.push(Step {
+                        key,
+                        optional: *optional,
+                    });
                     expr = operand;
                 }
                 _ => return None,

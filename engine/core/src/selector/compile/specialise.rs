@@ -129,7 +129,8 @@ impl<'c> Compiler<'c> {
         };
         let Some((_, name)) = self.builder.text_of(*name) else {
             let message = "the name of a list is a literal text";
-            self.diagnostics.push(Diagnostic::new(Code::BadConstant, name_expr.span, message));
+            self.diagnostics
+                .push(Diagnostic::new(Code::BadConstant, name_expr.span, message));
             return self.builder.node(Node::Unknown(Missing::Name));
         };
         match self.builder.list(name) {

@@ -59,6 +59,42 @@ impl<'e> Evaluation<'e> {
         }
     }
 
+    /// What a part of a comprehension that is in no other gives for its first elements, and how many there are.
+    pub(crate) fn elements(
+        &mut self,
+        id: NodeId,
+        body: NodeId,
+        count_max: usize,
+    ) -> (Vec<(Value<'e>, Evaluated<'e>)>, usize) {
+        let mut found = Vec::new();
+        let Node::Comprehension(shape, range, ..) = self.program.nodes[id.0 as usize] else {
+            return (found, 0);
+        };
+        match self.eval(range) {
+            Ok(Value::List(list)) => {
+                for (position, item) in list.iter().take(count_max).enumerate() {
+                    let two = shape.variables == Variables::Two;
+                    let first = if two {
+                        Value::Int(position as i64)
+                    } else {
+                        item.clone()
+                    };
+                    self.assign(shape, first, item.clone());
+                    found.push((item, self.value(body)));
+                }
+                (found, list.len())
+            }
+            Ok(Value::Map(map)) => {
+                for (key, value) in map.entries().take(count_max) {
+                    self.assign(shape, key.clone(), value);
+                    found.push((key, self.value(body)));
+                }
+                (found, map.len())
+            }
+            _ => (found, 0),
+        }
+    }
+
     fn run(
         &mut self,
         id: NodeId,
@@ -71,7 +107,11 @@ impl<'e> Evaluation<'e> {
         match range {
             Value::List(list) => {
                 for (position, item) in list.iter().enumerate() {
-                    let first = if two { Value::Int(position as i64) } else { item.clone() };
+                    let first = if two {
+                        Value::Int(position as i64)
+                    } else {
+                        item.clone()
+                    };
                     self.assign(shape, first, item);
                     let next = self.step(id, shape, parts, progress)?;
                     if let Next::Decided(_) = next {
@@ -170,7 +210,10 @@ impl<'e> Evaluation<'e> {
 
     fn entries(&mut self, id: NodeId, entries: Vec<(Value<'e>, Value<'e>)>) -> Evaluated<'e> {
         let usable = |key: &Value<'_>| {
-            matches!(key, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_))
+            matches!(
+                key,
+                Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_)
+            )
         };
         if !entries.iter().all(|(key, _)| usable(key)) {
             return self.fail(id, Why::BadKey);

@@ -11,7 +11,7 @@
 use super::error::{EvalError, Why};
 use super::function::{self, Function};
 use super::meter::Meter;
-use super::program::{ConstantId, Missing, Node, NodeId, Operator, OperandsId, Program};
+use super::program::{ConstantId, Missing, Node, NodeId, OperandsId, Operator, Program};
 use super::value::{MapValue, Value, charge_lookup};
 use crate::event::{Document, FieldId, Json, Slots};
 
@@ -68,7 +68,13 @@ impl<'e> Evaluation<'e> {
 
     /// Without an event, on variables by the numbers of the environment.
     pub fn of_variables(program: &'e Program, variables: &'e [Value<'e>]) -> Self {
-        Self { program, view: None, variables, locals: Vec::new(), meter: Meter::new() }
+        Self {
+            program,
+            view: None,
+            variables,
+            locals: Vec::new(),
+            meter: Meter::new(),
+        }
     }
 
     /// Gives the memory back for the next event.
@@ -103,7 +109,9 @@ impl<'e> Evaluation<'e> {
 
     #[inline]
     fn charge(&mut self, node: NodeId, units: u64) -> Result<(), EvalError> {
-        self.meter.charge(units).map_err(|why| EvalError { why, node })
+        self.meter
+            .charge(units)
+            .map_err(|why| EvalError { why, node })
     }
 
     /// Whether a condition holds: the nodes that give true or false without making a [`Value`].
@@ -134,12 +142,18 @@ impl<'e> Evaluation<'e> {
             Node::StartsWith(operand, part) => {
                 let value = self.value(operand)?;
                 let part = self.program.constant_text(part);
-                value.as_text().map(|text| text.starts_with(part)).ok_or(Why::NoSuchOverload)
+                value
+                    .as_text()
+                    .map(|text| text.starts_with(part))
+                    .ok_or(Why::NoSuchOverload)
             }
             Node::EndsWith(operand, part) => {
                 let value = self.value(operand)?;
                 let part = self.program.constant_text(part);
-                value.as_text().map(|text| text.ends_with(part)).ok_or(Why::NoSuchOverload)
+                value
+                    .as_text()
+                    .map(|text| text.ends_with(part))
+                    .ok_or(Why::NoSuchOverload)
             }
             Node::Contains(..) | Node::Matches(..) | Node::Glob(..) | Node::InNetwork(..) => {
                 self.search(id)
@@ -149,7 +163,11 @@ impl<'e> Evaluation<'e> {
                 return Ok(self.optional(operand)?.is_some());
             }
             Node::Conditional(condition, then, otherwise) => {
-                let taken = if self.condition(condition)? { then } else { otherwise };
+                let taken = if self.condition(condition)? {
+                    then
+                } else {
+                    otherwise
+                };
                 return self.condition(taken);
             }
             _ => {
@@ -208,7 +226,10 @@ impl<'e> Evaluation<'e> {
         let value = self.value(operand).map_err(|error| error.why)?;
         if let Node::InNetwork(_, network) = program.nodes[id.0 as usize] {
             self.meter.charge(1)?;
-            return Ok(function::contains_ip(program.networks[network as usize], &value));
+            return Ok(function::contains_ip(
+                program.networks[network as usize],
+                &value,
+            ));
         }
         if let (Node::Contains(_, finder), Value::Cidr(network)) =
             (program.nodes[id.0 as usize], &value)
@@ -220,9 +241,9 @@ impl<'e> Evaluation<'e> {
         let text = value.as_text().ok_or(Why::NoSuchOverload)?;
         self.meter.charge_bytes(text.len().saturating_mul(factor))?;
         Ok(match program.nodes[id.0 as usize] {
-            Node::Contains(_, finder) => {
-                program.finders[finder as usize].find(text.as_bytes()).is_some()
-            }
+            Node::Contains(_, finder) => program.finders[finder as usize]
+                .find(text.as_bytes())
+                .is_some(),
             Node::Matches(_, regex) => program.regexes[regex as usize].is_match(text),
             Node::Glob(_, pattern) => function::pattern::glob(text, program.constant_text(pattern)),
             _ => false,
@@ -291,7 +312,11 @@ impl<'e> Evaluation<'e> {
             | Node::Has(..)
             | Node::OptionalHasValue(_) => self.condition(id).map(Value::Bool),
             Node::Conditional(condition, then, otherwise) => {
-                let taken = if self.condition(condition)? { then } else { otherwise };
+                let taken = if self.condition(condition)? {
+                    then
+                } else {
+                    otherwise
+                };
                 self.value(taken)
             }
             Node::Negate(operand) => {
@@ -472,5 +497,13 @@ impl<'e> Evaluation<'e> {
 fn recycle<'from, 'to>(mut values: Vec<Evaluated<'from>>) -> Vec<Evaluated<'to>> {
     values.clear();
     // The list is empty, so nothing is ever converted; collecting reuses its memory.
-    values.into_iter().filter_map(|_| None).collect()
+    values
+        .into_iter()
+        .map(|_| {
+            Err(EvalError {
+                why: Why::UnknownName,
+                node: NodeId(0),
+            })
+        })
+        .collect()
 }

@@ -31,7 +31,11 @@ fn size<'e>(value: &Value<'e>, meter: &mut Meter) -> Result<Value<'e>, Why> {
     let size = match value {
         Value::String(text) => {
             meter.charge_bytes(text.len())?;
-            if text.is_ascii() { text.len() } else { text.chars().count() }
+            if text.is_ascii() {
+                text.len()
+            } else {
+                text.chars().count()
+            }
         }
         Value::Bytes(bytes) => bytes.len(),
         Value::List(list) => list.len(),
@@ -84,14 +88,16 @@ fn to_int<'e>(value: &Value<'e>) -> Result<Value<'e>, Why> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     match value {
         Value::Int(value) => Ok(Value::Int(*value)),
-        Value::Uint(value) => i64::try_from(*value).map(Value::Int).map_err(|_| Why::OutOfRange),
+        Value::Uint(value) => i64::try_from(*value)
+            .map(Value::Int)
+            .map_err(|_| Why::OutOfRange),
         Value::Double(value) if *value > -LIMIT && *value < LIMIT => Ok(Value::Int(*value as i64)),
         Value::Double(_) => Err(Why::OutOfRange),
         Value::String(text) => text.parse().map(Value::Int).map_err(|_| Why::BadText),
-        Value::Timestamp(value) => Ok(Value::Int(time::whole_seconds(*value))),
-        Value::Duration(value) => {
-            i64::try_from(value.as_nanos()).map(Value::Int).map_err(|_| Why::OutOfRange)
-        }
+        Value::Timestamp(value) => Ok(Value::Int(value.seconds())),
+        Value::Duration(value) => i64::try_from(value.as_nanos())
+            .map(Value::Int)
+            .map_err(|_| Why::OutOfRange),
         _ => Err(Why::NoSuchOverload),
     }
 }
@@ -100,7 +106,9 @@ fn to_uint<'e>(value: &Value<'e>) -> Result<Value<'e>, Why> {
     const LIMIT: f64 = 18_446_744_073_709_551_616.0;
     match value {
         Value::Uint(value) => Ok(Value::Uint(*value)),
-        Value::Int(value) => u64::try_from(*value).map(Value::Uint).map_err(|_| Why::OutOfRange),
+        Value::Int(value) => u64::try_from(*value)
+            .map(Value::Uint)
+            .map_err(|_| Why::OutOfRange),
         Value::Double(value) if *value > -1.0 && *value < LIMIT => Ok(Value::Uint(*value as u64)),
         Value::Double(_) => Err(Why::OutOfRange),
         Value::String(text) => text.parse().map(Value::Uint).map_err(|_| Why::BadText),

@@ -20,7 +20,10 @@ pub(super) fn call<'e>(arguments: &[Value<'e>], meter: &mut Meter) -> Result<Val
     let [Value::String(text), Value::List(list)] = arguments else {
         return Err(Why::NoSuchOverload);
     };
-    let mut out = Output { text: String::new(), meter };
+    let mut out = Output {
+        text: String::new(),
+        meter,
+    };
     let mut items = list.iter();
     let mut rest: &str = text;
     while let Some(at) = rest.find('%') {
@@ -65,7 +68,12 @@ impl Output<'_> {
         Ok(())
     }
 
-    fn clause(&mut self, clause: char, precision: Option<usize>, item: &Value<'_>) -> Result<(), Why> {
+    fn clause(
+        &mut self,
+        clause: char,
+        precision: Option<usize>,
+        item: &Value<'_>,
+    ) -> Result<(), Why> {
         let shown = match (clause, item) {
             ('s', _) => return self.shown(item, 0),
             ('d', Value::Int(value)) => value.to_string(),
@@ -80,7 +88,11 @@ impl Output<'_> {
             ('o', Value::Uint(value)) => format!("{value:o}"),
             ('x' | 'X', _) => {
                 let lower = hexadecimal(item, self.meter)?;
-                if clause == 'X' { lower.to_ascii_uppercase() } else { lower }
+                if clause == 'X' {
+                    lower.to_ascii_uppercase()
+                } else {
+                    lower
+                }
             }
             _ => return Err(Why::BadFormat),
         };
@@ -116,7 +128,10 @@ impl Output<'_> {
             Value::Map(map) => {
                 let mut entries = Vec::with_capacity(map.len().min(1024));
                 for (key, value) in map.entries() {
-                    let mut shown = Output { text: String::new(), meter: self.meter };
+                    let mut shown = Output {
+                        text: String::new(),
+                        meter: self.meter,
+                    };
                     shown.shown(&key, depth + 1)?;
                     entries.push((shown.text, value));
                 }

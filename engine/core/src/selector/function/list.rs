@@ -110,11 +110,12 @@ fn sort<'e>(list: &ListValue<'e>, meter: &mut Meter) -> Result<Value<'e>, Why> {
     let mut failed = None;
     items.sort_by(|left, right| {
         let result = meter.charge(1).and_then(|()| order(left, right, meter));
-        result.unwrap_or_else(|why| {
-            failed = Some(why);
-            None
-        })
-        .unwrap_or(Ordering::Equal)
+        result
+            .unwrap_or_else(|why| {
+                failed = Some(why);
+                None
+            })
+            .unwrap_or(Ordering::Equal)
     });
     match failed {
         Some(why) => Err(why),

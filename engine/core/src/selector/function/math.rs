@@ -30,9 +30,7 @@ pub(super) fn call<'e>(
         (F::IsNan, [Value::Double(value)]) => Ok(Value::Bool(value.is_nan())),
         (F::IsInf, [Value::Double(value)]) => Ok(Value::Bool(value.is_infinite())),
         (F::IsFinite, [Value::Double(value)]) => Ok(Value::Bool(value.is_finite())),
-        (F::Abs, [Value::Int(value)]) => {
-            value.checked_abs().map(Value::Int).ok_or(Why::Overflow)
-        }
+        (F::Abs, [Value::Int(value)]) => value.checked_abs().map(Value::Int).ok_or(Why::Overflow),
         (F::Abs, [Value::Uint(value)]) => Ok(Value::Uint(*value)),
         (F::Abs, [Value::Double(value)]) => Ok(Value::Double(value.abs())),
         (F::Sign, [Value::Int(value)]) => Ok(Value::Int(value.signum())),
@@ -46,7 +44,11 @@ pub(super) fn call<'e>(
 
 /// Zero keeps its sign, and NaN stays NaN.
 fn sign(value: f64) -> f64 {
-    if value == 0.0 || value.is_nan() { value } else { value.signum() }
+    if value == 0.0 || value.is_nan() {
+        value
+    } else {
+        value.signum()
+    }
 }
 
 /// The greatest or least of the arguments, or of the one list; the first of equals.
@@ -87,9 +89,9 @@ fn bits<'e>(function: Function, left: &Value<'e>, right: &Value<'e>) -> Result<V
         _ => left ^ right,
     };
     match (left, right) {
-        (Value::Int(left), Value::Int(right)) => {
-            Ok(Value::Int(combine(left.cast_unsigned(), right.cast_unsigned()).cast_signed()))
-        }
+        (Value::Int(left), Value::Int(right)) => Ok(Value::Int(
+            combine(left.cast_unsigned(), right.cast_unsigned()).cast_signed(),
+        )),
         (Value::Uint(left), Value::Uint(right)) => Ok(Value::Uint(combine(*left, *right))),
         _ => Err(Why::NoSuchOverload),
     }

@@ -21,7 +21,7 @@ pub(crate) mod pattern;
 mod string;
 pub(crate) mod time;
 
-pub(crate) use network::{contains_ip, parse_ip};
+pub(crate) use network::contains_ip;
 
 /// How a function is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,7 +167,10 @@ impl Function {
 
     /// The name, with its namespace.
     pub fn name(self) -> &'static str {
-        TABLE.iter().find(|(function, ..)| *function == self).map_or("", |(_, name, ..)| name)
+        TABLE
+            .iter()
+            .find(|(function, ..)| *function == self)
+            .map_or("", |(_, name, ..)| name)
     }
 }
 
@@ -179,19 +182,68 @@ pub(crate) fn call<'e>(
 ) -> Result<Value<'e>, Why> {
     use Function as F;
     match function {
-        F::Size | F::ToBool | F::ToBytes | F::ToDouble | F::ToDyn | F::ToInt | F::ToString
-        | F::ToType | F::ToUint => convert::call(function, arguments, meter),
-        F::ToTimestamp | F::ToDuration | F::GetDate | F::GetDayOfMonth | F::GetDayOfWeek
-        | F::GetDayOfYear | F::GetFullYear | F::GetHours | F::GetMilliseconds | F::GetMinutes
-        | F::GetMonth | F::GetSeconds => time::call(function, arguments, meter),
-        F::Greatest | F::Least | F::Abs | F::Sign | F::Ceil | F::Floor | F::Round | F::Trunc
-        | F::Sqrt | F::IsNan | F::IsInf | F::IsFinite | F::BitAnd | F::BitOr | F::BitXor
-        | F::BitNot | F::BitShiftLeft | F::BitShiftRight => math::call(function, arguments, meter),
-        F::Slice | F::Flatten | F::Sort | F::Distinct | F::First | F::Last | F::Range
-        | F::OptionalUnwrap | F::OptionalUnwrapMember => list::call(function, arguments, meter),
-        F::ToIp | F::ToCidr | F::IsIp | F::IsCidr | F::IsCanonicalIp | F::Family
-        | F::IsUnspecified | F::IsLoopback | F::IsGlobalUnicast | F::IsLinkLocalMulticast
-        | F::IsLinkLocalUnicast | F::ContainsIp | F::ContainsCidr | F::Masked
+        F::Size
+        | F::ToBool
+        | F::ToBytes
+        | F::ToDouble
+        | F::ToDyn
+        | F::ToInt
+        | F::ToString
+        | F::ToType
+        | F::ToUint => convert::call(function, arguments, meter),
+        F::ToTimestamp
+        | F::ToDuration
+        | F::GetDate
+        | F::GetDayOfMonth
+        | F::GetDayOfWeek
+        | F::GetDayOfYear
+        | F::GetFullYear
+        | F::GetHours
+        | F::GetMilliseconds
+        | F::GetMinutes
+        | F::GetMonth
+        | F::GetSeconds => time::call(function, arguments, meter),
+        F::Greatest
+        | F::Least
+        | F::Abs
+        | F::Sign
+        | F::Ceil
+        | F::Floor
+        | F::Round
+        | F::Trunc
+        | F::Sqrt
+        | F::IsNan
+        | F::IsInf
+        | F::IsFinite
+        | F::BitAnd
+        | F::BitOr
+        | F::BitXor
+        | F::BitNot
+        | F::BitShiftLeft
+        | F::BitShiftRight => math::call(function, arguments, meter),
+        F::Slice
+        | F::Flatten
+        | F::Sort
+        | F::Distinct
+        | F::First
+        | F::Last
+        | F::Range
+        | F::OptionalUnwrap
+        | F::OptionalUnwrapMember => list::call(function, arguments, meter),
+        F::ToIp
+        | F::ToCidr
+        | F::IsIp
+        | F::IsCidr
+        | F::IsCanonicalIp
+        | F::Family
+        | F::IsUnspecified
+        | F::IsLoopback
+        | F::IsGlobalUnicast
+        | F::IsLinkLocalMulticast
+        | F::IsLinkLocalUnicast
+        | F::ContainsIp
+        | F::ContainsCidr
+        | F::Masked
         | F::PrefixLength => network::call(function, arguments, meter),
         F::Contains if matches!(arguments, [Value::Cidr(_), _]) => {
             network::call(F::ContainsIp, arguments, meter)
@@ -242,7 +294,11 @@ mod tests {
             if overload.name.starts_with(['_', '-', '!']) || overload.name == "cel.index" {
                 continue;
             }
-            let called = if overload.member { Called::OnValue } else { Called::Plain };
+            let called = if overload.member {
+                Called::OnValue
+            } else {
+                Called::Plain
+            };
             let found = Function::resolve(overload.name, called, overload.params.len());
             assert!(found.is_some(), "{}", overload.signature);
         }

@@ -26,15 +26,15 @@ pub(super) fn call<'e>(
         (F::ToIp, [Value::Cidr(network)]) => Ok(Value::Ip(network.address)),
         (F::ToIp, [Value::String(text)]) => parse_ip(text).map(Value::Ip).ok_or(Why::BadText),
         (F::ToCidr, [Value::Cidr(network)]) => Ok(Value::Cidr(*network)),
-        (F::ToCidr, [Value::String(text)]) => {
-            parse_cidr(text).map(Value::Cidr).ok_or(Why::BadText)
-        }
-        (F::IsIp, [value]) => {
-            Ok(Value::Bool(value.as_text().is_some_and(|text| parse_ip(text).is_some())))
-        }
-        (F::IsCidr, [value]) => {
-            Ok(Value::Bool(value.as_text().is_some_and(|text| parse_cidr(text).is_some())))
-        }
+        (F::ToCidr, [Value::String(text)]) => parse_cidr(text).map(Value::Cidr).ok_or(Why::BadText),
+        (F::IsIp, [value]) => Ok(Value::Bool(
+            value.as_text().is_some_and(|text| parse_ip(text).is_some()),
+        )),
+        (F::IsCidr, [value]) => Ok(Value::Bool(
+            value
+                .as_text()
+                .is_some_and(|text| parse_cidr(text).is_some()),
+        )),
         (F::IsCanonicalIp, [Value::String(text)]) => {
             let address = parse_ip(text).ok_or(Why::BadText)?;
             Ok(Value::Bool(address.to_string() == **text))
@@ -47,7 +47,10 @@ pub(super) fn call<'e>(
         }
         (F::Masked, [Value::Cidr(network)]) => {
             let address = mask(network.address, network.prefix);
-            Ok(Value::Cidr(Cidr { address, prefix: network.prefix }))
+            Ok(Value::Cidr(Cidr {
+                address,
+                prefix: network.prefix,
+            }))
         }
         (F::PrefixLength, [Value::Cidr(network)]) => Ok(Value::Int(i64::from(network.prefix))),
         _ => property(function, one(arguments)?),
@@ -103,7 +106,11 @@ pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     }
     let address: Ipv6Addr = text.parse().ok()?;
     let mapped = address.to_ipv4_mapped().is_some();
-    if mapped || bytes.contains(&b'.') { None } else { Some(IpAddr::V6(address)) }
+    if mapped || bytes.contains(&b'.') {
+        None
+    } else {
+        Some(IpAddr::V6(address))
+    }
 }
 
 /// The network that a text is; host bits may be set.
@@ -116,7 +123,11 @@ pub(crate) fn parse_cidr(text: &str) -> Option<Cidr> {
     }
     let prefix: u8 = prefix.parse().ok()?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
-    if prefix <= bits { Some(Cidr { address, prefix }) } else { None }
+    if prefix <= bits {
+        Some(Cidr { address, prefix })
+    } else {
+        None
+    }
 }
 
 /// Whether a value is an address, or the text of one, that is in the network.
@@ -148,11 +159,15 @@ fn contains_cidr(network: Cidr, value: &Value<'_>) -> bool {
 fn mask(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
-            let kept = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+            let kept = u32::MAX
+                .checked_shl(32 - u32::from(prefix.min(32)))
+                .unwrap_or(0);
             IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & kept))
         }
         IpAddr::V6(address) => {
-            let kept = u128::MAX.checked_shl(128 - u32::from(prefix.min(128))).unwrap_or(0);
+            let kept = u128::MAX
+                .checked_shl(128 - u32::from(prefix.min(128)))
+                .unwrap_or(0);
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & kept))
         }
     }
@@ -167,7 +182,11 @@ mod tests {
     fn networks() {
         let check = |network: &str, address: &str, expected: bool| {
             let parsed = parse_cidr(network).unwrap_or_else(|| panic!("{network}"));
-            assert_eq!(contains_ip(parsed, &Value::text(address)), expected, "{network} {address}");
+            assert_eq!(
+                contains_ip(parsed, &Value::text(address)),
+                expected,
+                "{network} {address}"
+            );
         };
         check("10.0.0.0/8", "10.1.2.3", true);
         check("10.0.0.0/8", "11.1.2.3", false);
@@ -180,10 +199,27 @@ mod tests {
         check("10.0.0.0/8", "cloudtrail.amazonaws.com", false);
         check("10.0.0.0/8", "010.1.2.3", false);
         check("10.0.0.0/8", "", false);
-        for bad in ["10.0.0.0", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/+8", "::/129", "10.0.0/8", "/8", "a/8"] {
+        for bad in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "::/129",
+            "10.0.0/8",
+            "/8",
+            "a/8",
+        ] {
             assert_eq!(parse_cidr(bad), None, "{bad}");
         }
-        for bad in ["08.1.2.3", "1.2.3", "::ffff:1.2.3.4", "fe80::1%eth0", " 1.2.3.4", "1.2.3.4 ", "é"] {
+        for bad in [
+            "08.1.2.3",
+            "1.2.3",
+            "::ffff:1.2.3.4",
+            "fe80::1%eth0",
+            " 1.2.3.4",
+            "1.2.3.4 ",
+            "é",
+        ] {
             assert_eq!(parse_ip(bad), None, "{bad}");
         }
     }

@@ -41,13 +41,15 @@ pub(crate) fn test(
         Operator::Equal => equals(left, right, meter),
         Operator::NotEqual => equals(left, right, meter).map(|equal| !equal),
         Operator::Less => Ok(ordering(meter)? == Some(Ordering::Less)),
-        Operator::LessEqual => {
-            Ok(matches!(ordering(meter)?, Some(Ordering::Less | Ordering::Equal)))
-        }
+        Operator::LessEqual => Ok(matches!(
+            ordering(meter)?,
+            Some(Ordering::Less | Ordering::Equal)
+        )),
         Operator::Greater => Ok(ordering(meter)? == Some(Ordering::Greater)),
-        Operator::GreaterEqual => {
-            Ok(matches!(ordering(meter)?, Some(Ordering::Greater | Ordering::Equal)))
-        }
+        Operator::GreaterEqual => Ok(matches!(
+            ordering(meter)?,
+            Some(Ordering::Greater | Ordering::Equal)
+        )),
         Operator::In => member(left, right, meter),
         _ => Err(Why::NotABool),
     }
@@ -74,12 +76,14 @@ fn member(value: &Value<'_>, container: &Value<'_>, meter: &mut Meter) -> Result
 
 fn add<'e>(left: &Value<'e>, right: &Value<'e>, meter: &mut Meter) -> Result<Value<'e>, Why> {
     match (left, right) {
-        (Value::Int(left), Value::Int(right)) => {
-            left.checked_add(*right).map(Value::Int).ok_or(Why::Overflow)
-        }
-        (Value::Uint(left), Value::Uint(right)) => {
-            left.checked_add(*right).map(Value::Uint).ok_or(Why::Overflow)
-        }
+        (Value::Int(left), Value::Int(right)) => left
+            .checked_add(*right)
+            .map(Value::Int)
+            .ok_or(Why::Overflow),
+        (Value::Uint(left), Value::Uint(right)) => left
+            .checked_add(*right)
+            .map(Value::Uint)
+            .ok_or(Why::Overflow),
         (Value::Double(left), Value::Double(right)) => Ok(Value::Double(left + right)),
         (Value::String(first), Value::String(second)) => {
             meter.charge((first.len() + second.len()) as u64 / 10)?;
@@ -119,15 +123,17 @@ fn join_lists<'e>(
 
 fn subtract<'e>(left: &Value<'e>, right: &Value<'e>) -> Result<Value<'e>, Why> {
     match (left, right) {
-        (Value::Int(left), Value::Int(right)) => {
-            left.checked_sub(*right).map(Value::Int).ok_or(Why::Overflow)
-        }
-        (Value::Uint(left), Value::Uint(right)) => {
-            left.checked_sub(*right).map(Value::Uint).ok_or(Why::Overflow)
-        }
+        (Value::Int(left), Value::Int(right)) => left
+            .checked_sub(*right)
+            .map(Value::Int)
+            .ok_or(Why::Overflow),
+        (Value::Uint(left), Value::Uint(right)) => left
+            .checked_sub(*right)
+            .map(Value::Uint)
+            .ok_or(Why::Overflow),
         (Value::Double(left), Value::Double(right)) => Ok(Value::Double(left - right)),
         (Value::Timestamp(left), Value::Timestamp(right)) => {
-            time::in_range(left.duration_since(*right)).map(Value::Duration)
+            time::between(*left, *right).map(Value::Duration)
         }
         (Value::Timestamp(moment), Value::Duration(length)) => {
             let back = length.checked_neg().ok_or(Why::OutOfRange)?;
@@ -147,12 +153,14 @@ fn arithmetic<'e>(
     right: &Value<'e>,
 ) -> Result<Value<'e>, Why> {
     match (operator, left, right) {
-        (Operator::Multiply, Value::Int(left), Value::Int(right)) => {
-            left.checked_mul(*right).map(Value::Int).ok_or(Why::Overflow)
-        }
-        (Operator::Multiply, Value::Uint(left), Value::Uint(right)) => {
-            left.checked_mul(*right).map(Value::Uint).ok_or(Why::Overflow)
-        }
+        (Operator::Multiply, Value::Int(left), Value::Int(right)) => left
+            .checked_mul(*right)
+            .map(Value::Int)
+            .ok_or(Why::Overflow),
+        (Operator::Multiply, Value::Uint(left), Value::Uint(right)) => left
+            .checked_mul(*right)
+            .map(Value::Uint)
+            .ok_or(Why::Overflow),
         (Operator::Multiply, Value::Double(left), Value::Double(right)) => {
             Ok(Value::Double(left * right))
         }
@@ -163,18 +171,22 @@ fn arithmetic<'e>(
         | (Operator::Divide | Operator::Remainder, Value::Uint(_), Value::Uint(0)) => {
             Err(Why::DivisionByZero)
         }
-        (Operator::Divide, Value::Int(left), Value::Int(right)) => {
-            left.checked_div(*right).map(Value::Int).ok_or(Why::Overflow)
-        }
-        (Operator::Remainder, Value::Int(left), Value::Int(right)) => {
-            left.checked_rem(*right).map(Value::Int).ok_or(Why::Overflow)
-        }
-        (Operator::Divide, Value::Uint(left), Value::Uint(right)) => {
-            left.checked_div(*right).map(Value::Uint).ok_or(Why::DivisionByZero)
-        }
-        (Operator::Remainder, Value::Uint(left), Value::Uint(right)) => {
-            left.checked_rem(*right).map(Value::Uint).ok_or(Why::DivisionByZero)
-        }
+        (Operator::Divide, Value::Int(left), Value::Int(right)) => left
+            .checked_div(*right)
+            .map(Value::Int)
+            .ok_or(Why::Overflow),
+        (Operator::Remainder, Value::Int(left), Value::Int(right)) => left
+            .checked_rem(*right)
+            .map(Value::Int)
+            .ok_or(Why::Overflow),
+        (Operator::Divide, Value::Uint(left), Value::Uint(right)) => left
+            .checked_div(*right)
+            .map(Value::Uint)
+            .ok_or(Why::DivisionByZero),
+        (Operator::Remainder, Value::Uint(left), Value::Uint(right)) => left
+            .checked_rem(*right)
+            .map(Value::Uint)
+            .ok_or(Why::DivisionByZero),
         _ => Err(Why::NoSuchOverload),
     }
 }

@@ -26,7 +26,11 @@ pub(crate) fn compile_dynamic(pattern: &str) -> Result<regex::Regex, Why> {
 }
 
 fn build(pattern: &str, size: usize) -> Result<regex::Regex, regex::Error> {
-    regex::RegexBuilder::new(&re2(pattern)).size_limit(size).dfa_size_limit(size).nest_limit(100).build()
+    regex::RegexBuilder::new(&re2(pattern))
+        .size_limit(size)
+        .dfa_size_limit(size)
+        .nest_limit(100)
+        .build()
 }
 
 /// The pattern as the `regex` crate has to be told it.
@@ -168,7 +172,8 @@ fn find_part<'t>(text: &'t str, part: &str) -> Option<&'t str> {
         let at = memchr::memmem::find(text.as_bytes(), part.as_bytes())?;
         return Some(&text[at + part.len()..]);
     }
-    text.char_indices().find_map(|(at, _)| strip_part(&text[at..], part))
+    text.char_indices()
+        .find_map(|(at, _)| strip_part(&text[at..], part))
 }
 
 fn ends_with_part(text: &str, part: &str) -> bool {
@@ -176,7 +181,9 @@ fn ends_with_part(text: &str, part: &str) -> bool {
         return text.ends_with(part);
     }
     let mut text = text.chars().rev();
-    part.chars().rev().all(|wanted| text.next().is_some_and(|c| wanted == '?' || wanted == c))
+    part.chars()
+        .rev()
+        .all(|wanted| text.next().is_some_and(|c| wanted == '?' || wanted == c))
 }
 
 #[cfg(test)]
@@ -214,7 +221,12 @@ mod tests {
     fn patterns_mean_what_re2_means() {
         let check = |pattern: &str, text: &str, expected: bool| {
             let regex = compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
-            assert_eq!(regex.is_match(text), expected, "{pattern} -> {} on {text}", re2(pattern));
+            assert_eq!(
+                regex.is_match(text),
+                expected,
+                "{pattern} -> {} on {text}",
+                re2(pattern)
+            );
         };
         check(r"^\d+$", "123", true);
         check(r"^\d+$", "١٢٣", false);

@@ -32,9 +32,10 @@ pub(super) fn call<'e>(
             meter.charge_bytes(bytes.len())?;
             Ok(Value::owned_text(BASE64.encode(&**bytes)))
         }
-        (F::Base64Decode, [Value::String(text)]) => {
-            BASE64.decode(text.as_bytes()).map(Value::owned_bytes).map_err(|_| Why::BadText)
-        }
+        (F::Base64Decode, [Value::String(text)]) => BASE64
+            .decode(text.as_bytes())
+            .map(Value::owned_bytes)
+            .map_err(|_| Why::BadText),
         (F::Join, [Value::List(_)] | [Value::List(_), Value::String(_)]) => join(arguments, meter),
         (_, [Value::String(text), rest @ ..]) => on_text(function, text, rest, meter),
         _ => Err(Why::NoSuchOverload),
@@ -60,7 +61,11 @@ fn on_text<'e>(
             Ok(Value::Bool(pattern::compile_dynamic(regex)?.is_match(text)))
         }
         (F::Glob, [Value::String(glob)]) => {
-            let parts = if glob.contains('?') { glob.len() as u64 } else { 1 };
+            let parts = if glob.contains('?') {
+                glob.len() as u64
+            } else {
+                1
+            };
             meter.charge(text.len() as u64 * parts / 10)?;
             Ok(Value::Bool(pattern::glob(text, glob)))
         }
@@ -75,12 +80,16 @@ fn on_text<'e>(
         (F::IndexOf | F::LastIndexOf, [Value::String(part), Value::Int(at)]) => {
             index_of(function, text, part, Some(*at))
         }
-        (F::LowerAscii, []) => {
-            Ok(changed(text, |byte| byte.is_ascii_uppercase(), str::to_ascii_lowercase))
-        }
-        (F::UpperAscii, []) => {
-            Ok(changed(text, |byte| byte.is_ascii_lowercase(), str::to_ascii_uppercase))
-        }
+        (F::LowerAscii, []) => Ok(changed(
+            text,
+            |byte| byte.is_ascii_uppercase(),
+            str::to_ascii_lowercase,
+        )),
+        (F::UpperAscii, []) => Ok(changed(
+            text,
+            |byte| byte.is_ascii_lowercase(),
+            str::to_ascii_uppercase,
+        )),
         (F::Reverse, []) => Ok(Value::owned_text(text.chars().rev().collect::<String>())),
         (F::Trim, []) => {
             let start = text.len() - text.trim_start_matches(is_blank).len();
@@ -134,7 +143,11 @@ fn changed<'e>(
 fn offset(text: &str, position: i64) -> Result<usize, Why> {
     let position = usize::try_from(position).map_err(|_| Why::IndexOutOfRange)?;
     if text.is_ascii() {
-        return if position <= text.len() { Ok(position) } else { Err(Why::IndexOutOfRange) };
+        return if position <= text.len() {
+            Ok(position)
+        } else {
+            Err(Why::IndexOutOfRange)
+        };
     }
     let mut starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
     starts.nth(position).ok_or(Why::IndexOutOfRange)
@@ -153,7 +166,7 @@ fn index_of<'e>(
 ) -> Result<Value<'e>, Why> {
     let found = if function == Function::IndexOf {
         let from = offset(text, at.unwrap_or(0))?;
-        memchr::memmem::find(text[from..].as_bytes(), part.as_bytes()).map(|found| from + found)
+        memchr::memmem::find(&text.as_bytes()[from..], part.as_bytes()).map(|found| from + found)
     } else {
         // The part may begin at the position and reach beyond it.
         let end = match at {
@@ -213,7 +226,8 @@ fn split<'e>(
     }
     let mut count = 0;
     while count + 1 < most {
-        let Some(found) = memchr::memmem::find(text[start..].as_bytes(), separator.as_bytes()) else {
+        let Some(found) = memchr::memmem::find(&text.as_bytes()[start..], separator.as_bytes())
+        else {
             break;
         };
         count = push(start..start + found, meter)?;
@@ -278,21 +292,53 @@ mod tests {
 
     fn check(function: Function, arguments: &[Value<'_>], expected: Result<&str, Why>) {
         let found = call(function, arguments, &mut Meter::new()).map(|value| value.to_string());
-        assert_eq!(found, expected.map(str::to_owned), "{function:?} {arguments:?}");
+        assert_eq!(
+            found,
+            expected.map(str::to_owned),
+            "{function:?} {arguments:?}"
+        );
     }
 
     #[test]
     fn positions_are_code_points() {
         let text = Value::text("aéc");
-        check(Function::Size, &[text.clone()], Ok("3"));
-        check(Function::CharAt, &[text.clone(), Value::Int(1)], Ok("\"é\""));
+        check(Function::Size, std::slice::from_ref(&text), Ok("3"));
+        check(
+            Function::CharAt,
+            &[text.clone(), Value::Int(1)],
+            Ok("\"é\""),
+        );
         check(Function::CharAt, &[text.clone(), Value::Int(3)], Ok("\"\""));
-        check(Function::CharAt, &[text.clone(), Value::Int(4)], Err(Why::IndexOutOfRange));
-        check(Function::CharAt, &[text.clone(), Value::Int(-1)], Err(Why::IndexOutOfRange));
-        check(Function::IndexOf, &[text.clone(), Value::text("c")], Ok("2"));
-        check(Function::LastIndexOf, &[text.clone(), Value::text("é"), Value::Int(1)], Ok("1"));
-        check(Function::LastIndexOf, &[text.clone(), Value::text("é"), Value::Int(0)], Ok("-1"));
-        check(Function::Substring, &[text.clone(), Value::Int(1), Value::Int(2)], Ok("\"é\""));
+        check(
+            Function::CharAt,
+            &[text.clone(), Value::Int(4)],
+            Err(Why::IndexOutOfRange),
+        );
+        check(
+            Function::CharAt,
+            &[text.clone(), Value::Int(-1)],
+            Err(Why::IndexOutOfRange),
+        );
+        check(
+            Function::IndexOf,
+            &[text.clone(), Value::text("c")],
+            Ok("2"),
+        );
+        check(
+            Function::LastIndexOf,
+            &[text.clone(), Value::text("é"), Value::Int(1)],
+            Ok("1"),
+        );
+        check(
+            Function::LastIndexOf,
+            &[text.clone(), Value::text("é"), Value::Int(0)],
+            Ok("-1"),
+        );
+        check(
+            Function::Substring,
+            &[text.clone(), Value::Int(1), Value::Int(2)],
+            Ok("\"é\""),
+        );
         check(Function::Reverse, &[text], Ok("\"céa\""));
     }
 
@@ -300,13 +346,37 @@ mod tests {
     fn pieces() {
         let text = Value::text("a,b,c");
         let comma = Value::text(",");
-        check(Function::Split, &[text.clone(), comma.clone()], Ok(r#"["a", "b", "c"]"#));
-        check(Function::Split, &[text.clone(), comma.clone(), Value::Int(2)], Ok(r#"["a", "b,c"]"#));
-        check(Function::Split, &[text.clone(), comma.clone(), Value::Int(0)], Ok("[]"));
-        check(Function::Split, &[text.clone(), comma.clone(), Value::Int(1)], Ok(r#"["a,b,c"]"#));
-        check(Function::Split, &[text, Value::text("")], Ok(r#"["a", ",", "b", ",", "c"]"#));
+        check(
+            Function::Split,
+            &[text.clone(), comma.clone()],
+            Ok(r#"["a", "b", "c"]"#),
+        );
+        check(
+            Function::Split,
+            &[text.clone(), comma.clone(), Value::Int(2)],
+            Ok(r#"["a", "b,c"]"#),
+        );
+        check(
+            Function::Split,
+            &[text.clone(), comma.clone(), Value::Int(0)],
+            Ok("[]"),
+        );
+        check(
+            Function::Split,
+            &[text.clone(), comma.clone(), Value::Int(1)],
+            Ok(r#"["a,b,c"]"#),
+        );
+        check(
+            Function::Split,
+            &[text, Value::text("")],
+            Ok(r#"["a", ",", "b", ",", "c"]"#),
+        );
         check(Function::Split, &[Value::text(""), comma], Ok(r#"[""]"#));
-        check(Function::Split, &[Value::text(""), Value::text("")], Ok("[]"));
+        check(
+            Function::Split,
+            &[Value::text(""), Value::text("")],
+            Ok("[]"),
+        );
     }
 
     #[test]

