@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use tripline_core::sample::{Generator, Options};
 
 /// Records of the demo: enough noise to be one, few enough to be read through at once.
-const DEMO_EVENTS: u64 = 5000;
+const DEMO_EVENTS: u64 = 2000;
 
 const EXAMPLES: &str = "\
 The same options give the same bytes on every machine.

@@ -15,13 +15,12 @@ use crate::scan::statistics::{self, RuleTimes, Timing};
 use crate::terminal::ColorChoice;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use std::fs::File;
 use std::hash::RandomState;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tripline_core::limits::EVENT_BYTES_MAX;
-use tripline_core::rule::Severity;
+use tripline_core::rule::{File, Severity, load};
 
 const EXAMPLES: &str = "\
 Inputs may be files, folders (in order of names, hidden files left out), patterns in quotes, and -
@@ -120,7 +119,13 @@ pub(crate) fn severity(word: &str) -> Result<Severity, String> {
 pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let resolved = inputs(&arguments)?;
-    let loaded = Loaded::read(&arguments.rules, today_of(now))?;
+    let mut files = arguments.rules.read()?;
+    if arguments.demo && arguments.rules.rules.is_empty() {
+        files.push(File::found("demo.toml", include_str!("demo.toml")));
+    }
+    let loaded = Loaded {
+        catalog: load(&files, today_of(now)),
+    };
     let rules = loaded.compile(color);
     if rules.rules().is_empty() {
         let words = "no rule is left to scan with; `tripline check` tells why";
@@ -353,7 +358,7 @@ impl Scan<'_> {
 
     fn output(&self) -> Result<Box<dyn Write + Send>, CommandError> {
         match &self.arguments.output {
-            Some(path) => match File::create(path) {
+            Some(path) => match std::fs::File::create(path) {
                 Ok(file) => Ok(Box::new(file)),
                 Err(source) => Err(CommandError::Write {
                     path: path.clone(),
