@@ -10,6 +10,7 @@ use std::fmt;
 
 use super::document::Json;
 use super::key;
+use super::node::Node;
 
 /// A way through objects from the event's root: one or more keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,14 +158,17 @@ impl FieldSet {
 /// No table, no field.
 const NONE: u32 = u32::MAX;
 
-/// Where the keys of one object are looked for: `entries[first..=first + mask]`, by hash, open addressing with
-/// at least half of the slots free.
+/// Where the keys of one object are looked for: `entries[first..=first + mask]`, by hash, open addressing.
 #[derive(Clone, Copy, Debug)]
 struct Table {
     first: u32,
     mask: u32,
 }
 
+/// Slots of a table per key of it: keys that no field has nearly always meet a free slot.
+const SLOTS_PER_FIELD: usize = 4;
+
+/// One slot of a table.
 #[derive(Clone, Copy, Debug)]
 struct PlanEntry {
     hash: u32,
@@ -172,7 +176,19 @@ struct PlanEntry {
     field: u32,
     /// The table for the fields in it; [`NONE`] when there are none.
     table: u32,
+    /// Whether some key that belongs here is in a later slot.
+    crowded: bool,
+    /// Where the key is in `FieldPlan::keys`.
+    key: (u32, u32),
 }
+
+const FREE: PlanEntry = PlanEntry {
+    hash: 0,
+    field: NONE,
+    table: NONE,
+    crowded: false,
+    key: (0, 0),
+};
 
 /// How to find all fields of a [`FieldSet`] in one event.
 #[derive(Clone, Debug)]
@@ -180,80 +196,87 @@ pub struct FieldPlan {
     entries: Vec<PlanEntry>,
     /// The table of the root first.
     tables: Vec<Table>,
-    /// The last key of every field.
-    keys: Vec<Box<str>>,
+    /// All keys in a row.
+    keys: String,
+    fields: usize,
 }
 
 impl FieldPlan {
     fn new(set: &FieldSet) -> FieldPlan {
-        // Children by parent; `None` sorts first and is always there, so the root's table is the first.
-        let mut children: BTreeMap<Option<FieldId>, Vec<FieldId>> =
-            BTreeMap::from([(None, Vec::new())]);
+        // Fields by what they are in; `None` sorts first and is always there, so the root's table is the first.
+        let mut children = BTreeMap::from([(None, Vec::new())]);
         for id in set.ids() {
-            children.entry(set.parent(id)).or_default().push(id);
+            children
+                .entry(set.parent(id))
+                .or_insert_with(Vec::new)
+                .push(id);
         }
-        let numbers: BTreeMap<FieldId, u32> = children
+        let tables: BTreeMap<FieldId, u32> = children
             .keys()
             .flatten()
             .zip(1..)
-            .map(|(id, number)| (*id, number))
+            .map(|(id, table)| (*id, table))
             .collect();
         let mut plan = FieldPlan {
             entries: Vec::new(),
             tables: Vec::new(),
-            keys: Vec::new(),
+            keys: String::new(),
+            fields: set.len(),
         };
-        for id in set.ids() {
-            let last = set.path(id).keys().last();
-            plan.keys
-                .push(last.map(String::as_str).unwrap_or_default().into());
-        }
         for fields in children.values() {
-            plan.add_table(fields, &numbers);
+            let size = (fields.len() * SLOTS_PER_FIELD).next_power_of_two().max(2);
+            let first = plan.entries.len();
+            plan.entries.resize(first + size, FREE);
+            plan.tables.push(Table {
+                first: first as u32,
+                mask: size as u32 - 1,
+            });
+            for field in fields {
+                let table = tables.get(field).copied().unwrap_or(NONE);
+                let key = set.path(*field).keys().last().map_or("", String::as_str);
+                plan.add(
+                    first,
+                    size,
+                    key,
+                    PlanEntry {
+                        field: field.0,
+                        table,
+                        ..FREE
+                    },
+                );
+            }
         }
         plan
     }
 
-    fn add_table(&mut self, fields: &[FieldId], numbers: &BTreeMap<FieldId, u32>) {
-        let size = (fields.len() * 2).next_power_of_two().max(2);
-        let first = self.entries.len();
-        self.entries.resize(
-            first + size,
-            PlanEntry {
-                hash: 0,
-                field: NONE,
-                table: NONE,
-            },
-        );
-        let slots = &mut self.entries[first..];
-        for field in fields {
-            let hash = key::hash(self.keys[field.0 as usize].as_bytes());
-            let mut at = hash as usize & (size - 1);
-            while slots[at].field != NONE {
-                at = (at + 1) & (size - 1);
-            }
-            let table = numbers.get(field).copied().unwrap_or(NONE);
-            slots[at] = PlanEntry {
-                hash,
-                field: field.0,
-                table,
-            };
+    fn add(&mut self, first: usize, size: usize, key: &str, entry: PlanEntry) {
+        let start = self.keys.len() as u32;
+        self.keys.push_str(key);
+        let hash = key::hash(key.as_bytes());
+        let slots = &mut self.entries[first..first + size];
+        let mut at = hash as usize & (size - 1);
+        while slots[at].field != NONE {
+            slots[at].crowded = true;
+            at = (at + 1) & (size - 1);
         }
-        self.tables.push(Table {
-            first: first as u32,
-            mask: size as u32 - 1,
-        });
+        let crowded = slots[at].crowded;
+        slots[at] = PlanEntry {
+            hash,
+            crowded,
+            key: (start, self.keys.len() as u32),
+            ..entry
+        };
     }
 
     /// Finds the fields in `root` and writes their places into `slots`. Fields of the last event are
     /// forgotten.
     pub fn extract(&self, root: Json<'_>, slots: &mut Slots) {
         slots.nodes.clear();
-        slots.nodes.resize(self.keys.len(), 0);
+        slots.nodes.resize(self.fields, 0);
         self.extract_object(0, root, slots);
     }
 
-    /// Recurses as deep as the deepest path, which is as deep as selectors may nest.
+    /// Recurses as deep as the deepest path, and no deeper than the event.
     fn extract_object(&self, table: u32, object: Json<'_>, slots: &mut Slots) {
         let (nodes, text) = object.nodes();
         let node = nodes[object.node_index() as usize];
@@ -262,13 +285,15 @@ impl FieldPlan {
         }
         let table = self.tables[table as usize];
         let mut at = object.node_index() as usize + 1;
-        while at < node.next() as usize {
-            let (key, value) = (nodes[at], nodes[at + 1]);
-            if let Some(entry) = self.find(table, key.hash(), |name| key.text(text).eq_str(name)) {
+        let end = node.next() as usize;
+        while at < end {
+            let Some([key, value]) = nodes.get(at..).and_then(|rest| rest.first_chunk()) else {
+                return;
+            };
+            if let Some(entry) = self.find(table, *key, text) {
                 slots.nodes[entry.field as usize] = at as u32 + 1;
                 if entry.table != NONE {
-                    let value = object.document().at(at as u32 + 1);
-                    self.extract_object(entry.table, value, slots);
+                    self.extract_object(entry.table, object.document().at(at as u32 + 1), slots);
                 }
             }
             at = value.next() as usize;
@@ -276,18 +301,28 @@ impl FieldPlan {
     }
 
     #[inline(always)]
-    fn find(&self, table: Table, hash: u32, is_key: impl Fn(&str) -> bool) -> Option<PlanEntry> {
-        let mut at = hash;
+    fn find(&self, table: Table, key: Node, text: &str) -> Option<PlanEntry> {
+        let mut at = key.hash();
+        // A crowded slot has one after it; a table is never full, so that this ends.
         loop {
-            let entry = self.entries[(table.first + (at & table.mask)) as usize];
-            if entry.field == NONE {
-                return None;
+            let entry = &self.entries[(table.first + (at & table.mask)) as usize];
+            if entry.hash == key.hash() && entry.field != NONE && self.is_key(entry, key, text) {
+                return Some(*entry);
             }
-            if entry.hash == hash && is_key(&self.keys[entry.field as usize]) {
-                return Some(entry);
+            if !entry.crowded {
+                return None;
             }
             at = at.wrapping_add(1);
         }
+    }
+
+    #[inline(always)]
+    fn is_key(&self, entry: &PlanEntry, key: Node, text: &str) -> bool {
+        let name = &self.keys.as_bytes()[entry.key.0 as usize..entry.key.1 as usize];
+        if key.is_escaped() {
+            return key.text(text).decode().as_bytes() == name;
+        }
+        key::is_same(&text.as_bytes()[key.start()..key.end()], name)
     }
 }
 

@@ -58,13 +58,18 @@ impl Node {
     }
 
     #[inline(always)]
-    pub(super) fn key(start: usize, end: usize, owner: usize, hash: u32) -> Node {
+    pub(super) fn key(start: usize, end: usize, owner: usize) -> Node {
         Node {
             head: (start as u32) << TAG_BITS | Tag::Key as u32,
             end: end as u32,
             link: owner as u32,
-            extra: hash,
+            extra: 0,
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_hash(&mut self, hash: u32) {
+        self.extra = hash;
     }
 
     #[inline(always)]
@@ -155,6 +160,12 @@ impl Node {
         Text::new(&text[self.start()..self.end()], self.is_escaped())
     }
 
+    /// The text of this string or key, when nobody has called the bytes text yet.
+    pub(super) fn text_in(self, bytes: &[u8]) -> Text<'_> {
+        let body = std::str::from_utf8(&bytes[self.start()..self.end()]);
+        Text::new(body.unwrap_or_default(), self.is_escaped())
+    }
+
     pub(super) fn form(self) -> Option<Form> {
         match self.tag() {
             Tag::Integer => Some(Form::Integer),
@@ -204,12 +215,8 @@ mod tests {
 
     #[test]
     fn node_keeps_what_it_is_given() {
-        let node = Node::key(
-            limits::EVENT_BYTES_MAX - 1,
-            limits::EVENT_BYTES_MAX,
-            7,
-            0xFFFF_FFFF,
-        );
+        let mut node = Node::key(limits::EVENT_BYTES_MAX - 1, limits::EVENT_BYTES_MAX, 7);
+        node.set_hash(0xFFFF_FFFF);
         assert_eq!(size_of::<Node>(), 16);
         assert_eq!(node.tag(), Tag::Key);
         assert_eq!(node.start(), limits::EVENT_BYTES_MAX - 1);

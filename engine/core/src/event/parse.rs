@@ -39,12 +39,12 @@ impl Parser {
         let text = self.marks.scan(bytes)?;
         self.frames
             .resize(limits::EVENT_DEPTH_MAX, Frame::default());
-        self.keys.start(self.marks.quotes.len() / 2);
+        self.keys.start(self.marks.strings().len());
         let mut walk = Walk {
             bytes,
-            text,
-            quotes: &self.marks.quotes,
-            specials: &self.marks.specials,
+            strings: self.marks.strings().iter(),
+            specials: self.marks.specials(),
+            next_special: self.marks.specials()[0],
             nodes: self.nodes.start(bytes.len()),
             keys: &mut self.keys,
             frames: &mut self.frames,
@@ -52,33 +52,61 @@ impl Parser {
             top: Frame::default(),
             at: 0,
             filled: 0,
-            quote: 0,
-            special: 0,
             doubtful: false,
         };
         walk.run()?;
         let (filled, doubtful) = (walk.filled, walk.doubtful);
         self.nodes.finish(filled);
         if doubtful {
-            key::check_by_sorting(&self.nodes, text)?;
+            key::check_by_sorting(self.nodes.filled(), text)?;
         }
         Ok(Document::new(text, self.nodes.filled()))
     }
 }
 
-/// An open array or object.
+/// An open array or object: its node, whether it is an object, and how many entries it has so far. One word,
+/// because it is written and read again within a few instructions.
 #[derive(Clone, Copy, Default)]
-struct Frame {
-    node: u32,
-    count: u32,
-    is_object: bool,
+struct Frame(u64);
+
+impl Frame {
+    const OBJECT: u64 = 1 << 32;
+    const ONE: u64 = 1 << 33;
+
+    #[inline(always)]
+    fn new(node: usize, tag: Tag) -> Frame {
+        Frame(node as u64 | if tag == Tag::Object { Frame::OBJECT } else { 0 })
+    }
+
+    #[inline(always)]
+    fn node(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    #[inline(always)]
+    fn is_object(self) -> bool {
+        self.0 & Frame::OBJECT != 0
+    }
+
+    #[inline(always)]
+    fn count(self) -> u32 {
+        (self.0 >> 33) as u32
+    }
+
+    #[inline(always)]
+    fn add_one(&mut self) {
+        self.0 += Frame::ONE;
+    }
 }
 
 struct Walk<'p> {
     bytes: &'p [u8],
-    text: &'p str,
-    quotes: &'p [u32],
+    /// Strings not read yet.
+    strings: std::slice::Iter<'p, [u32; 2]>,
+    /// Specials from the first one that no string read so far has.
     specials: &'p [u32],
+    /// The first of `specials`.
+    next_special: u32,
     nodes: &'p mut [Node],
     keys: &'p mut KeyTable,
     /// Enclosing containers, outermost first, without the innermost.
@@ -90,10 +118,6 @@ struct Walk<'p> {
     at: usize,
     /// Nodes written.
     filled: usize,
-    /// Next of `quotes`.
-    quote: usize,
-    /// Next of `specials`.
-    special: usize,
     /// Some key could not be told from others cheaply.
     doubtful: bool,
 }
@@ -142,7 +166,7 @@ impl Walk<'_> {
                 if self.byte_after_space()? == b']' {
                     return Ok(false);
                 }
-                self.top.count = 1;
+                self.top.add_one();
                 return Ok(true);
             }
             b'-' | b'0'..=b'9' => self.number()?,
@@ -158,7 +182,7 @@ impl Walk<'_> {
     #[inline(always)]
     fn after_value(&mut self) -> Result<bool, Malformed> {
         let byte = self.byte_after_space()?;
-        match (byte, self.top.is_object) {
+        match (byte, self.top.is_object()) {
             (b',', true) => {
                 self.at += 1;
                 self.key()?;
@@ -166,7 +190,7 @@ impl Walk<'_> {
             }
             (b',', false) => {
                 self.at += 1;
-                self.top.count += 1;
+                self.top.add_one();
                 Ok(true)
             }
             (b'}', true) | (b']', false) => {
@@ -184,26 +208,22 @@ impl Walk<'_> {
             return Err(self.syntax());
         }
         let (start, end, escaped) = self.string()?;
-        let hash = if escaped {
-            key::hash(
-                text::Text::new(&self.text[start..end], true)
-                    .decode()
-                    .as_bytes(),
-            )
+        let mut node = Node::key(start, end, self.top.node()).escaped_if(escaped);
+        node.set_hash(if escaped {
+            hash_escaped(self.bytes, node)
         } else {
             key::hash_within(self.bytes, start, end)
-        };
-        let node = Node::key(start, end, self.top.node as usize, hash).escaped_if(escaped);
+        });
         match self
             .keys
-            .insert(self.nodes, self.text, node, self.filled as u32)
+            .insert(self.nodes, self.bytes, node, self.filled as u32)
         {
             Seen::No => {}
             Seen::Yes => return Err(Malformed::new(Reason::DuplicateKey, start - 1)),
             Seen::Unknown => self.doubtful = true,
         }
         self.push(node);
-        self.top.count += 1;
+        self.top.add_one();
         if self.byte_after_space()? != b':' {
             return Err(self.syntax());
         }
@@ -212,16 +232,16 @@ impl Walk<'_> {
     }
 
     /// Reads the string whose opening quote is at the cursor: start and end of its body, and whether it has
-    /// escapes. The next quote of the list is that opening quote: all before were read in pairs.
+    /// escapes. The next string of the list is that string: all before were read.
     #[inline(always)]
     fn string(&mut self) -> Result<(usize, usize, bool), Malformed> {
-        debug_assert_eq!(self.quotes[self.quote] as usize, self.at);
-        let start = self.at + 1;
-        let end = self.quotes[self.quote + 1];
-        self.quote += 2;
+        let [open, end] = self.strings.next().copied().unwrap_or([END, END]);
+        debug_assert_eq!(open as usize, self.at);
+        let start = open as usize + 1;
         let mut escaped = false;
-        if self.specials[self.special] < end {
-            self.special = check_specials(self.bytes, self.specials, self.special, end)?;
+        if self.next_special < end {
+            self.specials = check_specials(self.bytes, self.specials, end)?;
+            self.next_special = self.specials[0];
             escaped = true;
         }
         if end == END {
@@ -262,11 +282,7 @@ impl Walk<'_> {
         };
         *frame = self.top;
         self.depth += 1;
-        self.top = Frame {
-            node: self.filled as u32,
-            count: 0,
-            is_object: tag == Tag::Object,
-        };
+        self.top = Frame::new(self.filled, tag);
         self.push(Node::scalar(tag, self.at, self.at, self.filled));
         self.at += 1;
         Ok(())
@@ -275,8 +291,8 @@ impl Walk<'_> {
     #[inline(always)]
     fn close(&mut self) {
         self.at += 1;
-        let node = &mut self.nodes[self.top.node as usize];
-        *node = node.closed(self.at, self.filled, self.top.count);
+        let node = &mut self.nodes[self.top.node()];
+        *node = node.closed(self.at, self.filled, self.top.count());
         self.depth -= 1;
         self.top = self.frames[self.depth];
     }
@@ -352,19 +368,15 @@ fn no_literal(bytes: &[u8], at: usize, word: &[u8]) -> Malformed {
     Malformed::new(Reason::Syntax, at)
 }
 
-/// Checks the escapes of the string that ends at `end`, refuses control characters, and gives the first of
-/// `specials` after it.
+/// Checks the escapes of the string that ends at `end`, refuses control characters, and gives the `specials`
+/// after it.
 #[inline(never)]
-fn check_specials(
-    bytes: &[u8],
-    specials: &[u32],
-    first: usize,
-    end: u32,
-) -> Result<usize, Malformed> {
+fn check_specials<'p>(bytes: &[u8], specials: &'p [u32], end: u32) -> Result<&'p [u32], Malformed> {
     let limit = (end as usize).min(bytes.len());
-    let mut special = first;
-    while specials[special] < end {
-        let at = specials[special] as usize;
+    let mut left = specials;
+    // The list ends with `END`, which is no smaller than `end`.
+    while left[0] < end {
+        let at = left[0] as usize;
         if bytes[at] != b'\\' {
             return Err(Malformed::new(Reason::Syntax, at));
         }
@@ -374,9 +386,15 @@ fn check_specials(
                 _ => Malformed::new(Reason::Syntax, at),
             });
         };
-        while (specials[special] as usize) < after {
-            special += 1;
+        while (left[0] as usize) < after {
+            left = &left[1..];
         }
     }
-    Ok(special)
+    Ok(left)
+}
+
+#[cold]
+#[inline(never)]
+fn hash_escaped(bytes: &[u8], node: Node) -> u32 {
+    key::hash(node.text_in(bytes).decode().as_bytes())
 }
