@@ -158,17 +158,17 @@ impl FieldSet {
 /// No table, no field.
 const NONE: u32 = u32::MAX;
 
-/// Where the keys of one object are looked for: `entries[first..=first + mask]`, by hash, open addressing.
+/// Where the keys of one object are looked for: a power of two of entries, by hash.
 #[derive(Clone, Copy, Debug)]
 struct Table {
     first: u32,
-    mask: u32,
+    shift: u32,
 }
 
 /// Slots of a table per key of it: keys that no field has nearly always meet a free slot.
 const SLOTS_PER_FIELD: usize = 4;
 
-/// One slot of a table.
+/// One key of a table.
 #[derive(Clone, Copy, Debug)]
 struct PlanEntry {
     hash: u32,
@@ -176,8 +176,8 @@ struct PlanEntry {
     field: u32,
     /// The table for the fields in it; [`NONE`] when there are none.
     table: u32,
-    /// Whether some key that belongs here is in a later slot.
-    crowded: bool,
+    /// Another entry for the same slot, behind all tables; 0 when there is none.
+    next: u32,
     /// Where the key is in `FieldPlan::keys`.
     key: (u32, u32),
 }
@@ -186,7 +186,7 @@ const FREE: PlanEntry = PlanEntry {
     hash: 0,
     field: NONE,
     table: NONE,
-    crowded: false,
+    next: 0,
     key: (0, 0),
 };
 
@@ -225,22 +225,23 @@ impl FieldPlan {
         };
         for fields in children.values() {
             let size = (fields.len() * SLOTS_PER_FIELD).next_power_of_two().max(2);
-            let first = plan.entries.len();
-            plan.entries.resize(first + size, FREE);
+            let first = plan.entries.len() as u32;
             plan.tables.push(Table {
-                first: first as u32,
-                mask: size as u32 - 1,
+                first,
+                shift: 32 - size.trailing_zeros(),
             });
+            plan.entries.resize(plan.entries.len() + size, FREE);
+        }
+        for (fields, table) in children.values().zip(plan.tables.clone()) {
             for field in fields {
-                let table = tables.get(field).copied().unwrap_or(NONE);
                 let key = set.path(*field).keys().last().map_or("", String::as_str);
+                let below = tables.get(field).copied().unwrap_or(NONE);
                 plan.add(
-                    first,
-                    size,
+                    table,
                     key,
                     PlanEntry {
                         field: field.0,
-                        table,
+                        table: below,
                         ..FREE
                     },
                 );
@@ -249,23 +250,23 @@ impl FieldPlan {
         plan
     }
 
-    fn add(&mut self, first: usize, size: usize, key: &str, entry: PlanEntry) {
+    fn add(&mut self, table: Table, key: &str, entry: PlanEntry) {
         let start = self.keys.len() as u32;
         self.keys.push_str(key);
         let hash = key::hash(key.as_bytes());
-        let slots = &mut self.entries[first..first + size];
-        let mut at = hash as usize & (size - 1);
-        while slots[at].field != NONE {
-            slots[at].crowded = true;
-            at = (at + 1) & (size - 1);
-        }
-        let crowded = slots[at].crowded;
-        slots[at] = PlanEntry {
+        let entry = PlanEntry {
             hash,
-            crowded,
             key: (start, self.keys.len() as u32),
             ..entry
         };
+        let slot = table.first as usize + key::first_slot(hash, table.shift);
+        if self.entries[slot].field == NONE {
+            self.entries[slot] = entry;
+        } else {
+            let next = self.entries[slot].next;
+            self.entries[slot].next = self.entries.len() as u32;
+            self.entries.push(PlanEntry { next, ..entry });
+        }
     }
 
     /// Finds the fields in `root` and writes their places into `slots`. Fields of the last event are
@@ -290,29 +291,36 @@ impl FieldPlan {
             let Some([key, value]) = nodes.get(at..).and_then(|rest| rest.first_chunk()) else {
                 return;
             };
-            if let Some(entry) = self.find(table, *key, text) {
+            let found = self.find(table, *key, text);
+            if let Some(entry) = found {
                 slots.nodes[entry.field as usize] = at as u32 + 1;
-                if entry.table != NONE {
-                    self.extract_object(entry.table, object.document().at(at as u32 + 1), slots);
-                }
+            }
+            if !value.is_container() {
+                // Not `value.next()`: the processor need not wait for the value's node to find the next key.
+                at += 2;
+                continue;
+            }
+            if let Some(entry) = found
+                && entry.table != NONE
+            {
+                self.extract_object(entry.table, object.document().at(at as u32 + 1), slots);
             }
             at = value.next() as usize;
         }
     }
 
     #[inline(always)]
-    fn find(&self, table: Table, key: Node, text: &str) -> Option<PlanEntry> {
-        let mut at = key.hash();
-        // A crowded slot has one after it; a table is never full, so that this ends.
+    fn find(&self, table: Table, key: Node, text: &str) -> Option<&PlanEntry> {
+        let slot = table.first as usize + key::first_slot(key.hash(), table.shift);
+        let mut entry = &self.entries[slot];
         loop {
-            let entry = &self.entries[(table.first + (at & table.mask)) as usize];
             if entry.hash == key.hash() && entry.field != NONE && self.is_key(entry, key, text) {
-                return Some(*entry);
+                return Some(entry);
             }
-            if !entry.crowded {
+            if entry.next == 0 {
                 return None;
             }
-            at = at.wrapping_add(1);
+            entry = &self.entries[entry.next as usize];
         }
     }
 

@@ -18,9 +18,14 @@ const SLOTS_PER_KEY: usize = 8;
 /// A table that has grown beyond this many slots is given back after an event that did not need it.
 const SLOTS_KEPT_MAX: usize = 1 << 16;
 
-const FIRST: u64 = 0x9E37_79B9_7F4A_7C15;
-const SECOND: u64 = 0xD1B5_4A32_D192_ED03;
-const THIRD: u64 = 0x8CB9_2BA7_2F3D_8DD7;
+/// Odd numbers without structure: one for every word of a short key, and one for the objects of keys.
+const FACTORS: [u64; 4] = [
+    0x9E37_79B9_7F4A_7C15,
+    0xD1B5_4A32_D192_ED03,
+    0x8CB9_2BA7_2F3D_8DD7,
+    0xAEF1_7502_108E_F2D9,
+];
+const OWNER_FACTOR: u32 = 0x9E37_79B1;
 
 /// Keys up to this length are hashed without a branch on their length.
 const SHORT: usize = 32;
@@ -43,29 +48,27 @@ pub(super) fn hash(key: &[u8]) -> u32 {
     }
     let mut padded = [0; SHORT];
     padded[..key.len()].copy_from_slice(key);
-    hash_words(words(&padded), key.len())
+    upper_half(sum(words(&padded, &KEEP[..SHORT])))
 }
 
-/// The hash of the key at `start..end` of a whole text: equals `hash` of that slice, without copying it.
+/// The hash of the key at `start..end` of a whole text: equals `hash` of that slice, without copying it. 0 when
+/// the key is not within the text.
 #[inline(always)]
 pub(super) fn hash_within(bytes: &[u8], start: usize, end: usize) -> u32 {
     let length = end - start;
-    if length <= SHORT
-        && let Some(padded) = bytes.get(start..).and_then(|rest| rest.first_chunk())
-        && let Some(keep) = KEEP
-            .get(SHORT - length..)
-            .and_then(|rest| rest.first_chunk())
-    {
-        let (text, keep) = (words(padded), words(keep));
-        let kept = [
-            text[0] & keep[0],
-            text[1] & keep[1],
-            text[2] & keep[2],
-            text[3] & keep[3],
-        ];
-        return hash_words(kept, length);
+    if length > SHORT {
+        return hash_slice(bytes, start, end);
     }
-    hash(&bytes[start..end])
+    let Some(padded) = bytes.get(start..start + SHORT) else {
+        return hash_slice(bytes, start, end);
+    };
+    let keep = &KEEP[SHORT - length..2 * SHORT - length];
+    upper_half(sum(words(padded, keep)))
+}
+
+#[inline(never)]
+fn hash_slice(bytes: &[u8], start: usize, end: usize) -> u32 {
+    bytes.get(start..end).map_or(0, hash)
 }
 
 #[inline(never)]
@@ -73,35 +76,56 @@ fn hash_long(key: &[u8]) -> u32 {
     let (chunks, rest) = key.as_chunks::<SHORT>();
     let mut last = [0; SHORT];
     last[..rest.len()].copy_from_slice(rest);
-    let mut state = key.len() as u64;
-    for chunk in chunks {
-        let [first, second, third, fourth] = words(chunk);
-        state = fold(first ^ FIRST, second ^ state.wrapping_add(SECOND))
-            .rotate_left(23)
-            .wrapping_add(fold(third ^ THIRD, fourth ^ state));
+    let state = chunks
+        .iter()
+        .chain([&last])
+        .fold(key.len() as u64, |state, chunk| {
+            (state ^ sum(words(chunk, &KEEP[..SHORT])))
+                .rotate_left(32)
+                .wrapping_mul(FACTORS[0])
+        });
+    upper_half(state)
+}
+
+/// The words of `chunk`, as far as `keep` has ones.
+#[inline(always)]
+fn words(chunk: &[u8], keep: &[u8]) -> [u64; 4] {
+    [
+        word(chunk, keep, 0),
+        word(chunk, keep, 8),
+        word(chunk, keep, 16),
+        word(chunk, keep, 24),
+    ]
+}
+
+#[inline(always)]
+fn word(chunk: &[u8], keep: &[u8], at: usize) -> u64 {
+    match (chunk[at..].first_chunk(), keep[at..].first_chunk()) {
+        (Some(chunk), Some(keep)) => u64::from_le_bytes(*chunk) & u64::from_le_bytes(*keep),
+        _ => 0,
     }
-    let [first, second, third, fourth] = words(&last);
-    hash_words([first ^ state, second, third, fourth], key.len())
+}
+
+/// Every byte of a word reaches the upper byte of its product; the padding of short keys adds nothing.
+#[inline(always)]
+fn sum(words: [u64; 4]) -> u64 {
+    words[0]
+        .wrapping_mul(FACTORS[0])
+        .wrapping_add(words[1].wrapping_mul(FACTORS[1]))
+        .wrapping_add(words[2].wrapping_mul(FACTORS[2]))
+        .wrapping_add(words[3].wrapping_mul(FACTORS[3]))
 }
 
 #[inline(always)]
-fn words(chunk: &[u8; SHORT]) -> [u64; 4] {
-    let (words, _) = chunk.as_chunks::<8>();
-    [words[0], words[1], words[2], words[3]].map(u64::from_le_bytes)
+fn upper_half(sum: u64) -> u32 {
+    (sum >> 32) as u32
 }
 
+/// Where to start looking for a hash in a table of `1 << (32 - shift)` slots. The upper bits depend on all of
+/// the key, the lower ones do not.
 #[inline(always)]
-fn hash_words([first, second, third, fourth]: [u64; 4], length: usize) -> u32 {
-    let low = fold(first ^ FIRST, second ^ SECOND);
-    let high = fold(third ^ THIRD, fourth ^ FIRST.wrapping_add(length as u64));
-    let both = low ^ high.rotate_left(29);
-    (both ^ both >> 32) as u32
-}
-
-#[inline(always)]
-fn fold(first: u64, second: u64) -> u64 {
-    let product = u128::from(first) * u128::from(second);
-    product as u64 ^ (product >> 64) as u64
+pub(super) fn first_slot(hash: u32, shift: u32) -> usize {
+    hash.checked_shr(shift).unwrap_or(0) as usize
 }
 
 /// Whether two texts are equal; for keys, which are too short for a call to pay.
@@ -133,53 +157,88 @@ pub(super) enum Seen {
     Unknown,
 }
 
-/// The keys of all objects of one event, open addressing. A slot belongs to the current event when it has
-/// the current generation in its upper half; the lower half is the key's node.
+/// Memory for the keys of one event, kept from event to event.
 #[derive(Default)]
-pub(super) struct KeyTable {
+pub(super) struct KeyMemory {
     slots: Vec<u64>,
-    mask: usize,
     generation: u32,
 }
 
-impl KeyTable {
-    /// Forgets all keys and makes room for `keys_max`.
-    pub(super) fn start(&mut self, keys_max: usize) {
+impl KeyMemory {
+    /// A table without keys, with room for `keys_max`.
+    pub(super) fn start(&mut self, keys_max: usize) -> KeyTable<'_> {
         let wanted = (keys_max * SLOTS_PER_KEY).max(64).next_power_of_two();
         let too_large = self.slots.len() > SLOTS_KEPT_MAX && wanted <= SLOTS_KEPT_MAX;
         if wanted > self.slots.len() || too_large || self.generation == u32::MAX {
             self.slots = vec![0; wanted];
             self.generation = 0;
         }
-        self.mask = wanted - 1;
         self.generation += 1;
-    }
-
-    /// Looks for the key of `node` among those of its object seen so far, and adds it. The node itself is
-    /// not in `nodes` yet; it will be at `index`.
-    #[inline(always)]
-    pub(super) fn insert(&mut self, nodes: &[Node], bytes: &[u8], node: Node, index: u32) -> Seen {
-        let entry = u64::from(self.generation) << 32 | u64::from(index);
-        let mut at = node.hash() ^ node.owner().wrapping_mul(FIRST as u32);
-        for _ in 0..PROBES_MAX {
-            let Some(slot) = self.slots.get_mut(at as usize & self.mask) else {
-                return Seen::Unknown;
-            };
-            if (*slot >> 32) as u32 != self.generation {
-                *slot = entry;
-                return Seen::No;
-            }
-            let other = nodes[*slot as u32 as usize];
-            if other.hash() == node.hash()
-                && other.owner() == node.owner()
-                && is_same_key(bytes, node, other)
-            {
-                return Seen::Yes;
-            }
-            at = at.wrapping_add(1);
+        KeyTable {
+            slots: &mut self.slots[..wanted],
+            shift: 32 - wanted.trailing_zeros(),
+            stamp: u64::from(self.generation) << 32,
         }
-        Seen::Unknown
     }
+}
+
+/// The keys of all objects of one event, open addressing. A slot holds the generation of its event in the upper
+/// half and the key's node in the lower; slots of earlier events, which are smaller than the stamp, are free.
+pub(super) struct KeyTable<'p> {
+    slots: &'p mut [u64],
+    shift: u32,
+    stamp: u64,
+}
+
+impl KeyTable<'_> {
+    /// Looks for the key `nodes[index]` among those of its object seen so far, and adds it.
+    #[inline(always)]
+    pub(super) fn insert(
+        &mut self,
+        nodes: &[Node],
+        bytes: &[u8],
+        index: usize,
+        hash: u32,
+        owner: u32,
+    ) -> Seen {
+        let mixed = hash.wrapping_add(owner.wrapping_mul(OWNER_FACTOR));
+        let first = (mixed >> (self.shift & 31)) as usize;
+        match self.slots.get_mut(first) {
+            Some(slot) if *slot < self.stamp => {
+                *slot = self.stamp | index as u64;
+                Seen::No
+            }
+            _ => probe(self.slots, self.stamp, first, nodes, bytes, index),
+        }
+    }
+}
+
+#[inline(never)]
+fn probe(
+    slots: &mut [u64],
+    stamp: u64,
+    first: usize,
+    nodes: &[Node],
+    bytes: &[u8],
+    index: usize,
+) -> Seen {
+    let mask = slots.len() - 1;
+    let node = nodes[index];
+    for at in first..first + PROBES_MAX {
+        let slot = &mut slots[at & mask];
+        if *slot < stamp {
+            *slot = stamp | index as u64;
+            return Seen::No;
+        }
+        let other = nodes[*slot as u32 as usize];
+        if other.hash() == node.hash()
+            && other.owner() == node.owner()
+            && is_same_key(bytes, node, other)
+        {
+            return Seen::Yes;
+        }
+    }
+    Seen::Unknown
 }
 
 #[cold]

@@ -40,7 +40,8 @@ pub(super) struct Node {
     head: u32,
     /// Offset after the last byte; for strings and keys that of the closing quote.
     end: u32,
-    /// Values: the node after this value and all that is in it. Keys: the node of their object.
+    /// Values: the node after this value and all that is in it. Keys: a number that only keys of the same
+    /// object have.
     link: u32,
     /// Containers: how many entries or elements. Keys: their hash. Otherwise 0.
     extra: u32,
@@ -58,11 +59,11 @@ impl Node {
     }
 
     #[inline(always)]
-    pub(super) fn key(start: usize, end: usize, owner: usize) -> Node {
+    pub(super) fn key(start: usize, end: usize, owner: u32) -> Node {
         Node {
             head: (start as u32) << TAG_BITS | Tag::Key as u32,
             end: end as u32,
-            link: owner as u32,
+            link: owner,
             extra: 0,
         }
     }
@@ -111,6 +112,11 @@ impl Node {
     }
 
     #[inline(always)]
+    pub(super) fn is_container(self) -> bool {
+        matches!(self.tag(), Tag::Array | Tag::Object)
+    }
+
+    #[inline(always)]
     pub(super) fn is_string(self) -> bool {
         self.head & 0xF == Tag::String as u32
     }
@@ -136,7 +142,7 @@ impl Node {
         self.link
     }
 
-    /// The object of this key.
+    /// A number that only keys of the same object have.
     #[inline(always)]
     pub(super) fn owner(self) -> u32 {
         self.link

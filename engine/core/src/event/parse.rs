@@ -8,7 +8,7 @@
 //! rejected: in compact text they are found right behind a quote, where the walk looks anyway.
 
 use super::document::Document;
-use super::key::{self, KeyTable, Seen};
+use super::key::{self, KeyMemory, KeyTable, Seen};
 use super::node::{Node, Nodes, Tag};
 use super::number::{self, Form};
 use super::reason::{Malformed, Reason};
@@ -21,8 +21,8 @@ use crate::limits;
 pub struct Parser {
     marks: Marks,
     nodes: Nodes,
-    keys: KeyTable,
-    frames: Vec<Frame>,
+    keys: KeyMemory,
+    frames: Frames,
 }
 
 impl Parser {
@@ -37,17 +37,14 @@ impl Parser {
             return Err(Malformed::new(Reason::TooLong, limits::EVENT_BYTES_MAX));
         }
         let text = self.marks.scan(bytes)?;
-        self.frames
-            .resize(limits::EVENT_DEPTH_MAX, Frame::default());
-        self.keys.start(self.marks.strings().len());
         let mut walk = Walk {
             bytes,
             strings: self.marks.strings().iter(),
             specials: self.marks.specials(),
             next_special: self.marks.specials()[0],
             nodes: self.nodes.start(bytes.len()),
-            keys: &mut self.keys,
-            frames: &mut self.frames,
+            keys: self.keys.start(self.marks.strings().len()),
+            frames: &mut self.frames.0,
             depth: 0,
             top: Frame::default(),
             at: 0,
@@ -64,23 +61,33 @@ impl Parser {
     }
 }
 
-/// An open array or object: its node, whether it is an object, and how many entries it has so far. One word,
-/// because it is written and read again within a few instructions.
+/// An open array or object: whether it is an object (upper bit), its node, and how many entries or elements it has so
+/// far (lower half). One word, because it is written and read again within a few instructions.
 #[derive(Clone, Copy, Default)]
 struct Frame(u64);
 
 impl Frame {
-    const OBJECT: u64 = 1 << 32;
-    const ONE: u64 = 1 << 33;
+    const OBJECT: u64 = 1 << 63;
 
     #[inline(always)]
-    fn new(node: usize, tag: Tag) -> Frame {
-        Frame(node as u64 | if tag == Tag::Object { Frame::OBJECT } else { 0 })
+    fn array(node: usize) -> Frame {
+        Frame((node as u64) << 32)
+    }
+
+    #[inline(always)]
+    fn object(node: usize) -> Frame {
+        Frame((node as u64) << 32 | Frame::OBJECT)
     }
 
     #[inline(always)]
     fn node(self) -> usize {
-        self.0 as u32 as usize
+        ((self.0 & !Frame::OBJECT) >> 32) as usize
+    }
+
+    /// No other container of the event has this number.
+    #[inline(always)]
+    fn owner(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     #[inline(always)]
@@ -88,14 +95,29 @@ impl Frame {
         self.0 & Frame::OBJECT != 0
     }
 
+    /// The bracket that ends it.
+    #[inline(always)]
+    fn closing(self) -> u8 {
+        if self.is_object() { b'}' } else { b']' }
+    }
+
     #[inline(always)]
     fn count(self) -> u32 {
-        (self.0 >> 33) as u32
+        self.0 as u32
     }
 
     #[inline(always)]
     fn add_one(&mut self) {
-        self.0 += Frame::ONE;
+        self.0 += 1;
+    }
+}
+
+/// Memory for all that can be open at once.
+struct Frames([Frame; limits::EVENT_DEPTH_MAX]);
+
+impl Default for Frames {
+    fn default() -> Frames {
+        Frames([Frame::default(); limits::EVENT_DEPTH_MAX])
     }
 }
 
@@ -108,9 +130,9 @@ struct Walk<'p> {
     /// The first of `specials`.
     next_special: u32,
     nodes: &'p mut [Node],
-    keys: &'p mut KeyTable,
+    keys: KeyTable<'p>,
     /// Enclosing containers, outermost first, without the innermost.
-    frames: &'p mut [Frame],
+    frames: &'p mut [Frame; limits::EVENT_DEPTH_MAX],
     depth: usize,
     /// The innermost open container.
     top: Frame,
@@ -125,106 +147,92 @@ struct Walk<'p> {
 impl Walk<'_> {
     fn run(&mut self) -> Result<(), Malformed> {
         match self.byte_after_space()? {
-            b'{' => {}
+            b'{' => self.open(Tag::Object, Frame::object(self.filled))?,
             b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'N' | b'I' => {
                 return Err(Malformed::new(Reason::NotAnObject, self.at));
             }
             _ => return Err(self.syntax()),
         }
-        let mut more = self.value()?;
+        let mut opened = true;
         loop {
-            if !more {
-                more = self.after_value()?;
+            // Behind a bracket that opens there may be the one that closes; behind a comma there may not.
+            if !(opened && self.byte_after_space()? == self.top.closing()) {
+                if self.top.is_object() {
+                    self.key()?;
+                }
+                self.top.add_one();
+                opened = self.value()?;
+                if opened {
+                    continue;
+                }
+            }
+            opened = false;
+            while self.byte_or_space() != b',' {
+                if self.byte_after_space()? == b',' {
+                    break;
+                }
+                if self.byte_after_space()? != self.top.closing() {
+                    return Err(self.syntax());
+                }
+                self.close();
                 if self.depth == 0 {
                     return self.nothing_follows();
                 }
             }
-            if more {
-                more = self.value()?;
-            }
+            self.at += 1;
         }
     }
 
-    /// Reads the value at the cursor, or opens it. True when another value follows before anything else.
+    /// Reads the value at the cursor. True when it was opened and what is in it follows.
     #[inline(always)]
     fn value(&mut self) -> Result<bool, Malformed> {
-        match self.byte_after_space()? {
-            b'"' => {
-                let (start, end, escaped) = self.string()?;
-                self.push(Node::scalar(Tag::String, start, end, self.filled).escaped_if(escaped));
-            }
+        let byte = self.byte_after_space()?;
+        if byte == b'"' {
+            let (start, end, escaped) = self.string()?;
+            self.push(Node::scalar(Tag::String, start, end, self.filled).escaped_if(escaped));
+            return Ok(false);
+        }
+        match byte {
             b'{' => {
-                self.open(Tag::Object)?;
-                if self.byte_after_space()? == b'}' {
-                    return Ok(false);
-                }
-                self.key()?;
+                self.open(Tag::Object, Frame::object(self.filled))?;
                 return Ok(true);
             }
             b'[' => {
-                self.open(Tag::Array)?;
-                if self.byte_after_space()? == b']' {
-                    return Ok(false);
-                }
-                self.top.add_one();
+                self.open(Tag::Array, Frame::array(self.filled))?;
                 return Ok(true);
             }
             b'-' | b'0'..=b'9' => self.number()?,
             b't' => self.literal(Tag::True, b"true")?,
             b'f' => self.literal(Tag::False, b"false")?,
             b'n' => self.literal(Tag::Null, b"null")?,
-            _ => return Err(self.no_value()),
+            _ => return Err(no_value(self.bytes, self.at)),
         }
         Ok(false)
-    }
-
-    /// Reads what follows a complete value. True when another value follows.
-    #[inline(always)]
-    fn after_value(&mut self) -> Result<bool, Malformed> {
-        let byte = self.byte_after_space()?;
-        match (byte, self.top.is_object()) {
-            (b',', true) => {
-                self.at += 1;
-                self.key()?;
-                Ok(true)
-            }
-            (b',', false) => {
-                self.at += 1;
-                self.top.add_one();
-                Ok(true)
-            }
-            (b'}', true) | (b']', false) => {
-                self.close();
-                Ok(false)
-            }
-            _ => Err(self.syntax()),
-        }
     }
 
     /// Reads a key with its colon.
     #[inline(always)]
     fn key(&mut self) -> Result<(), Malformed> {
-        if self.byte_after_space()? != b'"' {
+        if self.byte_or_space() != b'"' && self.byte_after_space()? != b'"' {
             return Err(self.syntax());
         }
         let (start, end, escaped) = self.string()?;
-        let mut node = Node::key(start, end, self.top.node()).escaped_if(escaped);
-        node.set_hash(if escaped {
+        let owner = self.top.owner();
+        let mut node = Node::key(start, end, owner).escaped_if(escaped);
+        let hash = if escaped {
             hash_escaped(self.bytes, node)
         } else {
             key::hash_within(self.bytes, start, end)
-        });
-        match self
-            .keys
-            .insert(self.nodes, self.bytes, node, self.filled as u32)
-        {
+        };
+        node.set_hash(hash);
+        let index = self.filled;
+        self.push(node);
+        match self.keys.insert(self.nodes, self.bytes, index, hash, owner) {
             Seen::No => {}
             Seen::Yes => return Err(Malformed::new(Reason::DuplicateKey, start - 1)),
             Seen::Unknown => self.doubtful = true,
         }
-        self.push(node);
-        self.top.add_one();
-        if self.byte_after_space()? != b':' {
+        if self.byte_or_space() != b':' && self.byte_after_space()? != b':' {
             return Err(self.syntax());
         }
         self.at += 1;
@@ -232,23 +240,20 @@ impl Walk<'_> {
     }
 
     /// Reads the string whose opening quote is at the cursor: start and end of its body, and whether it has
-    /// escapes. The next string of the list is that string: all before were read.
+    /// escapes. The next string of the list is that string: all before were read. The end of an unclosed string
+    /// is [`END`], and so the cursor is behind the text, which whoever reads the next byte finds out.
     #[inline(always)]
     fn string(&mut self) -> Result<(usize, usize, bool), Malformed> {
         let [open, end] = self.strings.next().copied().unwrap_or([END, END]);
         debug_assert_eq!(open as usize, self.at);
-        let start = open as usize + 1;
         let mut escaped = false;
         if self.next_special < end {
             self.specials = check_specials(self.bytes, self.specials, end)?;
             self.next_special = self.specials[0];
             escaped = true;
         }
-        if end == END {
-            return Err(Malformed::new(Reason::Truncated, self.bytes.len()));
-        }
         self.at = end as usize + 1;
-        Ok((start, end as usize, escaped))
+        Ok((open as usize + 1, end as usize, escaped))
     }
 
     #[inline(always)]
@@ -276,13 +281,13 @@ impl Walk<'_> {
     }
 
     #[inline(always)]
-    fn open(&mut self, tag: Tag) -> Result<(), Malformed> {
+    fn open(&mut self, tag: Tag, opened: Frame) -> Result<(), Malformed> {
         let Some(frame) = self.frames.get_mut(self.depth) else {
             return Err(Malformed::new(Reason::TooDeep, self.at));
         };
         *frame = self.top;
         self.depth += 1;
-        self.top = Frame::new(self.filled, tag);
+        self.top = opened;
         self.push(Node::scalar(tag, self.at, self.at, self.filled));
         self.at += 1;
         Ok(())
@@ -294,13 +299,19 @@ impl Walk<'_> {
         let node = &mut self.nodes[self.top.node()];
         *node = node.closed(self.at, self.filled, self.top.count());
         self.depth -= 1;
-        self.top = self.frames[self.depth];
+        self.top = self.frames[self.depth % limits::EVENT_DEPTH_MAX];
     }
 
     #[inline(always)]
     fn push(&mut self, node: Node) {
         self.nodes[self.filled] = node;
         self.filled += 1;
+    }
+
+    /// The byte at the cursor, or white space when there is none.
+    #[inline(always)]
+    fn byte_or_space(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(b' ')
     }
 
     /// The byte at the cursor, which first moves over white space.
@@ -312,35 +323,37 @@ impl Walk<'_> {
                 self.at = space_end(self.bytes, self.at);
                 match self.bytes.get(self.at) {
                     Some(byte) => Ok(*byte),
-                    None => Err(Malformed::new(Reason::Truncated, self.at)),
+                    None => Err(Malformed::new(Reason::Truncated, self.bytes.len())),
                 }
             }
         }
     }
 
-    fn nothing_follows(&mut self) -> Result<(), Malformed> {
-        self.at = space_end(self.bytes, self.at);
-        if self.at == self.bytes.len() {
+    #[inline(always)]
+    fn nothing_follows(&self) -> Result<(), Malformed> {
+        let at = space_end(self.bytes, self.at);
+        if at == self.bytes.len() {
             Ok(())
         } else {
-            Err(self.syntax())
+            Err(Malformed::new(Reason::Syntax, at))
         }
     }
 
-    #[cold]
+    // Cold paths are given values, not the walk, which then lives in registers.
+    #[inline(always)]
     fn syntax(&self) -> Malformed {
         Malformed::new(Reason::Syntax, self.at)
     }
+}
 
-    #[cold]
-    fn no_value(&self) -> Malformed {
-        let rest = &self.bytes[self.at..];
-        for word in [&b"NaN"[..], b"Infinity", b"+Infinity"] {
-            if rest.starts_with(word) {
-                return Malformed::new(Reason::NotANumber, self.at);
-            }
-        }
-        self.syntax()
+#[cold]
+#[inline(never)]
+fn no_value(bytes: &[u8], at: usize) -> Malformed {
+    let is_word = |word: &&[u8]| bytes[at..].starts_with(word);
+    if [&b"NaN"[..], b"Infinity", b"+Infinity"].iter().any(is_word) {
+        Malformed::new(Reason::NotANumber, at)
+    } else {
+        Malformed::new(Reason::Syntax, at)
     }
 }
 
@@ -355,6 +368,7 @@ fn space_end(bytes: &[u8], from: usize) -> usize {
 }
 
 #[cold]
+#[inline(never)]
 fn no_literal(bytes: &[u8], at: usize, word: &[u8]) -> Malformed {
     let rest = &bytes[at..];
     let same = rest
