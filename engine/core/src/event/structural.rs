@@ -112,8 +112,6 @@ impl Way {
 pub(super) struct Marks {
     quotes: Positions,
     specials: Positions,
-    /// The part of the text outside of which all is ASCII.
-    foreign: std::ops::Range<usize>,
     way: Way,
 }
 
@@ -128,7 +126,6 @@ impl Marks {
         Marks {
             quotes: Positions::default(),
             specials: Positions::default(),
-            foreign: 0..0,
             way,
         }
     }
@@ -147,8 +144,7 @@ impl Marks {
     pub(super) fn scan<'d>(&mut self, bytes: &'d [u8]) -> Result<&'d str, Malformed> {
         self.quotes.start(bytes.len());
         self.specials.start(bytes.len());
-        self.foreign = usize::MAX..0;
-        match self.way {
+        let foreign = match self.way {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Way::available` gives this way only on processors that have all features it is
             // compiled with.
@@ -157,23 +153,27 @@ impl Marks {
             // SAFETY: as above.
             Way::Avx2 => unsafe { scan_avx2(bytes, self) },
             Way::Plain => scan_plain(bytes, self),
-        }
+        };
         self.quotes.finish();
         self.specials.finish();
-        self.as_text(bytes)
-    }
-
-    fn as_text<'d>(&self, bytes: &'d [u8]) -> Result<&'d str, Malformed> {
-        let (start, end) = (self.foreign.start, self.foreign.end.min(bytes.len()));
-        if start < end
-            && let Err(error) = std::str::from_utf8(&bytes[start..end])
-        {
-            return Err(Malformed::new(Reason::NotUtf8, start + error.valid_up_to()));
+        let end = foreign.end.min(bytes.len());
+        if let Err(error) = std::str::from_utf8(&bytes[foreign.start..end]) {
+            return Err(Malformed::new(
+                Reason::NotUtf8,
+                foreign.start + error.valid_up_to(),
+            ));
         }
-        // SAFETY: the pass found bytes above 0x7F in the blocks of `start..end` only. Everything outside is
+        // SAFETY: the pass found bytes above 0x7F in the blocks of `foreign` only. Everything outside is
         // ASCII, and that part was just found to be UTF-8 by itself; so is the whole.
         Ok(unsafe { std::str::from_utf8_unchecked(bytes) })
     }
+}
+
+/// The part of a text outside of which all is ASCII. May end behind the text.
+#[derive(Clone, Copy, Default)]
+struct Foreign {
+    start: usize,
+    end: usize,
 }
 
 /// Where 64 bytes are what: one bit per byte, the first byte lowest.
@@ -190,29 +190,29 @@ struct Masks {
 struct Carry {
     /// 1 when the next byte is escaped.
     escaped: u64,
-    /// All ones within a string.
-    in_string: u64,
+    /// Odd within a string.
+    quotes: u32,
+    foreign: Foreign,
 }
 
 impl Carry {
     /// The quotes of a block that are not escaped; notes everything else.
     #[inline(always)]
-    fn settle(&mut self, masks: Masks, base: usize, marks: &mut Marks) -> u64 {
+    fn settle(&mut self, masks: Masks, base: usize, specials: &mut Positions) -> u64 {
         if masks.foreign != 0 {
-            marks.foreign.start = marks.foreign.start.min(base);
-            marks.foreign.end = base + BLOCK;
+            if self.foreign.end == 0 {
+                self.foreign.start = base;
+            }
+            self.foreign.end = base + BLOCK;
         }
         let mut quotes = masks.quotes;
         if masks.backslashes | masks.controls | self.escaped != 0 {
             quotes &= !self.escaped_bytes(masks.backslashes);
-            let in_string = prefix_xor(quotes) ^ self.in_string;
-            let specials = masks.backslashes | masks.controls & in_string;
-            if specials != 0 {
-                marks.specials.push_mask(base, specials);
-            }
+            // All ones when the block begins within a string.
+            let in_string = prefix_xor(quotes) ^ u64::from(self.quotes & 1).wrapping_neg();
+            specials.push_mask(base, masks.backslashes | (masks.controls & in_string));
         }
-        // All ones for an odd number of quotes.
-        self.in_string ^= u64::from(quotes.count_ones() & 1).wrapping_neg();
+        self.quotes = self.quotes.wrapping_add(quotes.count_ones());
         quotes
     }
 
@@ -241,26 +241,27 @@ fn prefix_xor(mask: u64) -> u64 {
     odd
 }
 
-/// Calls `step` with every block and its position; the last one filled up with spaces.
+/// The last bytes of a text as a block, filled up with spaces.
 #[inline(always)]
-fn for_blocks(bytes: &[u8], mut step: impl FnMut(&[u8; BLOCK], usize)) {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    for (index, block) in blocks.iter().enumerate() {
-        step(block, index * BLOCK);
-    }
-    if !rest.is_empty() {
-        let mut last = [b' '; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        step(&last, bytes.len() - rest.len());
-    }
+fn filled_up(rest: &[u8]) -> [u8; BLOCK] {
+    let mut last = [b' '; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    last
 }
 
-fn scan_plain(bytes: &[u8], marks: &mut Marks) {
+fn scan_plain(bytes: &[u8], marks: &mut Marks) -> Foreign {
     let mut carry = Carry::default();
-    for_blocks(bytes, |block, base| {
-        let quotes = carry.settle(masks_plain(block), base, marks);
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    for (index, block) in blocks.iter().enumerate() {
+        let quotes = carry.settle(masks_plain(block), index * BLOCK, &mut marks.specials);
+        marks.quotes.push_mask(index * BLOCK, quotes);
+    }
+    if !rest.is_empty() {
+        let base = bytes.len() - rest.len();
+        let quotes = carry.settle(masks_plain(&filled_up(rest)), base, &mut marks.specials);
         marks.quotes.push_mask(base, quotes);
-    });
+    }
+    carry.foreign
 }
 
 /// Eight bytes at a time in one register.
@@ -271,14 +272,14 @@ fn masks_plain(block: &[u8; BLOCK]) -> Masks {
     // The high bit of every byte, gathered: each product bit lands in its own place of the top byte.
     let gather = |highs: u64| (highs >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
     // The high bit of every byte that is 0. No carry crosses bytes.
-    let zeros = |word: u64| !((word & LOW) + LOW | word) & HIGH;
+    let zeros = |word: u64| !(((word & LOW) + LOW) | word) & HIGH;
     let mut masks = Masks::default();
     let (words, _) = block.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
         let shift = index * 8;
-        masks.quotes |= gather(zeros(word ^ ONES * u64::from(b'"'))) << shift;
-        masks.backslashes |= gather(zeros(word ^ ONES * u64::from(b'\\'))) << shift;
+        masks.quotes |= gather(zeros(word ^ (ONES * u64::from(b'"')))) << shift;
+        masks.backslashes |= gather(zeros(word ^ (ONES * u64::from(b'\\')))) << shift;
         masks.controls |= gather(zeros(word & (ONES * 0xE0))) << shift;
         masks.foreign |= gather(word & HIGH) << shift;
     }
@@ -292,44 +293,49 @@ use std::arch::x86_64::*;
 /// The processor must have the features named here.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt")]
-unsafe fn scan_avx512(bytes: &[u8], marks: &mut Marks) {
+unsafe fn scan_avx512(bytes: &[u8], marks: &mut Marks) -> Foreign {
     let mut carry = Carry::default();
-    let blocks = bytes.len() / BLOCK;
-    for index in 0..=blocks {
+    let mut filled = 0;
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    for (index, block) in blocks.iter().enumerate() {
+        // SAFETY: the load reads the 64 bytes of the block.
+        let text = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
         let base = index * BLOCK;
-        let left = bytes.len() - base;
-        let valid = if left >= BLOCK {
-            u64::MAX
-        } else {
-            !(u64::MAX << left)
-        };
-        // SAFETY: `base <= bytes.len()`; only the bytes under `valid`, which are in `bytes`, are read, and a
-        // masked load does not fault on others. Bytes not read become spaces.
+        let quotes = carry.settle(masks_avx512(text), base, &mut marks.specials);
+        filled += write_avx512(&mut marks.quotes.room[filled..], base, quotes);
+    }
+    if !rest.is_empty() {
+        // SAFETY: only the bytes of `rest` are read; a masked load does not touch others, which become spaces.
         let text = unsafe {
-            _mm512_mask_loadu_epi8(
-                _mm512_set1_epi8(b' ' as i8),
-                valid,
-                bytes.as_ptr().add(base).cast(),
-            )
+            let spaces = _mm512_set1_epi8(b' ' as i8);
+            _mm512_mask_loadu_epi8(spaces, !(u64::MAX << rest.len()), rest.as_ptr().cast())
         };
-        let masks = Masks {
-            quotes: _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(b'"' as i8)),
-            backslashes: _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(b'\\' as i8)),
-            controls: _mm512_cmplt_epu8_mask(text, _mm512_set1_epi8(0x20)),
-            foreign: _mm512_movepi8_mask(text),
-        };
-        let quotes = carry.settle(masks, base, marks);
-        // SAFETY: the features are those of this function.
-        unsafe { push_avx512(&mut marks.quotes, base, quotes) };
+        let base = bytes.len() - rest.len();
+        let quotes = carry.settle(masks_avx512(text), base, &mut marks.specials);
+        filled += write_avx512(&mut marks.quotes.room[filled..], base, quotes);
+    }
+    marks.quotes.filled = filled;
+    carry.foreign
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn masks_avx512(text: __m512i) -> Masks {
+    Masks {
+        quotes: _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(b'"' as i8)),
+        backslashes: _mm512_cmpeq_epi8_mask(text, _mm512_set1_epi8(b'\\' as i8)),
+        controls: _mm512_cmplt_epu8_mask(text, _mm512_set1_epi8(0x20)),
+        foreign: _mm512_movepi8_mask(text),
     }
 }
 
-/// # Safety
-/// The processor must have the features named here.
+/// Writes the position of every bit of `mask`, counted from `base`, to the start of `room`, which must have
+/// room for a whole block. Gives their number.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt")]
-unsafe fn push_avx512(positions: &mut Positions, base: usize, mask: u64) {
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+fn write_avx512(room: &mut [u32], base: usize, mask: u64) -> usize {
     let numbers = _mm512_set_epi64(
         0x3F3E_3D3C_3B3A_3938,
         0x3736_3534_3332_3130,
@@ -343,7 +349,7 @@ unsafe fn push_avx512(positions: &mut Positions, base: usize, mask: u64) {
     let packed = _mm512_maskz_compress_epi8(mask, numbers);
     let bases = _mm512_set1_epi32(base as i32);
     let count = mask.count_ones() as usize;
-    let room = &mut positions.room[positions.filled..][..BLOCK];
+    let room = &mut room[..BLOCK];
     // SAFETY: every store writes 16 of the 64 positions of `room`.
     unsafe {
         let first = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(packed));
@@ -366,28 +372,27 @@ unsafe fn push_avx512(positions: &mut Positions, base: usize, mask: u64) {
             );
         }
     }
-    positions.filled += count;
+    count
 }
 
 /// # Safety
 /// The processor must have the features named here.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-unsafe fn scan_avx2(bytes: &[u8], marks: &mut Marks) {
+unsafe fn scan_avx2(bytes: &[u8], marks: &mut Marks) -> Foreign {
     let mut carry = Carry::default();
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     for (index, block) in blocks.iter().enumerate() {
         let base = index * BLOCK;
-        let quotes = carry.settle(masks_avx2(block), base, marks);
+        let quotes = carry.settle(masks_avx2(block), base, &mut marks.specials);
         marks.quotes.push_mask(base, quotes);
     }
     if !rest.is_empty() {
-        let mut last = [b' '; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
         let base = bytes.len() - rest.len();
-        let quotes = carry.settle(masks_avx2(&last), base, marks);
+        let quotes = carry.settle(masks_avx2(&filled_up(rest)), base, &mut marks.specials);
         marks.quotes.push_mask(base, quotes);
     }
+    carry.foreign
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -395,7 +400,7 @@ unsafe fn scan_avx2(bytes: &[u8], marks: &mut Marks) {
 #[target_feature(enable = "avx2")]
 fn masks_avx2(block: &[u8; BLOCK]) -> Masks {
     // SAFETY: both loads read 32 of the 64 bytes of the block.
-    let halves = unsafe {
+    let halves: [__m256i; 2] = unsafe {
         [
             _mm256_loadu_si256(block.as_ptr().cast()),
             _mm256_loadu_si256(block.as_ptr().add(32).cast()),
@@ -406,12 +411,15 @@ fn masks_avx2(block: &[u8; BLOCK]) -> Masks {
             | u64::from(_mm256_movemask_epi8(parts[1]) as u32) << 32
     };
     let equal = |byte: u8| halves.map(|half| _mm256_cmpeq_epi8(half, _mm256_set1_epi8(byte as i8)));
-    let below_space =
-        halves.map(|half| _mm256_cmpeq_epi8(_mm256_min_epu8(half, _mm256_set1_epi8(0x1F)), half));
+    let at_most = |byte: u8| {
+        halves.map(|half| {
+            _mm256_cmpeq_epi8(_mm256_min_epu8(half, _mm256_set1_epi8(byte as i8)), half)
+        })
+    };
     Masks {
         quotes: gather(equal(b'"')),
         backslashes: gather(equal(b'\\')),
-        controls: gather(below_space),
+        controls: gather(at_most(0x1F)),
         foreign: gather(halves),
     }
 }
