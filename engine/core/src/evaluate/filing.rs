@@ -61,17 +61,33 @@ impl<'h> IndexBuilder<'h> {
                 branches.push(branch(rule, alternative));
             }
         }
-        let keys = choose_all(&of_branches, &estimator, enough);
+        let costs: Vec<f64> = branches.iter().map(check_cost).collect();
+        let keys = choose_all(&of_branches, &costs, &estimator, enough);
         let (index, summary) = Filing::new(fields, columns).file(keys);
         (index, branches, summary)
     }
 }
 
-/// About what checking one more candidate costs, in nanoseconds.
-const CANDIDATE_COST: f64 = 25.0;
+/// About what checking a branch costs, in nanoseconds: a glance, unless an expression has to be evaluated.
+fn check_cost(branch: &Branch<'_>) -> f64 {
+    fn of(part: &Formula<'_>) -> f64 {
+        match part {
+            Formula::Residual { necessary: Some(_), .. } => 300.0,
+            Formula::Residual { .. } => 50.0,
+            Formula::And(parts) | Formula::Or(parts) => parts.iter().map(of).sum(),
+            Formula::Fixed(_) | Formula::Condition { .. } => 0.0,
+        }
+    }
+    25.0 + branch.parts.iter().map(of).sum::<f64>()
+}
 
 /// Chooses every branch's key. A look that is dear for every event is only used when it spares enough candidates.
-fn choose_all(needs: &[Needs], estimator: &Estimator<'_>, enough: f64) -> Vec<Option<Key>> {
+fn choose_all(
+    needs: &[Needs],
+    costs: &[f64],
+    estimator: &Estimator<'_>,
+    enough: f64,
+) -> Vec<Option<Key>> {
     let none = BTreeSet::new();
     let mut keys: Vec<Option<Key>> = needs
         .iter()
@@ -94,10 +110,10 @@ fn choose_all(needs: &[Needs], estimator: &Estimator<'_>, enough: f64) -> Vec<Op
             .map(|at| {
                 let other = choose(&needs[*at], estimator, enough, &without);
                 let share = |key: &Option<Key>| key.as_ref().map_or(1.0, |key| key.share);
-                share(&other) - share(&keys[*at])
+                (share(&other) - share(&keys[*at])) * costs[*at]
             })
             .sum();
-        if more * CANDIDATE_COST < estimator.look_cost(*component) {
+        if more < estimator.look_cost(*component) {
             avoided = without;
             for at in users {
                 keys[*at] = choose(&needs[*at], estimator, enough, &avoided);
@@ -321,6 +337,9 @@ impl<'c> Filing<'c> {
                 }
                 (Look::Literal, Constant::Text(text)) => {
                     self.index.literals[table as usize].intern(text)
+                }
+                (Look::Literal, Constant::Folded(text)) => {
+                    self.index.literals[table as usize].intern_folded(text)
                 }
                 (Look::Bound, Constant::Bound(comparison, number)) => {
                     self.index.bounds[table as usize].intern(*comparison, *number)

@@ -10,6 +10,7 @@ use super::number_order::compare;
 use super::outcome::Outcome;
 use crate::event::{FieldId, FieldPath, FieldSet, Number};
 use crate::selector::ast::{BinaryOp, Expr, ExprKind, Literal, UnaryOp};
+use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
 
 /// A scalar that conditions compare with.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub(super) enum Constant {
     Bool(bool),
     Number(Number),
     Text(Box<str>),
+    /// Text in any case, ASCII letters low; only ever part of a key.
+    Folded(Box<str>),
     /// Not a value but a half-line of numbers; only ever part of a key.
     Bound(Comparison, Number),
 }
@@ -65,7 +68,7 @@ pub(super) struct Condition {
 pub(super) struct Necessary {
     pub(super) field: FieldId,
     pub(super) nested: bool,
-    pub(super) any_of: Vec<Box<str>>,
+    pub(super) any_of: Vec<Constant>,
 }
 
 /// A selector, with negations at the leaves only.
@@ -496,49 +499,76 @@ fn merge_alternatives(parts: &mut Vec<Formula<'_>>) {
     *parts = kept;
 }
 
-fn regex_literals(pattern: &Expr) -> Option<Vec<Box<str>>> {
-    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else {
-        return None;
+fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
+    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else { return None };
+    // Without the flag the same letters are looked for, and `tables` looks for them in any case.
+    let (pattern, constant): (&str, fn(&str) -> Constant) = match pattern.strip_prefix("(?i)") {
+        Some(rest) if !rest.contains("(?") => {
+            (rest, |text| Constant::Folded(text.to_ascii_lowercase().into()))
+        }
+        _ => (pattern, |text| Constant::Text(text.into())),
     };
     let tree = regex_syntax::parse(pattern).ok()?;
-    let mut best: Option<Vec<Box<str>>> = None;
-    let kinds = [
-        regex_syntax::hir::literal::ExtractKind::Prefix,
-        regex_syntax::hir::literal::ExtractKind::Suffix,
-    ];
-    for kind in kinds {
-        let mut extractor = regex_syntax::hir::literal::Extractor::new();
-        extractor.kind(kind).limit_total(16);
-        let sequence = extractor.extract(&tree);
-        let Some(literals) = sequence.literals() else {
-            continue;
-        };
-        let texts: Option<Vec<Box<str>>> = literals
-            .iter()
-            .map(|literal| std::str::from_utf8(literal.as_bytes()).ok().map(Box::from))
-            .collect();
+    let mut best: Option<Vec<&str>> = None;
+    let sequences = [ExtractKind::Prefix, ExtractKind::Suffix].map(|kind| {
+        let mut extractor = Extractor::new();
+        extractor.kind(kind).limit_class(3).limit_total(64);
+        extractor.extract(&tree)
+    });
+    for literals in sequences.iter().filter_map(Seq::literals) {
+        let texts: Option<Vec<&str>> =
+            literals.iter().map(|literal| std::str::from_utf8(literal.as_bytes()).ok()).collect();
         let Some(texts) = texts else { continue };
-        let shortest = |all: &[Box<str>]| all.iter().map(|one| one.len()).min().unwrap_or(0);
-        let better = best
-            .as_deref()
-            .is_none_or(|best| shortest(&texts) > shortest(best));
-        if shortest(&texts) >= 3 && better {
+        let shortest = |all: &[&str]| all.iter().map(|one| one.len()).min().unwrap_or(0);
+        let better = best.as_deref().is_none_or(|best| shortest(&texts) > shortest(best));
+        if shortest(&texts) >= LITERAL_BYTES_MIN && better {
             best = Some(texts);
         }
     }
-    best
+    Some(best?.into_iter().map(constant).collect())
 }
 
-fn glob_literal(pattern: &Expr) -> Option<Box<str>> {
-    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else {
-        return None;
-    };
+fn glob_literal(pattern: &Expr) -> Option<Constant> {
+    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else { return None };
     if pattern.contains('\\') {
         return None;
     }
-    pattern
-        .split(['*', '?'])
-        .max_by_key(|part| part.len())
-        .filter(|part| part.len() >= 3)
-        .map(Box::from)
+    let longest = pattern.split(['*', '?']).max_by_key(|part| part.len())?;
+    (longest.len() >= LITERAL_BYTES_MIN).then(|| Constant::Text(longest.into()))
+}
+
+/// Shorter literals are in too many texts to be worth looking for.
+const LITERAL_BYTES_MIN: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pattern: &str, expected: Option<&[&str]>) {
+        let selector = format!("event.userAgent.matches({pattern:?})");
+        let expr = crate::selector::parse(&selector).expect("the selector parses");
+        let found = match formula(&expr, &mut FieldSet::new()) {
+            Formula::Residual { necessary, .. } => necessary.map(|necessary| necessary.any_of),
+            other => panic!("{other:?}"),
+        };
+        let texts = found.map(|all| {
+            let text = |constant: &Constant| match constant {
+                Constant::Text(text) | Constant::Folded(text) => text.to_string(),
+                other => panic!("{other:?}"),
+            };
+            all.iter().map(text).collect::<Vec<_>>()
+        });
+        let expected = expected.map(|all| all.iter().map(|one| one.to_string()).collect());
+        assert_eq!(texts, expected, "{pattern}");
+    }
+
+    #[test]
+    fn patterns_give_the_literals_that_they_need() {
+        check("^aws-cli/", Some(&["aws-cli/"]));
+        check("(?i)\\b(Kali[0-9]*|pacu)\\b", Some(&["kali", "pacu"]));
+        check("boto(3|core)", Some(&["boto3", "botocore"]));
+        check(".*\\.exe$", Some(&[".exe"]));
+        check("[a-z]+", None);
+        check("a?", None);
+    }
 }

@@ -66,12 +66,7 @@ pub(super) fn needs(formula: &Formula<'_>) -> Needs {
             necessary: Some(necessary),
             ..
         } => {
-            let constants = necessary
-                .any_of
-                .iter()
-                .cloned()
-                .map(Constant::Text)
-                .collect();
+            let constants = necessary.any_of.clone();
             let unreachable = necessary.nested;
             let accepted = Accepted {
                 constants,
@@ -200,7 +195,7 @@ impl<'h> Estimator<'h> {
                     .or_insert_with(|| fields.parent(component.0));
                 let known = constants.entry(*component).or_default();
                 for constant in &accepted.constants {
-                    if let Constant::Text(text) = constant {
+                    if let Constant::Text(text) | Constant::Folded(text) = constant {
                         known.insert(text.as_bytes().to_vec());
                     }
                 }
@@ -244,11 +239,12 @@ impl<'h> Estimator<'h> {
                 2.0 / (distinct + 2.0)
             }
             Look::Prefix => 1.0 / (known + 8.0),
-            Look::Literal => 1.0 / (known / 4.0 + 8.0),
+            Look::Literal => 1.0 / (known + 8.0),
             Look::Bound => 0.3,
             Look::Presence => 0.0,
         };
-        let mut share = present * one * accepted.constants.len() as f64;
+        // Whatever the number of values, half of the events are likely to show none of them.
+        let mut share = (present * one * accepted.constants.len() as f64).min(0.5);
         if accepted.other {
             share += if look == Look::Presence {
                 present

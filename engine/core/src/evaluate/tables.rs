@@ -121,8 +121,8 @@ impl Column {
             }
             Constant::Bool(value) => *self.bools[usize::from(*value)].get_or_insert(next),
             Constant::Null => *self.null.get_or_insert(next),
-            // A bound is no value that a field could have.
-            Constant::Bound(..) => OTHER,
+            // No values that a field could have.
+            Constant::Bound(..) | Constant::Folded(_) => OTHER,
         };
         if id == next {
             self.count += 1;
@@ -292,6 +292,8 @@ pub(super) struct Literals {
     texts: Vec<Box<str>>,
     by_text: std::collections::BTreeMap<Box<str>, u32>,
     automaton: Option<AhoCorasick>,
+    /// Some literal may occur in any case.
+    folded: bool,
 }
 
 /// What searching for literals came to.
@@ -317,12 +319,19 @@ impl Literals {
         self.texts.len()
     }
 
+    /// A literal, in low ASCII letters, that may occur in any case.
+    pub(super) fn intern_folded(&mut self, text: &str) -> u32 {
+        self.folded = true;
+        self.intern(text)
+    }
+
     /// Makes the automaton; when it cannot be built (too large), every literal counts as found.
     pub(super) fn finish(&mut self) {
         self.by_text = Default::default();
         let texts = self.texts.iter().map(|text| text.as_bytes());
         self.automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
+            .ascii_case_insensitive(self.folded)
             .build(texts)
             .ok();
     }
@@ -334,6 +343,10 @@ impl Literals {
         let Some(automaton) = &self.automaton else {
             return Search::Everything;
         };
+        // Beyond ASCII, letters have cases that the automaton does not know: `K` may be the Kelvin sign.
+        if self.folded && !text.is_ascii() {
+            return Search::Everything;
+        }
         let mut budget = self.texts.len() * 4 + 64;
         for one in automaton.find_overlapping_iter(text) {
             found(FIRST + one.pattern().as_u32());
