@@ -11,7 +11,7 @@ mod code;
 mod render;
 
 pub use code::Code;
-pub use render::{render_json, render_text, Palette};
+pub use render::{Palette, render_json, render_text};
 
 /// A half-open range of bytes in one text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,17 +25,24 @@ pub struct Span {
 impl Span {
     /// The range `start..end`.
     pub fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end.max(start) as u32 }
+        Self {
+            start: start as u32,
+            end: end.max(start) as u32,
+        }
     }
 
     /// The smallest range holding both.
     pub fn to(self, other: Self) -> Self {
-        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 
     /// The bytes of `text` in this range, or nothing when the range does not fit it.
     pub fn slice(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or("")
+        text.get(self.start as usize..self.end as usize)
+            .unwrap_or("")
     }
 }
 
@@ -137,13 +144,19 @@ impl Diagnostic {
 
     /// Adds a second place.
     pub fn with_label(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.labels.push(Label { span, message: message.into() });
+        self.labels.push(Label {
+            span,
+            message: message.into(),
+        });
         self
     }
 
     /// Adds a mechanical fix.
     pub fn with_suggestion(mut self, span: Span, replacement: impl Into<String>) -> Self {
-        self.suggestion = Some(Suggestion { span, replacement: replacement.into() });
+        self.suggestion = Some(Suggestion {
+            span,
+            replacement: replacement.into(),
+        });
         self
     }
 
@@ -178,8 +191,16 @@ pub fn did_you_mean<'c>(
 /// Optimal string alignment distance without regard to ASCII case: insert, delete, replace or swap
 /// neighbours, one each; a different case alone counts as nothing, so that `eventname` finds `eventName`.
 fn edit_distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().take(64).map(|c| c.to_ascii_lowercase()).collect();
-    let right: Vec<char> = right.chars().take(64).map(|c| c.to_ascii_lowercase()).collect();
+    let left: Vec<char> = left
+        .chars()
+        .take(64)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let right: Vec<char> = right
+        .chars()
+        .take(64)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     let mut rows = vec![vec![0usize; right.len() + 1]; left.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;

@@ -22,7 +22,13 @@ pub struct Palette {
 
 impl Palette {
     /// No colour at all.
-    pub const PLAIN: Self = Self { error: "", warning: "", quiet: "", bold: "", reset: "" };
+    pub const PLAIN: Self = Self {
+        error: "",
+        warning: "",
+        quiet: "",
+        bold: "",
+        reset: "",
+    };
     /// The sixteen basic ANSI colours, which every terminal theme defines.
     pub const ANSI: Self = Self {
         error: "\x1b[1;31m",
@@ -69,7 +75,9 @@ fn line_of(text: &str, line: usize) -> String {
 /// `file:line:column` heading, the line with its caret, labels, help; one blank line at the end.
 pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -> String {
     let mut out = String::new();
-    let Palette { bold, quiet, reset, .. } = palette;
+    let Palette {
+        bold, quiet, reset, ..
+    } = palette;
     let colour = palette.of(diagnostic.level);
     let at = place(&source.text, diagnostic.span.start);
     let _ = writeln!(
@@ -79,7 +87,10 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
         diagnostic.code.as_str(),
         diagnostic.message
     );
-    let labels = diagnostic.labels.iter().map(|label| place(&source.text, label.span.start).line);
+    let labels = diagnostic
+        .labels
+        .iter()
+        .map(|label| place(&source.text, label.span.start).line);
     let widest = labels.chain([at.line]).max().unwrap_or(1).to_string().len();
     let _ = writeln!(
         out,
@@ -87,14 +98,32 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
         "", source.name, at.line, at.column
     );
     let _ = writeln!(out, "{:widest$} {quiet}|{reset}", "");
-    snippet(&mut out, source, diagnostic.span, (&diagnostic.caret, '^'), (colour, palette), widest);
+    snippet(
+        &mut out,
+        source,
+        diagnostic.span,
+        (&diagnostic.caret, '^'),
+        (colour, palette),
+        widest,
+    );
     for label in &diagnostic.labels {
-        snippet(&mut out, source, label.span, (&label.message, '-'), (quiet, palette), widest);
+        snippet(
+            &mut out,
+            source,
+            label.span,
+            (&label.message, '-'),
+            (quiet, palette),
+            widest,
+        );
     }
     for help in &diagnostic.help {
         let mut lines = help.lines();
         let first = lines.next().unwrap_or("");
-        let _ = writeln!(out, "{:widest$} {quiet}={reset} {bold}help{reset}: {first}", "");
+        let _ = writeln!(
+            out,
+            "{:widest$} {quiet}={reset} {bold}help{reset}: {first}",
+            ""
+        );
         for line in lines {
             let _ = writeln!(out, "{:widest$}         {line}", "");
         }
@@ -107,7 +136,12 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
             let before: String = line.chars().take(at.column - 1).collect();
             let after: String = line.chars().skip(end.column - 1).collect();
             let fixed = format!("{before}{}{after}", suggestion.replacement);
-            let _ = writeln!(out, "{:widest$} {quiet}={reset} {bold}try{reset}: {}", "", fixed.trim());
+            let _ = writeln!(
+                out,
+                "{:widest$} {quiet}={reset} {bold}try{reset}: {}",
+                "",
+                fixed.trim()
+            );
         }
     }
     out.push('\n');

@@ -3,7 +3,7 @@
 //! Runs once per rule set; `index` is what it makes. Relies on `key` for choosing keys. Must file every branch under
 //! every state in which it could be anything but false.
 
-use super::formula::{Constant, Formula};
+use super::formula::{Constant, Formula, Test};
 use super::hash::hash_words;
 use super::index::{Columns, Compound, Index, IndexSummary, NONE, Record, SHAPES_MAX, Station};
 use super::key::{Accepted, Component, Estimator, FieldHint, Key, Look, Needs, choose, needs};
@@ -34,7 +34,7 @@ impl<'h> IndexBuilder<'h> {
         Self { hint }
     }
 
-    /// `columns` is given the constants of keys; those of other conditions may be added later.
+    /// `columns` is given the constants of all conditions: a value's records are laid out by its number.
     pub(super) fn build<'s>(
         &self,
         formulas: Vec<Formula<'s>>,
@@ -61,6 +61,9 @@ impl<'h> IndexBuilder<'h> {
                 branches.push(branch(rule, alternative));
             }
         }
+        for part in branches.iter().flat_map(|branch| &branch.parts) {
+            intern_constants(part, columns);
+        }
         let costs: Vec<f64> = branches.iter().map(check_cost).collect();
         let keys = choose_all(&of_branches, &costs, &estimator, enough);
         let (index, summary) = Filing::new(fields, columns).file(keys);
@@ -68,11 +71,32 @@ impl<'h> IndexBuilder<'h> {
     }
 }
 
+fn intern_constants(part: &Formula<'_>, columns: &mut Columns) {
+    match part {
+        Formula::Condition { condition, .. } => {
+            if let Test::AnyOf(values) = &condition.test {
+                let column = columns.of(condition.field);
+                for value in values {
+                    columns.all[column as usize].1.intern(value);
+                }
+            }
+        }
+        Formula::And(parts) | Formula::Or(parts) => {
+            parts
+                .iter()
+                .for_each(|part| intern_constants(part, columns));
+        }
+        Formula::Fixed(_) | Formula::Residual { .. } => {}
+    }
+}
+
 /// About what checking a branch costs, in nanoseconds: a glance, unless an expression has to be evaluated.
 fn check_cost(branch: &Branch<'_>) -> f64 {
     fn of(part: &Formula<'_>) -> f64 {
         match part {
-            Formula::Residual { necessary: Some(_), .. } => 300.0,
+            Formula::Residual {
+                necessary: Some(_), ..
+            } => 300.0,
             Formula::Residual { .. } => 50.0,
             Formula::And(parts) | Formula::Or(parts) => parts.iter().map(of).sum(),
             Formula::Fixed(_) | Formula::Condition { .. } => 0.0,

@@ -67,7 +67,10 @@ pub(super) struct Condition {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Necessary {
     pub(super) field: FieldId,
-    pub(super) nested: bool,
+    /// An absent field leaves the residual undecided, instead of standing for an empty text.
+    pub(super) absent: bool,
+    /// So does an absent object around the field.
+    pub(super) unreachable: bool,
     pub(super) any_of: Vec<Constant>,
 }
 
@@ -307,11 +310,14 @@ impl Reader<'_> {
             Some(Constant::Text(text)) if text.is_empty() => {}
             Some(_) => return None,
         }
+        let absent = operand.default.is_none();
         let nested = operand.path.keys.len() > 1;
+        let unreachable = nested && (absent || operand.path.plain > 0);
         let field = self.intern(operand.path.keys)?;
         Some(Necessary {
             field,
-            nested,
+            absent,
+            unreachable,
             any_of,
         })
     }
@@ -500,12 +506,14 @@ fn merge_alternatives(parts: &mut Vec<Formula<'_>>) {
 }
 
 fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
-    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else { return None };
+    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else {
+        return None;
+    };
     // Without the flag the same letters are looked for, and `tables` looks for them in any case.
     let (pattern, constant): (&str, fn(&str) -> Constant) = match pattern.strip_prefix("(?i)") {
-        Some(rest) if !rest.contains("(?") => {
-            (rest, |text| Constant::Folded(text.to_ascii_lowercase().into()))
-        }
+        Some(rest) if !rest.contains("(?") => (rest, |text| {
+            Constant::Folded(text.to_ascii_lowercase().into())
+        }),
         _ => (pattern, |text| Constant::Text(text.into())),
     };
     let tree = regex_syntax::parse(pattern).ok()?;
@@ -516,11 +524,15 @@ fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
         extractor.extract(&tree)
     });
     for literals in sequences.iter().filter_map(Seq::literals) {
-        let texts: Option<Vec<&str>> =
-            literals.iter().map(|literal| std::str::from_utf8(literal.as_bytes()).ok()).collect();
+        let texts: Option<Vec<&str>> = literals
+            .iter()
+            .map(|literal| std::str::from_utf8(literal.as_bytes()).ok())
+            .collect();
         let Some(texts) = texts else { continue };
         let shortest = |all: &[&str]| all.iter().map(|one| one.len()).min().unwrap_or(0);
-        let better = best.as_deref().is_none_or(|best| shortest(&texts) > shortest(best));
+        let better = best
+            .as_deref()
+            .is_none_or(|best| shortest(&texts) > shortest(best));
         if shortest(&texts) >= LITERAL_BYTES_MIN && better {
             best = Some(texts);
         }
@@ -529,7 +541,9 @@ fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
 }
 
 fn glob_literal(pattern: &Expr) -> Option<Constant> {
-    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else { return None };
+    let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else {
+        return None;
+    };
     if pattern.contains('\\') {
         return None;
     }

@@ -67,10 +67,10 @@ pub(super) fn needs(formula: &Formula<'_>) -> Needs {
             ..
         } => {
             let constants = necessary.any_of.clone();
-            let unreachable = necessary.nested;
+            let (absent, unreachable) = (necessary.absent, necessary.unreachable);
             let accepted = Accepted {
                 constants,
-                absent: true,
+                absent,
                 unreachable,
                 other: true,
             };

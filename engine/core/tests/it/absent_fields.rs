@@ -134,7 +134,7 @@ fn every_silent_miss_is_warned_of_and_the_fix_mends_it() {
         |((plain, meant), values, missing)| {
             let event = record(&values, missing);
             let silent = verdict(&plain, &event).is_none() && verdict(&meant, &event) == Some(true);
-        if !silent {
+            if !silent {
                 return Ok(());
             }
             let (warnings, fixed) = mended(&plain);

@@ -164,7 +164,9 @@ fn every_file_says_what_it_is_for_and_is_short_enough() {
         }
         for path in sources(&folder) {
             let text = read(&path);
-            let tests = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
+            let tests = path
+                .components()
+                .any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
             assert!(
                 tests || text.starts_with("//!"),
                 "{} has no header",

@@ -75,8 +75,18 @@ fn optional(field: &str, plain_first: bool) -> String {
 fn condition() -> impl Strategy<Value = String> {
     let compare = prop::sample::select(&["==", "!=", "<", "<=", ">", ">="][..]);
     let call = prop::sample::select(&["startsWith", "endsWith", "contains"][..]);
-    let pattern =
-        prop::sample::select(&["^abc", "abc$", "ab(c|d)", "a.c", "xyz|abcd", "[ab]+", "(?i)ABK|xyz", "(?i)^abk"][..]);
+    let pattern = prop::sample::select(
+        &[
+            "^abc",
+            "abc$",
+            "ab(c|d)",
+            "a.c",
+            "xyz|abcd",
+            "[ab]+",
+            "(?i)ABK|xyz",
+            "(?i)^abk",
+        ][..],
+    );
     let globs = prop::sample::select(&["abc*", "*abc", "*abc*", "a?c*d", "*"][..]);
     prop_oneof![
         4 => (field(), literal()).prop_map(|(f, v)| format!("event.{f} == {v}")),

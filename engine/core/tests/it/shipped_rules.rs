@@ -51,23 +51,50 @@ fn every_shipped_rule_checks_and_passes_its_tests() {
     collect(&root(), &mut files);
     let catalog = load(&files, date(2026, 1, 1));
     let (set, found) = RuleSet::of_catalog(&catalog);
-    let found: String = found.iter().map(|report| report.render(Palette::PLAIN)).collect();
+    let found: String = found
+        .iter()
+        .map(|report| report.render(Palette::PLAIN))
+        .collect();
     assert_eq!(found, "");
     assert_eq!(set.rules().len(), catalog.rules.len());
-    let unindexed: Vec<&str> =
-        set.unindexed().map(|rule| set.rules()[rule.0 as usize].rule.id.as_str()).collect();
-    assert!(unindexed.is_empty(), "checked for every event: {unindexed:?}");
+    let unindexed: Vec<&str> = set
+        .unindexed()
+        .map(|rule| set.rules()[rule.0 as usize].rule.id.as_str())
+        .collect();
+    assert!(
+        unindexed.is_empty(),
+        "checked for every event: {unindexed:?}"
+    );
     let results = run_tests(&catalog);
-    assert!(results.len() >= 3 * catalog.rules.len(), "{} tests", results.len());
+    assert!(
+        results.len() >= 3 * catalog.rules.len(),
+        "{} tests",
+        results.len()
+    );
     let failed: Vec<String> = results
         .iter()
         .filter_map(|result| {
             let failure = result.failure.as_ref()?;
-            let tree = failure.reason.as_ref().map(|reason| reason.to_text()).unwrap_or_default();
-            Some(format!("{}: {}: {}\n{tree}", result.place, result.name, failure.mismatches.join("; ")))
+            let tree = failure
+                .reason
+                .as_ref()
+                .map(|reason| reason.to_text())
+                .unwrap_or_default();
+            Some(format!(
+                "{}: {}: {}\n{tree}",
+                result.place,
+                result.name,
+                failure.mismatches.join("; ")
+            ))
         })
         .collect();
-    assert!(failed.is_empty(), "{} of {} failed\n{}", failed.len(), results.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {} failed\n{}",
+        failed.len(),
+        results.len(),
+        failed.join("\n")
+    );
 }
 
 #[test]
