@@ -4,9 +4,10 @@ use super::CommandError;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::resolve;
-use crate::input::split::PieceKind;
+use crate::input::split::{Piece, PieceKind};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
+use crate::scan::examine::pieces_of;
 use crate::terminal::{ColorChoice, Shown};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -150,31 +151,44 @@ fn record(argument: &str) -> Result<Vec<u8>, CommandError> {
     };
     let (count, pool) = (Arc::new(AtomicU64::new(0)), BufferPool::default());
     let mut reader = BatchReader::open(input, &count, &pool, EVENT_BYTES_MAX);
-    let mut seen = 0;
+    let mut parser = Parser::new();
+    let mut left = number;
     loop {
         match reader.read(&pool) {
             Portion::Batch(batch) => {
-                let left = number - seen - 1;
-                if let Some(piece) = usize::try_from(left)
-                    .ok()
-                    .and_then(|at| batch.pieces.get(at))
-                {
-                    return match piece.kind {
-                        PieceKind::Record => Ok(batch.buffer[piece.start..piece.end].to_vec()),
-                        PieceKind::Fault(fault) => Err(CommandError::Usage(format!(
-                            "{argument}: the record is no event: {fault}"
-                        ))),
+                for piece in &batch.pieces {
+                    let bytes = &batch.buffer[piece.start..piece.end];
+                    let inner = match piece.kind {
+                        PieceKind::Record => pieces_of(&mut parser, bytes),
+                        PieceKind::Fault(_) => None,
                     };
+                    match inner {
+                        Some(inner) if left > inner.len() as u64 => left -= inner.len() as u64,
+                        Some(inner) => return bytes_of(&inner[left as usize - 1], bytes, argument),
+                        None if left > 1 => left -= 1,
+                        None => return bytes_of(piece, &batch.buffer, argument),
+                    }
                 }
-                seen += batch.pieces.len() as u64;
+                pool.put(batch.buffer);
             }
             Portion::End(Some(fault)) => {
                 return Err(CommandError::Usage(format!("{path}: {fault}")));
             }
             Portion::End(None) => {
+                let seen = number - left;
                 let words = format!("{path}: record {number} was asked for, and there are {seen}");
                 return Err(CommandError::Usage(words));
             }
+        }
+    }
+}
+
+fn bytes_of(piece: &Piece, buffer: &[u8], argument: &str) -> Result<Vec<u8>, CommandError> {
+    match piece.kind {
+        PieceKind::Record => Ok(buffer[piece.start..piece.end].to_vec()),
+        PieceKind::Fault(fault) => {
+            let words = format!("{argument}: the record is no event: {fault}");
+            Err(CommandError::Usage(words))
         }
     }
 }

@@ -150,11 +150,15 @@ fn pattern(text: &str, resolved: &mut Resolved) -> Result<(), ResolveError> {
         reason: error.msg.to_owned(),
     })?;
     let mut any = false;
+    let first = resolved.inputs.len();
     for path in paths {
         match path {
             Ok(path) => {
                 any = true;
-                named(&path, resolved)?;
+                match named(&path, resolved) {
+                    Ok(()) | Err(ResolveError::EmptyFolder(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
             Err(error) => {
                 resolved
@@ -163,11 +167,18 @@ fn pattern(text: &str, resolved: &mut Resolved) -> Result<(), ResolveError> {
             }
         }
     }
-    if any {
-        Ok(())
-    } else {
-        Err(ResolveError::NoMatch(text.to_owned()))
+    if !any {
+        return Err(ResolveError::NoMatch(text.to_owned()));
     }
+    // `**` finds a folder, which is gone through, and the files in it once more.
+    let mut seen = BTreeSet::new();
+    let found = resolved.inputs.split_off(first);
+    resolved.inputs.extend(
+        found
+            .into_iter()
+            .filter(|input| seen.insert(input.name.clone())),
+    );
+    Ok(())
 }
 
 /// Goes through a folder without recursion, so that no depth of folders can exhaust the stack.

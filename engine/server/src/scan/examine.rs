@@ -16,7 +16,7 @@ use crate::scan::progress::Counters;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use tripline_core::evaluate::{Evaluator, RuleSet};
-use tripline_core::event::{Event, Kind, Malformed, Parser, Reason};
+use tripline_core::event::{Document, Event, Kind, Malformed, Parser, Reason};
 use tripline_core::limits::EVENT_BYTES_MAX;
 use tripline_core::rule::Severity;
 
@@ -173,15 +173,7 @@ impl Examiner<'_> {
                 return Ok(());
             }
         };
-        let root = document.root();
-        let records = || {
-            root.get("Records")
-                .is_some_and(|one| one.kind() == Kind::Array)
-        };
-        if root.get("eventID").is_none()
-            && records()
-            && let Some(pieces) = pieces_within(bytes)
-        {
+        if let Some(pieces) = delivery_within(document) {
             return Err(pieces);
         }
         let event = Event::new(document);
@@ -281,6 +273,28 @@ fn judge(
             severity,
             rendered,
         });
+    }
+}
+
+/// The records of a delivery file that came as one record.
+fn delivery_within(document: Document<'_>) -> Option<Vec<Piece>> {
+    let root = document.root();
+    if root.get("eventID").is_some() {
+        return None;
+    }
+    let list = root.get("Records")?;
+    if list.kind() == Kind::Array {
+        pieces_within(document.bytes())
+    } else {
+        None
+    }
+}
+
+/// What a record turns out to hold, when it is not one event.
+pub(crate) fn pieces_of(parser: &mut Parser, bytes: &[u8]) -> Option<Vec<Piece>> {
+    match parser.parse(bytes) {
+        Ok(document) => delivery_within(document),
+        Err(_) => pieces_within(bytes),
     }
 }
 

@@ -175,6 +175,27 @@ fn explain_shows_what_decided() {
         &events,
     ];
     check("explain-json.txt", &run(&arguments));
+    let wrapped = format!(
+        "{{\"Records\":[{}]}}\n{{\"x\":1,\"Records\":[{},{}]}}\n",
+        seen(1),
+        seen(2),
+        seen(3)
+    );
+    let wrapped = format!("{}:3", folder.file("wrapped.json", wrapped));
+    let ran = run(&[
+        "explain",
+        "--rule",
+        "seen",
+        "--rules",
+        &data("rules"),
+        &wrapped,
+    ]);
+    assert!(
+        ran.stdout.starts_with("seen on event id-3: match\n"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
     let arguments = [
         "explain",
         "--rule",

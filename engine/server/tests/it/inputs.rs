@@ -179,6 +179,11 @@ fn folders_patterns_and_order() {
     assert_eq!(scan(&[&folder.path()]).numbers(), [1, 2, 3, 4, 5]);
     let pattern = format!("{}/**/*.json*", folder.path());
     assert_eq!(scan(&[&pattern]).numbers(), [3, 4]);
+    // Folders that a pattern finds are gone through once.
+    std::fs::create_dir(format!("{}/none", folder.path())).expect("a folder");
+    let all = format!("{}/**/*", folder.path());
+    let account = "read 5, matched 5, unmatched 0, duplicates 0, rejected 0";
+    assert_eq!(scan(&[&all]).account(), account);
     let (first, second) = (
         format!("{}/c.zst", folder.path()),
         format!("{}/a.log", folder.path()),
