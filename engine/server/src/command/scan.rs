@@ -11,7 +11,7 @@ use crate::rule_loading::{Loaded, today_of};
 use crate::scan::examine::{Dedup, Examination};
 use crate::scan::progress::{Counters, Progress, Wanted};
 use crate::scan::report::{Reporter, Strictness};
-use crate::scan::statistics::{self, RuleTimes, Timing};
+use crate::scan::statistics::{self, RuleTimes, Statistics};
 use crate::terminal::ColorChoice;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -173,7 +173,7 @@ impl Scan<'_> {
         let inputs = &self.resolved.inputs;
         let counters = Counters::default();
         let progress = self.progress(&counters);
-        let (timing, dedup, strictness) = self.options();
+        let (statistics, dedup, strictness) = self.options();
         let times = RuleTimes::new(self.rules.rules().len());
         let examination = Examination {
             rules: self.rules,
@@ -181,7 +181,7 @@ impl Scan<'_> {
             format: &self.format,
             counters: counters.clone(),
             dedup,
-            timing,
+            statistics,
             times: &times,
             hash_states: [RandomState::new(), RandomState::new()],
         };
@@ -234,15 +234,15 @@ impl Scan<'_> {
         self.finish(&mut reporter, &times, ending)
     }
 
-    fn options(&self) -> (Timing, Dedup, Strictness) {
+    fn options(&self) -> (Statistics, Dedup, Strictness) {
         let Arguments {
             no_dedup, strict, ..
         } = self.arguments;
         (
             if self.wants_stats() {
-                Timing::Sampled
+                Statistics::Wanted
             } else {
-                Timing::Off
+                Statistics::Unwanted
             },
             if *no_dedup { Dedup::Off } else { Dedup::ById },
             if *strict {

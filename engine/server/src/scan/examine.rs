@@ -6,7 +6,7 @@
 //! first is known only in order.
 
 use super::accounting::{REJECTIONS_SHOWN, Rejection};
-use super::statistics::{RuleTimes, Timing};
+use super::statistics::{RuleTimes, Statistics};
 use crate::input::reader::Batch;
 use crate::input::resolve::Input;
 use crate::input::split::{Ending, Piece, PieceKind, Splitter};
@@ -47,7 +47,8 @@ pub(crate) struct Found {
 pub(crate) struct Undecided {
     pub(crate) record: u32,
     pub(crate) rule: u32,
-    pub(crate) fault: String,
+    /// Why, when somebody wants to know.
+    pub(crate) fault: Option<String>,
 }
 
 /// A rejected record of the batch that may be shown.
@@ -77,7 +78,7 @@ pub(crate) struct Examination<'r> {
     pub(crate) format: &'r Format,
     pub(crate) counters: Counters,
     pub(crate) dedup: Dedup,
-    pub(crate) timing: Timing,
+    pub(crate) statistics: Statistics,
     pub(crate) times: &'r RuleTimes,
     /// Keys for ids that are not UUIDs; random, so that nobody can make two ids look the same.
     pub(crate) hash_states: [RandomState; 2],
@@ -190,7 +191,7 @@ impl Examiner<'_> {
             place,
         };
         judge(&mut self.evaluator, shared, &record, out);
-        if shared.timing.samples(self.evaluated) {
+        if shared.statistics.samples(self.evaluated) {
             shared.times.sample(&mut self.evaluator, &event);
         }
         self.evaluated += 1;
@@ -247,7 +248,8 @@ fn judge(
     out.excused
         .extend(verdicts.excused.iter().map(|rule| (number, rule.0)));
     for rule in undecided {
-        let fault = evaluator.fault(rule, event);
+        let wanted = shared.statistics == Statistics::Wanted;
+        let fault = wanted.then(|| evaluator.fault(rule, event));
         out.undecided.push(Undecided {
             record: number,
             rule: rule.0,

@@ -24,17 +24,18 @@ const TIME_KEPT_NS_MAX: u64 = 5_000_000;
 /// Different reasons kept for one rule.
 const FAULTS_KEPT_MAX: usize = 5;
 
-/// Whether rules are timed.
+/// Whether anybody asked for statistics: telling why a verdict is undecided means evaluating again, which is
+/// too slow where thousands are (events of one source, rules of another).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Timing {
-    Sampled,
-    Off,
+pub(crate) enum Statistics {
+    Wanted,
+    Unwanted,
 }
 
-impl Timing {
+impl Statistics {
     /// Whether the thread's event of this number is timed.
     pub(crate) fn samples(self, event: u64) -> bool {
-        self == Self::Sampled && (event < SAMPLED_FIRST || event.is_multiple_of(SAMPLE_EVERY))
+        self == Self::Wanted && (event < SAMPLED_FIRST || event.is_multiple_of(SAMPLE_EVERY))
     }
 }
 
@@ -88,8 +89,9 @@ pub(crate) struct RuleCounts {
 
 impl RuleCounts {
     /// Notes an undecided verdict.
-    pub(crate) fn undecided(&mut self, fault: String) {
+    pub(crate) fn undecided(&mut self, fault: Option<String>) {
         self.indeterminate += 1;
+        let Some(fault) = fault else { return };
         if let Some(count) = self.faults.get_mut(&fault) {
             *count += 1;
         } else if self.faults.len() < FAULTS_KEPT_MAX {

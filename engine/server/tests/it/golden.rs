@@ -28,17 +28,6 @@ pub(crate) fn check(name: &str, ran: &Ran) {
     );
 }
 
-/// Folders made for one test are called otherwise every time.
-fn hide_folders(text: &str, made: &str) -> String {
-    let mut parts = text.split(made);
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        out.push_str("TMP/");
-        out.push_str(part[1..].split_once('/').map_or("", |(_, file)| file));
-    }
-    out
-}
-
 fn scan(format: &str) -> Ran {
     run(&[
         "scan",
