@@ -82,6 +82,13 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         }
     };
     io::stdout().write_all(text.as_bytes())?;
+    if results.is_empty() {
+        // If standard error is closed, the count above says it too.
+        let _ = writeln!(
+            io::stderr(),
+            "no test was found; tests stand in tests.toml beside the rule"
+        );
+    }
     let good = failed == 0 && catalog.errors() == 0;
     Ok(if good { Exit::Success } else { Exit::Findings })
 }

@@ -51,6 +51,8 @@ fn descriptor(rules: &RuleSet, index: usize) -> Value {
     let mut tags: Vec<String> = rule.attack.iter().map(ToString::to_string).collect();
     tags.extend(rule.tags.iter().cloned());
     tags.push("security".to_owned());
+    tags.sort();
+    tags.dedup();
     let severity = rule.severity.as_str();
     let mut descriptor = json!({
         "id": rule.id.as_str(),

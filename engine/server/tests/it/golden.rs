@@ -265,6 +265,33 @@ fn fmt_rewrites_what_is_not_canonical() {
 }
 
 #[test]
+fn site_lists_come_from_files() {
+    let folder = Folder::new("lists");
+    let rule = std::fs::read_to_string(data("rules/seen/rule.toml")).expect("the rule");
+    let when = r#"when = 'inList("numbers", string(event.n))'"#;
+    let rule = folder.file(
+        "rules/listed.toml",
+        rule.replace(r#"when = 'event.eventName == "Seen"'"#, when),
+    );
+    let events = folder.file("events.jsonl", format!("{}\n{}\n", seen(1), seen(2)));
+    let without = run(&["scan", "--rules", &rule, &events]);
+    assert_eq!(without.code, 2, "{}", without.stdout);
+    assert!(without.stderr.contains("numbers"), "{}", without.stderr);
+    for (name, text) in [
+        ("numbers.csv", "value\n2\n3\n"),
+        ("numbers.json", "[\"2\", \"3\"]"),
+        ("numbers.toml", "values = [\"2\", \"3\"]\n"),
+    ] {
+        let list = format!("numbers={}", folder.file(name, text));
+        let ran = run(&["scan", "--rules", &rule, "--list", &list, &events]);
+        assert!(
+            ran.stdout.contains("Seen 2") && !ran.stdout.contains("Seen 1"),
+            "{name}: {ran:?}"
+        );
+    }
+}
+
+#[test]
 fn statistics() {
     let scan = [
         "scan",
