@@ -3,6 +3,7 @@
 mod absent_fields;
 mod cel_front;
 mod conformance;
+mod differential;
 mod floors;
 mod index_agrees;
 mod shipped_rules;
