@@ -5,5 +5,6 @@ mod cel_front;
 mod conformance;
 mod differential;
 mod floors;
+mod fuzz_corpora;
 mod index_agrees;
 mod shipped_rules;
