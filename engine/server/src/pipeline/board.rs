@@ -8,8 +8,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Batches of one input that may be read but not yet handed on, beyond two for each thread.
+/// Batches of one input that may be read but not yet worked on, beyond two for each thread.
 const BATCHES_AHEAD: usize = 2;
+
+/// What was found in inputs that are not next in order may take so many bytes before reading ahead stops:
+/// enough to decompress a whole large file while the one before it is under way.
+const OUTPUT_BYTES_AHEAD: usize = 64 * 1024 * 1024;
 
 /// Inputs that may be open or unfinished, for each thread.
 const INPUTS_AHEAD: usize = 4;
@@ -28,6 +32,8 @@ pub(crate) trait Worker {
     type Output: Send;
     /// Everything there is to say about the records of one batch.
     fn work(&mut self, input: usize, batch: &Batch) -> Self::Output;
+    /// About how much memory an output takes.
+    fn bytes(output: &Self::Output) -> usize;
 }
 
 /// Whether to go on.
@@ -66,8 +72,10 @@ struct Lane<O> {
     /// Absent while a thread holds it, and at the end.
     reader: Option<Box<BatchReader>>,
     ready: VecDeque<(u64, Batch)>,
-    /// Outputs from `merged` on, in order; holes are being worked on.
-    outputs: VecDeque<Option<O>>,
+    /// Outputs from `merged` on, in order, with their size; holes are being worked on.
+    outputs: VecDeque<Option<(O, usize)>>,
+    /// How many of them are holes.
+    unworked: usize,
     /// Batches read so far.
     read: u64,
     /// Outputs handed on so far.
@@ -78,6 +86,8 @@ struct Lane<O> {
 struct State<O> {
     lanes: VecDeque<Lane<O>>,
     next_input: usize,
+    /// Bytes of all outputs not yet handed on.
+    output_bytes: usize,
     merging: bool,
     stopped: bool,
     panicked: bool,
@@ -121,6 +131,7 @@ pub(crate) fn run<W, S>(
         state: Mutex::new(State {
             lanes: VecDeque::new(),
             next_input: 0,
+            output_bytes: 0,
             merging: false,
             stopped: false,
             panicked: false,
@@ -194,8 +205,9 @@ impl<O: Send> Board<'_, O> {
                     drop(state);
                     let output = worker.work(input, &batch);
                     self.pool.put(batch.buffer);
+                    let bytes = W::bytes(&output);
                     state = self.lock();
-                    state.worked(input, sequence, output);
+                    state.worked(input, sequence, output, bytes);
                 }
                 Task::Read { input, reader } => {
                     drop(state);
@@ -251,8 +263,10 @@ impl<O: Send> Board<'_, O> {
             }
         }
         let batches_max = BATCHES_AHEAD + 2 * threads;
-        for lane in &mut state.lanes {
-            if lane.outputs.len() < batches_max
+        let may_read_ahead = state.output_bytes < OUTPUT_BYTES_AHEAD;
+        for (place, lane) in state.lanes.iter_mut().enumerate() {
+            if lane.unworked < batches_max
+                && (place == 0 || may_read_ahead)
                 && let Some(reader) = lane.reader.take()
             {
                 return Task::Read {
@@ -262,13 +276,16 @@ impl<O: Send> Board<'_, O> {
             }
         }
         let input = state.next_input;
-        if input < self.workload.inputs.len() && state.lanes.len() < INPUTS_AHEAD * threads {
+        let may_open = state.lanes.is_empty() || may_read_ahead;
+        let few = state.lanes.len() < INPUTS_AHEAD * threads;
+        if input < self.workload.inputs.len() && few && may_open {
             state.next_input += 1;
             state.lanes.push_back(Lane {
                 input,
                 reader: None,
                 ready: VecDeque::new(),
                 outputs: VecDeque::new(),
+                unworked: 0,
                 read: 0,
                 merged: 0,
                 ended: None,
@@ -291,10 +308,12 @@ impl<O> State<O> {
         self.lanes.iter_mut().find(|lane| lane.input == input)
     }
 
-    fn worked(&mut self, input: usize, sequence: u64, output: O) {
+    fn worked(&mut self, input: usize, sequence: u64, output: O, bytes: usize) {
+        self.output_bytes += bytes;
         if let Some(lane) = self.lane(input) {
             let index = (sequence - lane.merged) as usize;
-            lane.outputs[index] = Some(output);
+            lane.outputs[index] = Some((output, bytes));
+            lane.unworked -= 1;
         }
     }
 
@@ -310,6 +329,7 @@ impl<O> State<O> {
             Portion::Batch(batch) => {
                 lane.ready.push_back((lane.read, batch));
                 lane.outputs.push_back(None);
+                lane.unworked += 1;
                 lane.read += 1;
                 lane.reader = Some(reader);
             }
@@ -325,7 +345,8 @@ impl<O> State<O> {
         let mut deliveries = Vec::new();
         while let Some(lane) = self.lanes.front_mut() {
             while let Some(Some(_)) = lane.outputs.front() {
-                if let Some(Some(output)) = lane.outputs.pop_front() {
+                if let Some(Some((output, bytes))) = lane.outputs.pop_front() {
+                    self.output_bytes -= bytes;
                     deliveries.push(Delivery::Output(lane.input, output));
                     lane.merged += 1;
                 }

@@ -21,6 +21,11 @@ impl Worker for Copy {
         std::hint::black_box((0..turns).map(|turn| turn.to_string().len()).sum::<usize>());
         texts
     }
+
+    fn bytes(output: &Vec<String>) -> usize {
+        // So much that reading ahead stops again and again.
+        output.len() * 100_000
+    }
 }
 
 #[derive(Default)]

@@ -154,6 +154,18 @@ impl Worker for Examiner<'_> {
             .fetch_add(out.found.len() as u64, Ordering::Relaxed);
         out
     }
+
+    fn bytes(output: &Examined) -> usize {
+        let rendered: usize = output
+            .found
+            .iter()
+            .map(|one| one.rendered.text.capacity())
+            .sum();
+        rendered
+            + size_of_val(output.marks.as_slice())
+            + size_of_val(output.found.as_slice())
+            + size_of_val(output.undecided.as_slice())
+    }
 }
 
 impl Examiner<'_> {
