@@ -55,15 +55,21 @@ pub(super) fn hash(key: &[u8]) -> u32 {
 /// the key is not within the text.
 #[inline(always)]
 pub(super) fn hash_within(bytes: &[u8], start: usize, end: usize) -> u32 {
+    match words_within(bytes, start, end) {
+        Some(words) => upper_half(sum(words)),
+        None => hash_slice(bytes, start, end),
+    }
+}
+
+/// The words of a short key that is not at the very end of the text.
+#[inline(always)]
+fn words_within(bytes: &[u8], start: usize, end: usize) -> Option<[u64; 4]> {
     let length = end - start;
     if length > SHORT {
-        return hash_slice(bytes, start, end);
+        return None;
     }
-    let Some(padded) = bytes.get(start..start + SHORT) else {
-        return hash_slice(bytes, start, end);
-    };
-    let keep = &KEEP[SHORT - length..2 * SHORT - length];
-    upper_half(sum(words(padded, keep)))
+    let padded = bytes.get(start..start + SHORT)?;
+    Some(words(padded, &KEEP[SHORT - length..2 * SHORT - length]))
 }
 
 #[inline(never)]
@@ -128,21 +134,45 @@ pub(super) fn first_slot(hash: u32, shift: u32) -> usize {
     hash.checked_shr(shift).unwrap_or(0) as usize
 }
 
-/// Whether two texts are equal; for keys, which are too short for a call to pay.
-#[inline(always)]
-pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let (one_words, other_words) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
-    for (first, second) in one_words.iter().zip(other_words) {
-        if u64::from_ne_bytes(*first) != u64::from_ne_bytes(*second) {
-            return false;
+/// A key that is looked for in many events.
+#[derive(Clone, Debug)]
+pub(super) struct Name {
+    text: Box<str>,
+    /// What a short key has to have.
+    words: [u64; 4],
+}
+
+impl Name {
+    pub(super) fn new(text: &str) -> Name {
+        let mut padded = [0; SHORT];
+        let short = text.len().min(SHORT);
+        padded[..short].copy_from_slice(&text.as_bytes()[..short]);
+        Name {
+            text: text.into(),
+            words: words(&padded, &KEEP[..SHORT]),
         }
     }
-    match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
-        (Some(first), Some(second)) => u64::from_ne_bytes(*first) == u64::from_ne_bytes(*second),
-        _ => one.iter().zip(other).all(|(first, second)| first == second),
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether this is what stands at `start..end`. A short key is compared without a branch on its length.
+    #[inline(always)]
+    pub(super) fn is_at(&self, bytes: &[u8], start: usize, end: usize) -> bool {
+        if end - start != self.text.len() {
+            return false;
+        }
+        match words_within(bytes, start, end) {
+            Some(words) => {
+                words
+                    .iter()
+                    .zip(self.words)
+                    .fold(0, |unlike, (one, other)| unlike | (one ^ other))
+                    == 0
+            }
+            None => bytes.get(start..end) == Some(self.text.as_bytes()),
+        }
     }
 }
 
