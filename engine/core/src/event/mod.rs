@@ -22,6 +22,8 @@ mod structural;
 mod text;
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;
 
 pub use document::{Document, Elements, Entries, Json, Kind};

@@ -168,8 +168,11 @@ impl Node {
 
     /// The text of this string or key, when nobody has called the bytes text yet.
     pub(super) fn text_in(self, bytes: &[u8]) -> Text<'_> {
-        let body = std::str::from_utf8(&bytes[self.start()..self.end()]);
-        Text::new(body.unwrap_or_default(), self.is_escaped())
+        let body = bytes.get(self.start()..self.end()).map(std::str::from_utf8);
+        Text::new(
+            body.and_then(Result::ok).unwrap_or_default(),
+            self.is_escaped(),
+        )
     }
 
     pub(super) fn form(self) -> Option<Form> {

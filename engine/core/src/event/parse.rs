@@ -31,6 +31,15 @@ impl Parser {
         Parser::default()
     }
 
+    /// A parser for every way this processor has to find strings.
+    #[cfg(test)]
+    pub(super) fn of_every_way() -> impl Iterator<Item = Parser> {
+        Marks::of_every_way().map(|marks| Parser {
+            marks,
+            ..Parser::default()
+        })
+    }
+
     /// Parses `bytes`, which must be one JSON object and white space around it.
     pub fn parse<'d>(&'d mut self, bytes: &'d [u8]) -> Result<Document<'d>, Malformed> {
         if bytes.len() > limits::EVENT_BYTES_MAX {
@@ -229,6 +238,10 @@ impl Walk<'_> {
         self.push(node);
         match self.keys.insert(self.nodes, self.bytes, index, hash, owner) {
             Seen::No => {}
+            // The rest of the text, without a closing quote, is no key yet.
+            Seen::Yes if end >= self.bytes.len() => {
+                return Err(Malformed::new(Reason::Truncated, self.bytes.len()));
+            }
             Seen::Yes => return Err(Malformed::new(Reason::DuplicateKey, start - 1)),
             Seen::Unknown => self.doubtful = true,
         }
@@ -250,6 +263,9 @@ impl Walk<'_> {
         if self.next_special < end {
             self.specials = check_specials(self.bytes, self.specials, end)?;
             self.next_special = self.specials[0];
+            if end == END {
+                return Err(Malformed::new(Reason::Truncated, self.bytes.len()));
+            }
             escaped = true;
         }
         self.at = end as usize + 1;

@@ -130,6 +130,11 @@ impl Marks {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_every_way() -> impl Iterator<Item = Marks> {
+        Way::available().map(Marks::with)
+    }
+
     /// Positions of unescaped quotes, in pairs: where a string opens and where it closes.
     pub(super) fn strings(&self) -> &[[u32; 2]] {
         self.quotes.as_slice().as_chunks().0

@@ -91,6 +91,15 @@ fn truncated() {
         refused(&whole.as_bytes()[..length], Reason::Truncated, length);
     }
     assert!(Parser::new().parse(whole.as_bytes()).is_ok());
+    for text in [
+        r#"{"":1,""#,
+        r#"{"":1,"a"#,
+        r#"{"a":1,""#,
+        r#"{"a":1,"a"#,
+        r#"{"a":1,"a"#,
+    ] {
+        refused(text.as_bytes(), Reason::Truncated, text.len());
+    }
 }
 
 #[test]
