@@ -21,6 +21,7 @@ pub(crate) fn tripline(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("NO_COLOR")
+        .env_remove("COLUMNS")
         .env("TERM", "xterm")
         .stdin(Stdio::null());
     command
