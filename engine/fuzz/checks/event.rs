@@ -10,8 +10,11 @@ pub(crate) fn run(bytes: &[u8]) {
     let theirs: Result<Value, _> = serde_json::from_slice(bytes);
     match Parser::new().parse(bytes) {
         Ok(document) => {
-            let theirs = theirs.expect("what we read is JSON");
-            assert!(same(document.root(), &theirs), "{document:?}");
+            match theirs {
+                Ok(theirs) => assert!(same(document.root(), &theirs), "{document:?}"),
+                // One level before ours.
+                Err(error) => assert!(error.to_string().starts_with("recursion"), "{error}"),
+            }
             let event = Event::new(document);
             let _ = (event.id().as_str().len(), event.time());
         }
@@ -34,9 +37,15 @@ fn same(ours: Json<'_>, theirs: &Value) -> bool {
         (Kind::Null, Value::Null) => true,
         (Kind::Bool, Value::Bool(value)) => ours.as_bool() == Some(*value),
         (Kind::Number, Value::Number(number)) => match ours.as_number() {
+            // The integer -0 is a double to them.
+            Some(Number::Int(0)) => number.as_f64() == Some(0.0),
             Some(Number::Int(value)) => number.as_i64() == Some(value),
             Some(Number::Uint(value)) => number.as_u64() == Some(value),
-            Some(Number::Double(value)) => number.as_f64() == Some(value),
+            // They may be off by one in the last digit.
+            Some(Number::Double(value)) => {
+                let theirs = number.as_f64().unwrap_or(f64::NAN);
+                (theirs - value).abs() <= value.abs() * 1e-15 + f64::MIN_POSITIVE
+            }
             None => false,
         },
         (Kind::String, Value::String(text)) => ours
