@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{ConstantId, EvalError, Evaluated, Evaluation, Node, NodeId, OperandsId, Why};
+use crate::event::Kind;
 use crate::selector::program::{Goal, Shape, Variables};
 use crate::selector::value::{Entries, MapValue, Value};
 
@@ -92,6 +93,47 @@ impl<'e> Evaluation<'e> {
                 (found, map.len())
             }
             _ => (found, 0),
+        }
+    }
+
+    /// `all` and `exists`, the common macros: over an array of the event they make nothing but the element.
+    pub(super) fn quantify(
+        &mut self,
+        id: NodeId,
+        shape: Shape,
+        range: NodeId,
+        condition: NodeId,
+    ) -> Result<bool, EvalError> {
+        let array = self.cursor(range).filter(|json| json.kind() == Kind::Array);
+        let Some(array) = array.filter(|_| shape.variables == Variables::One) else {
+            let value = self.comprehension(id, shape, range, (Some(condition), None))?;
+            return Ok(matches!(value, Value::Bool(true)));
+        };
+        let deciding = shape.goal == Goal::Exists;
+        let local = shape.local as usize;
+        let mut failed = None;
+        for element in array.elements() {
+            self.charge(id, 2)?;
+            let value = self.load(id, element);
+            if let Some(place) = self.locals.get_mut(local) {
+                *place = value;
+            } else {
+                self.locals.push(value);
+            }
+            match self.condition(condition) {
+                Ok(value) if value == deciding => {
+                    self.locals.truncate(local);
+                    return Ok(deciding);
+                }
+                Ok(_) => {}
+                Err(error) if error.why == Why::CostExceeded => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        self.locals.truncate(local);
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(!deciding),
         }
     }
 

@@ -11,12 +11,13 @@
 use super::error::{EvalError, Why};
 use super::function::{self, Function};
 use super::meter::Meter;
-use super::program::{ConstantId, Missing, Node, NodeId, OperandsId, Operator, Program};
+use super::program::{ConstantId, Goal, Missing, Node, NodeId, OperandsId, Operator, Program};
 use super::value::{MapValue, Value, charge_lookup};
 use crate::event::{Document, FieldId, Json, Slots};
 
 mod comprehension;
 mod optional;
+mod peek;
 #[cfg(test)]
 mod tests;
 
@@ -126,37 +127,75 @@ impl<'e> Evaluation<'e> {
             }
             Node::HasField(field) => self.has_field(field),
             Node::Binary(operator, left, right) if operator < Operator::Add => {
+                if operator <= Operator::NotEqual
+                    && let Some(equal) = self.equal_texts(left, right)
+                {
+                    return Ok(equal == (operator == Operator::Equal));
+                }
                 let left = self.value(left)?;
                 let right = self.value(right)?;
                 function::operator::test(operator, &left, &right, &mut self.meter)
             }
             Node::InSet(operand, set) => {
+                let set = &self.program.sets[set as usize];
+                if let Some(text) = self.plain_text(operand)
+                    && set.contains_text(text)
+                {
+                    return Ok(true);
+                }
                 let value = self.value(operand)?;
-                self.program.sets[set as usize].contains(&value, &mut self.meter)
+                set.contains(&value, &mut self.meter)
             }
             Node::InList(operand, set) => {
-                let value = self.value(operand)?;
                 let set = &self.program.sets[set as usize];
+                if let Some(text) = self.plain_text(operand) {
+                    return Ok(set.contains_text(text));
+                }
+                let value = self.value(operand)?;
                 Ok(value.as_text().is_some_and(|text| set.contains_text(text)))
             }
             Node::StartsWith(operand, part) => {
-                let value = self.value(operand)?;
                 let part = self.program.constant_text(part);
+                if let Some(text) = self.plain_text(operand) {
+                    return Ok(text.starts_with(part));
+                }
+                let value = self.value(operand)?;
                 value
                     .as_text()
                     .map(|text| text.starts_with(part))
                     .ok_or(Why::NoSuchOverload)
             }
             Node::EndsWith(operand, part) => {
-                let value = self.value(operand)?;
                 let part = self.program.constant_text(part);
+                if let Some(text) = self.plain_text(operand) {
+                    return Ok(text.ends_with(part));
+                }
+                let value = self.value(operand)?;
                 value
                     .as_text()
                     .map(|text| text.ends_with(part))
                     .ok_or(Why::NoSuchOverload)
             }
+            Node::Call(function @ (Function::StartsWith | Function::EndsWith), operands) => {
+                let program = self.program;
+                if let [text, part] = *program.operands(operands)
+                    && let Some(text) = self.plain_text(text)
+                    && let Some(part) = self.plain_text(part)
+                {
+                    return Ok(match function {
+                        Function::StartsWith => text.starts_with(part),
+                        _ => text.ends_with(part),
+                    });
+                }
+                return self.condition_of_value(id);
+            }
+            Node::Comprehension(shape, range, Some(condition), None)
+                if matches!(shape.goal, Goal::All | Goal::Exists) =>
+            {
+                return self.quantify(id, shape, range, condition);
+            }
             Node::Contains(..) | Node::Matches(..) | Node::Glob(..) | Node::InNetwork(..) => {
-                self.search(id)
+                return self.search(id);
             }
             Node::Has(operand, key) => return self.has(id, operand, key),
             Node::OptionalHasValue(operand) => {
@@ -170,14 +209,17 @@ impl<'e> Evaluation<'e> {
                 };
                 return self.condition(taken);
             }
-            _ => {
-                return match self.uncharged(id)? {
-                    Value::Bool(value) => Ok(value),
-                    _ => self.fail(id, Why::NotABool),
-                };
-            }
+            _ => return self.condition_of_value(id),
         };
         result.map_err(|why| EvalError { why, node: id })
+    }
+
+    /// Whether a node whose unit is paid gives true.
+    fn condition_of_value(&mut self, id: NodeId) -> Result<bool, EvalError> {
+        match self.uncharged(id)? {
+            Value::Bool(value) => Ok(value),
+            _ => self.fail(id, Why::NotABool),
+        }
     }
 
     /// `&&` and `||`: one operand that decides absorbs the errors of all others, in any order.
@@ -200,6 +242,9 @@ impl<'e> Evaluation<'e> {
 
     fn equals_text(&mut self, operand: NodeId, constant: ConstantId) -> Result<bool, EvalError> {
         let wanted = self.program.constant_text(constant);
+        if let Some(text) = self.plain_text(operand) {
+            return Ok(text == wanted);
+        }
         // A field is compared where it stands, escapes and all, without becoming a value.
         if let Node::Field(field) = self.program.nodes[operand.0 as usize] {
             return match self.field(field) {
@@ -212,7 +257,7 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Looking for something constant in text: the work depends on the text.
-    fn search(&mut self, id: NodeId) -> Result<bool, Why> {
+    fn search(&mut self, id: NodeId) -> Result<bool, EvalError> {
         let program = self.program;
         let (operand, factor) = match program.nodes[id.0 as usize] {
             Node::Contains(operand, _) | Node::InNetwork(operand, _) => (operand, 1),
@@ -221,24 +266,34 @@ impl<'e> Evaluation<'e> {
                 (operand, program.constant_text(pattern).len())
             }
             Node::Glob(operand, _) => (operand, 1),
-            _ => return Err(Why::NoSuchOverload),
+            _ => return self.fail(id, Why::NoSuchOverload),
         };
-        let value = self.value(operand).map_err(|error| error.why)?;
-        if let Node::InNetwork(_, network) = program.nodes[id.0 as usize] {
-            self.meter.charge(1)?;
-            return Ok(function::contains_ip(
+        if let Some(text) = self.plain_text(operand) {
+            return self
+                .found(id, text, factor)
+                .map_err(|why| EvalError { why, node: id });
+        }
+        let value = self.value(operand)?;
+        match (program.nodes[id.0 as usize], &value) {
+            (_, Value::String(text)) => self
+                .found(id, text, factor)
+                .map_err(|why| EvalError { why, node: id }),
+            (Node::InNetwork(_, network), value) => Ok(function::contains_ip(
                 program.networks[network as usize],
-                &value,
-            ));
+                value,
+            )),
+            (Node::Contains(_, finder), Value::Cidr(network)) => {
+                let needle = program.finders[finder as usize].needle();
+                let text = std::str::from_utf8(needle).unwrap_or("");
+                Ok(function::contains_ip(*network, &Value::text(text)))
+            }
+            _ => self.fail(id, Why::NoSuchOverload),
         }
-        if let (Node::Contains(_, finder), Value::Cidr(network)) =
-            (program.nodes[id.0 as usize], &value)
-        {
-            let needle = program.finders[finder as usize].needle();
-            let text = std::str::from_utf8(needle).unwrap_or("");
-            return Ok(function::contains_ip(*network, &Value::text(text)));
-        }
-        let text = value.as_text().ok_or(Why::NoSuchOverload)?;
+    }
+
+    /// Whether the constant of a node is in a text.
+    fn found(&mut self, id: NodeId, text: &str, factor: usize) -> Result<bool, Why> {
+        let program = self.program;
         self.meter.charge_bytes(text.len().saturating_mul(factor))?;
         Ok(match program.nodes[id.0 as usize] {
             Node::Contains(_, finder) => program.finders[finder as usize]
@@ -246,6 +301,9 @@ impl<'e> Evaluation<'e> {
                 .is_some(),
             Node::Matches(_, regex) => program.regexes[regex as usize].is_match(text),
             Node::Glob(_, pattern) => function::pattern::glob(text, program.constant_text(pattern)),
+            Node::InNetwork(_, network) => {
+                function::contains_ip(program.networks[network as usize], &Value::text(text))
+            }
             _ => false,
         })
     }
