@@ -2,6 +2,7 @@
 
 use super::{Evaluation, EventView, Scratch};
 use crate::event::{Parser, Slots};
+use crate::limits;
 use crate::selector::{Environment, ProgramBuilder, parse};
 
 /// The selector's value on the event as text, or the word for why it has none.
@@ -276,4 +277,34 @@ fn nothing_runs_away() {
     check("event.n / 0", EVENT, "division_by_zero");
     check("event.n % 0", EVENT, "division_by_zero");
     check("event.n % -1", EVENT, "0");
+}
+
+#[test]
+fn the_deepest_selectors_fit_the_stack_of_a_thread() {
+    let nest = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    let deepest = |open: &str, inner: &str, close: &str| {
+        let fits = (1..=limits::SELECTOR_DEPTH_MAX)
+            .rev()
+            .map(|times| nest(open, inner, close, times))
+            .find(|selector| parse(selector).is_ok());
+        fits.expect("some depth fits")
+    };
+    for (open, inner, close, expected) in [
+        ("[1].all(x, ", "true", ")", "true"),
+        ("[1].map(x, ", "event.n", ").size()", "1"),
+        ("{1: 2}.exists(k, v, ", "true", ")", "true"),
+        ("!!", "event.yes", "", "true"),
+        ("(event.yes ? ", "event.n", " : 0)", "3"),
+        ("0 + (", "event.n", ")", "3"),
+        ("(event.yes && (false || ", "event.yes", "))", "true"),
+        ("cel.bind(x, event.n, ", "x", ")", "3"),
+        ("event.?n.optMap(x, ", "event.n", ").value()", "3"),
+        ("math.greatest(event.n, ", "event.n", ")", "3"),
+    ] {
+        let selector = deepest(open, inner, close);
+        let found = evaluate(&selector, EVENT);
+        assert_eq!(found, expected, "{open}");
+    }
 }
