@@ -2,10 +2,9 @@
 
 use super::{Checker, constant_text};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
-use crate::limits;
 use crate::selector::ast::{Expr, ExprKind};
+use crate::selector::function;
 use crate::selector::literal::quoted;
-use std::net::IpAddr;
 
 impl Checker<'_> {
     /// Looks at the constant arguments of a call; the receiver is the first.
@@ -35,10 +34,8 @@ impl Checker<'_> {
     }
 
     fn pattern(&self, arg: &Expr, pattern: &str) -> Option<Diagnostic> {
-        let built = regex::RegexBuilder::new(pattern)
-            .size_limit(limits::REGEX_BYTES_MAX)
-            .build();
-        let error = built.err()?;
+        // Built as the evaluator builds it; the pattern's own text is only parsed for the place of the mistake.
+        let error = function::pattern::compile(pattern).err()?;
         let parsed = regex_syntax::Parser::new().parse(pattern);
         let (message, place) = match parsed {
             Err(regex_syntax::Error::Parse(error)) => {
@@ -191,11 +188,12 @@ fn bad(arg: &Expr, message: String, help: &str) -> Option<Diagnostic> {
 }
 
 fn network(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    if function::parse_cidr(text).is_some() {
+        return None;
+    }
     let message = format!("{} is not a network", quoted(text));
-    let Some((address, length)) = text.split_once('/') else {
-        let whole = text
-            .parse::<IpAddr>()
-            .ok()
+    let Some((address, _)) = text.split_once('/') else {
+        let whole = function::parse_ip(text)
             .map(|address| if address.is_ipv4() { 32 } else { 128 });
         let diagnostic = Diagnostic::new(Code::BadConstant, arg.span, message);
         return Some(match whole {
@@ -208,7 +206,7 @@ fn network(arg: &Expr, text: &str) -> Option<Diagnostic> {
             None => diagnostic.with_help("networks are written `10.0.0.0/8` or `2001:db8::/32`"),
         });
     };
-    let Ok(address) = address.parse::<IpAddr>() else {
+    let Some(address) = function::parse_ip(address) else {
         return bad(
             arg,
             message,
@@ -216,12 +214,6 @@ fn network(arg: &Expr, text: &str) -> Option<Diagnostic> {
         );
     };
     let bits = if address.is_ipv4() { 32 } else { 128 };
-    let canonical = !length.is_empty()
-        && length.bytes().all(|byte| byte.is_ascii_digit())
-        && (length.len() == 1 || !length.starts_with('0'));
-    if canonical && length.parse::<u32>().is_ok_and(|length| length <= bits) {
-        return None;
-    }
     bad(
         arg,
         message,
@@ -230,7 +222,7 @@ fn network(arg: &Expr, text: &str) -> Option<Diagnostic> {
 }
 
 fn address(arg: &Expr, text: &str) -> Option<Diagnostic> {
-    if text.parse::<IpAddr>().is_ok() {
+    if function::parse_ip(text).is_some() {
         return None;
     }
     bad(
@@ -241,7 +233,7 @@ fn address(arg: &Expr, text: &str) -> Option<Diagnostic> {
 }
 
 fn moment(arg: &Expr, text: &str) -> Option<Diagnostic> {
-    if is_moment(text).is_some() {
+    if function::time::parse_timestamp(text).is_ok() {
         return None;
     }
     bad(
@@ -251,51 +243,8 @@ fn moment(arg: &Expr, text: &str) -> Option<Diagnostic> {
     )
 }
 
-/// RFC 3339 text; our own, as the year 9999 is a moment of the language to its end.
-fn is_moment(text: &str) -> Option<()> {
-    let (date, time) = text.split_at_checked(10)?;
-    let digits = |text: &str| {
-        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
-            .then(|| text.parse::<i16>().ok())?
-    };
-    let mut parts = date.split('-');
-    let (year, month, day) = (
-        digits(parts.next()?)?,
-        digits(parts.next()?)?,
-        digits(parts.next()?)?,
-    );
-    if year < 1 || parts.next().is_some() {
-        return None;
-    }
-    jiff::civil::Date::new(year, month.try_into().ok()?, day.try_into().ok()?).ok()?;
-    let time = time.strip_prefix(['T', 't'])?;
-    let (clock, rest) = time.split_at_checked(8)?;
-    let mut parts = clock.split(':');
-    let (hour, minute, second) = (
-        digits(parts.next()?)?,
-        digits(parts.next()?)?,
-        digits(parts.next()?)?,
-    );
-    if hour > 23 || minute > 59 || second > 59 || parts.next().is_some() {
-        return None;
-    }
-    let rest = match rest.strip_prefix('.') {
-        Some(fraction) => {
-            let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
-            (length > 0).then(|| &fraction[length..])?
-        }
-        None => rest,
-    };
-    if matches!(rest, "Z" | "z") {
-        return Some(());
-    }
-    let (hour, minute) = rest.strip_prefix(['+', '-'])?.split_once(':')?;
-    let fits = hour.len() == 2 && minute.len() == 2 && digits(hour)? < 24 && digits(minute)? < 60;
-    fits.then_some(())
-}
-
 fn length_of_time(arg: &Expr, text: &str) -> Option<Diagnostic> {
-    if is_duration(text) {
+    if function::time::parse_duration(text).is_ok() {
         return None;
     }
     let help = "lengths of time are written `1h30m`, `90s`, `1.5s` or `100ms`; a day is `24h`";
@@ -304,33 +253,6 @@ fn length_of_time(arg: &Expr, text: &str) -> Option<Diagnostic> {
         format!("{} is not a length of time", quoted(text)),
         help,
     )
-}
-
-/// Whether `text` is a duration as the language reads it: a sign, then numbers each with a unit.
-fn is_duration(text: &str) -> bool {
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if rest == "0" {
-        return true;
-    }
-    if rest.is_empty() {
-        return false;
-    }
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let number = &rest[..digits];
-        if !number.bytes().any(|byte| byte.is_ascii_digit()) || number.matches('.').count() > 1 {
-            return false;
-        }
-        rest = &rest[digits..];
-        let units = ["ns", "us", "µs", "μs", "ms", "h", "m", "s"];
-        match units.iter().find_map(|unit| rest.strip_prefix(unit)) {
-            Some(after) => rest = after,
-            None => return false,
-        }
-    }
-    true
 }
 
 fn base64_text(arg: &Expr, text: &str) -> Option<Diagnostic> {

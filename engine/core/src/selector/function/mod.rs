@@ -21,7 +21,7 @@ pub(crate) mod pattern;
 mod string;
 pub(crate) mod time;
 
-pub(crate) use network::contains_ip;
+pub(crate) use network::{contains_ip, parse_cidr, parse_ip};
 
 /// How a function is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
