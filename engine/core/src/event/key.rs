@@ -127,11 +127,11 @@ fn upper_half(sum: u64) -> u32 {
     (sum >> 32) as u32
 }
 
-/// Where to start looking for a hash in a table of `1 << (32 - shift)` slots. The upper bits depend on all of
+/// Where to start looking for a hash in a table of `1 << (32 - shift)` slots, at least two. The upper bits depend on all of
 /// the key, the lower ones do not.
 #[inline(always)]
 pub(super) fn first_slot(hash: u32, shift: u32) -> usize {
-    hash.checked_shr(shift).unwrap_or(0) as usize
+    (hash >> (shift & 31)) as usize
 }
 
 /// A key that is looked for in many events.
@@ -232,7 +232,7 @@ impl KeyTable<'_> {
         owner: u32,
     ) -> Seen {
         let mixed = hash.wrapping_add(owner.wrapping_mul(OWNER_FACTOR));
-        let first = (mixed >> (self.shift & 31)) as usize;
+        let first = first_slot(mixed, self.shift);
         match self.slots.get_mut(first) {
             Some(slot) if *slot < self.stamp => {
                 *slot = self.stamp | index as u64;

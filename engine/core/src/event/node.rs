@@ -187,6 +187,16 @@ impl Node {
 /// A list that grew beyond this many nodes is given back after an event that did not need it.
 const NODES_KEPT_MAX: usize = 1 << 16;
 
+/// How much room to make when `wanted` is needed: some more than that, so that events of growing size do not each
+/// need new memory, but no more than that when it is given back after the event anyway.
+pub(super) fn room_for(wanted: usize, kept_max: usize) -> usize {
+    if wanted > kept_max {
+        wanted
+    } else {
+        wanted.next_power_of_two()
+    }
+}
+
 /// The nodes of one event, in memory that is kept from event to event.
 #[derive(Default)]
 pub(super) struct Nodes {
@@ -196,13 +206,13 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// Forgets the last event and gives room for what a text of `bytes` bytes can hold at most: every node
-    /// takes two bytes of text, a bracket or digit with its comma.
+    /// Forgets the last event and gives room for what a text of `bytes` bytes can hold at most: a node takes
+    /// two bytes of text, a digit and its comma or two brackets; only brackets that nobody has closed yet take one.
     pub(super) fn start(&mut self, bytes: usize) -> &mut [Node] {
-        let wanted = bytes / 2 + 4;
+        let wanted = bytes / 2 + limits::EVENT_DEPTH_MAX + 4;
         let too_large = self.room.len() > NODES_KEPT_MAX && wanted <= NODES_KEPT_MAX;
         if wanted > self.room.len() || too_large {
-            self.room = vec![Node::default(); wanted.next_power_of_two()];
+            self.room = vec![Node::default(); room_for(wanted, NODES_KEPT_MAX)];
         }
         self.filled = 0;
         &mut self.room

@@ -16,6 +16,7 @@
 //! what the text says, only on its length.
 #![allow(unsafe_code)]
 
+use super::node::room_for;
 use super::reason::{Malformed, Reason};
 
 /// Beyond every position.
@@ -45,7 +46,7 @@ impl Positions {
         let wanted = count_max + SLACK;
         let too_large = self.room.len() > POSITIONS_KEPT_MAX && wanted <= POSITIONS_KEPT_MAX;
         if wanted > self.room.len() || too_large {
-            self.room = vec![0; wanted.next_power_of_two()];
+            self.room = vec![0; room_for(wanted, POSITIONS_KEPT_MAX)];
         }
         self.filled = 0;
     }

@@ -126,6 +126,10 @@ fn too_deep() {
         let deeper = nested(limits::EVENT_DEPTH_MAX + 1, open, close);
         let offset = 5 + (limits::EVENT_DEPTH_MAX - 1) * open.len();
         refused(deeper.as_bytes(), Reason::TooDeep, offset);
+        let open_only = "{\"a\":".to_owned() + &open.repeat(limits::EVENT_DEPTH_MAX - 1);
+        for length in 5..=open_only.len() {
+            refused(&open_only.as_bytes()[..length], Reason::Truncated, length);
+        }
         let bomb = "{\"a\":".to_owned() + &open.repeat(1_000_000);
         refused(bomb.as_bytes(), Reason::TooDeep, offset);
     }
