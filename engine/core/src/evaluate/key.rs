@@ -161,7 +161,17 @@ fn condition_needs(condition: &Condition) -> Needs {
         }
         _ => return Needs::new(),
     };
-    Needs::from([((condition.field, look), accepted)])
+    // Whatever is asked of a value, there has to be one: cheaper to see than a prefix or a literal.
+    let there = Accepted {
+        constants: Vec::new(),
+        other: true,
+        ..accepted.clone()
+    };
+    let mut needs = Needs::from([((condition.field, look), accepted)]);
+    if matches!(look, Look::Prefix | Look::Literal | Look::Bound) {
+        needs.insert((condition.field, Look::Presence), there);
+    }
+    needs
 }
 
 /// What is known of a field before any event is seen; from the schema.
@@ -169,8 +179,30 @@ fn condition_needs(condition: &Condition) -> Needs {
 pub struct FieldHint {
     /// About how many distinct values events carry.
     pub distinct: u32,
-    /// Whether (nearly) every event has it.
-    pub always: bool,
+    /// How often it is there.
+    pub presence: Often,
+}
+
+/// How often a field is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Often {
+    /// In some events.
+    Sometimes,
+    /// In nearly all events.
+    Usually,
+    /// In all events that are what they claim to be.
+    Always,
+}
+
+impl Often {
+    /// Share of the events that do not have the field.
+    fn absent(self) -> f64 {
+        match self {
+            Self::Sometimes => 0.6,
+            Self::Usually => 0.02,
+            Self::Always => 0.0001,
+        }
+    }
 }
 
 /// Estimates how many events show what a component needs.
@@ -210,11 +242,7 @@ impl<'h> Estimator<'h> {
 
     /// Nanoseconds, roughly, that every event pays for this look, whatever it shows.
     pub(super) fn look_cost(&self, component: Component) -> f64 {
-        let present = if (self.hint)(component.0).is_some_and(|hint| hint.always) {
-            1.0
-        } else {
-            0.4
-        };
+        let present = 1.0 - self.absent(component.0);
         match component.1 {
             Look::Value | Look::Presence => 5.0,
             Look::Bound => 20.0,
@@ -223,16 +251,18 @@ impl<'h> Estimator<'h> {
         }
     }
 
+    fn absent(&self, field: FieldId) -> f64 {
+        (self.hint)(field)
+            .map_or(Often::Sometimes, |hint| hint.presence)
+            .absent()
+    }
+
     /// Share of events, between 0 and 1.
     fn share(&self, component: Component, accepted: &Accepted) -> f64 {
         let (field, look) = component;
         let hint = (self.hint)(field);
         let known = self.constants.get(&component).map_or(0, BTreeSet::len) as f64;
-        let present = if hint.is_some_and(|hint| hint.always) {
-            1.0
-        } else {
-            0.4
-        };
+        let present = 1.0 - self.absent(field);
         let one = match look {
             Look::Value => {
                 let distinct = hint.map_or(8.0, |hint| f64::from(hint.distinct)).max(known);
@@ -253,19 +283,11 @@ impl<'h> Estimator<'h> {
             };
         }
         if accepted.absent {
-            share += if hint.is_some_and(|hint| hint.always) {
-                0.0001
-            } else {
-                0.6
-            };
+            share += self.absent(field);
         }
         if accepted.unreachable {
             let parent = self.parents.get(&field).copied().flatten();
-            let always = match parent {
-                Some(parent) => (self.hint)(parent).is_some_and(|hint| hint.always),
-                None => true,
-            };
-            share += if always { 0.0001 } else { 0.2 };
+            share += parent.map_or(0.0, |parent| self.absent(parent).min(0.2));
         }
         share.min(1.0)
     }

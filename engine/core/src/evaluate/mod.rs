@@ -25,7 +25,7 @@ mod tables;
 pub use evaluator::{Evaluated, Evaluator};
 pub use explain::{Joint, Reason, Shown};
 pub use index::IndexSummary;
-pub use key::FieldHint;
+pub use key::{FieldHint, Often};
 pub use lint::check_rules;
 pub use outcome::Outcome;
 pub use rule_set::{RuleIndex, RulePre, RuleSet};

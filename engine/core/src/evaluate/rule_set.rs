@@ -5,7 +5,7 @@
 //! reported; the others are in force. Compiling is deterministic: the same rules give the same tables.
 
 use super::index::IndexSummary;
-use super::key::FieldHint;
+use super::key::{FieldHint, Often};
 use super::lint;
 use super::matcher::Matcher;
 use crate::event::{FieldPath, FieldPlan};
@@ -305,6 +305,9 @@ fn version(rule: &Rule) -> String {
     super::finding::hex(&hash.finalize()[..8])
 }
 
+/// Distinct values of a field of which nobody says.
+const UNKNOWN_DISTINCT: u32 = 8;
+
 /// What the schemas of the rules' sources say of fields, for the index.
 struct Hints(BTreeMap<String, FieldHint>);
 
@@ -322,17 +325,21 @@ impl Hints {
             .filter_map(|source| schema(source))
             .flat_map(Schema::fields)
         {
-            let distinct = match (field.distinct, field.values.len()) {
-                (Some(distinct), _) => distinct,
-                (None, 0) => continue,
-                (None, values) => values as u32,
+            let distinct = field.distinct.unwrap_or(match field.values.len() {
+                0 => UNKNOWN_DISTINCT,
+                values => values as u32,
+            });
+            let presence = match (field.presence, field.usual) {
+                (Presence::Always, _) => Often::Always,
+                (Presence::Sometimes, true) => Often::Usually,
+                (Presence::Sometimes, false) => Often::Sometimes,
             };
-            let always = field.presence == Presence::Always;
-            let hint = FieldHint { distinct, always };
             // Of two sources, the one that promises less is believed.
-            let known = hints.entry(field.path.clone()).or_insert(hint);
+            let known = hints
+                .entry(field.path.clone())
+                .or_insert(FieldHint { distinct, presence });
             known.distinct = known.distinct.min(distinct);
-            known.always &= always;
+            known.presence = known.presence.min(presence);
         }
         Self(hints)
     }

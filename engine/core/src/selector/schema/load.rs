@@ -87,6 +87,7 @@ fn event(open: bool) -> Field {
         path: String::new(),
         kind: FieldKind::Object,
         presence: Presence::Always,
+        usual: true,
         nullable: false,
         open,
         distinct: None,
@@ -128,6 +129,7 @@ impl Loader {
             path: path.to_owned(),
             kind,
             presence,
+            usual: entry.presence.as_ref() == "usually",
             nullable: entry.nullable,
             open: entry.open,
             distinct: entry.distinct,
@@ -202,10 +204,11 @@ impl Loader {
     fn presence(&mut self, text: &Spanned<String>) -> Option<Presence> {
         match text.as_ref().as_str() {
             "always" => Some(Presence::Always),
-            "sometimes" => Some(Presence::Sometimes),
+            "sometimes" | "usually" => Some(Presence::Sometimes),
             other => {
                 let span = Span::new(text.span().start, text.span().end);
-                let message = format!("presence is `always` or `sometimes`, not `{other}`");
+                let message =
+                    format!("presence is `always`, `usually` or `sometimes`, not `{other}`");
                 self.diagnostics.push(mistake(span, message));
                 None
             }

@@ -61,6 +61,9 @@ pub struct Field {
     pub kind: FieldKind,
     /// Whether it is always there.
     pub presence: Presence,
+    /// Written `usually`: not always there, but missing from few events only. A hint for the index; what is not
+    /// always there has to be guarded all the same.
+    pub usual: bool,
     /// Whether it may be JSON null.
     pub nullable: bool,
     /// Whether it may have fields that the schema does not know.
