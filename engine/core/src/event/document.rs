@@ -13,11 +13,21 @@ use super::text::Text;
 pub struct Document<'d> {
     text: &'d str,
     nodes: &'d [Node],
+    may_be_envelope: bool,
 }
 
 impl<'d> Document<'d> {
-    pub(super) fn new(text: &'d str, nodes: &'d [Node]) -> Document<'d> {
-        Document { text, nodes }
+    pub(super) fn new(text: &'d str, nodes: &'d [Node], may_be_envelope: bool) -> Document<'d> {
+        Document {
+            text,
+            nodes,
+            may_be_envelope,
+        }
+    }
+
+    /// False only when the root does not have the key of envelopes.
+    pub(super) fn may_be_envelope(self) -> bool {
+        self.may_be_envelope
     }
 
     /// The whole object.
@@ -116,13 +126,21 @@ impl<'d> Json<'d> {
             return None;
         }
         let hash = key::hash(key.as_bytes());
-        let mut at = self.index + 1;
-        while at < node.next() {
-            let candidate = self.document.node(at);
+        let nodes = self.document.nodes;
+        let mut at = self.index as usize + 1;
+        while at < node.next() as usize {
+            let [candidate, value] = nodes.get(at..at + 2)? else {
+                return None;
+            };
             if candidate.hash() == hash && candidate.text(self.document.text).eq_str(key) {
-                return Some(self.document.at(at + 1));
+                return Some(self.document.at(at as u32 + 1));
             }
-            at = self.document.node(at + 1).next();
+            // Not always `value.next()`: the processor need not wait for a value's node to find the next key.
+            at = if value.is_container() {
+                value.next() as usize
+            } else {
+                at + 2
+            };
         }
         None
     }

@@ -13,6 +13,9 @@ use sha2::{Digest, Sha256};
 
 use super::document::{Document, Json, Kind};
 
+/// No record of its own has this key; every EventBridge envelope has.
+pub(super) const ENVELOPE_KEY: &str = "detail-type";
+
 /// One immutable record of something that happened.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'d> {
@@ -69,14 +72,11 @@ impl<'d> Event<'d> {
     /// an envelope when it has a string `detail-type` and an object `detail`.
     pub fn new(document: Document<'d>) -> Event<'d> {
         let outer = document.root();
-        let detail = outer
-            .get("detail-type")
-            .filter(|name| name.kind() == Kind::String)
-            .and_then(|_| {
-                outer
-                    .get("detail")
-                    .filter(|detail| detail.kind() == Kind::Object)
-            });
+        let detail = if document.may_be_envelope() {
+            record_in(outer)
+        } else {
+            None
+        };
         match detail {
             Some(root) => Event {
                 document,
@@ -126,6 +126,15 @@ impl<'d> Event<'d> {
             .or_else(|| time_in(self.root, "@timestamp"))
             .or_else(|| self.envelope?.time())
     }
+}
+
+fn record_in(outer: Json<'_>) -> Option<Json<'_>> {
+    outer
+        .get(ENVELOPE_KEY)
+        .filter(|name| name.kind() == Kind::String)?;
+    outer
+        .get("detail")
+        .filter(|detail| detail.kind() == Kind::Object)
 }
 
 /// The non-empty string under `key`.

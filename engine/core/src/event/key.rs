@@ -243,6 +243,25 @@ impl KeyTable<'_> {
     }
 }
 
+impl KeyTable<'_> {
+    /// False only when the object of this number has no key with this hash and all its keys were added.
+    #[inline]
+    pub(super) fn may_have(&self, nodes: &[Node], hash: u32, owner: u32) -> bool {
+        let mixed = hash.wrapping_add(owner.wrapping_mul(OWNER_FACTOR));
+        let first = first_slot(mixed, self.shift);
+        for at in first..first + PROBES_MAX {
+            let slot = self.slots[at & (self.slots.len() - 1)];
+            if slot < self.stamp {
+                return false;
+            }
+            if nodes[slot as u32 as usize].hash() == hash {
+                return true;
+            }
+        }
+        true
+    }
+}
+
 #[inline(never)]
 fn probe(
     slots: &mut [u64],

@@ -8,6 +8,7 @@
 //! rejected: in compact text they are found right behind a quote, where the walk looks anyway.
 
 use super::document::Document;
+use super::identity::ENVELOPE_KEY;
 use super::key::{self, KeyMemory, KeyTable, Seen};
 use super::node::{Node, Nodes, Tag};
 use super::number::{self, Form};
@@ -17,12 +18,25 @@ use super::text;
 use crate::limits;
 
 /// Parses one event after the other in memory that it keeps.
-#[derive(Default)]
 pub struct Parser {
     marks: Marks,
     nodes: Nodes,
     keys: KeyMemory,
     frames: Frames,
+    /// Hash of the key that makes an object an envelope.
+    envelope: u32,
+}
+
+impl Default for Parser {
+    fn default() -> Parser {
+        Parser {
+            marks: Marks::default(),
+            nodes: Nodes::default(),
+            keys: KeyMemory::default(),
+            frames: Frames::default(),
+            envelope: key::hash(ENVELOPE_KEY.as_bytes()),
+        }
+    }
 }
 
 impl Parser {
@@ -62,11 +76,16 @@ impl Parser {
         };
         walk.run()?;
         let (filled, doubtful) = (walk.filled, walk.doubtful);
+        // Asked of every event, and known here without a look at its keys.
+        let may_be_envelope = doubtful
+            || walk
+                .keys
+                .may_have(walk.nodes, self.envelope, Frame::object(0).owner());
         self.nodes.finish(filled);
         if doubtful {
             key::check_by_sorting(self.nodes.filled(), text)?;
         }
-        Ok(Document::new(text, self.nodes.filled()))
+        Ok(Document::new(text, self.nodes.filled(), may_be_envelope))
     }
 }
 
