@@ -88,7 +88,7 @@ struct Draw<'v> {
 /// Request parameters that wildcards look at.
 const PARAMETERS: [&[&str]; 9] = [
     &["requestParameters", "bucketName"],
-    &["requestParameters", "key"],
+    &["requestParameters", "queueUrl"],
     &["requestParameters", "functionName"],
     &["requestParameters", "secretId"],
     &["requestParameters", "roleName"],
