@@ -126,11 +126,20 @@ impl<'e> Evaluation<'e> {
                 return self.equals_text(operand, constant);
             }
             Node::HasField(field) => self.has_field(field),
+            Node::Field(field) => match self.field(field) {
+                Ok(json) => json.as_bool().ok_or(Why::NotABool),
+                Err(why) => Err(why),
+            },
             Node::Binary(operator, left, right) if operator < Operator::Add => {
                 if operator <= Operator::NotEqual
                     && let Some(equal) = self.equal_texts(left, right)
                 {
                     return Ok(equal == (operator == Operator::Equal));
+                }
+                if operator < Operator::In
+                    && let Some(order) = self.order_of_integers(left, right)
+                {
+                    return Ok(function::operator::holds(operator, order));
                 }
                 let left = self.value(left)?;
                 let right = self.value(right)?;

@@ -4,8 +4,10 @@
 //! text itself; for everything else, errors included, they give nothing and the caller takes the general way, which
 //! is the only one that decides. So what is here can be wrong about speed, never about meaning.
 
+use std::cmp::Ordering;
+
 use super::{Evaluation, NodeId};
-use crate::event::Json;
+use crate::event::{Json, Number};
 use crate::selector::program::Node;
 use crate::selector::value::{ListValue, MapValue, StringValue, Value};
 
@@ -20,6 +22,19 @@ impl<'e> Evaluation<'e> {
             },
             Node::Field(field) => self.field(field).ok()?.as_text()?,
             Node::Select(..) => self.cursor(id)?.as_text()?,
+            Node::Constant(constant) => {
+                return self.program.constants[constant.0 as usize].as_text();
+            }
+            Node::OptionalOrValue(target, other) => match self.program.nodes[target.0 as usize] {
+                Node::OptionalField { field, base } => match self.field(field) {
+                    Ok(json) => json.as_text()?,
+                    Err(_) if base.is_none_or(|base| self.field(base).is_ok()) => {
+                        return self.plain_text(other);
+                    }
+                    Err(_) => return None,
+                },
+                _ => return None,
+            },
             _ => return None,
         };
         if text.is_escaped() {
@@ -36,6 +51,30 @@ impl<'e> Evaluation<'e> {
         let right = self.plain_text(right)?;
         self.meter.charge_bytes(left.len().min(right.len())).ok()?;
         Some(left == right)
+    }
+
+    /// The order of two nodes that give integers.
+    #[inline]
+    pub(super) fn order_of_integers(&mut self, left: NodeId, right: NodeId) -> Option<Ordering> {
+        Some(self.integer(left)?.cmp(&self.integer(right)?))
+    }
+
+    fn integer(&mut self, id: NodeId) -> Option<i64> {
+        let json = match self.program.nodes[id.0 as usize] {
+            Node::Constant(constant) => {
+                return match self.program.constants[constant.0 as usize] {
+                    Value::Int(value) => Some(value),
+                    _ => None,
+                };
+            }
+            Node::Field(field) => self.field(field).ok()?,
+            Node::Select(..) => self.cursor(id)?,
+            _ => return None,
+        };
+        match json.as_number()? {
+            Number::Int(value) => Some(value),
+            _ => None,
+        }
     }
 
     /// The part of the event that a node gives.

@@ -36,22 +36,25 @@ pub(crate) fn test(
     right: &Value<'_>,
     meter: &mut Meter,
 ) -> Result<bool, Why> {
-    let ordering = |meter: &mut Meter| order(left, right, meter);
     match operator {
         Operator::Equal => equals(left, right, meter),
         Operator::NotEqual => equals(left, right, meter).map(|equal| !equal),
-        Operator::Less => Ok(ordering(meter)? == Some(Ordering::Less)),
-        Operator::LessEqual => Ok(matches!(
-            ordering(meter)?,
-            Some(Ordering::Less | Ordering::Equal)
-        )),
-        Operator::Greater => Ok(ordering(meter)? == Some(Ordering::Greater)),
-        Operator::GreaterEqual => Ok(matches!(
-            ordering(meter)?,
-            Some(Ordering::Greater | Ordering::Equal)
-        )),
         Operator::In => member(left, right, meter),
-        _ => Err(Why::NotABool),
+        // NaN is in no order with anything, so no comparison with it holds.
+        _ => Ok(order(left, right, meter)?.is_some_and(|order| holds(operator, order))),
+    }
+}
+
+/// Whether a comparison holds for values in this order.
+pub(crate) fn holds(operator: Operator, order: Ordering) -> bool {
+    match operator {
+        Operator::Equal => order == Ordering::Equal,
+        Operator::NotEqual => order != Ordering::Equal,
+        Operator::Less => order == Ordering::Less,
+        Operator::LessEqual => order != Ordering::Greater,
+        Operator::Greater => order == Ordering::Greater,
+        Operator::GreaterEqual => order != Ordering::Less,
+        _ => false,
     }
 }
 
