@@ -251,9 +251,21 @@ impl<'c> Filing<'c> {
         self.insert_single(single);
         self.index.usual = self.compound(usual);
         self.index.unusual = self.compound(unusual);
+        self.note_quiet_looks();
         summary.always = self.index.always.len();
         summary.shapes = self.index.shapes.len();
         (self.index, summary)
+    }
+
+    fn note_quiet_looks(&mut self) {
+        let records = &self.index.records;
+        for look in &mut self.index.looks {
+            let filed = |id: u32| {
+                let record = records[(look.base + id) as usize];
+                record.count > 0 || record.shapes != 0
+            };
+            look.quiet = !filed(ABSENT) && !filed(UNREACHABLE);
+        }
     }
 
     /// The most used shapes get a bit; rules of the others fall back to their first component.
@@ -313,6 +325,7 @@ impl<'c> Filing<'c> {
             table,
             shapes: 0,
             singles: 0,
+            quiet: false,
         });
         self.by_component.insert(component, id);
         id

@@ -70,6 +70,39 @@ pub(super) fn hash_words(words: &[u32]) -> u64 {
     hasher.finish(0, words.len())
 }
 
+/// Which hashes were added, in few enough bits to stay in the nearest cache: `may_have` is never wrong when it
+/// says no. Most look-ups of an event find nothing, and this answers them without touching the table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    words: Vec<u64>,
+}
+
+impl Filter {
+    /// For about `count` hashes, sixteen bits each.
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            words: vec![0; (count / 4).next_power_of_two().max(1)],
+        }
+    }
+
+    pub(super) fn add(&mut self, hash: u64) {
+        let (word, bits) = self.place(hash);
+        self.words[word] |= bits;
+    }
+
+    #[inline]
+    pub(super) fn may_have(&self, hash: u64) -> bool {
+        let (word, bits) = self.place(hash);
+        self.words.get(word).is_some_and(|word| word & bits == bits)
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let word = (hash >> 12) as usize & self.words.len().wrapping_sub(1);
+        (word, 1 << (hash & 63) | 1 << (hash >> 6 & 63))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{hash_bytes, tail};

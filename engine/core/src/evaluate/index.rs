@@ -6,7 +6,7 @@
 //! event probes only those. Guarantee: every branch whose verdict is not false is among the candidates.
 //! Candidates may be reported more than once, and falsely; the caller checks them.
 
-use super::hash::hash_words;
+use super::hash::{Filter, hash_words};
 use super::key::Look;
 use super::tables::{
     ABSENT, Bounds, Column, FIRST, Literals, OTHER, Prefixes, Search, UNREACHABLE,
@@ -44,6 +44,8 @@ pub(super) struct Station {
     pub(super) shapes: u64,
     /// How many branches are filed under its values alone.
     pub(super) singles: u32,
+    /// Nothing is filed under the field's absence, which is how it is for most fields of most events.
+    pub(super) quiet: bool,
 }
 
 /// Finds candidate branches.
@@ -73,13 +75,16 @@ pub(super) struct Index {
 /// of the run; a wrong branch is found out when it is checked.
 #[derive(Debug, Default)]
 pub(super) struct Compound {
-    pub(super) slots: Vec<(u32, u32)>,
+    slots: Vec<(u32, u32)>,
+    filter: Filter,
 }
 
 impl Compound {
     pub(super) fn new(keys: usize) -> Self {
+        let slots = vec![(0, 0); (keys * 2).next_power_of_two().max(2)];
         Self {
-            slots: vec![(0, 0); (keys * 2).next_power_of_two().max(2)],
+            slots,
+            filter: Filter::new(keys),
         }
     }
 
@@ -90,10 +95,14 @@ impl Compound {
             at = (at + 1) & mask;
         }
         self.slots[at] = (tag(hash), start);
+        self.filter.add(hash);
     }
 
     #[inline]
     fn find(&self, hash: u64, mut found: impl FnMut(u32)) {
+        if !self.filter.may_have(hash) {
+            return;
+        }
         let mask = self.slots.len().wrapping_sub(1);
         let wanted = tag(hash);
         let mut at = hash as usize & mask;
@@ -186,6 +195,11 @@ impl Index {
             let from = probe.seen.len();
             // Nothing is filed under it alone, and no shape that needs it can still hit.
             if look.singles == 0 && look.shapes & alive == 0 {
+                probe.ends.push(from as u32);
+                continue;
+            }
+            if look.quiet && slots.get(look.field).is_none() {
+                alive &= !look.shapes;
                 probe.ends.push(from as u32);
                 continue;
             }

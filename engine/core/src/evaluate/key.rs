@@ -269,7 +269,7 @@ impl<'h> Estimator<'h> {
                 2.0 / (distinct + 2.0)
             }
             Look::Prefix => 1.0 / (known + 8.0),
-            Look::Literal => 1.0 / (known + 8.0),
+            Look::Literal => 0.02,
             Look::Bound => 0.3,
             Look::Presence => 0.0,
         };

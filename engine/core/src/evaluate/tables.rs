@@ -5,10 +5,10 @@
 //! that would be undecided then are filed under them, so that no indeterminate verdict is lost.
 
 use super::formula::{Comparison, Constant, same};
-use super::hash::{Hasher, hash_bytes, tail};
+use super::hash::{Filter, Hasher, hash_bytes, tail};
 use super::number_order::compare;
 use crate::event::{Json, Kind, Number};
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// The field is not there, though what it would be in is.
 pub(super) const ABSENT: u32 = 0;
@@ -192,7 +192,7 @@ impl Column {
 
 /// Prefixes are found by hashing a value at these many lengths at most; with more lengths in use, prefixes
 /// are filed under a shorter one, which is necessary though not sufficient.
-const PREFIX_LENGTHS_MAX: usize = 24;
+const PREFIX_LENGTHS_MAX: usize = 10;
 
 /// The prefixes that rules are filed under, for one field.
 #[derive(Debug, Default)]
@@ -203,6 +203,7 @@ pub(super) struct Prefixes {
     /// Ids under one hash: prefixes that were cut to the same bytes share it.
     groups: Vec<Vec<u32>>,
     table: HashTable,
+    filter: Filter,
 }
 
 impl Prefixes {
@@ -251,6 +252,10 @@ impl Prefixes {
         let keys: Vec<Vec<u8>> = groups.keys().cloned().collect();
         self.groups = groups.into_values().collect();
         self.table = HashTable::build(keys.len(), |seed, id| hash_bytes(seed, &keys[id as usize]));
+        self.filter = Filter::new(keys.len());
+        for key in &keys {
+            self.filter.add(hash_bytes(self.table.seed, key));
+        }
         self.lengths = lengths;
     }
 
@@ -277,7 +282,9 @@ impl Prefixes {
                 None => tail(&bytes[hashed * 8..length]),
             };
             let hash = hasher.finish(rest, length & 0x7F);
-            if let Some(group) = self.table.find(hash, |_| true) {
+            if self.filter.may_have(hash)
+                && let Some(group) = self.table.find(hash, |_| true)
+            {
                 for id in &self.groups[group as usize] {
                     found(*id);
                 }
@@ -295,6 +302,9 @@ pub(super) struct Literals {
     /// Some literal may occur in any case.
     folded: bool,
 }
+
+/// Most bytes of literals that are made into a full table; about a kilobyte of table each.
+const TABLE_BYTES_MAX: usize = 4096;
 
 /// What searching for literals came to.
 pub(super) enum Search {
@@ -329,7 +339,11 @@ impl Literals {
     pub(super) fn finish(&mut self) {
         self.by_text = Default::default();
         let texts = self.texts.iter().map(|text| text.as_bytes());
+        // Small sets are searched twice as fast by a full table, which large ones would make too big.
+        let bytes: usize = self.texts.iter().map(|text| text.len()).sum();
+        let kind = (bytes <= TABLE_BYTES_MAX).then_some(AhoCorasickKind::DFA);
         self.automaton = AhoCorasick::builder()
+            .kind(kind)
             .match_kind(MatchKind::Standard)
             .ascii_case_insensitive(self.folded)
             .build(texts)

@@ -28,7 +28,12 @@ fn meant(text: &str, expected: &str, found: &str, error: &str) -> Option<&'stati
     if refused && (text.contains("timestamp('10000-") || text.contains("timestamp('0000-")) {
         return Some("a constant moment that can only be an error is refused");
     }
-    if refused && matches!(text, "duration('-320000000000s')" | "duration('320000000000s')") {
+    if refused
+        && matches!(
+            text,
+            "duration('-320000000000s')" | "duration('320000000000s')"
+        )
+    {
         return Some("a constant length of time that can only be an error is refused");
     }
     match text {

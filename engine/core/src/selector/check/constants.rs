@@ -193,8 +193,8 @@ fn network(arg: &Expr, text: &str) -> Option<Diagnostic> {
     }
     let message = format!("{} is not a network", quoted(text));
     let Some((address, _)) = text.split_once('/') else {
-        let whole = function::parse_ip(text)
-            .map(|address| if address.is_ipv4() { 32 } else { 128 });
+        let whole =
+            function::parse_ip(text).map(|address| if address.is_ipv4() { 32 } else { 128 });
         let diagnostic = Diagnostic::new(Code::BadConstant, arg.span, message);
         return Some(match whole {
             Some(bits) => {
