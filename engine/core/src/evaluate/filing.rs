@@ -264,7 +264,8 @@ impl<'c> Filing<'c> {
                 let record = records[(look.base + id) as usize];
                 record.count > 0 || record.shapes != 0
             };
-            look.quiet = !filed(ABSENT) && !filed(UNREACHABLE);
+            look.quiet = !filed(ABSENT);
+            look.quiet_unreachable = !filed(UNREACHABLE);
         }
     }
 
@@ -326,6 +327,7 @@ impl<'c> Filing<'c> {
             shapes: 0,
             singles: 0,
             quiet: false,
+            quiet_unreachable: false,
         });
         self.by_component.insert(component, id);
         id

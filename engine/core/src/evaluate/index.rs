@@ -46,6 +46,8 @@ pub(super) struct Station {
     pub(super) singles: u32,
     /// Nothing is filed under the field's absence, which is how it is for most fields of most events.
     pub(super) quiet: bool,
+    /// Nor under the absence of what it would be in.
+    pub(super) quiet_unreachable: bool,
 }
 
 /// Finds candidate branches.
@@ -198,7 +200,10 @@ impl Index {
                 probe.ends.push(from as u32);
                 continue;
             }
-            if look.quiet && slots.get(look.field).is_none() {
+            if look.quiet
+                && slots.get(look.field).is_none()
+                && (look.quiet_unreachable || absent_id(look.parent, slots) == ABSENT)
+            {
                 alive &= !look.shapes;
                 probe.ends.push(from as u32);
                 continue;

@@ -9,7 +9,7 @@
 
 use super::formula::{Condition, Constant, Formula, Test};
 use super::outcome::Outcome;
-use crate::event::{FieldId, FieldSet};
+use crate::event::{FieldId, FieldPath, FieldSet};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How a component looks at its field.
@@ -175,12 +175,14 @@ fn condition_needs(condition: &Condition) -> Needs {
 }
 
 /// What is known of a field before any event is seen; from the schema.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FieldHint {
     /// About how many distinct values events carry.
     pub distinct: u32,
     /// How often it is there.
     pub presence: Often,
+    /// The field that nearly decides this one's value, if there is one.
+    pub follows: Option<FieldPath>,
 }
 
 /// How often a field is there.
@@ -210,6 +212,7 @@ pub(super) struct Estimator<'h> {
     hint: &'h dyn Fn(FieldId) -> Option<FieldHint>,
     constants: BTreeMap<Component, BTreeSet<Vec<u8>>>,
     parents: BTreeMap<FieldId, Option<FieldId>>,
+    follows: BTreeMap<FieldId, FieldId>,
 }
 
 impl<'h> Estimator<'h> {
@@ -219,12 +222,14 @@ impl<'h> Estimator<'h> {
         all: &[Needs],
     ) -> Self {
         let mut constants: BTreeMap<Component, BTreeSet<Vec<u8>>> = BTreeMap::new();
-        let mut parents = BTreeMap::new();
+        let (mut parents, mut follows) = (BTreeMap::new(), BTreeMap::new());
         for needs in all {
             for (component, accepted) in needs {
                 parents
                     .entry(component.0)
                     .or_insert_with(|| fields.parent(component.0));
+                let leader = hint(component.0).and_then(|hint| fields.find(&hint.follows?));
+                follows.extend(leader.map(|leader| (component.0, leader)));
                 let known = constants.entry(*component).or_default();
                 for constant in &accepted.constants {
                     if let Constant::Text(text) | Constant::Folded(text) = constant {
@@ -237,6 +242,7 @@ impl<'h> Estimator<'h> {
             hint,
             constants,
             parents,
+            follows,
         }
     }
 
@@ -249,6 +255,13 @@ impl<'h> Estimator<'h> {
             Look::Prefix => 60.0 * present,
             Look::Literal => 200.0 * present,
         }
+    }
+
+    /// Whether another of `fields` says all that `field` could say.
+    fn follows_one_of(&self, field: FieldId, fields: &[FieldId]) -> bool {
+        self.follows
+            .get(&field)
+            .is_some_and(|leader| fields.contains(leader))
     }
 
     fn absent(&self, field: FieldId) -> f64 {
@@ -331,6 +344,13 @@ pub(super) fn choose(
                 .map(|at| single[*at].1.0)
                 .collect::<BTreeSet<_>>();
             if (size > 1 && entries > ENTRIES_MAX) || several_looks.len() < size {
+                continue;
+            }
+            let fields: Vec<FieldId> = chosen.iter().map(|at| single[*at].1.0).collect();
+            if fields
+                .iter()
+                .any(|field| estimator.follows_one_of(*field, &fields))
+            {
                 continue;
             }
             let share: f64 = chosen.iter().map(|at| single[*at].0).product();

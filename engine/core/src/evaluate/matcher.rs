@@ -53,7 +53,7 @@ impl Matcher {
         let fields = builder.fields_mut();
         let formulas: Vec<_> = selectors.iter().map(|expr| formula(expr, fields)).collect();
         let hints: Vec<Option<FieldHint>> = fields.ids().map(|id| hint(fields.path(id))).collect();
-        let of_field = |field: FieldId| hints.get(field.0 as usize).copied().flatten();
+        let of_field = |field: FieldId| hints.get(field.0 as usize).cloned().flatten();
         let mut columns = Columns::default();
         let (index, branches, summary) =
             IndexBuilder::new(&of_field).build(formulas, fields, &mut columns);

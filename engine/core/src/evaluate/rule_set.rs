@@ -335,9 +335,13 @@ impl Hints {
                 (Presence::Sometimes, false) => Often::Sometimes,
             };
             // Of two sources, the one that promises less is believed.
-            let known = hints
-                .entry(field.path.clone())
-                .or_insert(FieldHint { distinct, presence });
+            let follows = field.follows.as_deref().map(FieldPath::dotted);
+            let hint = FieldHint {
+                distinct,
+                presence,
+                follows,
+            };
+            let known = hints.entry(field.path.clone()).or_insert(hint);
             known.distinct = known.distinct.min(distinct);
             known.presence = known.presence.min(presence);
         }
@@ -345,6 +349,6 @@ impl Hints {
     }
 
     fn get(&self, path: &FieldPath) -> Option<FieldHint> {
-        self.0.get(&path.keys().join(".")).copied()
+        self.0.get(&path.keys().join(".")).cloned()
     }
 }

@@ -32,6 +32,7 @@ struct FieldEntry {
     #[serde(default)]
     open: bool,
     distinct: Option<u32>,
+    follows: Option<String>,
     #[serde(default)]
     values: Vec<String>,
     format: Option<String>,
@@ -91,6 +92,7 @@ fn event(open: bool) -> Field {
         nullable: false,
         open,
         distinct: None,
+        follows: None,
         values: Vec::new(),
         format: None,
         doc: String::new(),
@@ -133,6 +135,7 @@ impl Loader {
             nullable: entry.nullable,
             open: entry.open,
             distinct: entry.distinct,
+            follows: entry.follows,
             values: entry.values,
             format: entry.format,
             doc: entry.doc,

@@ -70,6 +70,8 @@ pub struct Field {
     pub open: bool,
     /// Order of magnitude of different values a day; a hint for the index.
     pub distinct: Option<u32>,
+    /// The field that nearly decides this one's value: seeing both says no more than seeing that one. A hint.
+    pub follows: Option<String>,
     /// Every known value, when there are few.
     pub values: Vec<String>,
     /// What its text is, such as `timestamp`.
