@@ -8,6 +8,7 @@ mod counting;
 mod ours;
 mod peers;
 mod report;
+mod round;
 mod timing;
 
 use std::hint::black_box;
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 use counting::{Counting, counted};
 use ours::{Extract, Scan};
 use peers::{Cel, Sigma};
-use report::{Table, number, per_second};
+use report::{Table, count as count_text, number, per_second};
+use round::{Round, corpus, on_all_cores, stay_on_one_core};
 use timing::{Effort, measure, median, timed};
 use tripline_benches::linear;
 use tripline_benches::rule::Rule;
@@ -25,66 +27,9 @@ use tripline_benches::stress::Stress;
 use tripline_benches::vocabulary::Vocabulary;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::event::Parser;
-use tripline_core::sample::{Generator, Options};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// How large a round is.
-struct Round {
-    events: usize,
-    counts: &'static [usize],
-    stress_counts: &'static [usize],
-    ours: Effort,
-    peers: Effort,
-    agreement_events: usize,
-    only: String,
-}
-
-impl Round {
-    fn from_arguments() -> Self {
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let after = |name: &str| {
-            let place = arguments.iter().position(|argument| argument == name)?;
-            arguments.get(place + 1).cloned()
-        };
-        let seconds = |seconds, passes| Effort {
-            budget: Duration::from_secs(seconds),
-            passes,
-        };
-        let only = after("--only").unwrap_or_default();
-        let quick = arguments.iter().any(|argument| argument == "--quick");
-        let mut round = if quick {
-            Self {
-                events: 30_000,
-                counts: &[1, 100, 10_000],
-                stress_counts: &[1000],
-                ours: seconds(1, 3),
-                peers: seconds(1, 3),
-                agreement_events: 100,
-                only,
-            }
-        } else {
-            Self {
-                events: 120_000,
-                counts: &[1, 10, 100, 1000, 10_000, 100_000],
-                stress_counts: &[100, 1000, 10_000],
-                ours: seconds(6, 7),
-                peers: seconds(5, 5),
-                agreement_events: 400,
-                only,
-            }
-        };
-        if let Some(events) = after("--events").and_then(|events| events.parse().ok()) {
-            round.events = events;
-        }
-        round
-    }
-
-    fn wants(&self, section: &str) -> bool {
-        section.contains(&self.only)
-    }
-}
 
 fn main() {
     let round = Round::from_arguments();
@@ -121,39 +66,6 @@ fn main() {
 
 type Section = fn(&Bench) -> Table;
 
-/// Other processes may still share the core; thread CPU time leaves out what they take.
-fn stay_on_one_core() {
-    let mut cores = rustix::thread::CpuSet::new();
-    cores.set(rustix::thread::sched_getcpu());
-    if let Err(error) = rustix::thread::sched_setaffinity(None, &cores) {
-        eprintln!("not bound to one core: {error}");
-    }
-}
-
-fn on_all_cores() {
-    let mut cores = rustix::thread::CpuSet::new();
-    for core in 0..rustix::thread::CpuSet::MAX_CPU {
-        cores.set(core);
-    }
-    if let Err(error) = rustix::thread::sched_setaffinity(None, &cores) {
-        eprintln!("still bound to one core: {error}");
-    }
-}
-
-fn corpus(round: &Round) -> Vec<Vec<u8>> {
-    let options = Options {
-        seed: 7,
-        events: round.events as u64,
-        accounts: 200,
-        days: 7,
-        incidents: 36,
-        ..Options::default()
-    };
-    Generator::new(&options)
-        .map(|record| record.bytes)
-        .collect()
-}
-
 struct Bench {
     corpus: Vec<Vec<u8>>,
     vocabulary: Vocabulary,
@@ -163,17 +75,7 @@ struct Bench {
 /// The floor: the whole text parsed by sonic-rs.
 fn floor(bytes: &[u8]) -> usize {
     let value: sonic_rs::Value = sonic_rs::from_slice(bytes).expect("the corpus is JSON");
-    usize::from(black_box(&value).is_null_value())
-}
-
-trait IsNull {
-    fn is_null_value(&self) -> bool;
-}
-
-impl IsNull for sonic_rs::Value {
-    fn is_null_value(&self) -> bool {
-        sonic_rs::JsonValueTrait::is_null(self)
-    }
+    usize::from(sonic_rs::JsonValueTrait::is_null(black_box(&value)))
 }
 
 impl Bench {
@@ -193,7 +95,7 @@ impl Bench {
             ],
         );
         table.row(vec![
-            number(sizes.len() as f64),
+            count_text(sizes.len()),
             number(mean),
             at(50),
             at(5),
@@ -222,7 +124,7 @@ impl Bench {
                 Sigma::compile(&rules).expect("Sigma has all of it"),
             );
             let mut scan = Scan::new(&set);
-            let (mut matches, mut events) = (0, 0);
+            let (mut matches, mut events) = (0, 0_usize);
             for (number, bytes) in self.corpus.iter().step_by(step).enumerate() {
                 let event: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
                 let expected: Vec<usize> = (0..rules.len())
@@ -232,7 +134,7 @@ impl Bench {
                 assert_eq!(found, expected, "Tripline on {event}");
                 assert_eq!(undecided, 0, "no rule may be left undecided on {event}");
                 assert_eq!(sigma.count(bytes), expected.len(), "rsigma on {event}");
-                if number % 4 == 0 {
+                if number.is_multiple_of(4) {
                     let by_cel: Vec<usize> = cel.matches(&event).collect();
                     assert_eq!(by_cel, expected, "cel on {event}");
                 }
@@ -242,8 +144,8 @@ impl Bench {
             let same = || "same".to_owned();
             let by_cel = format!("same on {}", events / 4);
             let cells = vec![
-                number(f64::from(events)),
-                number(matches as f64),
+                count_text(events),
+                count_text(matches),
                 same(),
                 same(),
                 by_cel,
@@ -311,7 +213,7 @@ impl Bench {
                 let pair = self.row_of_ours(&ours::rule_set(rules));
                 table.row(vec![
                     flavour.as_str().to_owned(),
-                    number(count as f64),
+                    count_text(count),
                     number(pair.nanoseconds),
                     per_second(pair.nanoseconds),
                     number(pair.nanoseconds / pair.floor),
@@ -358,7 +260,7 @@ impl Bench {
                 .iter()
                 .map(|pair| number(pair.nanoseconds / pair.floor));
             let cells = rates.chain(ratios).collect::<Vec<_>>();
-            table.row([vec![number(count as f64)], cells].concat());
+            table.row([vec![count_text(count)], cells].concat());
         }
         table
     }
@@ -428,7 +330,7 @@ impl Bench {
             drop(set);
             table.row(vec![
                 "Tripline".to_owned(),
-                number(count as f64),
+                count_text(count),
                 number(median(times.iter().map(|time| time.0).collect()) * 1e3),
                 number(median(times.iter().map(|time| time.1).collect()) * 1e3),
                 megabytes(allocated.kept),
@@ -588,7 +490,7 @@ impl Bench {
                 };
                 table.row(vec![
                     stress.as_str().to_owned(),
-                    number(count as f64),
+                    count_text(count),
                     number(own.nanoseconds),
                     number(own.nanoseconds / own.floor),
                     per_rule(own.nanoseconds - base),

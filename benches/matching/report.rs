@@ -39,6 +39,15 @@ impl Table {
     }
 }
 
+/// A count, thousands separated.
+pub(crate) fn count(value: usize) -> String {
+    if value < 100 {
+        value.to_string()
+    } else {
+        number(value as f64)
+    }
+}
+
 /// Three significant digits, thousands separated.
 pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
