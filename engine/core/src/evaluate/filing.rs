@@ -90,6 +90,9 @@ fn intern_constants(part: &Formula<'_>, columns: &mut Columns) {
     }
 }
 
+/// A key without literals is good enough when it is expected to hit no more events than this.
+const SHARE_WITHOUT_LITERALS_MAX: f64 = 0.001;
+
 /// About what checking a branch costs, in nanoseconds: a glance, unless an expression has to be evaluated.
 fn check_cost(branch: &Branch<'_>) -> f64 {
     fn of(part: &Formula<'_>) -> f64 {
@@ -113,10 +116,20 @@ fn choose_all(
     enough: f64,
 ) -> Vec<Option<Key>> {
     let none = BTreeSet::new();
-    let mut keys: Vec<Option<Key>> = needs
+    let literals: BTreeSet<Component> = needs
         .iter()
-        .map(|one| choose(one, estimator, enough, &none))
+        .flat_map(Needs::keys)
+        .filter(|one| one.1 == Look::Literal)
+        .copied()
         .collect();
+    // Looking for literals is the dearest look: rules that are found well enough without it do without.
+    let best = |one: &Needs, avoided: &BTreeSet<Component>| {
+        let without: BTreeSet<Component> = avoided.union(&literals).copied().collect();
+        choose(one, estimator, enough, &without)
+            .filter(|key| key.share <= enough.max(SHARE_WITHOUT_LITERALS_MAX))
+            .or_else(|| choose(one, estimator, enough, avoided))
+    };
+    let mut keys: Vec<Option<Key>> = needs.iter().map(|one| best(one, &none)).collect();
     let mut users: BTreeMap<Component, Vec<usize>> = BTreeMap::new();
     for (at, key) in keys.iter().enumerate() {
         for (component, _) in key.iter().flat_map(|key| &key.components) {
@@ -132,7 +145,7 @@ fn choose_all(
         let more: f64 = users
             .iter()
             .map(|at| {
-                let other = choose(&needs[*at], estimator, enough, &without);
+                let other = best(&needs[*at], &without);
                 let share = |key: &Option<Key>| key.as_ref().map_or(1.0, |key| key.share);
                 (share(&other) - share(&keys[*at])) * costs[*at]
             })
@@ -140,7 +153,7 @@ fn choose_all(
         if more < estimator.look_cost(*component) {
             avoided = without;
             for at in users {
-                keys[*at] = choose(&needs[*at], estimator, enough, &avoided);
+                keys[*at] = best(&needs[*at], &avoided);
             }
         }
     }
@@ -207,6 +220,15 @@ impl<'c> Filing<'c> {
             branches: keys.len(),
             ..IndexSummary::default()
         };
+        let mut looks: BTreeMap<String, usize> = BTreeMap::new();
+        for (component, _) in keys.iter().flatten().flat_map(|key| &key.components) {
+            let (field, look) = component;
+            let look = format!("{look:?}").to_ascii_lowercase();
+            *looks
+                .entry(format!("{} {look}", self.fields.path(*field)))
+                .or_default() += 1;
+        }
+        summary.looks = looks.into_iter().collect();
         // Cheap looks first: what they show may make the dear ones unnecessary.
         let all = keys.iter().flatten().flat_map(|key| &key.components);
         let mut components: Vec<Component> = all.map(|(component, _)| *component).collect();

@@ -147,6 +147,8 @@ pub struct IndexSummary {
     pub entries: usize,
     /// Distinct combinations of components that are probed.
     pub shapes: usize,
+    /// What is looked at in every event, as `event.userAgent literal`, and for how many branches.
+    pub looks: Vec<(String, usize)>,
 }
 
 /// The columns of all conditions, by field.

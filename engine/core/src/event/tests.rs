@@ -416,7 +416,9 @@ fn check_event(text: &str, expected: Expect) {
 fn identity() {
     check_event(
         r#"{"detail":{"a":{"detail-type":"x"}},"b":{"detail-type":"x"},"eventID":"e-3","detail\u002dtype":"x"}"#,
-        expect![[r#"sha256:481eb125f500d16bf5d23a389207a4489125c57b57d61749e900d5f502ae4068 - {"a":{"detail-type":"x"}}"#]],
+        expect![[
+            r#"sha256:481eb125f500d16bf5d23a389207a4489125c57b57d61749e900d5f502ae4068 - {"a":{"detail-type":"x"}}"#
+        ]],
     );
     check_event(
         r#"{"eventID":"e-1","eventTime":"2023-07-10T12:00:00Z"}"#,

@@ -156,7 +156,7 @@ fn mistakes_are_reported_with_their_place() {
               = help: types are string, int, double, bool, object, any, list<string>, map<string>
               = help: did you mean `string`?
 
-            error[E2011]: presence is `always` or `sometimes`, not `never`
+            error[E2011]: presence is `always`, `usually` or `sometimes`, not `never`
              --> schema.toml:6:32
               |
             6 | b = { type = "int", presence = "never" }
