@@ -439,8 +439,26 @@ impl Operand {
     }
 }
 
+/// The scalar that `expr` is. Numbers from 2^53 on are none: CEL compares an integer with a double as doubles, so
+/// there one number equals several others, which neither an exact order nor one id per value can tell.
 fn constant(expr: &Expr) -> Option<Constant> {
-    let negative = |expr: &Expr| match constant(expr)? {
+    scalar(expr).filter(|constant| match constant {
+        Constant::Number(number) => is_exact(*number),
+        _ => true,
+    })
+}
+
+fn is_exact(number: Number) -> bool {
+    const LIMIT: u64 = 1 << 53;
+    match number {
+        Number::Int(value) => value.unsigned_abs() < LIMIT,
+        Number::Uint(value) => value < LIMIT,
+        Number::Double(value) => value.abs() < LIMIT as f64,
+    }
+}
+
+fn scalar(expr: &Expr) -> Option<Constant> {
+    let negative = |expr: &Expr| match scalar(expr)? {
         Constant::Number(Number::Int(value)) => value.checked_neg().map(Number::Int),
         Constant::Number(Number::Double(value)) => Some(Number::Double(-value)),
         _ => None,
@@ -516,6 +534,7 @@ fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
         }),
         _ => (pattern, |text| Constant::Text(text.into())),
     };
+    let folded = matches!(constant(""), Constant::Folded(_));
     let tree = regex_syntax::parse(pattern).ok()?;
     let mut best: Option<Vec<&str>> = None;
     let sequences = [ExtractKind::Prefix, ExtractKind::Suffix].map(|kind| {
@@ -529,6 +548,10 @@ fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
             .map(|literal| std::str::from_utf8(literal.as_bytes()).ok())
             .collect();
         let Some(texts) = texts else { continue };
+        // In any case, some letters beyond ASCII are ASCII ones: the Kelvin sign is `k`, the long s is `s`.
+        if folded && !texts.iter().all(|text| text.is_ascii()) {
+            continue;
+        }
         let shortest = |all: &[&str]| all.iter().map(|one| one.len()).min().unwrap_or(0);
         let better = best
             .as_deref()
@@ -584,5 +607,27 @@ mod tests {
         check(".*\\.exe$", Some(&[".exe"]));
         check("[a-z]+", None);
         check("a?", None);
+        check("(?i)\u{212A}ali", None);
+        check("\u{212A}ali", Some(&["\u{212A}ali"]));
+    }
+
+    #[test]
+    fn numbers_that_doubles_blur_are_left_to_the_evaluator() {
+        for (selector, indexed) in [
+            ("event.size == 9007199254740991", true),
+            ("event.size == -9007199254740991.0", true),
+            ("event.size == 9007199254740992", false),
+            ("event.size in [1, 9007199254740992.0]", false),
+            ("event.size < 18446744073709551615u", false),
+            ("event.?size.orValue(-9223372036854775808) == 1", false),
+        ] {
+            let expr = crate::selector::parse(selector).expect("the selector parses");
+            let found = formula(&expr, &mut FieldSet::new());
+            assert_eq!(
+                matches!(found, Formula::Condition { .. }),
+                indexed,
+                "{selector}"
+            );
+        }
     }
 }

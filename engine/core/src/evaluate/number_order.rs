@@ -1,6 +1,7 @@
 //! Numbers of different types in one exact order.
 //!
-//! Converting both to double would call 2^53 and 2^53 + 1 equal.
+//! Converting both to double, as CEL does, would call 2^53 and 2^53 + 1 equal. Constants that large are no
+//! conditions (see `formula`), so for those that are, both orders say the same.
 
 use crate::event::Number;
 use std::cmp::Ordering;

@@ -36,19 +36,47 @@ fn text() -> impl Strategy<Value = String> {
             "bab",
             "arn:aws:iam::1:user/x",
             "é\\u0001\\\"",
+            "ABC",
+            "aBc",
+            "arn:",
+            "\\u00e9",
+            "\\u0061bc",
+            "x/abc/y",
+            "K",
+            "1",
+            "0123456789012345678901234567890123456789abc",
         ][..],
     )
     .prop_map(str::to_owned)
 }
 
 fn number() -> impl Strategy<Value = String> {
-    prop::sample::select(&["0", "1", "2", "-1", "1.0", "2.5", "18446744073709551615"][..])
-        .prop_map(str::to_owned)
+    prop::sample::select(
+        &[
+            "0",
+            "1",
+            "2",
+            "-1",
+            "1.0",
+            "2.5",
+            "18446744073709551615",
+            "9223372036854775807",
+            "9223372036854775808",
+            "9007199254740993",
+            "9007199254740992.0",
+            "1e2",
+            "100",
+            "0.1",
+            "-9223372036854775808",
+            "-0.0",
+        ][..],
+    )
+    .prop_map(str::to_owned)
 }
 
 fn cel_number() -> impl Strategy<Value = String> {
     number().prop_map(|one| {
-        if one.len() > 10 {
+        if one == "18446744073709551615" || one == "9223372036854775808" {
             format!("{one}u")
         } else {
             one
@@ -111,6 +139,20 @@ fn condition() -> impl Strategy<Value = String> {
         1 => (field(), literal(), literal())
             .prop_map(|(f, v, w)| format!("(event.{f} == {v} ? event.{f} == {w} : true)")),
         1 => prop::sample::select(&["true", "false"][..]).prop_map(str::to_owned),
+        1 => (field(), literal()).prop_map(|(f, v)| format!("{v} in event.{f}")),
+        1 => (field(), text()).prop_map(|(f, v)| format!("event.{f}.lowerAscii() == \"{v}\"")),
+        1 => (field(), text()).prop_map(|(f, v)| format!("event.{f}.lowerAscii().contains(\"{v}\")")),
+        1 => (field(), text(), text()).prop_map(|(f, v, w)| format!("event.?{f}.orValue(\"{w}\").lowerAscii().startsWith(\"{v}\")", f = f.replace('.', ".?"))),
+        1 => (field(), prop::collection::vec(text(), 0..4)).prop_map(|(f, v)| format!("[{}].exists(p, event.{f}.startsWith(p))", v.iter().map(|t| format!("\"{t}\"")).collect::<Vec<_>>().join(", "))),
+        1 => (field(), prop::collection::vec(text(), 0..4)).prop_map(|(f, v)| format!("[{}].exists(p, event.?{f}.orValue(\"\").contains(p))", v.iter().map(|t| format!("\"{t}\"")).collect::<Vec<_>>().join(", "), f = f.replace('.', ".?"))),
+        1 => (field(), text()).prop_map(|(f, v)| format!("event.{f}.all(x, x.startsWith(\"{v}\"))")),
+        1 => (field(), text()).prop_map(|(f, v)| format!("event.{f}.exists_one(x, x == \"{v}\")")),
+        1 => (field(), field()).prop_map(|(f, g)| format!("event.?{f}.orValue(\"a\") == event.?{g}.orValue(\"b\")", f = f.replace('.', ".?"), g = g.replace('.', ".?"))),
+        1 => (field(), 0..4).prop_map(|(f, n)| format!("size(event.{f}) > {n}")),
+        1 => (field(), literal()).prop_map(|(f, v)| format!("dyn(event.{f}) == dyn({v})")),
+        1 => (field(), text()).prop_map(|(f, v)| format!("string(event.{f}) == \"{v}\"")),
+        1 => (literal(), literal()).prop_map(|(f, v)| format!("event.userIdentity in [{f}, {v}, null]")),
+        1 => prop::sample::select(&["has(event.userIdentity)", "event.userIdentity == null", "event.requestParameters.deep == null", "has(event.requestParameters.deep)", "event.requestParameters == {}", "event.userIdentity != null", "event.?userIdentity.hasValue()", "event.?userIdentity.?arn == optional.none()", "event.?userIdentity == optional.of(null)", "size(event.requestParameters) == 0", "event.userIdentity.exists(k, k == \"arn\")", "\"arn\" in event.userIdentity", "event[\"eventName\"] == \"abc\"", "event.userIdentity[\"arn\"].startsWith(\"a\")", "event.?userIdentity.orValue({\"arn\": \"abc\"}).arn == \"abc\"", "cel.bind(u, event.userIdentity, u.arn == \"abc\" && u.type == \"b\")", "event.?requestParameters.?deep.?er.optMap(x, x == \"abc\").orValue(false)", "event.?requestParameters.?deep.?er.or(event.?eventName).orValue(\"\") == \"abc\""][..]).prop_map(str::to_owned),
     ]
 }
 
@@ -130,7 +172,7 @@ fn json_value() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => text().prop_map(|text| format!("\"{text}\"")),
         2 => number(),
-        1 => prop::sample::select(&["true", "false", "null", "[]", "{}", "[\"a\",1,\"abc\"]"][..])
+        1 => prop::sample::select(&["true", "false", "null", "[]", "{}", "[\"a\",1,\"abc\"]", "\"\\u0061bc\"", "\"\\u0061b\\u0063\"", "\"\\u00e9\\u0001\\\"\"", "\"ABC\"", "[\"abc\"]", "{\"arn\":\"abc\"}", "[{\"a\":1}]", "\"\\u212a\""][..])
             .prop_map(str::to_owned),
     ]
 }
@@ -158,6 +200,7 @@ fn parent(
     prop_oneof![
         6 => children.prop_map(move |all| Some(format!("\"{name}\":{}", object(all)))),
         1 => Just(Some(format!("\"{name}\":null"))),
+        1 => json_value().prop_map(move |value| Some(format!("\"{name}\":{value}"))),
         1 => Just(None),
     ]
 }
