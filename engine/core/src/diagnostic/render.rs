@@ -67,9 +67,47 @@ fn place(text: &str, offset: u32) -> Place {
     }
 }
 
-/// The line `line` (from 1) of `text`, with tabs shown as single spaces so that carets line up.
+/// The line `line` (from 1) of `text`, as `shown` shows it.
 fn line_of(text: &str, line: usize) -> String {
-    text.lines().nth(line - 1).unwrap_or("").replace('\t', " ")
+    shown(text.lines().nth(line - 1).unwrap_or(""))
+}
+
+/// One character for each of `text`, so that carets line up, and none that a terminal would act on: rule files
+/// are read before they are trusted.
+fn shown(text: &str) -> String {
+    let show = |c: char| match c {
+        '\n' => c,
+        '\t' => ' ',
+        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(show).collect()
+}
+
+/// Longest line that is shown whole, in characters; of a longer one this much around the mistake.
+const WIDTH_MAX: usize = 240;
+/// Of a longer line, this much before the mistake.
+const WIDTH_BEFORE: usize = 80;
+
+/// The part of `line` around `column` (from 0), where in it the column is, and how much follows it.
+fn window(line: &str, column: usize) -> (String, usize, usize) {
+    let count = line.chars().count();
+    let from = match count > WIDTH_MAX {
+        true => column.saturating_sub(WIDTH_BEFORE).min(count - WIDTH_MAX),
+        false => 0,
+    };
+    let to = (from + WIDTH_MAX).min(count);
+    let mut part: String = line.chars().skip(from).take(to - from).collect();
+    let mut at = column - from;
+    if from > 0 {
+        part.insert(0, '…');
+        at += 1;
+    }
+    if to < count {
+        part.push('…');
+    }
+    (part, at, to.saturating_sub(column).max(1))
 }
 
 /// `file:line:column` heading, the line with its caret, labels, help; one blank line at the end.
@@ -85,7 +123,7 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
         "{colour}{}[{}]{reset}{bold}: {}{reset}",
         diagnostic.level,
         diagnostic.code.as_str(),
-        diagnostic.message
+        shown(&diagnostic.message)
     );
     let labels = diagnostic
         .labels
@@ -95,7 +133,10 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
     let _ = writeln!(
         out,
         "{:widest$}{quiet}-->{reset} {}:{}:{}",
-        "", source.name, at.line, at.column
+        "",
+        shown(&source.name),
+        at.line,
+        at.column
     );
     let _ = writeln!(out, "{:widest$} {quiet}|{reset}", "");
     snippet(
@@ -117,6 +158,7 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
         );
     }
     for help in &diagnostic.help {
+        let help = shown(help);
         let mut lines = help.lines();
         let first = lines.next().unwrap_or("");
         let _ = writeln!(
@@ -135,7 +177,8 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
             let line = line_of(&source.text, at.line);
             let before: String = line.chars().take(at.column - 1).collect();
             let after: String = line.chars().skip(end.column - 1).collect();
-            let fixed = format!("{before}{}{after}", suggestion.replacement);
+            let fixed = format!("{before}{}{after}", shown(&suggestion.replacement));
+            let (fixed, ..) = window(&fixed, at.column - 1);
             let _ = writeln!(
                 out,
                 "{:widest$} {quiet}={reset} {bold}try{reset}: {}",
@@ -166,9 +209,10 @@ fn snippet(
         line.chars().count().saturating_sub(start.column - 1).max(1)
     };
     let number = start.line;
+    let (line, indent, room) = window(&line, start.column - 1);
     let _ = writeln!(out, "{quiet}{number:>widest$} |{reset} {line}");
-    let marks: String = std::iter::repeat_n(mark, width).collect();
-    let indent = start.column - 1;
+    let marks: String = std::iter::repeat_n(mark, width.min(room)).collect();
+    let message = shown(message);
     let space = if message.is_empty() { "" } else { " " };
     let _ = writeln!(
         out,
@@ -202,4 +246,42 @@ pub fn render_json(diagnostic: &Diagnostic, source: &Source) -> serde_json::Valu
             "range": range(suggestion.span), "replacement": suggestion.replacement,
         })),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Palette, render_text, shown, window};
+    use crate::diagnostic::{Code, Diagnostic, Source, Span};
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_shown() {
+        assert_eq!(
+            shown("a\tb\u{1b}[31m\u{9b}\u{202e}é"),
+            "a b\u{fffd}[31m\u{fffd}\u{fffd}é"
+        );
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_mistake_is_shown() {
+        let line: String = ('a'..='z').cycle().take(1000).collect();
+        for column in [0, 79, 80, 81, 500, 999] {
+            let (part, at, room) = window(&line, column);
+            assert_eq!(part.chars().nth(at), line.chars().nth(column), "{column}");
+            assert!(part.chars().count() <= 242 && at + room <= 241, "{column}");
+        }
+        assert_eq!(window(&line, 1000).1, 241);
+        assert_eq!(window("short", 3), ("short".to_owned(), 3, 2));
+        assert_eq!(window("short", 5), ("short".to_owned(), 5, 1));
+    }
+
+    #[test]
+    fn a_mistake_far_to_the_right_is_told_in_a_few_hundred_characters() {
+        let text = "[".repeat(200_000);
+        let span = Span::new(100_000, text.len());
+        let diagnostic = Diagnostic::new(Code::TomlSyntax, span, "too deep");
+        let name = "rule.toml".to_owned();
+        let source = Source { name, text };
+        let rendered = render_text(&diagnostic, &source, Palette::PLAIN);
+        assert!(rendered.len() < 1_000, "{}", rendered.len());
+    }
 }
