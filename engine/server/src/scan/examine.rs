@@ -65,7 +65,10 @@ pub(crate) struct RejectedHere {
 pub(crate) struct Examined {
     pub(crate) marks: Vec<Mark>,
     pub(crate) found: Vec<Found>,
+    /// Only with statistics: without, a foreign log would fill memory with rules that cannot be decided on it.
     pub(crate) undecided: Vec<Undecided>,
+    /// Record and number of undecided rules, without statistics.
+    pub(crate) undecided_counts: Vec<(u32, u32)>,
     /// Record and rule of findings that an exception excused.
     pub(crate) excused: Vec<(u32, u32)>,
     pub(crate) rejected: Vec<RejectedHere>,
@@ -165,6 +168,7 @@ impl Worker for Examiner<'_> {
             + size_of_val(output.marks.as_slice())
             + size_of_val(output.found.as_slice())
             + size_of_val(output.undecided.as_slice())
+            + size_of_val(output.undecided_counts.as_slice())
     }
 }
 
@@ -256,17 +260,23 @@ fn judge(
         return;
     }
     let matched = verdicts.matched.to_vec();
-    let undecided = [verdicts.indeterminate, verdicts.exception_faults].concat();
     out.excused
         .extend(verdicts.excused.iter().map(|rule| (number, rule.0)));
-    for rule in undecided {
-        let wanted = shared.statistics == Statistics::Wanted;
-        let fault = wanted.then(|| evaluator.fault(rule, event));
-        out.undecided.push(Undecided {
-            record: number,
-            rule: rule.0,
-            fault,
-        });
+    if shared.statistics == Statistics::Wanted {
+        let undecided = [verdicts.indeterminate, verdicts.exception_faults].concat();
+        for rule in undecided {
+            let fault = Some(evaluator.fault(rule, event));
+            out.undecided.push(Undecided {
+                record: number,
+                rule: rule.0,
+                fault,
+            });
+        }
+    } else {
+        let count = verdicts.indeterminate.len() + verdicts.exception_faults.len();
+        if count > 0 {
+            out.undecided_counts.push((number, count as u32));
+        }
     }
     for rule in matched {
         let finding = evaluator.finding(rule, event);

@@ -95,6 +95,7 @@ impl<'r> Reporter<'r> {
         let file = &self.inputs[input].name;
         let mut found = examined.found.into_iter().peekable();
         let mut undecided = examined.undecided.into_iter().peekable();
+        let mut undecided_counts = examined.undecided_counts.into_iter().peekable();
         let mut excused = examined.excused.into_iter().peekable();
         let mut rejected = examined.rejected.into_iter().peekable();
         for (record, mark) in (0u32..).zip(&examined.marks) {
@@ -136,6 +137,11 @@ impl<'r> Reporter<'r> {
                     self.accounting.indeterminate += 1;
                     self.rules[one.rule as usize].undecided(one.fault);
                 }
+            }
+            if let Some((_, count)) = undecided_counts.next_if(|(at, _)| *at == record)
+                && !again
+            {
+                self.accounting.indeterminate += u64::from(count);
             }
             while let Some((_, rule)) = excused.next_if(|(at, _)| *at == record) {
                 if !again {
