@@ -143,6 +143,7 @@ impl Matcher {
             event,
             slots,
             scratch,
+            evaluation: None,
         };
         for &branch in &probe.candidates {
             let outcome = self.checks.branch(branch, &seen, &mut residuals);
@@ -158,6 +159,7 @@ impl Matcher {
                 touched.push(selector);
             }
         }
+        residuals.finish();
         touched.sort_unstable();
         for selector in touched {
             found(*selector, outcomes[*selector as usize].1);
@@ -168,12 +170,23 @@ impl Matcher {
 /// Stands for an expression that does not compile; never reached, since such rules are left out before.
 const NEVER: u32 = u32::MAX;
 
-/// The program on the event at hand, as the checks want it; made when the first residual is met.
+/// The program on the event at hand, as the checks want it; made when the first residual is met, since most
+/// events meet none.
 struct OnEvent<'m, 'd> {
     program: &'m Program,
     event: &'m Event<'d>,
     slots: &'m Slots,
     scratch: &'m mut Scratch,
+    evaluation: Option<Evaluation<'m>>,
+}
+
+impl OnEvent<'_, '_> {
+    /// Gives the memory back for the next event.
+    fn finish(self) {
+        if let Some(evaluation) = self.evaluation {
+            evaluation.finish(self.scratch);
+        }
+    }
 }
 
 impl Residuals for OnEvent<'_, '_> {
@@ -182,16 +195,23 @@ impl Residuals for OnEvent<'_, '_> {
         if node == NEVER {
             return Outcome::Unknown;
         }
-        let view = EventView {
-            root: self.event.root(),
-            slots: self.slots,
-        };
-        let mut evaluation = Evaluation::new(self.program, view, self.scratch);
-        let outcome = match evaluation.test(NodeId(node)) {
+        let Self {
+            program,
+            event,
+            slots,
+            scratch,
+            evaluation,
+        } = self;
+        let evaluation = evaluation.get_or_insert_with(|| {
+            let view = EventView {
+                root: event.root(),
+                slots,
+            };
+            Evaluation::new(program, view, scratch)
+        });
+        match evaluation.test(NodeId(node)) {
             Ok(holds) => holds.into(),
             Err(_) => Outcome::Unknown,
-        };
-        evaluation.finish(self.scratch);
-        outcome
+        }
     }
 }
