@@ -4,6 +4,7 @@
 //! than three. `--only WORD` runs the sections whose name has the word. Nothing is timed before all engines
 //! agreed on every match of a sample. See README.md for the method and what the figures mean.
 
+mod agreement;
 mod counting;
 mod ours;
 mod peers;
@@ -104,55 +105,6 @@ impl Bench {
             at(100),
             self.vocabulary.pairs.len().to_string(),
         ]);
-        table
-    }
-
-    /// Every engine must find the same matches before anything is timed.
-    fn agreement(&self) -> Table {
-        let mut table = Table::new(
-            "agreement (10,000 rules)",
-            &[
-                "set", "events", "matches", "Tripline", "linear", "cel", "rsigma",
-            ],
-        );
-        let step = self.corpus.len() / self.round.agreement_events;
-        for flavour in Flavour::ALL {
-            let rules = self.rules(flavour, 10_000);
-            let set = ours::rule_set(&rules);
-            let (cel, sigma) = (
-                Cel::compile(&rules),
-                Sigma::compile(&rules).expect("Sigma has all of it"),
-            );
-            let mut scan = Scan::new(&set);
-            let (mut matches, mut events) = (0, 0_usize);
-            for (number, bytes) in self.corpus.iter().step_by(step).enumerate() {
-                let event: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
-                let expected: Vec<usize> = (0..rules.len())
-                    .filter(|rule| linear::matches(&rules[*rule], &event))
-                    .collect();
-                let (found, undecided) = scan.matches(bytes);
-                assert_eq!(found, expected, "Tripline on {event}");
-                assert_eq!(undecided, 0, "no rule may be left undecided on {event}");
-                assert_eq!(sigma.count(bytes), expected.len(), "rsigma on {event}");
-                if number.is_multiple_of(4) {
-                    let by_cel: Vec<usize> = cel.matches(&event).collect();
-                    assert_eq!(by_cel, expected, "cel on {event}");
-                }
-                matches += expected.len();
-                events += 1;
-            }
-            let same = || "same".to_owned();
-            let by_cel = format!("same on {}", events / 4);
-            let cells = vec![
-                count_text(events),
-                count_text(matches),
-                same(),
-                same(),
-                by_cel,
-                same(),
-            ];
-            table.row([vec![flavour.as_str().to_owned()], cells].concat());
-        }
         table
     }
 
