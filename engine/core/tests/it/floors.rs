@@ -16,7 +16,7 @@ const NEVER_IN_CORE: [&str; 7] = [
 ];
 
 /// Modules of core, lowest first; a module may use those before it on the list.
-const FLOORS: [&str; 8] = [
+const FLOORS: [&str; 10] = [
     "limits",
     "diagnostic",
     "event",
@@ -24,6 +24,8 @@ const FLOORS: [&str; 8] = [
     "rule",
     "wire",
     "evaluate",
+    "state",
+    "rule_test",
     "sample",
 ];
 
