@@ -1,7 +1,7 @@
 //! `tripline explain`: why a rule says what it says of one event.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::resolve;
 use crate::input::split::{Piece, PieceKind};
@@ -28,9 +28,18 @@ Examples:
   tripline explain --rule aws-cloudtrail-trail-stopped logs/trail.json.gz:17
   tripline sample --events 100 | tripline explain --rule aws-root-api-call -:3";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "explained, whatever the verdict"),
+    (Exit::Findings, "the rule has errors"),
+    (
+        Exit::Fault,
+        "wrong usage, no such rule or record, or something could not be read or written",
+    ),
+];
+
 /// Show why a rule matches an event or does not: which condition decided, what was absent.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// The rule's id.
     #[arg(long, value_name = "ID")]

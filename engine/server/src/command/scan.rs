@@ -1,7 +1,7 @@
 //! `tripline scan`: events in, findings out.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::input::resolve::{Input, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
@@ -39,9 +39,30 @@ Examples:
   tripline scan --format sarif --output findings.sarif logs/
   tripline scan --stats --strict --list admins=admins.csv logs/";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (
+        Exit::Success,
+        "every input was read to its end, and no finding reaches --fail-on",
+    ),
+    (Exit::Findings, "a finding is at or above --fail-on"),
+    (
+        Exit::Fault,
+        "wrong usage, no rule to scan with, findings that could not be written, or something that\n       could not be opened or read to its end; this goes before 1",
+    ),
+    (
+        Exit::Rejected,
+        "--strict: a record was rejected, or something could not be opened or read to its end",
+    ),
+    (Exit::Interrupted, "interrupted"),
+];
+
+const CODES_OF_FAULTS: &str = "\
+Rules with errors are switched off and told, and do not change the code; nor do rejected records
+without --strict, nor files met in a folder that are of a format not read, such as bzip2.";
+
 /// Find what rules say about events.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}\n\n{CODES_OF_FAULTS}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// Files, folders, patterns, or - for standard input.
     #[arg(value_name = "INPUT", required_unless_present = "demo")]
@@ -193,7 +214,7 @@ impl Scan<'_> {
             (dedup, strictness),
         );
         for (path, error) in &self.resolved.faults {
-            reporter.accounting.fault(path.clone(), error.to_string());
+            reporter.unresolved(path.clone(), error);
         }
         let mut head = Vec::new();
         self.format.begin(self.rules, &mut head)?;
@@ -298,7 +319,7 @@ impl Scan<'_> {
         match ending {
             Ending::Interrupted => Exit::Interrupted,
             Ending::Strict => Exit::Rejected,
-            Ending::Complete if reporter.named_input_failed => Exit::Fault,
+            Ending::Complete if reporter.unread => Exit::Fault,
             Ending::Complete if severe => Exit::Findings,
             Ending::Complete => Exit::Success,
         }

@@ -1,7 +1,7 @@
 //! `tripline schema`: the JSON Schemas of our files, for editors.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, PRINTING, exit_codes};
 use clap::Args;
 use std::io::{self, Write};
 use tripline_core::rule::{FileKind, json_schema};
@@ -17,7 +17,7 @@ Examples:
 
 /// Print the JSON Schema of a kind of file: rule, tests, overrides or list.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 pub(crate) struct Arguments {
     /// The kind of file: rule, tests, overrides or list.
     #[arg(value_name = "KIND", default_value = "rule", value_parser = kind)]

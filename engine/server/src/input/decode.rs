@@ -48,9 +48,9 @@ impl InputFault {
         }
     }
 
-    /// Whether nothing of the input could be used.
-    pub(crate) fn is_total(&self) -> bool {
-        matches!(self, Self::Open(_) | Self::Unsupported(_) | Self::Folder)
+    /// Whether the input is whole, and of a format that is none of ours.
+    pub(crate) fn is_other_format(&self) -> bool {
+        matches!(self, Self::Unsupported(_))
     }
 }
 

@@ -43,8 +43,8 @@ pub(crate) struct Reporter<'r> {
     written: u64,
     /// Highest severity found.
     pub(crate) worst: Option<Severity>,
-    /// An input that was asked for by name gave nothing at all.
-    pub(crate) named_input_failed: bool,
+    /// Something could not be opened or read to its end, so nobody knows what was missed.
+    pub(crate) unread: bool,
     /// Why writing stopped, if it did.
     pub(crate) write_fault: Option<io::Error>,
 }
@@ -72,9 +72,15 @@ impl<'r> Reporter<'r> {
             position: 0,
             written: 0,
             worst: None,
-            named_input_failed: false,
+            unread: false,
             write_fault: None,
         }
+    }
+
+    /// Notes something on the way to inputs that could not be followed.
+    pub(crate) fn unresolved(&mut self, path: String, error: &io::Error) {
+        self.accounting.fault(path, error.to_string());
+        self.unread = true;
     }
 
     /// Writes text right away.
@@ -183,7 +189,8 @@ impl<'r> Reporter<'r> {
     fn close(&mut self, input: usize, fault: Option<InputFault>) {
         let input = &self.inputs[input];
         let fault = fault.map(|fault| {
-            self.named_input_failed |= fault.is_total() && input.mention == Mention::Named;
+            // A folder may hold what was never meant to be read; a log cut short was.
+            self.unread |= !fault.is_other_format() || input.mention == Mention::Named;
             (fault.as_str(), words(&fault))
         });
         self.accounting.close(InputAccount {

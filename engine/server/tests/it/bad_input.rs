@@ -183,6 +183,7 @@ fn what_was_decompressed_before_a_fault_is_used() {
         let scanned = scan(&[&path]);
         assert_eq!(scanned.numbers(), [1]);
         assert_eq!(fault_of(&scanned), "compression_truncated");
+        assert_eq!(scanned.ran.code, 2);
         assert!(
             scanned.ran.stderr.contains("data ends early"),
             "{}",
@@ -192,8 +193,36 @@ fn what_was_decompressed_before_a_fault_is_used() {
         let middle = corrupt.len() / 2;
         corrupt[middle..middle + 40].fill(0x55);
         let path = folder.file("corrupt", &corrupt);
-        assert_eq!(fault_of(&scan(&[&path])), "compression_corrupt");
+        let scanned = scan(&[&path]);
+        assert_eq!(fault_of(&scanned), "compression_corrupt");
+        assert_eq!(scanned.ran.code, 2);
     }
+}
+
+#[test]
+fn an_input_not_read_to_its_end_is_told_by_the_exit_code() {
+    let folder = Folder::new("unread");
+    let whole = gzip(format!("{}\n", seen(1)).as_bytes());
+    let cut = folder.file("cut.gz", &whole[..whole.len() - 4]);
+    folder.file("whole.json", seen(2));
+    // However it was named, and whatever was found.
+    for path in [&cut, &folder.path()] {
+        assert_eq!(scan(&[path]).ran.code, 2);
+        assert_eq!(scan(&["--fail-on", "low", path]).ran.code, 2);
+    }
+    assert_eq!(scan_stdin(&["-"], &whole[..whole.len() - 4]).ran.code, 2);
+    assert_eq!(scan_stdin(&["-"], &whole).ran.code, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_in_a_folder_is_told_by_the_exit_code() {
+    let folder = Folder::new("dangling");
+    folder.file("a.json", seen(1));
+    let link = format!("{}/b.json", folder.path());
+    std::os::unix::fs::symlink("nowhere", link).expect("a link");
+    let scanned = scan(&[&folder.path()]);
+    assert_eq!((scanned.ran.code, scanned.numbers()), (2, vec![1]));
 }
 
 #[test]
@@ -229,7 +258,7 @@ fn files_without_permission_are_told() {
         return;
     }
     let scanned = scan(&[&folder.path()]);
-    assert_eq!((scanned.ran.code, scanned.numbers()), (0, vec![2]));
+    assert_eq!((scanned.ran.code, scanned.numbers()), (2, vec![2]));
     assert!(
         scanned.ran.stderr.contains("Permission denied"),
         "{}",

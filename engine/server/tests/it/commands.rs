@@ -63,6 +63,27 @@ fn every_help_has_examples_and_exit_codes() {
     }
 }
 
+/// A command's help tells of the codes that it ends with, and of no other.
+#[test]
+fn every_help_has_its_own_exit_codes() {
+    for command in COMMANDS {
+        let help = run(&[command, &["--help"]].concat()).stdout;
+        let (_, codes) = help.split_once("Exit codes:\n").expect("exit codes");
+        let codes: Vec<&str> = codes
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .filter_map(|line| line.split(' ').next())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let wanted: &[&str] = match command[0] {
+            "scan" => &["0", "1", "2", "3", "130"],
+            "check" | "test" | "explain" | "fmt" => &["0", "1", "2"],
+            _ => &["0", "2"],
+        };
+        assert_eq!(codes, wanted, "{command:?}");
+    }
+}
+
 /// Every example of every help is understood, whether or not its files exist here.
 #[test]
 fn help_examples_are_understood() {
