@@ -16,7 +16,7 @@ use crate::scan::progress::Counters;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use tripline_core::evaluate::{Evaluator, RuleSet};
-use tripline_core::event::{Document, Event, Kind, Malformed, Parser, Reason};
+use tripline_core::event::{Event, Kind, Malformed, Parser, Reason};
 use tripline_core::limits::EVENT_BYTES_MAX;
 use tripline_core::rule::Severity;
 
@@ -190,10 +190,10 @@ impl Examiner<'_> {
                 return Ok(());
             }
         };
-        if let Some(pieces) = delivery_within(document) {
+        let event = Event::new(document);
+        if let Some(pieces) = delivery_within(&event) {
             return Err(pieces);
         }
-        let event = Event::new(document);
         let shared = self.shared;
         let number = out.marks.len() as u32;
         out.marks.push(Mark::Evaluated(match shared.dedup {
@@ -300,24 +300,32 @@ fn judge(
     }
 }
 
-/// The records of a delivery file that came as one record.
-fn delivery_within(document: Document<'_>) -> Option<Vec<Piece>> {
-    let root = document.root();
+/// The records of a delivery file that came as one record, or in the envelope of one.
+fn delivery_within(event: &Event<'_>) -> Option<Vec<Piece>> {
+    let root = event.root();
     if root.get("eventID").is_some() {
         return None;
     }
     let list = root.get("Records")?;
-    if list.kind() == Kind::Array {
-        pieces_within(document.bytes())
-    } else {
-        None
+    if list.kind() != Kind::Array {
+        return None;
     }
+    let before = &event.document().bytes()[..root.offset()];
+    let lines = memchr::memchr_iter(b'\n', before).count() as u64;
+    let mut pieces = pieces_within(root.raw())?;
+    for piece in &mut pieces {
+        piece.start += before.len();
+        piece.end += before.len();
+        piece.offset += before.len() as u64;
+        piece.line += lines;
+    }
+    Some(pieces)
 }
 
 /// What a record turns out to hold, when it is not one event.
 pub(crate) fn pieces_of(parser: &mut Parser, bytes: &[u8]) -> Option<Vec<Piece>> {
     match parser.parse(bytes) {
-        Ok(document) => delivery_within(document),
+        Ok(document) => delivery_within(&Event::new(document)),
         Err(_) => pieces_within(bytes),
     }
 }
