@@ -23,6 +23,8 @@ pub struct Evaluated<'a> {
     pub excused: &'a [RuleIndex],
     /// Rules that could not be decided.
     pub indeterminate: &'a [RuleIndex],
+    /// Rules that could not be decided because the event is certainly of another source than theirs.
+    pub not_applicable: &'a [RuleIndex],
     /// Rules of which an exception could not be decided; it did not excuse.
     pub exception_faults: &'a [RuleIndex],
 }
@@ -37,7 +39,10 @@ pub struct Evaluator<'r> {
     matched: Vec<RuleIndex>,
     excused: Vec<RuleIndex>,
     indeterminate: Vec<RuleIndex>,
+    not_applicable: Vec<RuleIndex>,
     exception_faults: Vec<RuleIndex>,
+    /// Per source, whether the event lacks its marks.
+    missed: Vec<bool>,
 }
 
 impl<'r> Evaluator<'r> {
@@ -51,7 +56,9 @@ impl<'r> Evaluator<'r> {
             matched: Vec::new(),
             excused: Vec::new(),
             indeterminate: Vec::new(),
+            not_applicable: Vec::new(),
             exception_faults: Vec::new(),
+            missed: Vec::new(),
         }
     }
 
@@ -60,6 +67,7 @@ impl<'r> Evaluator<'r> {
         self.matched.clear();
         self.excused.clear();
         self.indeterminate.clear();
+        self.not_applicable.clear();
         self.exception_faults.clear();
         let Self {
             set,
@@ -73,6 +81,14 @@ impl<'r> Evaluator<'r> {
                 Outcome::True => matched.push(RuleIndex(rule)),
                 _ => indeterminate.push(RuleIndex(rule)),
             });
+        if !self.indeterminate.is_empty() {
+            set.sources.set_aside(
+                event,
+                &mut self.indeterminate,
+                &mut self.not_applicable,
+                &mut self.missed,
+            );
+        }
         if self
             .matched
             .iter()
@@ -84,6 +100,7 @@ impl<'r> Evaluator<'r> {
             matched: &self.matched,
             excused: &self.excused,
             indeterminate: &self.indeterminate,
+            not_applicable: &self.not_applicable,
             exception_faults: &self.exception_faults,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `outcome` (three verdicts), `formula` (conditions in a selector), `key`, `filing` and `index` (which rules
 //! are worth checking), `check` (checking them), `matcher` (all of that together), `rule_set` and `evaluator` (rules and
-//! events), `finding`, `explain`, `rule_tests`, `lint`. Relies on every floor below; nothing below knows it. The
+//! events), `source` (events that do not concern a rule), `finding`, `explain`, `rule_tests`, `lint`. Relies on every floor below; nothing below knows it. The
 //! index decides what is checked and never what is true.
 
 mod check;
@@ -20,6 +20,7 @@ mod number_order;
 mod outcome;
 mod rule_set;
 mod rule_tests;
+mod source;
 mod tables;
 
 pub use evaluator::{Evaluated, Evaluator};
@@ -30,3 +31,4 @@ pub use lint::check_rules;
 pub use outcome::Outcome;
 pub use rule_set::{RuleIndex, RulePre, RuleSet};
 pub use rule_tests::{Failure, TestResult, run_tests};
+pub use source::Marks;

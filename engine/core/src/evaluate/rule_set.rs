@@ -8,6 +8,7 @@ use super::index::IndexSummary;
 use super::key::{FieldHint, Often};
 use super::lint;
 use super::matcher::Matcher;
+use super::source::{Marks, Sources};
 use crate::event::{FieldPath, FieldPlan};
 use crate::rule::{Catalog, Condition, Exception, Lists, Part, Report, Rule, Selector};
 use crate::selector::ast::Expr;
@@ -64,6 +65,7 @@ pub struct RuleSet {
     /// What only matches need.
     pub(super) program: Program,
     pub(super) plan: FieldPlan,
+    pub(super) sources: Sources,
     lists: Lists,
 }
 
@@ -114,6 +116,7 @@ impl RuleSet {
             prepared.extend(compiled);
         }
         let hints = Hints::of(&prepared, schema);
+        let sources = Sources::of(&prepared, schema);
         let selectors: Vec<&Expr> = prepared.iter().map(|rule| &rule.rule.when.expr).collect();
         let matcher = Matcher::new(&selectors, &|path| hints.get(path), builder_with(lists));
         let program = builder.build();
@@ -125,6 +128,7 @@ impl RuleSet {
                 matcher,
                 program,
                 plan,
+                sources,
                 lists,
             },
             reports,
@@ -144,6 +148,11 @@ impl RuleSet {
     /// Rules that are checked for every event: nothing that they need is rare enough to find them by.
     pub fn unindexed(&self) -> impl Iterator<Item = RuleIndex> {
         self.matcher.unindexed().iter().map(|rule| RuleIndex(*rule))
+    }
+
+    /// How events of a rule's source are told; nothing when its field schema does not say.
+    pub fn marks(&self, rule: RuleIndex) -> Option<&Marks> {
+        self.sources.marks(rule)
     }
 
     /// An empty program that knows the site's lists.

@@ -98,7 +98,8 @@ fn run_test(test: &TestCase, event: &Event<'_>, evaluator: &mut Evaluator<'_>) -
     let rule = RuleIndex(0);
     let found = evaluator.evaluate(event);
     let (matched, excused) = (!found.matched.is_empty(), !found.excused.is_empty());
-    let undecided = !found.indeterminate.is_empty();
+    // Tests speak of the selector, whatever the event looks like.
+    let undecided = !found.indeterminate.is_empty() || !found.not_applicable.is_empty();
     let verdict = match (matched, undecided) {
         (true, _) => Outcome::True,
         (_, true) => Outcome::Unknown,

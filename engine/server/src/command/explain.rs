@@ -15,7 +15,7 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tripline_core::evaluate::{Evaluator, RuleIndex, RuleSet};
+use tripline_core::evaluate::{Evaluator, Marks, RuleIndex, RuleSet};
 use tripline_core::event::{Event, Parser};
 use tripline_core::limits::EVENT_BYTES_MAX;
 
@@ -98,10 +98,12 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
     let verdicts = evaluator.evaluate(event);
     let (matched, excused) = (!verdicts.matched.is_empty(), !verdicts.excused.is_empty());
     let undecided = !verdicts.indeterminate.is_empty();
-    let verdict = match (matched, excused, undecided) {
+    let foreign = !verdicts.not_applicable.is_empty();
+    let verdict = match (matched, excused, undecided, foreign) {
         (true, ..) => "match",
-        (_, true, _) => "excused",
-        (.., true) => "indeterminate",
+        (_, true, ..) => "excused",
+        (_, _, true, _) => "indeterminate",
+        (.., true) => "not_applicable",
         _ => "no_match",
     };
     let reason = evaluator.explain(index, event);
@@ -136,6 +138,9 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
     if disabled {
         out.push_str("the rule is switched off by an override; this is what it would say\n");
     }
+    if let (true, Some(marks)) = (foreign, set.marks(index)) {
+        out.push_str(&foreign_words(marks));
+    }
     out.push('\n');
     out.push_str(&reason.to_text());
     if let Some(finding) = finding {
@@ -149,6 +154,17 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
         }
     }
     out
+}
+
+/// Why an event is none of the rule's source.
+fn foreign_words(marks: &Marks) -> String {
+    let fields: Vec<String> = marks.fields.iter().map(ToString::to_string).collect();
+    format!(
+        "the rule is for events of `{}`, which have one of {};\nthis event has none of them, and what it has \
+         does not decide the rule\n",
+        Shown(&marks.source),
+        fields.join(", ")
+    )
 }
 
 /// The bytes of the record that the argument names.

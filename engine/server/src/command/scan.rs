@@ -31,6 +31,9 @@ Every record is accounted for: read = matched + unmatched + duplicates + rejecte
 a record whose event id is among the last 4,194,304 different ids read (they take up to 96 MiB);
 the first one counts.
 
+A rule that cannot be decided on an event is counted as such, or as not applicable when the event is
+certainly of another source than the rule. Where it matches, it always matches.
+
 Examples:
   tripline scan --demo
   tripline scan logs/

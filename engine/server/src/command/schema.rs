@@ -13,13 +13,14 @@ An editor with Even Better TOML or Taplo takes the schema from a first line such
 Examples:
   tripline schema rule > rule.schema.json
   tripline schema tests > tests.schema.json
-  tripline schema overrides > overrides.schema.json";
+  tripline schema overrides > overrides.schema.json
+  tripline schema fields > fields.schema.json";
 
-/// Print the JSON Schema of a kind of file: rule, tests, overrides or list.
+/// Print the JSON Schema of a kind of file: rule, tests, overrides, list or fields.
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 pub(crate) struct Arguments {
-    /// The kind of file: rule, tests, overrides or list.
+    /// The kind of file: rule, tests, overrides, list or fields.
     #[arg(value_name = "KIND", default_value = "rule", value_parser = kind)]
     kind: FileKind,
 }

@@ -69,6 +69,10 @@ pub(crate) struct Examined {
     pub(crate) undecided: Vec<Undecided>,
     /// Record and number of undecided rules, without statistics.
     pub(crate) undecided_counts: Vec<(u32, u32)>,
+    /// Record and number of rules of other sources that could not be decided.
+    pub(crate) not_applicable: Vec<(u32, u32)>,
+    /// The same by rule, with statistics; of all records, duplicates too. Empty or one for each rule.
+    pub(crate) not_applicable_by_rule: Vec<u32>,
     /// Record and rule of findings that an exception excused.
     pub(crate) excused: Vec<(u32, u32)>,
     pub(crate) rejected: Vec<RejectedHere>,
@@ -169,6 +173,8 @@ impl Worker for Examiner<'_> {
             + size_of_val(output.found.as_slice())
             + size_of_val(output.undecided.as_slice())
             + size_of_val(output.undecided_counts.as_slice())
+            + size_of_val(output.not_applicable.as_slice())
+            + size_of_val(output.not_applicable_by_rule.as_slice())
     }
 }
 
@@ -255,6 +261,7 @@ fn judge(
     let silent = verdicts.matched.is_empty()
         && verdicts.excused.is_empty()
         && verdicts.indeterminate.is_empty()
+        && verdicts.not_applicable.is_empty()
         && verdicts.exception_faults.is_empty();
     if silent {
         return;
@@ -262,7 +269,18 @@ fn judge(
     let matched = verdicts.matched.to_vec();
     out.excused
         .extend(verdicts.excused.iter().map(|rule| (number, rule.0)));
+    if !verdicts.not_applicable.is_empty() {
+        let count = verdicts.not_applicable.len() as u32;
+        out.not_applicable.push((number, count));
+    }
     if shared.statistics == Statistics::Wanted {
+        if !verdicts.not_applicable.is_empty() {
+            out.not_applicable_by_rule
+                .resize(shared.rules.rules().len(), 0);
+        }
+        for rule in verdicts.not_applicable {
+            out.not_applicable_by_rule[rule.0 as usize] += 1;
+        }
         let undecided = [verdicts.indeterminate, verdicts.exception_faults].concat();
         for rule in undecided {
             let fault = Some(evaluator.fault(rule, event));

@@ -102,6 +102,7 @@ impl<'r> Reporter<'r> {
         let mut found = examined.found.into_iter().peekable();
         let mut undecided = examined.undecided.into_iter().peekable();
         let mut undecided_counts = examined.undecided_counts.into_iter().peekable();
+        let mut not_applicable = examined.not_applicable.into_iter().peekable();
         let mut excused = examined.excused.into_iter().peekable();
         let mut rejected = examined.rejected.into_iter().peekable();
         for (record, mark) in (0u32..).zip(&examined.marks) {
@@ -149,6 +150,11 @@ impl<'r> Reporter<'r> {
             {
                 self.accounting.indeterminate += u64::from(count);
             }
+            if let Some((_, count)) = not_applicable.next_if(|(at, _)| *at == record)
+                && !again
+            {
+                self.accounting.not_applicable += u64::from(count);
+            }
             while let Some((_, rule)) = excused.next_if(|(at, _)| *at == record) {
                 if !again {
                     self.accounting.excused += 1;
@@ -158,6 +164,9 @@ impl<'r> Reporter<'r> {
             self.counts.duplicates += u64::from(again);
             self.counts.matched += u64::from(any);
             self.counts.unmatched += u64::from(!again && !any);
+        }
+        for (rule, count) in self.rules.iter_mut().zip(&examined.not_applicable_by_rule) {
+            rule.not_applicable += u64::from(*count);
         }
         if self.pending.len() >= WRITE_BYTES {
             self.flush()

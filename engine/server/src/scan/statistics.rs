@@ -82,6 +82,7 @@ impl RuleTimes {
 pub(crate) struct RuleCounts {
     pub(crate) matches: u64,
     pub(crate) indeterminate: u64,
+    pub(crate) not_applicable: u64,
     pub(crate) excused: u64,
     faults: BTreeMap<String, u64>,
     faults_left_out: u64,
@@ -130,8 +131,8 @@ pub(crate) fn to_text(
         .max()
         .unwrap_or(4);
     let mut out = format!(
-        "{:<width$}  {:>10}  {:>13}  {:>8}  {:>9}\n",
-        "rule", "matches", "indeterminate", "excused", "ns/event"
+        "{:<width$}  {:>10}  {:>13}  {:>14}  {:>8}  {:>9}\n",
+        "rule", "matches", "indeterminate", "not applicable", "excused", "ns/event"
     );
     let mut order: Vec<usize> = (0..counts.len()).collect();
     order.sort_by_key(|rule| {
@@ -145,10 +146,11 @@ pub(crate) fn to_text(
         let one = &counts[rule];
         let time = times.mean(rule).map_or("-".to_owned(), grouped);
         out.push_str(&format!(
-            "{:<width$}  {:>10}  {:>13}  {:>8}  {:>9}\n",
+            "{:<width$}  {:>10}  {:>13}  {:>14}  {:>8}  {:>9}\n",
             rules.rules()[rule].rule.id.as_str(),
             grouped(one.matches),
             grouped(one.indeterminate),
+            grouped(one.not_applicable),
             grouped(one.excused),
             time,
         ));
@@ -220,6 +222,7 @@ pub(crate) fn to_json(
                 "rule_id": rules.rules()[rule].rule.id.as_str(),
                 "matches": one.matches,
                 "indeterminate": one.indeterminate,
+                "not_applicable": one.not_applicable,
                 "excused": one.excused,
                 "indeterminate_by_reason": faults
                     .iter()

@@ -1,6 +1,6 @@
 //! Every kind of bad input, with an exact account, and what comes after it.
 
-use crate::harness::{Folder, Scanned, other, scan, scan_stdin, seen};
+use crate::harness::{Folder, Scanned, data, other, run, scan, scan_stdin, seen};
 use crate::inputs::{gzip, zstd};
 
 /// One bad record between two good ones, as lines: it is rejected for this reason, the others are evaluated.
@@ -305,4 +305,43 @@ fn only_the_first_few_of_each_kind_are_shown() {
         "{}",
         scanned.ran.stderr
     );
+}
+
+/// Events of another source than the rules: told apart from what a rule should have decided, and balanced.
+#[test]
+fn rules_of_another_source_are_not_applicable() {
+    let rules = data("rules-of-sources");
+    let foreign = r#"{"startTime":"t"}"#;
+    let partial = r#"{"eventName":"Seen"}"#;
+    let matching = r#"{"readOnly":true,"n":3}"#;
+    let text = [foreign, foreign, partial, matching].join("\n");
+    let folder = Folder::new("sources");
+    let path = folder.file("events.jsonl", &text);
+    let statistics = format!("{}/statistics.json", folder.path());
+    let scan = |more: &[&str]| {
+        let arguments = ["scan", "--format", "jsonl", "--rules", &rules, &path];
+        run(&[&arguments[..], more].concat())
+    };
+    // The second foreign record has the same bytes as the first: a duplicate.
+    let ran = scan(&["--stats-format", "json", "--stats-output", &statistics]);
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+    let text = std::fs::read_to_string(&statistics).expect("statistics");
+    let statistics: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let summary = &statistics["summary"];
+    assert_eq!(
+        (&summary["indeterminate"], &summary["not_applicable"]),
+        (&1.into(), &1.into())
+    );
+    let rule = &statistics["rules"][0];
+    assert_eq!(rule["indeterminate"], 1, "{text}");
+    assert_eq!(rule["matches"], 1, "{text}");
+    let told = "1 verdict not applicable: the event is of another source than the rule\n";
+    for ran in [ran, scan(&[])] {
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("1 verdict could not be decided"),
+            "{}",
+            ran.stderr
+        );
+    }
 }
