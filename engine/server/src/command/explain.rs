@@ -7,7 +7,7 @@ use crate::input::resolve::resolve;
 use crate::input::split::{Piece, PieceKind};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
-use crate::scan::examine::pieces_of;
+use crate::scan::nested::pieces_of;
 use crate::terminal::{ColorChoice, Shown};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;

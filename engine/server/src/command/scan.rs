@@ -8,7 +8,7 @@ use crate::output::{Format, FormatName};
 use crate::pipeline::{Flow, Workload, run as run_pipeline};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
-use crate::scan::examine::{Dedup, Examination};
+use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
 use crate::scan::progress::{Counters, Progress, Wanted};
 use crate::scan::report::{Reporter, Strictness};
 use crate::scan::statistics::{self, RuleTimes, Statistics};
@@ -90,7 +90,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
 
-    /// Tell, on standard error, what each rule did and what became of each input.
+    /// Tell, on standard error, what each rule did and what became of each input. Verdicts of a rule that could not be
+    /// decided, or are not applicable, are counted for duplicates too.
     #[arg(long)]
     stats: bool,
 
@@ -205,7 +206,9 @@ impl Scan<'_> {
             format: &self.format,
             counters: counters.clone(),
             dedup,
+            strictness,
             statistics,
+            findings_bytes_max: FINDINGS_BYTES_MAX,
             times: &times,
             hash_states: [RandomState::new(), RandomState::new()],
         };

@@ -1,6 +1,8 @@
 //! `--stats`: what each rule did, and what it costs.
 //!
-//! Matches and undecided verdicts are counted in the ordered stage, so duplicates do not count. Rules share
+//! Matches are counted in the ordered stage, so duplicates do not count. Undecided verdicts are counted by the
+//! threads, by rule and reason and with duplicates: who is one is known only in order, and keeping each until
+//! then would fill memory on a foreign log. Rules share
 //! an index and equal conditions, so no clock can say what one of them costs in a scan; instead a sample of
 //! events is evaluated rule by rule, as each was written, and the mean is shown. It says which rule is
 //! expensive, not how long the scan took.
@@ -89,16 +91,15 @@ pub(crate) struct RuleCounts {
 }
 
 impl RuleCounts {
-    /// Notes an undecided verdict.
-    pub(crate) fn undecided(&mut self, fault: Option<String>) {
-        self.indeterminate += 1;
-        let Some(fault) = fault else { return };
-        if let Some(count) = self.faults.get_mut(&fault) {
-            *count += 1;
+    /// Notes so many undecided verdicts.
+    pub(crate) fn undecided(&mut self, fault: String, count: u64) {
+        self.indeterminate += count;
+        if let Some(known) = self.faults.get_mut(&fault) {
+            *known += count;
         } else if self.faults.len() < FAULTS_KEPT_MAX {
-            self.faults.insert(fault, 1);
+            self.faults.insert(fault, count);
         } else {
-            self.faults_left_out += 1;
+            self.faults_left_out += count;
         }
     }
 
