@@ -4,8 +4,8 @@
 //! a fault is kept and used; the fault is told after it. A decompressor allocates a window that its
 //! format bounds (gzip 32 KiB, zstd 128 MiB), never the size that a header claims.
 
+use super::gzip::GzipMembers;
 use super::resolve::{Input, Origin};
-use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) enum InputFault {
     CompressedTruncated(&'static str),
     #[error("compressed {0} data is corrupt; what came before was used")]
     CompressedCorrupt(&'static str, #[source] io::Error),
+    #[error("trailing garbage after the {0} stream; what came before was used")]
+    TrailingGarbage(&'static str),
     #[error("looks like {0}, which is not read; give JSON, plain or compressed with gzip or zstd")]
     Unsupported(&'static str),
     #[error("is a folder")]
@@ -43,6 +45,7 @@ impl InputFault {
             Self::Read(_) => "read_failed",
             Self::CompressedTruncated(_) => "compression_truncated",
             Self::CompressedCorrupt(..) => "compression_corrupt",
+            Self::TrailingGarbage(_) => "trailing_garbage",
             Self::Unsupported(_) => "unsupported",
             Self::Folder => "folder",
         }
@@ -73,7 +76,7 @@ impl Read for Counted {
 /// An opened input, giving decompressed bytes.
 pub(crate) enum Decoded {
     Plain(Source),
-    Gzip(Box<MultiGzDecoder<BufReader<Source>>>),
+    Gzip(Box<GzipMembers<BufReader<Source>>>),
     Zstd(zstd::stream::read::Decoder<'static, BufReader<Source>>),
 }
 
@@ -104,7 +107,7 @@ impl Decoded {
         let buffered = |source| BufReader::with_capacity(COMPRESSED_READ_BYTES, source);
         Ok(match compression {
             Compression::None => Self::Plain(source),
-            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(buffered(source)))),
+            Compression::Gzip => Self::Gzip(Box::new(GzipMembers::new(buffered(source)))),
             Compression::Zstd => {
                 let decoder = zstd::stream::read::Decoder::with_buffer(buffered(source))
                     .map_err(InputFault::Open)?;
@@ -132,6 +135,9 @@ impl Decoded {
     fn fault(&self, error: io::Error) -> InputFault {
         let format = match self {
             Self::Plain(_) => return InputFault::Read(error),
+            Self::Gzip(members) if members.met_garbage() => {
+                return InputFault::TrailingGarbage("gzip");
+            }
             Self::Gzip(_) => "gzip",
             Self::Zstd(_) => "zstd",
         };

@@ -200,6 +200,37 @@ fn what_was_decompressed_before_a_fault_is_used() {
 }
 
 #[test]
+fn what_follows_a_gzip_stream_is_told_from_one_cut_short() {
+    let text = format!("{}\n", seen(1));
+    let whole = gzip(text.as_bytes());
+    let check = |tail: &[u8], fault: &str, code: i32| {
+        let folder = Folder::new("tail");
+        let path = folder.file("tail.gz", [&whole, tail].concat());
+        let scanned = scan(&[&path]);
+        assert_eq!(scanned.numbers(), [1], "{tail:?}");
+        assert_eq!(
+            (fault_of(&scanned), scanned.ran.code),
+            (fault, code),
+            "{tail:?}"
+        );
+        scanned.ran.stderr
+    };
+    for tail in [
+        b"x".as_slice(),
+        b"garbage that is longer than a header",
+        b"\0\0x",
+    ] {
+        let stderr = check(tail, "trailing_garbage", 2);
+        let words = "trailing garbage after the gzip stream; what came before was used";
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    check(&whole[..7], "compression_truncated", 2);
+    check(&whole[..1], "compression_truncated", 2);
+    // Padding of blocks, as `gzip` has it.
+    check(&[0; 512], "", 0);
+}
+
+#[test]
 fn an_input_not_read_to_its_end_is_told_by_the_exit_code() {
     let folder = Folder::new("unread");
     let whole = gzip(format!("{}\n", seen(1)).as_bytes());
