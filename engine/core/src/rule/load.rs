@@ -264,8 +264,7 @@ impl<'f> Loading<'f> {
             return;
         }
         self.ids.insert(id.to_owned(), reader.place(span));
-        let count = self.catalog.rules.len() + 1;
-        if reader.within("rules", count, RULES_MAX, span) {
+        if reader.within("rules", self.ids.len(), RULES_MAX, span) {
             self.catalog.rules.extend(rule.filter(|_| !broken));
         }
     }
@@ -492,3 +491,6 @@ fn unknown_file(reader: &mut Reader, table: &DeTable<'_>) {
         ),
     );
 }
+
+#[cfg(test)]
+mod tests;
