@@ -7,6 +7,7 @@ mod harness;
 mod inputs;
 mod memory;
 mod order;
+mod published_schemas;
 mod real_data;
 
 /// Every test file beside this one is listed above.
