@@ -270,6 +270,27 @@ fn other_formats_are_named() {
         "{}",
         scanned.ran.stderr
     );
+    let event = seen(1).into_bytes();
+    let mut tar = vec![0; 512];
+    tar[..6].copy_from_slice(b"a.json");
+    tar[257..262].copy_from_slice(b"ustar");
+    tar.extend_from_slice(&event);
+    for (bytes, words) in [
+        (gzip(&gzip(&event)), "data compressed twice"),
+        (gzip(&zstd(&event)), "data compressed twice"),
+        (zstd(b"BZh91AY&SY123"), "bzip2"),
+        (tar.clone(), "a tar archive"),
+        (gzip(&tar), "a tar archive"),
+    ] {
+        let scanned = scan(&[&folder.file("a.bz2", bytes)]);
+        assert_eq!(scanned.ran.code, 2, "{words}");
+        let words = format!("a.bz2: looks like {words}, which is not read");
+        assert!(
+            scanned.ran.stderr.contains(&words),
+            "{}",
+            scanned.ran.stderr
+        );
+    }
     folder.file("b.json", seen(1));
     // Found in a folder, not asked for by name: told, and the others go on.
     let scanned = scan(&[&folder.path()]);
