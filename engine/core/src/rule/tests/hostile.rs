@@ -133,6 +133,34 @@ fn events_cannot_multiply() {
 }
 
 #[test]
+fn files_that_are_no_text_or_say_nothing_are_told() {
+    let good = format!("{RULE}when = 'true'");
+    let files = [
+        File::not_text("b/rule.toml"),
+        File::found("c/tests.toml", ""),
+        File::found("d/rule.toml", "# nothing yet\n"),
+        File::found("rules/a/rule.toml", good),
+        // Nobody asks for it.
+        File::not_text("a/recorded.json"),
+    ];
+    let catalog = load(&files, date(2026, 11, 21));
+    assert_eq!(catalog.rules.len(), 1);
+    let told: Vec<_> = catalog
+        .reports
+        .iter()
+        .map(|one| (one.source.name.as_str(), one.diagnostic.message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("b/rule.toml", "this file is not UTF-8 text"),
+            ("c/tests.toml", "this file says nothing"),
+            ("d/rule.toml", "this file says nothing"),
+        ]
+    );
+}
+
+#[test]
 fn overrides_of_a_file_are_bounded() {
     let file = |count: usize| format!("override = [{}]", "{rule='a'},".repeat(count));
     let catalog = read("overrides.toml", &file(OVERRIDES_MAX + 1));

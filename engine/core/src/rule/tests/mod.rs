@@ -295,7 +295,7 @@ fn broken_toml_and_strange_files_are_reported() {
               |  ^^^^^^^^
               = help: A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`.
 
-            error[E0013]: this file is nothing that we know
+            error[E0013]: this file says nothing
              --> c.toml:1:1
               |
             1 | 
