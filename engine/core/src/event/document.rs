@@ -190,6 +190,12 @@ impl<'d> Json<'d> {
         &self.document.bytes()[node.start() - quote..node.end() + quote]
     }
 
+    /// Where [`Json::raw`] begins in the text.
+    pub fn offset(self) -> usize {
+        let node = self.node();
+        node.start() - usize::from(node.is_string())
+    }
+
     /// Names this value within its document.
     pub fn node_index(self) -> u32 {
         self.index

@@ -1,14 +1,14 @@
 //! `tripline scan`: events in, findings out.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::input::resolve::{Input, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
 use crate::pipeline::{Flow, Workload, run as run_pipeline};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
-use crate::scan::examine::{Dedup, Examination};
+use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
 use crate::scan::progress::{Counters, Progress, Wanted};
 use crate::scan::report::{Reporter, Strictness};
 use crate::scan::statistics::{self, RuleTimes, Statistics};
@@ -31,6 +31,9 @@ Every record is accounted for: read = matched + unmatched + duplicates + rejecte
 a record whose event id is among the last 4,194,304 different ids read (they take up to 96 MiB);
 the first one counts.
 
+A rule that cannot be decided on an event is counted as such, or as not applicable when the event is
+certainly of another source than the rule. Where it matches, it always matches.
+
 Examples:
   tripline scan --demo
   tripline scan logs/
@@ -39,9 +42,30 @@ Examples:
   tripline scan --format sarif --output findings.sarif logs/
   tripline scan --stats --strict --list admins=admins.csv logs/";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (
+        Exit::Success,
+        "every input was read to its end, and no finding reaches --fail-on",
+    ),
+    (Exit::Findings, "a finding is at or above --fail-on"),
+    (
+        Exit::Fault,
+        "wrong usage, no rule to scan with, findings that could not be written, or something that\n       could not be opened or read to its end; this goes before 1",
+    ),
+    (
+        Exit::Rejected,
+        "--strict: a record was rejected, or something could not be opened or read to its end",
+    ),
+    (Exit::Interrupted, "interrupted"),
+];
+
+const CODES_OF_FAULTS: &str = "\
+Rules with errors are switched off and told, and do not change the code; nor do rejected records
+without --strict, nor files met in a folder that are of a format not read, such as bzip2.";
+
 /// Find what rules say about events.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}\n\n{CODES_OF_FAULTS}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// Files, folders, patterns, or - for standard input.
     #[arg(value_name = "INPUT", required_unless_present = "demo")]
@@ -66,7 +90,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
 
-    /// Tell, on standard error, what each rule did and what became of each input.
+    /// Tell, on standard error, what each rule did and what became of each input. Verdicts of a rule that could not be
+    /// decided, or are not applicable, are counted for duplicates too.
     #[arg(long)]
     stats: bool,
 
@@ -181,7 +206,9 @@ impl Scan<'_> {
             format: &self.format,
             counters: counters.clone(),
             dedup,
+            strictness,
             statistics,
+            findings_bytes_max: FINDINGS_BYTES_MAX,
             times: &times,
             hash_states: [RandomState::new(), RandomState::new()],
         };
@@ -193,7 +220,7 @@ impl Scan<'_> {
             (dedup, strictness),
         );
         for (path, error) in &self.resolved.faults {
-            reporter.accounting.fault(path.clone(), error.to_string());
+            reporter.unresolved(path.clone(), error);
         }
         let mut head = Vec::new();
         self.format.begin(self.rules, &mut head)?;
@@ -298,7 +325,7 @@ impl Scan<'_> {
         match ending {
             Ending::Interrupted => Exit::Interrupted,
             Ending::Strict => Exit::Rejected,
-            Ending::Complete if reporter.named_input_failed => Exit::Fault,
+            Ending::Complete if reporter.unread => Exit::Fault,
             Ending::Complete if severe => Exit::Findings,
             Ending::Complete => Exit::Success,
         }

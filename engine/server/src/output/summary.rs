@@ -89,6 +89,12 @@ fn records(accounting: &Accounting) -> String {
             "{verdicts} could not be decided; --stats tells why\n"
         ));
     }
+    if accounting.not_applicable > 0 {
+        let verdicts = counted(accounting.not_applicable, "verdict");
+        out.push_str(&format!(
+            "{verdicts} not applicable: the event is of another source than the rule\n"
+        ));
+    }
     if accounting.excused > 0 {
         let matches = if accounting.excused == 1 {
             "match was"

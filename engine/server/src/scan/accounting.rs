@@ -154,6 +154,8 @@ pub(crate) struct Accounting {
     pub(crate) findings: BTreeMap<&'static str, u64>,
     /// Verdicts that could not be decided.
     pub(crate) indeterminate: u64,
+    /// Verdicts that could not be decided because the event is of another source than the rule.
+    pub(crate) not_applicable: u64,
     /// Findings that an exception excused.
     pub(crate) excused: u64,
 }
@@ -227,6 +229,7 @@ impl Accounting {
             "findings": self.findings_total(),
             "findings_by_severity": self.findings,
             "indeterminate": self.indeterminate,
+            "not_applicable": self.not_applicable,
             "excused": self.excused,
         })
     }

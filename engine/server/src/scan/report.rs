@@ -40,11 +40,13 @@ pub(crate) struct Reporter<'r> {
     /// Counts of the input at hand, and the position of its last record.
     counts: Counts,
     position: u64,
+    /// Whether the last record was a duplicate.
+    again: bool,
     written: u64,
     /// Highest severity found.
     pub(crate) worst: Option<Severity>,
-    /// An input that was asked for by name gave nothing at all.
-    pub(crate) named_input_failed: bool,
+    /// Something could not be opened or read to its end, so nobody knows what was missed.
+    pub(crate) unread: bool,
     /// Why writing stopped, if it did.
     pub(crate) write_fault: Option<io::Error>,
 }
@@ -70,11 +72,18 @@ impl<'r> Reporter<'r> {
             rules: vec![RuleCounts::default(); rules],
             counts: Counts::default(),
             position: 0,
+            again: false,
             written: 0,
             worst: None,
-            named_input_failed: false,
+            unread: false,
             write_fault: None,
         }
+    }
+
+    /// Notes something on the way to inputs that could not be followed.
+    pub(crate) fn unresolved(&mut self, path: String, error: &io::Error) {
+        self.accounting.fault(path, error.to_string());
+        self.unread = true;
     }
 
     /// Writes text right away.
@@ -95,14 +104,16 @@ impl<'r> Reporter<'r> {
         let file = &self.inputs[input].name;
         let mut found = examined.found.into_iter().peekable();
         let mut undecided = examined.undecided.into_iter().peekable();
-        let mut undecided_counts = examined.undecided_counts.into_iter().peekable();
+        let mut not_applicable = examined.not_applicable.into_iter().peekable();
         let mut excused = examined.excused.into_iter().peekable();
         let mut rejected = examined.rejected.into_iter().peekable();
         for (record, mark) in (0u32..).zip(&examined.marks) {
-            self.position += 1;
-            self.counts.read += 1;
-            let id = match mark {
-                Mark::Evaluated(id) => *id,
+            let begins = !matches!(mark, Mark::Continued);
+            self.position += u64::from(begins);
+            self.counts.read += u64::from(begins);
+            let again = match mark {
+                Mark::Evaluated(id) => self.is_again(*id),
+                Mark::Continued => self.again,
                 Mark::Rejected(rejection) => {
                     *self.counts.rejected.entry(rejection.as_str()).or_default() += 1;
                     if let Some(one) = rejected.next_if(|one| one.record == record) {
@@ -121,10 +132,7 @@ impl<'r> Reporter<'r> {
                     continue;
                 }
             };
-            let again = self
-                .recent
-                .as_mut()
-                .is_some_and(|recent| recent.note(id) == Sighting::Again);
+            self.again = again;
             let mut any = false;
             while let Some(one) = found.next_if(|one| one.record == record) {
                 if !again {
@@ -132,16 +140,15 @@ impl<'r> Reporter<'r> {
                     self.finding(one.rule, one.severity, &one.rendered);
                 }
             }
-            while let Some(one) = undecided.next_if(|one| one.record == record) {
-                if !again {
-                    self.accounting.indeterminate += 1;
-                    self.rules[one.rule as usize].undecided(one.fault);
-                }
-            }
-            if let Some((_, count)) = undecided_counts.next_if(|(at, _)| *at == record)
+            if let Some((_, count)) = undecided.next_if(|(at, _)| *at == record)
                 && !again
             {
                 self.accounting.indeterminate += u64::from(count);
+            }
+            if let Some((_, count)) = not_applicable.next_if(|(at, _)| *at == record)
+                && !again
+            {
+                self.accounting.not_applicable += u64::from(count);
             }
             while let Some((_, rule)) = excused.next_if(|(at, _)| *at == record) {
                 if !again {
@@ -149,15 +156,29 @@ impl<'r> Reporter<'r> {
                     self.rules[rule as usize].excused += 1;
                 }
             }
-            self.counts.duplicates += u64::from(again);
-            self.counts.matched += u64::from(any);
-            self.counts.unmatched += u64::from(!again && !any);
+            // A record that goes on has been counted as matched.
+            if begins {
+                self.counts.duplicates += u64::from(again);
+                self.counts.matched += u64::from(any);
+                self.counts.unmatched += u64::from(!again && !any);
+            }
+        }
+        for (rule, count) in self.rules.iter_mut().zip(&examined.not_applicable_by_rule) {
+            rule.not_applicable += u64::from(*count);
+        }
+        for ((rule, fault), count) in examined.undecided_by_fault {
+            self.rules[rule as usize].undecided(fault, count);
         }
         if self.pending.len() >= WRITE_BYTES {
             self.flush()
         } else {
             Flow::Continue
         }
+    }
+
+    fn is_again(&mut self, id: u128) -> bool {
+        let recent = self.recent.as_mut();
+        recent.is_some_and(|recent| recent.note(id) == Sighting::Again)
     }
 
     fn finding(&mut self, rule: u32, severity: Severity, rendered: &Rendered) {
@@ -183,7 +204,8 @@ impl<'r> Reporter<'r> {
     fn close(&mut self, input: usize, fault: Option<InputFault>) {
         let input = &self.inputs[input];
         let fault = fault.map(|fault| {
-            self.named_input_failed |= fault.is_total() && input.mention == Mention::Named;
+            // A folder may hold what was never meant to be read; a log cut short was.
+            self.unread |= !fault.is_other_format() || input.mention == Mention::Named;
             (fault.as_str(), words(&fault))
         });
         self.accounting.close(InputAccount {
