@@ -5,7 +5,7 @@
 //! was done by the threads.
 
 use super::accounting::{Accounting, Counts, InputAccount, RejectedRecord};
-use super::examine::{Dedup, Examined, Mark};
+use super::examine::{Dedup, Examined, Mark, RejectedHere};
 use super::progress::Progress;
 use super::statistics::RuleCounts;
 use crate::input::decode::InputFault;
@@ -117,14 +117,7 @@ impl<'r> Reporter<'r> {
                 Mark::Rejected(rejection) => {
                     *self.counts.rejected.entry(rejection.as_str()).or_default() += 1;
                     if let Some(one) = rejected.next_if(|one| one.record == record) {
-                        self.accounting.show_rejection(RejectedRecord {
-                            file: file.clone(),
-                            position: self.position,
-                            physical_line: one.physical_line,
-                            offset: one.offset,
-                            rejection: one.rejection,
-                            detail: one.detail,
-                        });
+                        self.show(file, one);
                     }
                     if self.strictness == Strictness::Strict {
                         return Flow::Stop;
@@ -174,6 +167,17 @@ impl<'r> Reporter<'r> {
         } else {
             Flow::Continue
         }
+    }
+
+    fn show(&mut self, file: &str, one: RejectedHere) {
+        self.accounting.show_rejection(RejectedRecord {
+            file: file.to_owned(),
+            position: self.position,
+            physical_line: one.physical_line,
+            offset: one.offset,
+            rejection: one.rejection,
+            detail: one.detail,
+        });
     }
 
     fn is_again(&mut self, id: u128) -> bool {
