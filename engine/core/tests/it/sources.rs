@@ -1,9 +1,9 @@
 //! Rules and events of different sources: what cannot be decided there is told apart, and nothing is lost.
 
 use tripline_core::evaluate::{Evaluator, RuleSet};
-use tripline_core::rule_test::run_tests;
 use tripline_core::event::{Event, Parser};
 use tripline_core::rule::{Catalog, File, load};
+use tripline_core::rule_test::run_tests;
 
 const VPN: &str = r#"
 id = "example.vpn"

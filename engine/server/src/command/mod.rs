@@ -83,6 +83,8 @@ pub(crate) enum CommandError {
     Write { path: String, source: io::Error },
     #[error("{path}: cannot be read")]
     Read { path: String, source: io::Error },
+    #[error(transparent)]
+    State(#[from] crate::state_folder::StateFault),
     #[error("{0}")]
     Usage(String),
 }

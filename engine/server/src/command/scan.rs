@@ -10,13 +10,16 @@ use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
 use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
 use crate::scan::progress::{Counters, Progress, Wanted};
-use crate::scan::report::{Reporter, Strictness};
+use crate::scan::remember::{Arrival, Remembering};
+use crate::scan::report::{Findings, Reporter, Strictness};
 use crate::scan::statistics::{self, RuleTimes, Statistics};
+use crate::state_folder::StateFolder;
 use crate::terminal::ColorChoice;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::hash::RandomState;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tripline_core::limits::EVENT_BYTES_MAX;
@@ -40,7 +43,10 @@ Examples:
   tripline scan --rules rules/ --rules overrides.toml 'logs/**/*.json.gz'
   zcat trail.gz | tripline scan --format jsonl --fail-on high -
   tripline scan --format sarif --output findings.sarif logs/
-  tripline scan --stats --strict --list admins=admins.csv logs/";
+  tripline scan --stats --strict --list admins=admins.csv logs/
+  tripline scan --state state/ --seed last-month/   (rules learn what is usual)
+  tripline scan --state state/ today/               (and go on from there)
+  tail -F audit.jsonl | tripline scan --live -";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
     (
@@ -115,6 +121,22 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_dedup: bool,
 
+    /// Keep what rules remember in this folder, and go on from what is there.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    /// Let rules learn from the input, and report nothing.
+    #[arg(long, requires = "state")]
+    seed: bool,
+
+    /// The input arrives as it happens: rules that remember wait only as long as their lateness.
+    #[arg(long)]
+    live: bool,
+
+    /// Most memory for what rules remember, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    state_memory: u32,
+
     /// Threads that evaluate; all cores without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Option<u16>,
@@ -170,6 +192,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         rules: &rules,
         format,
         resolved,
+        now,
     };
     scan.run()
 }
@@ -191,6 +214,7 @@ struct Scan<'s> {
     rules: &'s tripline_core::evaluate::RuleSet,
     format: Format,
     resolved: Resolved,
+    now: Timestamp,
 }
 
 impl Scan<'_> {
@@ -212,12 +236,18 @@ impl Scan<'_> {
             times: &times,
             hash_states: [RandomState::new(), RandomState::new()],
         };
+        let telling = match self.arguments.seed {
+            true => Findings::Learnt,
+            false => Findings::Shown,
+        };
+        let remembering = self.remembering(telling)?;
         let mut reporter = Reporter::new(
-            (inputs, self.rules.rules().len()),
+            (inputs, self.rules),
             &self.format,
             self.output()?,
             progress.clone(),
             (dedup, strictness),
+            (telling, remembering),
         );
         for (path, error) in &self.resolved.faults {
             reporter.unresolved(path.clone(), error);
@@ -261,6 +291,32 @@ impl Scan<'_> {
         self.finish(&mut reporter, &times, ending)
     }
 
+    /// State, when some rule needs it.
+    fn remembering(&self, telling: Findings) -> Result<Option<Remembering<'_>>, CommandError> {
+        let Arguments {
+            state,
+            live,
+            state_memory,
+            ..
+        } = self.arguments;
+        let folder = match state {
+            Some(path) => Some(StateFolder::open(path)?),
+            None => None,
+        };
+        let arrival = if *live {
+            Arrival::Live
+        } else {
+            Arrival::Archive
+        };
+        let bytes_max = (*state_memory as usize).saturating_mul(1024 * 1024);
+        Ok(Remembering::start(
+            self.rules,
+            (arrival, telling, bytes_max),
+            self.now,
+            folder,
+        )?)
+    }
+
     fn options(&self) -> (Statistics, Dedup, Strictness) {
         let Arguments {
             no_dedup, strict, ..
@@ -288,6 +344,8 @@ impl Scan<'_> {
         ending: Ending,
     ) -> Result<Exit, CommandError> {
         reporter.close_unfinished();
+        reporter.finish_remembering();
+        reporter.note_state();
         let broken_pipe = match reporter.write_fault.take() {
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
             Some(error) => return Err(self.output_error(error)),
@@ -314,6 +372,12 @@ impl Scan<'_> {
             let _ = io::stderr().write_all(text.as_bytes());
         }
         self.statistics(reporter, times)?;
+        if ending == Ending::Complete {
+            reporter.save_state()?;
+        } else if self.arguments.state.is_some() {
+            // What was read would be read again, and count twice.
+            let _ = writeln!(io::stderr(), "the state is left as it was before this scan");
+        }
         Ok(self.exit(reporter, ending))
     }
 

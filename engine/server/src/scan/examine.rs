@@ -11,6 +11,7 @@
 
 use super::accounting::{REJECTIONS_SHOWN, Rejection};
 use super::nested::{delivery_within, pieces_within};
+use super::remember::Observed;
 use super::report::Strictness;
 use super::statistics::{RuleTimes, Statistics};
 use crate::input::reader::Batch;
@@ -22,7 +23,7 @@ use crate::scan::progress::Counters;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
-use tripline_core::evaluate::{Evaluated, Evaluator, RuleIndex, RuleSet};
+use tripline_core::evaluate::{Evaluated, Evaluator, Observations, RuleIndex, RuleSet};
 use tripline_core::event::{Event, Malformed, Parser, Reason};
 use tripline_core::rule::Severity;
 
@@ -82,6 +83,10 @@ pub(crate) struct Examined {
     pub(crate) not_applicable_by_rule: Vec<u32>,
     /// Record and rule of findings that an exception excused.
     pub(crate) excused: Vec<(u32, u32)>,
+    /// Records that match a rule whose findings come later, or which is only a signal.
+    pub(crate) quietly: Vec<u32>,
+    /// What rules that remember are told.
+    pub(crate) observed: Vec<Observed>,
     pub(crate) rejected: Vec<RejectedHere>,
     /// Bytes of the rendered findings.
     found_bytes: usize,
@@ -149,6 +154,7 @@ pub(crate) struct Examiner<'r> {
     shared: &'r Examination<'r>,
     parser: Parser,
     evaluator: Evaluator<'r>,
+    observations: Observations,
     evaluated: u64,
 }
 
@@ -178,6 +184,7 @@ impl<'r> Examination<'r> {
             shared: self,
             parser: Parser::new(),
             evaluator: Evaluator::new(self.rules),
+            observations: Observations::default(),
             evaluated: 0,
         }
     }
@@ -232,6 +239,11 @@ impl Worker for Examiner<'_> {
             + size_of_val(output.undecided.as_slice())
             + size_of_val(output.not_applicable.as_slice())
             + size_of_val(output.not_applicable_by_rule.as_slice())
+            + output
+                .observed
+                .iter()
+                .map(Observed::heap_bytes)
+                .sum::<usize>()
     }
 }
 
@@ -297,6 +309,12 @@ impl Examiner<'_> {
         };
         judge(&mut self.evaluator, shared, &record, out);
         if given == 0 {
+            self.evaluator.observe(&event, &mut self.observations);
+            if !self.observations.is_empty() {
+                let told = &mut self.observations;
+                let observed = Observed::new(number, &event, bytes, place.line, told);
+                out.observed.push(observed);
+            }
             if shared.statistics.samples(self.evaluated) {
                 shared.times.sample(&mut self.evaluator, &event);
             }
@@ -379,7 +397,12 @@ fn judge(
     out: &mut Examined,
 ) {
     let verdicts = evaluator.evaluate(record.event);
-    let matched = verdicts.matched.to_vec();
+    let rules = shared.rules.rules();
+    let at_once = |rule: &RuleIndex| rules[rule.0 as usize].finds_at_once();
+    if record.given == 0 && !verdicts.matched.iter().all(at_once) {
+        out.quietly.push(record.number);
+    }
+    let matched: Vec<RuleIndex> = verdicts.matched.iter().copied().filter(at_once).collect();
     if record.given == 0 {
         let undecided = [verdicts.indeterminate, verdicts.exception_faults].concat();
         note_verdicts(&verdicts, shared, record, out);

@@ -7,14 +7,19 @@
 use super::accounting::{Accounting, Counts, InputAccount, RejectedRecord};
 use super::examine::{Dedup, Examined, Mark, RejectedHere};
 use super::progress::Progress;
+use super::remember::Remembering;
 use super::statistics::RuleCounts;
 use crate::input::decode::InputFault;
 use crate::input::resolve::{Input, Mention};
-use crate::output::{Format, Rendered};
+use crate::output::{self, Format, Rendered};
 use crate::pipeline::dedup::{IDS_REMEMBERED, RecentIds, Sighting};
 use crate::pipeline::{Delivery, Flow, Sink};
+use crate::state_folder::StateFault;
 use std::io::{self, Write};
+use tripline_core::evaluate::RuleSet;
+use tripline_core::event::{Event, Parser};
 use tripline_core::rule::Severity;
+use tripline_core::state::Told;
 
 /// Rendered findings are handed to the operating system in portions of this size.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -24,6 +29,39 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub(crate) enum Strictness {
     Tolerant,
     Strict,
+}
+
+/// What findings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Findings {
+    /// They are shown.
+    Shown,
+    /// Rules only learn; nothing is found.
+    Learnt,
+}
+
+/// Where a record stands, as it is kept with an event.
+pub(crate) struct Place<'p> {
+    file: &'p str,
+    position: u64,
+    physical_line: u64,
+}
+
+impl<'p> Place<'p> {
+    /// In one text; the name of the file comes last, as it may hold anything.
+    pub(crate) fn write(file: &str, position: u64, physical_line: u64) -> String {
+        format!("{position} {physical_line} {file}")
+    }
+
+    fn read(text: &'p str) -> Option<Self> {
+        let (position, rest) = text.split_once(' ')?;
+        let (physical_line, file) = rest.split_once(' ')?;
+        Some(Self {
+            file,
+            position: position.parse().ok()?,
+            physical_line: physical_line.parse().ok()?,
+        })
+    }
 }
 
 /// Where findings go.
@@ -37,6 +75,10 @@ pub(crate) struct Reporter<'r> {
     recent: Option<RecentIds>,
     pub(crate) accounting: Accounting,
     pub(crate) rules: Vec<RuleCounts>,
+    remembering: Option<Remembering<'r>>,
+    parser: Parser,
+    rule_set: &'r RuleSet,
+    telling: Findings,
     /// Counts of the input at hand, and the position of its last record.
     counts: Counts,
     position: u64,
@@ -54,11 +96,12 @@ pub(crate) struct Reporter<'r> {
 impl<'r> Reporter<'r> {
     /// A reporter before the first finding; `rules` is their number.
     pub(crate) fn new(
-        (inputs, rules): (&'r [Input], usize),
+        (inputs, rule_set): (&'r [Input], &'r RuleSet),
         format: &'r Format,
         out: Box<dyn Write + Send>,
         progress: Progress,
         (dedup, strictness): (Dedup, Strictness),
+        (telling, remembering): (Findings, Option<Remembering<'r>>),
     ) -> Self {
         Self {
             inputs,
@@ -69,7 +112,11 @@ impl<'r> Reporter<'r> {
             strictness,
             recent: (dedup == Dedup::ById).then(|| RecentIds::new(IDS_REMEMBERED)),
             accounting: Accounting::default(),
-            rules: vec![RuleCounts::default(); rules],
+            rules: vec![RuleCounts::default(); rule_set.rules().len()],
+            remembering,
+            parser: Parser::new(),
+            rule_set,
+            telling,
             counts: Counts::default(),
             position: 0,
             again: false,
@@ -107,6 +154,8 @@ impl<'r> Reporter<'r> {
         let mut not_applicable = examined.not_applicable.into_iter().peekable();
         let mut excused = examined.excused.into_iter().peekable();
         let mut rejected = examined.rejected.into_iter().peekable();
+        let mut observed = examined.observed.into_iter().peekable();
+        let mut quietly = examined.quietly.into_iter().peekable();
         for (record, mark) in (0u32..).zip(&examined.marks) {
             let begins = !matches!(mark, Mark::Continued);
             self.position += u64::from(begins);
@@ -126,12 +175,18 @@ impl<'r> Reporter<'r> {
                 }
             };
             self.again = again;
-            let mut any = false;
+            let mut any = quietly.next_if(|at| *at == record).is_some() && !again;
             while let Some(one) = found.next_if(|one| one.record == record) {
                 if !again {
                     any = true;
-                    self.finding(one.rule, one.severity, &one.rendered);
+                    self.finding(one.rule, one.severity, &one.rendered, self.position);
                 }
+            }
+            if let Some(one) = observed.next_if(|one| one.record == record)
+                && !again
+                && let Some(remembering) = &mut self.remembering
+            {
+                remembering.observe(one, file, self.position);
             }
             if let Some((_, count)) = undecided.next_if(|(at, _)| *at == record)
                 && !again
@@ -162,6 +217,8 @@ impl<'r> Reporter<'r> {
         for ((rule, fault), count) in examined.undecided_by_fault {
             self.rules[rule as usize].undecided(fault, count);
         }
+        let told = self.remembering.as_mut().map(Remembering::told);
+        self.tell(told.unwrap_or_default());
         if self.pending.len() >= WRITE_BYTES {
             self.flush()
         } else {
@@ -185,7 +242,64 @@ impl<'r> Reporter<'r> {
         recent.is_some_and(|recent| recent.note(id) == Sighting::Again)
     }
 
-    fn finding(&mut self, rule: u32, severity: Severity, rendered: &Rendered) {
+    /// The inputs are at their end, all of them: what rules that remember found until then.
+    pub(crate) fn finish_remembering(&mut self) {
+        let told = self.remembering.as_mut().map(Remembering::finish);
+        self.tell(told.unwrap_or_default());
+    }
+
+    /// Notes what became of what was remembered.
+    pub(crate) fn note_state(&mut self) {
+        if let Some(remembering) = &self.remembering {
+            self.accounting.state = Some(remembering.counters());
+            self.accounting.state_is_kept = remembering.keeps();
+        }
+    }
+
+    /// Writes what is remembered to where it is kept, if it is.
+    pub(crate) fn save_state(&self) -> Result<(), StateFault> {
+        match &self.remembering {
+            Some(remembering) => remembering.save(),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows what rules that remember found.
+    fn tell(&mut self, told: Vec<Told>) {
+        for one in told {
+            let Some((rendered, position)) = self.render(&one) else {
+                continue;
+            };
+            let severity = Severity::from_word(&one.finding.severity);
+            let declared = self.rule_set.rules()[one.rule.0 as usize].rule.severity;
+            self.finding(
+                one.rule.0,
+                severity.unwrap_or(declared),
+                &rendered,
+                position,
+            );
+        }
+    }
+
+    fn render(&mut self, told: &Told) -> Option<(Rendered, u64)> {
+        let place = Place::read(&told.event.origin)?;
+        let document = self.parser.parse(&told.event.bytes).ok()?;
+        let rendered = self.format.render(&output::Sighting {
+            finding: &told.finding,
+            rule: told.rule.0 as usize,
+            rules: self.rule_set,
+            event: &Event::new(document),
+            bytes: &told.event.bytes,
+            file: place.file,
+            physical_line: place.physical_line,
+        });
+        Some((rendered, place.position))
+    }
+
+    fn finding(&mut self, rule: u32, severity: Severity, rendered: &Rendered, position: u64) {
+        if self.telling == Findings::Learnt {
+            return;
+        }
         if self.written > 0 {
             self.pending
                 .extend_from_slice(self.format.separator().as_bytes());
@@ -194,7 +308,7 @@ impl<'r> Reporter<'r> {
         let (before, after) = rendered.text.split_at(rendered.position_at);
         self.pending.extend_from_slice(before);
         self.pending
-            .extend_from_slice(self.position.to_string().as_bytes());
+            .extend_from_slice(position.to_string().as_bytes());
         self.pending.extend_from_slice(after);
         self.rules[rule as usize].matches += 1;
         *self

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tripline_core::evaluate::{Evaluator, RuleSet};
 use tripline_core::event::Event;
+use tripline_core::state::RuleCounters;
 
 /// Events of which every thread samples all, before it samples one in `SAMPLE_EVERY`.
 const SAMPLED_FIRST: u64 = 16;
@@ -155,6 +156,17 @@ pub(crate) fn to_text(
             grouped(one.excused),
             time,
         ));
+        if let Some(state) = state_of(accounting, rules.rules()[rule].rule.id.as_str()) {
+            out.push_str(&format!("{:<width$}  {}\n", "", remembered(state)));
+            for (reason, count) in &state.reasons {
+                out.push_str(&format!(
+                    "{:<width$}  {:>25}  {}\n",
+                    "",
+                    grouped(*count),
+                    Shown(reason)
+                ));
+            }
+        }
         for (fault, count) in one.faults() {
             out.push_str(&format!(
                 "{:<width$}  {:>25}  {}\n",
@@ -167,6 +179,36 @@ pub(crate) fn to_text(
     out.push('\n');
     out.push_str(&inputs_table(accounting));
     out
+}
+
+/// What became of what a rule remembers; nothing of a rule that does not.
+fn state_of<'a>(accounting: &'a Accounting, rule: &str) -> Option<&'a RuleCounters> {
+    let rules = &accounting.state.as_ref()?.rules;
+    rules
+        .iter()
+        .find(|(id, _)| id == rule)
+        .map(|(_, counters)| counters)
+}
+
+/// The counters of one rule that remembers, those that are not zero.
+fn remembered(state: &RuleCounters) -> String {
+    let all = [
+        ("observed", state.observed),
+        ("duplicate", state.duplicates),
+        ("late", state.late),
+        ("without key", state.faults),
+        ("detections", state.detections),
+        ("suppressed", state.suppressed),
+        ("groups", state.groups),
+        ("gave way", state.evicted + state.dropped),
+        ("waiting", state.pending),
+    ];
+    let told: Vec<String> = all
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{} {name}", grouped(*count)))
+        .collect();
+    told.join(", ")
 }
 
 fn inputs_table(accounting: &Accounting) -> String {
@@ -230,6 +272,7 @@ pub(crate) fn to_json(
                     .map(|(fault, count)| json!({ "reason": fault, "count": count }))
                     .collect::<Vec<_>>(),
                 "nanoseconds_per_event": times.mean(rule),
+                "state": state_of(accounting, rules.rules()[rule].rule.id.as_str()),
             })
         })
         .collect();

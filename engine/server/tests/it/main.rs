@@ -10,6 +10,7 @@ mod memory;
 mod order;
 mod published_schemas;
 mod real_data;
+mod remember;
 
 /// Every test file beside this one is listed above.
 #[test]
