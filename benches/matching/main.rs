@@ -9,6 +9,7 @@ mod counting;
 mod ours;
 mod peers;
 mod report;
+mod residuals;
 mod round;
 mod timing;
 
@@ -44,7 +45,7 @@ fn main() {
         round,
     };
     let mut tables = vec![bench.describe()];
-    let sections: [(&str, Section); 9] = [
+    let sections: [(&str, Section); 10] = [
         ("agreement", Bench::agreement),
         ("parse", Bench::parse),
         ("growth", Bench::growth),
@@ -53,6 +54,7 @@ fn main() {
         ("compile", Bench::compile),
         ("allocations", Bench::allocations),
         ("cores", Bench::cores),
+        ("residuals", |_| residuals::table()),
         ("stress", Bench::stress),
     ];
     for (name, section) in sections {

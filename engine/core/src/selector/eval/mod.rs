@@ -12,13 +12,15 @@ use super::error::{EvalError, Why};
 use super::function::{self, Function};
 use super::meter::Meter;
 use super::program::{ConstantId, Goal, Missing, Node, NodeId, OperandsId, Operator, Program};
-use super::value::{MapValue, Value, charge_lookup};
+use super::value::{MapValue, Moment, Value, charge_lookup};
 use crate::event::{Document, FieldId, Json, Slots};
 
 mod comprehension;
 mod number;
 mod optional;
 mod peek;
+#[cfg(test)]
+mod peek_tests;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -69,6 +71,10 @@ pub struct Evaluation<'e> {
     locals: Vec<Local<'e>>,
     /// Room for text that is built only to be looked at.
     built: String,
+    /// The field whose text is built, escapes resolved; `None` when it is something else.
+    built_of: Option<FieldId>,
+    /// Fields that were read as moments.
+    moments: [Option<(FieldId, Moment)>; 2],
     meter: Meter,
 }
 
@@ -81,6 +87,8 @@ impl<'e> Evaluation<'e> {
             variables: &[],
             locals: recycle(std::mem::take(&mut scratch.locals)),
             built: std::mem::take(&mut scratch.built),
+            built_of: None,
+            moments: [None; 2],
             meter: Meter::new(),
         }
     }
@@ -93,6 +101,8 @@ impl<'e> Evaluation<'e> {
             variables,
             locals: Vec::new(),
             built: String::new(),
+            built_of: None,
+            moments: [None; 2],
             meter: Meter::new(),
         }
     }

@@ -51,8 +51,8 @@ impl<'e> Evaluation<'e> {
                     _ => left.checked_rem(right),
                 }
             }
-            Node::OptionalOrValue(target, other) => match self.optional_cursor(target)? {
-                Some(json) => json.as_integer(),
+            Node::OptionalOrValue(target, other) => match self.optional_place(target)? {
+                Some(place) => self.part(place)?.as_integer(),
                 None => self.integer(other),
             },
             Node::Call(function, operands) => self.integer_of_call(function, operands),
@@ -137,10 +137,7 @@ impl<'e> Evaluation<'e> {
                 let [text] = *program.operands(operands) else {
                     return None;
                 };
-                let text = self.plain_text(text)?;
-                self.meter.charge(1).ok()?;
-                self.meter.charge_bytes(text.len()).ok()?;
-                time::parse_timestamp(text).ok()
+                self.moment_of_text(text)
             }
             Node::Binary(Operator::Add, moment, length) => {
                 let (moment, length) = (self.moment(moment)?, self.length(length)?);
@@ -154,6 +151,22 @@ impl<'e> Evaluation<'e> {
             }
             _ => None,
         }
+    }
+
+    /// Times of the event are read once for all rules: nearly all of them ask for the same one or two.
+    fn moment_of_text(&mut self, id: NodeId) -> Option<Moment> {
+        let text = self.plain_text(id)?;
+        self.meter.charge(1).ok()?;
+        self.meter.charge_bytes(text.len()).ok()?;
+        let Node::Field(field) = self.program.nodes[id.0 as usize] else {
+            return time::parse_timestamp(text).ok();
+        };
+        if let Some((_, moment)) = self.moments.iter().flatten().find(|read| read.0 == field) {
+            return Some(*moment);
+        }
+        let moment = time::parse_timestamp(text).ok()?;
+        self.moments = [Some((field, moment)), self.moments[0]];
+        Some(moment)
     }
 
     /// The length of time that a node gives.

@@ -151,16 +151,26 @@ impl<'e> Evaluation<'e> {
         id: NodeId,
         look: impl FnOnce(&mut Self, &str) -> T,
     ) -> Option<T> {
-        let mut built = std::mem::take(&mut self.built);
-        built.clear();
-        let meter = self.meter;
-        let result = match self.build(id, &mut built) {
-            Some(()) => Some(look(self, &built)),
-            None => {
-                self.meter = meter;
-                None
-            }
+        let field = match self.program.nodes[id.0 as usize] {
+            Node::Field(field) => Some(field),
+            _ => None,
         };
+        let meter = self.meter;
+        let mut built = std::mem::take(&mut self.built);
+        let is_there = field.is_some() && self.built_of == field;
+        if !is_there {
+            self.built_of = None;
+            built.clear();
+        }
+        let paid = match is_there {
+            true => self.meter.charge(1 + built.len() as u64 / 10).ok(),
+            false => self.build(id, &mut built),
+        };
+        let result = paid.map(|()| look(self, &built));
+        match paid {
+            Some(()) => self.built_of = field,
+            None => self.meter = meter,
+        }
         self.built = built;
         result
     }
@@ -174,10 +184,15 @@ impl<'e> Evaluation<'e> {
             self.meter.charge(1 + length as u64 / 10).ok()?;
             return Some(one == other);
         }
+        self.built_of = None;
         let mut built = std::mem::take(&mut self.built);
         built.clear();
         let mut equal = None;
-        if self.build(left, &mut built).is_some() {
+        if let Some(left) = self.plain_text(left) {
+            if self.build(right, &mut built).is_some() {
+                equal = Some(built == left);
+            }
+        } else if self.build(left, &mut built).is_some() {
             let end = built.len();
             if self.build(right, &mut built).is_some() {
                 equal = Some(built[..end] == built[end..]);
@@ -217,14 +232,14 @@ impl<'e> Evaluation<'e> {
                 self.replace(text, part, with, out)
             }
             _ => {
-                if let Some(text) = self.string(id) {
-                    self.meter.charge(1 + text.raw().len() as u64 / 10).ok()?;
-                    text.decode_into(out);
+                if let Some(text) = self.plain_text(id) {
+                    self.meter.charge(1 + text.len() as u64 / 10).ok()?;
+                    out.push_str(text);
                     return Some(());
                 }
-                let text = self.plain_text(id)?;
-                self.meter.charge(1 + text.len() as u64 / 10).ok()?;
-                out.push_str(text);
+                let text = self.string(id)?;
+                self.meter.charge(1 + text.raw().len() as u64 / 10).ok()?;
+                text.decode_into(out);
                 Some(())
             }
         }
@@ -250,7 +265,10 @@ impl<'e> Evaluation<'e> {
     #[inline]
     pub(super) fn string(&mut self, id: NodeId) -> Option<Text<'e>> {
         match self.program.nodes[id.0 as usize] {
-            Node::OptionalOrValue(target, _) => self.optional_cursor(target)??.as_text(),
+            Node::OptionalOrValue(target, _) => {
+                let place = self.optional_place(target)??;
+                self.part(place)?.as_text()
+            }
             _ => self.cursor(id)?.as_text(),
         }
     }

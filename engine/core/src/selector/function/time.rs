@@ -440,7 +440,10 @@ fn push_fraction(text: &mut String, nanoseconds: i32) {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration_text, parse_duration, parse_timestamp, timestamp_text};
+    use super::{
+        Function, Moment, Offset, Zone, civil, duration_text, parse_duration, parse_timestamp,
+        part, timestamp_text,
+    };
     use crate::selector::error::Why;
 
     #[test]
@@ -476,6 +479,41 @@ mod tests {
             "2009-é2-13T23:31:30Z",
         ] {
             assert!(parse_timestamp(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_calendar_is_that_of_jiff() {
+        let span = Moment::SECONDS_MAX - Moment::SECONDS_MIN;
+        for step in 0..4000 {
+            let seconds = Moment::SECONDS_MIN + span / 4000 * step + step * 7919 % 86_400;
+            let moment = Moment::new(seconds, 5_000_000).expect("it is in range");
+            let local = civil(moment, Offset::UTC).expect("it is in range");
+            let expected = [
+                i64::from(local.year()),
+                i64::from(local.month()) - 1,
+                i64::from(local.day()),
+                i64::from(local.day_of_year()) - 1,
+                i64::from(local.weekday().to_sunday_zero_offset()),
+                i64::from(local.hour()),
+                i64::from(local.minute()),
+                i64::from(local.second()),
+            ];
+            let found = [
+                Function::GetFullYear,
+                Function::GetMonth,
+                Function::GetDate,
+                Function::GetDayOfYear,
+                Function::GetDayOfWeek,
+                Function::GetHours,
+                Function::GetMinutes,
+                Function::GetSeconds,
+            ]
+            .map(|function| part(function, moment, &Zone::UTC).unwrap_or(-1));
+            assert_eq!(found, expected, "{seconds}");
+            let text = timestamp_text(Moment::new(seconds, 0).expect("it is in range"));
+            let read = super::parse_whole_seconds(&text);
+            assert_eq!(read.map(Moment::seconds), Some(seconds), "{text}");
         }
     }
 
