@@ -18,6 +18,16 @@ impl<'e> Evaluation<'e> {
     /// The order of two nodes that give integers, moments or lengths of time.
     #[inline]
     pub(super) fn order_of_numbers(&mut self, left: NodeId, right: NodeId) -> Option<Ordering> {
+        let program = self.program;
+        if let Node::Constant(constant) = program.nodes[right.0 as usize] {
+            // The constant says what is looked for.
+            return match &program.constants[constant.0 as usize] {
+                Value::Int(right) => Some(self.integer(left)?.cmp(right)),
+                Value::Timestamp(right) => Some(self.moment(left)?.cmp(right)),
+                Value::Duration(right) => Some(self.length(left)?.cmp(right)),
+                _ => None,
+            };
+        }
         if let Some(left) = self.integer(left) {
             return Some(left.cmp(&self.integer(right)?));
         }
@@ -119,6 +129,12 @@ impl<'e> Evaluation<'e> {
             Kind::String => {
                 let text = json.as_text()?;
                 self.meter.charge_bytes(text.raw().len()).ok()?;
+                if text.is_escaped()
+                    && matches!(self.program.nodes[operand.0 as usize], Node::Field(_))
+                {
+                    // Resolved once for all rules.
+                    return self.with_built(operand, |_, text| text.chars().count() as i64);
+                }
                 Some(text.count() as i64)
             }
             _ => None,

@@ -92,7 +92,15 @@ impl<'e> Evaluation<'e> {
                 .ok()?;
             return match separator.as_bytes() {
                 [] => None,
-                [byte] if byte.is_ascii() => text.split(char::from(*byte)).nth(index),
+                [byte] => {
+                    let ends = memchr::memchr_iter(*byte, text.as_bytes());
+                    let mut ends = ends.chain([text.len()]);
+                    let start = match index {
+                        0 => 0,
+                        _ => ends.nth(index - 1)? + 1,
+                    };
+                    text.get(start..ends.next()?)
+                }
                 _ => text.split(separator).nth(index),
             };
         }

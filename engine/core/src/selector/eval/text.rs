@@ -75,6 +75,14 @@ impl<'e> Evaluation<'e> {
         if let Some(text) = self.plain_text(operand) {
             return Ok(text == wanted);
         }
+        if let Node::Call(Function::LowerAscii, operands) = self.program.nodes[operand.0 as usize]
+            && let [text] = *self.program.operands(operands)
+            && let Some(text) = self.plain_text(text)
+        {
+            self.charge(operand, 1 + text.len() as u64 / 10)?;
+            let lower = text.bytes().map(|byte| byte.to_ascii_lowercase());
+            return Ok(text.len() == wanted.len() && lower.eq(wanted.bytes()));
+        }
         // A field is compared where it stands, escapes and all, without becoming a value.
         if let Node::Field(field) = self.program.nodes[operand.0 as usize] {
             return match self.field(field) {
