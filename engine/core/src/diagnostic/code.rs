@@ -131,7 +131,7 @@ codes! {
     EventBase = "E3006", Error;
     /// A test is neither about one event nor about a timeline.
     TestShape = "E3007", Error;
-    /// A stable rule lacks a test.
+    /// A rule that is more than experimental lacks a test.
     TestsTooFew = "W3001", Warning;
     /// An event that no test uses.
     EventUnused = "W3002", Warning;

@@ -296,7 +296,8 @@ pub(super) fn assign(
             Err(report) => reports.push(*report),
         }
     }
-    for rule in rules.iter().filter(|rule| rule.status == Status::Stable) {
+    let trusted = |rule: &&Rule| matches!(rule.status, Status::Stable | Status::Test);
+    for rule in rules.iter().filter(trusted) {
         let tests = expected
             .get(rule.id.as_str())
             .map_or(&[][..], Vec::as_slice);
@@ -365,12 +366,13 @@ fn too_few(rule: &Rule, tests: &[Expect]) -> Option<Report> {
         return None;
     }
     let message = format!(
-        "the stable rule `{}` lacks a test: {}",
+        "the {} rule `{}` lacks a test: {}",
+        rule.status,
         rule.id,
         missing.join(", ")
     );
     let diagnostic = Diagnostic::new(Code::TestsTooFew, rule.place.span, message)
-        .with_help("Add it to `tests.toml` beside the rule, or make its status `test`.");
+        .with_help("Add it to `tests.toml` beside the rule, or make its status `experimental`.");
     Some(Report {
         source: rule.place.source.clone(),
         diagnostic,

@@ -38,7 +38,7 @@ description = """
 Somebody stopped a trail.
 """
 severity = "high"
-status = "test"
+status = "experimental"
 source = "aws.cloudtrail"
 attack = ["TA0005/T1562.008"]
 when = '''
@@ -593,7 +593,7 @@ expect = "match"
 
 #[test]
 fn tests_find_their_rule() {
-    let stable = GOOD.replace("\"test\"", "\"stable\"");
+    let stable = GOOD.replace("\"experimental\"", "\"stable\"");
     let one = "[[test]]\nname = \"t\"\nevent = \"aws.cloudtrail\"\nexpect = \"match\"\n";
     check(
         &format!(
@@ -605,7 +605,7 @@ fn tests_find_their_rule() {
               |
             1 | id = "trail-stopped"
               |      ^^^^^^^^^^^^^^^
-              = help: Add it to `tests.toml` beside the rule, or make its status `test`.
+              = help: Add it to `tests.toml` beside the rule, or make its status `experimental`.
 
             error[E3001]: these tests lie beside no rule
              --> elsewhere/tests.toml:1:1
@@ -631,7 +631,7 @@ fn tests_find_their_rule() {
               |
             1 | id = "trail-stopped"
               |      ^^^^^^^^^^^^^^^
-              = help: Add it to `tests.toml` beside the rule, or make its status `test`.
+              = help: Add it to `tests.toml` beside the rule, or make its status `experimental`.
 
         "#]],
     );
