@@ -37,6 +37,10 @@ the first one counts.
 A rule that cannot be decided on an event is counted as such, or as not applicable when the event is
 certainly of another source than the rule. Where it matches, it always matches.
 
+Rules that remember find things in the order of event time, whatever the order of the input, and after
+all other findings. With --live or --state a finding is told when its lateness has passed, and once
+more with a higher revision when later detections were counted on it.
+
 Examples:
   tripline scan --demo
   tripline scan logs/

@@ -86,9 +86,10 @@ impl<'r> Remembering<'r> {
         }
         let settings = StateSettings {
             bytes_max,
-            telling: match arrival {
-                Arrival::Archive => Telling::Once,
-                Arrival::Live => Telling::AtOnce,
+            // Who goes on another day would wait until then for what is open now.
+            telling: match (arrival, &folder) {
+                (Arrival::Archive, None) => Telling::Once,
+                _ => Telling::AtOnce,
             },
             future: EventTime::from(now).plus(FUTURE_ALLOWED),
         };

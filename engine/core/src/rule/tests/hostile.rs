@@ -9,7 +9,8 @@ use crate::limits::{
 use crate::rule::{Catalog, File, format, load};
 use jiff::civil::date;
 
-const RULE: &str = "id = 'a'\nname = 'A'\ndescription = 'A.'\nseverity = 'low'\nstatus = 'experimental'\n";
+const RULE: &str =
+    "id = 'a'\nname = 'A'\ndescription = 'A.'\nseverity = 'low'\nstatus = 'experimental'\n";
 
 fn read(path: &str, text: &str) -> Catalog {
     load(&[File::found(path, text)], date(2026, 1, 1))
