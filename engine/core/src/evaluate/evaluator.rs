@@ -151,7 +151,7 @@ impl<'r> Evaluator<'r> {
     }
 
     /// Whether some exception of a matching rule holds.
-    fn excuse(&mut self, rule: RuleIndex, event: &Event<'_>) -> Outcome {
+    pub(super) fn excuse(&mut self, rule: RuleIndex, event: &Event<'_>) -> Outcome {
         let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
         let (time, mut most) = (event.time(), Outcome::False);
         for exception in exceptions.iter().filter(|exception| exception.covers(time)) {

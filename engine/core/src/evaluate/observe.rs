@@ -7,6 +7,7 @@
 
 use super::evaluator::{Evaluator, describe};
 use super::memory::CapturePre;
+use super::outcome::Outcome;
 use super::rule_set::{RuleIndex, RuleSet};
 use crate::event::Event;
 use crate::limits::{GROUP_TEXT_CHARS_MAX, GROUPS_PER_EVENT_MAX};
@@ -97,21 +98,32 @@ impl Evaluator<'_> {
         let set = self.set;
         let from = set.rules()[rule.0 as usize].detected_by;
         for (fed, input) in set.feeds(rule) {
-            if self.input_holds(*fed, *input, event) {
-                self.observe_input(*fed, *input, from, event, out);
+            match self.input_holds(*fed, *input, event) {
+                Ok(true) if self.excuse(*fed, event) != Outcome::True => {
+                    self.observe_input(*fed, *input, from, event, out);
+                }
+                Ok(_) => {}
+                Err(reason) => out.faults.push(ObserveFault { rule: *fed, reason }),
             }
         }
     }
 
-    /// Whether the part of an input's condition that is about the event alone holds.
-    fn input_holds(&mut self, rule: RuleIndex, input: u16, event: &Event<'_>) -> bool {
+    /// Whether the part of an input's condition that is about the event alone holds, or why that cannot be told.
+    fn input_holds(
+        &mut self,
+        rule: RuleIndex,
+        input: u16,
+        event: &Event<'_>,
+    ) -> Result<bool, String> {
         let pre = &self.set.rules()[rule.0 as usize].inputs[input as usize];
         match pre.when {
             // What asks about steps is asked when the step is taken.
-            Some(when) if !pre.asks => self.on_event(event, |evaluation, _| {
-                evaluation.test(when).unwrap_or(false)
+            Some(when) if !pre.asks => self.on_event(event, |evaluation, program| {
+                evaluation
+                    .test(when)
+                    .map_err(|fault| describe(&fault, program))
             }),
-            _ => true,
+            _ => Ok(true),
         }
     }
 

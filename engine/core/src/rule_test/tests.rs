@@ -624,6 +624,57 @@ every = "1h"
 }
 
 #[test]
+fn exceptions_hold_for_detections_too() {
+    let signal = "when = 'event.kind == \"a\"'\nsignal = true\n";
+    let rule = r#"
+rules = ["signal"]
+[threshold]
+window = "5m"
+is = ">= 2"
+[[exceptions]]
+name = "known"
+when = 'event.user == "u2"'
+owner = "secops@example.com"
+reason = "Does this all day."
+"#;
+    let tests = r#"
+[[test]]
+name = "one who is excused, and one who is not"
+findings = [{ at = "10m", count = 2 }]
+[[test.timeline]]
+event = "other"
+repeat = 9
+[[test.timeline]]
+at = "10m"
+event = "a"
+repeat = 2
+"#;
+    let failed = failures_among(&[("signal", signal)], rule, tests);
+    assert_eq!(failed, Vec::<String>::new());
+}
+
+#[test]
+fn a_condition_on_a_detection_that_errs_is_told() {
+    let signal = "when = 'event.kind == \"a\"'\nsignal = true\n";
+    let rule = "rules = [\"signal\"]\nwhen = 'event.absent == 1'\n[threshold]\nwindow = \"5m\"\nis = \">= 1\"\n";
+    let tests = r#"
+[[test]]
+name = "a field that is not there"
+findings = [{ at = "0s" }]
+[[test.timeline]]
+event = "a"
+"#;
+    let failed = failures_among(&[("signal", signal)], rule, tests);
+    assert_eq!(
+        failed,
+        [
+            "expected 1 finding, found no finding",
+            "an event was left out: event.absent is absent",
+        ]
+    );
+}
+
+#[test]
 fn suppression_counts_and_reopens() {
     let rule = r#"
 when = 'has(event.user)'

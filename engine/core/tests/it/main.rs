@@ -3,6 +3,7 @@
 mod absent_fields;
 mod cel_front;
 mod conformance;
+mod correlation_cases;
 mod differential;
 mod floors;
 mod fuzz_corpora;

@@ -222,6 +222,7 @@ pub(super) fn read_looks(
         );
         return None;
     }
+    check_keys(reader, &inputs, &group_by)?;
     let lateness = read_lateness(reader, fields)?;
     let groups_max = integer(reader, fields, "groups_max", 1, RULE_GROUPS_MAX as u64)?;
     let memory = Memory {
@@ -239,6 +240,33 @@ pub(super) fn read_looks(
 
 fn kind_needs_group(kind: &Kind) -> bool {
     matches!(kind, Kind::Risk(_))
+}
+
+/// Inputs whose keys differ in number of parts never come into one group.
+fn check_keys(reader: &mut Reader, inputs: &[Input], group_by: &[Selector]) -> Option<()> {
+    let parts = |input: &Input| input.group_by.as_ref().map_or(group_by.len(), Vec::len);
+    let name = |input: &Input| match input.name.as_str() {
+        "" => "until".to_owned(),
+        name => name.to_owned(),
+    };
+    let (first, rest) = inputs.split_first()?;
+    let other = rest.iter().find(|input| parts(input) != parts(first));
+    let Some(other) = other else {
+        return Some(());
+    };
+    let message = format!(
+        "`{}` and `{}` never come into one group: their keys have {} and {} parts",
+        name(first),
+        name(other),
+        parts(first),
+        parts(other)
+    );
+    reader.report(
+        Diagnostic::new(Code::RuleKind, other.place.span, message).with_help(
+            "Give each a `group_by` of as many parts; one without takes that of the rule.",
+        ),
+    );
+    None
 }
 
 /// A rule about single events has a condition and none of the keys of rules that remember.

@@ -272,6 +272,42 @@ expires = "2026-02-30"
 }
 
 #[test]
+fn keys_that_never_meet_are_reported() {
+    check(
+        r#"--- probe.toml
+id = "probe"
+name = "Probe"
+description = "A probe."
+severity = "low"
+status = "test"
+
+[sequence]
+within = "5m"
+until = 'event.kind == "c"'
+
+[[sequence.step]]
+name = "one"
+when = 'event.kind == "a"'
+group_by = ["event.user"]
+
+[[sequence.step]]
+name = "two"
+when = 'event.kind == "b"'
+group_by = ["event.owner"]
+"#,
+        expect![[r#"
+            error[E0014]: `one` and `until` never come into one group: their keys have 1 and 0 parts
+             --> probe.toml:9:9
+              |
+            9 | until = 'event.kind == "c"'
+              |         ^^^^^^^^^^^^^^^^^^^
+              = help: Give each a `group_by` of as many parts; one without takes that of the rule.
+
+        "#]],
+    );
+}
+
+#[test]
 fn broken_toml_and_strange_files_are_reported() {
     check(
         "--- a.toml\nid = \"a\nname = \n--- b.toml\n[settings]\nx = 1\n--- c.toml\n",
