@@ -1,6 +1,6 @@
 //! Evaluating: from rules to verdicts, and from matches to findings.
 //!
-//! Reading order: `outcome` (three verdicts), `formula` (conditions in a selector), `key`, `filing` and `index` (which rules
+//! Reading order: `outcome` (three verdicts), `formula` and `texts` (conditions in a selector), `key`, `filing` and `index` (which rules
 //! are worth checking), `check` (checking them), `matcher` (all of that together), `rule_set` and `evaluator` (rules and
 //! events), `finding`, `explain`, `rule_tests`, `lint`. Relies on every floor below; nothing below knows it. The
 //! index decides what is checked and never what is true.
@@ -21,6 +21,7 @@ mod outcome;
 mod rule_set;
 mod rule_tests;
 mod tables;
+mod texts;
 
 pub use evaluator::{Evaluated, Evaluator};
 pub use explain::{Joint, Reason, Shown};

@@ -24,6 +24,7 @@ mod print;
 pub mod program;
 pub mod schema;
 mod set;
+pub(crate) mod texts;
 pub mod trace;
 pub mod types;
 pub mod value;
