@@ -10,4 +10,5 @@ pub mod limits;
 pub mod rule;
 pub mod sample;
 pub mod selector;
+pub mod sigma;
 pub mod wire;

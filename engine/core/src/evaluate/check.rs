@@ -339,11 +339,10 @@ impl<'c, F: FnMut(&Expr) -> u32> ChecksBuilder<'c, F> {
 
     fn text_is(&mut self, all: &[Box<str>], (column, node): (u32, u32), negated: bool) -> Check {
         let table = &mut self.columns.all[column as usize].1;
-        let constant = |text: &Box<str>| Constant::Folded(text.clone());
-        let mut ids: Vec<u32> = all
-            .iter()
-            .map(|text| table.intern(&constant(text)))
-            .collect();
+        let mut ids: Vec<u32> = Vec::with_capacity(all.len());
+        for text in all {
+            ids.push(table.intern(&Constant::Folded(text.clone())));
+        }
         ids.sort_unstable();
         ids.dedup();
         let (op, operand) = match ids[..] {

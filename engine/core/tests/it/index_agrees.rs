@@ -245,7 +245,7 @@ fn parent(
             let inner = object(all);
             Some(match inner.len() % 7 {
                 0 => format!("\"{name}\":[{inner},null,{{}}]"),
-                1 if inner.len() % 2 == 0 => format!("\"{name}\":[[{inner}],7]"),
+                1 if inner.len().is_multiple_of(2) => format!("\"{name}\":[[{inner}],7]"),
                 _ => format!("\"{name}\":{inner}"),
             })
         }),

@@ -8,6 +8,7 @@ mod inputs;
 mod memory;
 mod order;
 mod real_data;
+mod sigma;
 
 /// Every test file beside this one is listed above.
 #[test]
