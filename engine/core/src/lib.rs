@@ -1,6 +1,6 @@
 //! The pure core of Tripline: what an event is, what a rule says of it, and what follows.
 //!
-//! Floors, each knowing only those to its right: `evaluate -> rule -> selector -> event`. `diagnostic` and
+//! Floors, each knowing only those to its right: `rule_test -> state -> evaluate -> rule -> selector -> event`. `diagnostic` and
 //! `limits` serve all of them. Nothing here does IO, reads a clock, starts a thread or logs.
 
 pub mod diagnostic;
@@ -8,7 +8,9 @@ pub mod evaluate;
 pub mod event;
 pub mod limits;
 pub mod rule;
+pub mod rule_test;
 pub mod sample;
 pub mod selector;
 pub mod sigma;
+pub mod state;
 pub mod wire;

@@ -99,3 +99,81 @@ pub const COST_TEXT_BYTES: u64 = 512;
 /// CloudTrail logs 99 lists in 100 have at most 10; security groups, the longest that rules look through, have at
 /// most 60 rules by default.
 pub const COST_LIST_ELEMENTS: u64 = 100;
+
+/// Most parts of the key by which a rule groups events.
+pub const RULE_GROUP_PARTS_MAX: usize = 16;
+
+/// Most groups that one event may belong to, when a part of the key is a list: resources of one request are few.
+pub const GROUPS_PER_EVENT_MAX: usize = 64;
+
+/// Longest text of one part of a key that is shown; all of it is hashed.
+pub const GROUP_TEXT_CHARS_MAX: usize = 256;
+
+/// How late an event may come when the rule does not say. CloudTrail delivers within about 15 minutes, most
+/// within 5.
+pub const LATENESS_SECONDS_DEFAULT: i64 = 600;
+
+/// Longest lateness: events are held so long.
+pub const LATENESS_SECONDS_MAX: i64 = 7 * 86_400;
+
+/// Longest window, history or learning period: Insights and public rules look back at most 90 days; a year is
+/// enough for anything.
+pub const WINDOW_SECONDS_MAX: i64 = 366 * 86_400;
+
+/// Groups that a rule remembers when it does not say.
+pub const RULE_GROUPS_DEFAULT: usize = 1_000_000;
+
+/// Most groups that a rule may remember: first-seen keys take about 30 bytes each.
+pub const RULE_GROUPS_MAX: usize = 50_000_000;
+
+/// Most rules that one input may name.
+pub const RULE_INPUT_RULES_MAX: usize = 1000;
+
+/// Most steps of a sequence; public ones have at most 5.
+pub const STEPS_MAX: usize = 16;
+
+/// Most times that a step has to happen.
+pub const STEP_REPEAT_MAX: u64 = 1000;
+
+/// Most sequences under way, or events that wait for another one, in one group. The oldest gives way.
+pub const PARTIALS_MAX: usize = 64;
+
+/// Most events that a threshold can ask for.
+pub const THRESHOLD_EVENTS_MAX: u64 = 100_000;
+
+/// Most events kept in a window whose comparison needs all of them (shares, sums, percentiles). The oldest
+/// give way, so that the window is shorter in a flood.
+pub const WINDOW_ENTRIES_MAX: usize = 4096;
+
+/// Most values that are new together: public rules use at most 3.
+pub const FIRST_SEEN_PARTS_MAX: usize = 5;
+
+/// Most sights after which a value can still be rare.
+pub const RARE_SIGHTS_MAX: u64 = 1000;
+
+/// Highest risk score and threshold.
+pub const RISK_SCORE_MAX: u64 = 1_000_000;
+
+/// Most different rules that contribute to the risk of one entity at a time.
+pub const RISK_RULES_MAX: usize = 256;
+
+/// Parts that state is divided into by the hash of the group, so that several workers can share it.
+pub const SHARDS: usize = 16;
+
+/// About how many bytes state may take when nobody says.
+pub const STATE_BYTES_DEFAULT: usize = 1024 * 1024 * 1024;
+
+/// Findings of one rule that are open, so that later detections are counted on them. The oldest is ended.
+pub const OPEN_FINDINGS_MAX: usize = 100_000;
+
+/// Different events that must agree before event time is believed to have come so far.
+pub const WATERMARK_WITNESSES: usize = 8;
+
+/// Longest snapshot that is read.
+pub const SNAPSHOT_BYTES_MAX: usize = 16 * 1024 * 1024 * 1024;
+
+/// Most moments in the timeline of one test.
+pub const TIMELINE_MOMENTS_MAX: usize = 1000;
+
+/// Most events in the timeline of one test, repetitions counted.
+pub const TIMELINE_EVENTS_MAX: usize = 100_000;

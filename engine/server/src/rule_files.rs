@@ -78,7 +78,7 @@ pub(crate) fn load_files(
 ) -> Result<Catalog, RuleFilesError> {
     let (rules, pipelines) = sigma.read()?;
     Ok(load_with(files, today, |lists| {
-        translate(&rules, &pipelines, lists).into_rules()
+        translate(&rules, &pipelines, lists, sigma.base_rules()).into_rules()
     }))
 }
 

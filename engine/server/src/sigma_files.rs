@@ -7,6 +7,7 @@ use crate::input::resolve::{Mention, Origin, resolve};
 use crate::rule_files::{RuleFilesError, read_text};
 use clap::Args;
 use tripline_core::rule::File;
+use tripline_core::sigma::BaseRules;
 
 /// Which Sigma rules a command works on.
 #[derive(Args, Clone, Debug, Default)]
@@ -19,12 +20,25 @@ pub(crate) struct SigmaArguments {
     /// A processing pipeline in pySigma's YAML that changes the Sigma rules first; may be given several times.
     #[arg(long = "sigma-pipeline", value_name = "FILE", action = clap::ArgAction::Append)]
     pub(crate) pipelines: Vec<String>,
+
+    /// Report rules that Sigma correlations are about by themselves too, whatever `generate` says.
+    #[arg(long = "sigma-base-rules")]
+    pub(crate) base_rules: bool,
 }
 
 impl SigmaArguments {
     /// Whether there are any.
     pub(crate) fn is_empty(&self) -> bool {
         self.sigma.is_empty()
+    }
+
+    /// Whether rules that correlations are about report by themselves.
+    pub(crate) fn base_rules(&self) -> BaseRules {
+        if self.base_rules {
+            BaseRules::Reported
+        } else {
+            BaseRules::AsTheySay
+        }
     }
 
     /// Reads the rules and the pipelines.

@@ -61,6 +61,20 @@ codes! {
     Bound = "E0012", Error;
     /// The file is neither a rule nor anything else that belongs among rules.
     UnknownFile = "E0013", Error;
+    /// The keys of a rule do not make one kind of rule.
+    RuleKind = "E0014", Error;
+    /// A length of time cannot be read.
+    PeriodSyntax = "E0015", Error;
+    /// A comparison cannot be read.
+    ComparisonSyntax = "E0016", Error;
+    /// The name of a step is not well formed, or is taken.
+    StepName = "E0017", Error;
+    /// A rule takes detections of a rule that is not there.
+    RuleUnknown = "E0018", Error;
+    /// Rules take each other's detections in a circle.
+    RuleCycle = "E0019", Error;
+    /// A condition asks about a step that has not happened yet, or does not exist.
+    StepUnknown = "E0020", Error;
     /// The selector text is not CEL.
     SelectorSyntax = "E1001", Error;
     /// The selector is longer, deeper or has more parts than is allowed.
@@ -113,6 +127,8 @@ codes! {
     EventJson = "E3005", Error;
     /// An event of tests that is based on several things.
     EventBase = "E3006", Error;
+    /// A test is neither about one event nor about a timeline.
+    TestShape = "E3007", Error;
     /// A stable rule lacks a test.
     TestsTooFew = "W3001", Warning;
     /// An event that no test uses.

@@ -7,11 +7,10 @@
 use super::explain::{Reason, Traced, reason};
 use super::matcher::Workspace;
 use super::outcome::Outcome;
-use super::rule_set::{RuleIndex, RuleSet};
+use super::rule_set::{RuleIndex, RulePre, RuleSet};
 use crate::event::{Event, Slots};
-use crate::selector::{
-    Environment, EvalError, Evaluation, EventView, NodeId, Program, Scratch, Value, Why,
-};
+use crate::rule::Selector;
+use crate::selector::{EvalError, Evaluation, EventView, NodeId, Program, Scratch, Value, Why};
 
 /// What a rule set says of one event: the rules that match, and those that could not be decided. All others
 /// do not match. Each list is in the order of the rules.
@@ -21,6 +20,8 @@ pub struct Evaluated<'a> {
     pub matched: &'a [RuleIndex],
     /// Rules that match but for an exception.
     pub excused: &'a [RuleIndex],
+    /// Rules that remember, with the number of the input that the event is, excused events not among them.
+    pub observed: &'a [(RuleIndex, u16)],
     /// Rules that could not be decided.
     pub indeterminate: &'a [RuleIndex],
     /// Rules of which an exception could not be decided; it did not excuse.
@@ -32,9 +33,11 @@ pub struct Evaluator<'r> {
     pub(super) set: &'r RuleSet,
     workspace: Workspace,
     /// Fields and memory of the program that only matches need.
-    slots: Slots,
-    scratch: Scratch,
-    matched: Vec<RuleIndex>,
+    pub(super) slots: Slots,
+    pub(super) scratch: Scratch,
+    pub(super) matched: Vec<RuleIndex>,
+    /// Rules that remember, with the input that the event is.
+    pub(super) observed: Vec<(RuleIndex, u16)>,
     excused: Vec<RuleIndex>,
     indeterminate: Vec<RuleIndex>,
     exception_faults: Vec<RuleIndex>,
@@ -49,15 +52,22 @@ impl<'r> Evaluator<'r> {
             slots: Slots::default(),
             scratch: Scratch::default(),
             matched: Vec::new(),
+            observed: Vec::new(),
             excused: Vec::new(),
             indeterminate: Vec::new(),
             exception_faults: Vec::new(),
         }
     }
 
+    /// A rule of the set.
+    pub fn rule(&self, rule: RuleIndex) -> &'r RulePre {
+        &self.set.rules()[rule.0 as usize]
+    }
+
     /// Evaluates every rule of the set on `event`.
     pub fn evaluate(&mut self, event: &Event<'_>) -> Evaluated<'_> {
         self.matched.clear();
+        self.observed.clear();
         self.excused.clear();
         self.indeterminate.clear();
         self.exception_faults.clear();
@@ -65,24 +75,30 @@ impl<'r> Evaluator<'r> {
             set,
             workspace,
             matched,
+            observed,
             indeterminate,
             ..
         } = self;
-        set.matcher
-            .matches(event, workspace, |rule, outcome| match outcome {
-                Outcome::True => matched.push(RuleIndex(rule)),
-                _ => indeterminate.push(RuleIndex(rule)),
-            });
-        if self
-            .matched
-            .iter()
-            .any(|rule| !set.rules()[rule.0 as usize].exceptions.is_empty())
-        {
+        set.matcher.matches(event, workspace, |selector, outcome| {
+            let (rule, input) = set.slot(selector);
+            let pre = &set.rules()[rule.0 as usize];
+            match (outcome, &pre.rule.memory) {
+                (Outcome::True, None) => matched.push(rule),
+                (Outcome::True, Some(_)) => observed.push((rule, input)),
+                // A rule with several inputs is undecided once.
+                _ if indeterminate.last() != Some(&rule) => indeterminate.push(rule),
+                _ => {}
+            }
+        });
+        let observed = self.observed.iter().map(|(rule, _)| rule);
+        let excusable = |rule: &RuleIndex| !set.rules()[rule.0 as usize].exceptions.is_empty();
+        if self.matched.iter().chain(observed).any(excusable) {
             self.ask_exceptions(event);
         }
         Evaluated {
             matched: &self.matched,
             excused: &self.excused,
+            observed: &self.observed,
             indeterminate: &self.indeterminate,
             exception_faults: &self.exception_faults,
         }
@@ -98,6 +114,21 @@ impl<'r> Evaluator<'r> {
                     self.matched.push(rule);
                 }
                 Outcome::False => self.matched.push(rule),
+            }
+        }
+        let observed = std::mem::take(&mut self.observed);
+        for (rule, input) in observed {
+            match self.excuse(rule, event) {
+                Outcome::True => {
+                    if self.excused.last() != Some(&rule) {
+                        self.excused.push(rule);
+                    }
+                }
+                Outcome::Unknown => {
+                    self.exception_faults.push(rule);
+                    self.observed.push((rule, input));
+                }
+                Outcome::False => self.observed.push((rule, input)),
             }
         }
     }
@@ -128,10 +159,17 @@ impl<'r> Evaluator<'r> {
             .map(|exception| exception.name.clone())
     }
 
-    /// What a rule says when its selector is evaluated as it was written, without the index. Slow; for tests,
-    /// and for measuring what a rule alone would cost.
+    /// What a rule says when its selector is evaluated as it was written, without the index; of a rule with several
+    /// inputs, the most that one of them says. Slow; for tests, and for measuring what a rule alone would cost.
     pub fn evaluate_plainly(&mut self, rule: usize, event: &Event<'_>) -> Outcome {
-        self.ask(self.set.rules()[rule].when, event)
+        let set = self.set;
+        let mut most = Outcome::False;
+        for input in &set.rules()[rule].inputs {
+            if let Some(when) = input.when.filter(|_| !input.asks && input.filed.is_some()) {
+                most = most.max(self.ask(when, event));
+            }
+        }
+        most
     }
 
     /// Why a rule, or the exceptions of a rule that matches, could not be decided on this event.
@@ -142,8 +180,9 @@ impl<'r> Evaluator<'r> {
             .exceptions
             .iter()
             .filter(|exception| exception.covers(time));
-        for node in std::iter::once(prepared.when).chain(exceptions.map(|exception| exception.node))
-        {
+        let asked = prepared.inputs.iter().filter(|input| !input.asks);
+        let conditions = asked.filter_map(|input| input.when);
+        for node in conditions.chain(exceptions.map(|exception| exception.node)) {
             let result = self.on_event(event, |evaluation, _| evaluation.test(node));
             if let Err(fault) = result {
                 return describe(&fault, &self.set.program);
@@ -154,9 +193,21 @@ impl<'r> Evaluator<'r> {
 
     /// The tree of a rule's selector with what each part amounts to on this event.
     pub fn explain(&mut self, rule: RuleIndex, event: &Event<'_>) -> Reason {
-        let when = &self.set.rules()[rule.0 as usize].rule.when;
+        let rule = &self.set.rules()[rule.0 as usize].rule;
+        match rule.inputs.iter().find_map(|input| input.when.as_ref()) {
+            Some(when) => self.explain_selector(when, event),
+            None => {
+                let rules = rule.inputs.iter().flat_map(|input| &input.rules);
+                let rules: Vec<&str> = rules.map(|reference| reference.pattern.as_str()).collect();
+                Reason::of_detections(&rules.join(", "))
+            }
+        }
+    }
+
+    /// The tree of one condition with what each part amounts to on this event. What asks about steps has no value.
+    pub fn explain_selector(&mut self, when: &Selector, event: &Event<'_>) -> Reason {
         let mut builder = self.set.builder();
-        let compiled = builder.compile_with_places(&when.expr, &Environment::event());
+        let compiled = builder.compile_with_places(&when.expr, &super::memory::environment());
         let program = builder.build();
         let Ok((_, places)) = compiled else {
             return reason(&when.expr, &when.text, &|_| None);

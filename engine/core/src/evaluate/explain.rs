@@ -50,6 +50,21 @@ pub struct Reason {
     pub parts: Vec<Reason>,
 }
 
+impl Reason {
+    /// Of an input that takes the detections of other rules.
+    pub(super) fn of_detections(rules: &str) -> Self {
+        Self {
+            text: format!("detections of {rules}"),
+            joint: Joint::Leaf,
+            outcome: Outcome::Unknown,
+            fault: Some("one event alone does not tell".to_owned()),
+            decisive: false,
+            values: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+}
+
 /// What the trace of an evaluation knows of a sub-expression: its value as text and, for a boolean, which.
 pub(super) struct Traced {
     pub(super) outcome: Outcome,

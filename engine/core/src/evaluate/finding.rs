@@ -5,10 +5,12 @@
 
 use super::evaluator::{Evaluator, describe};
 use super::rule_set::{RuleIndex, RulePre, TitlePart};
+use super::step::Parsers;
 use crate::event::Event;
 use crate::rule::Severity;
+use crate::rule::kind::Firing;
 use crate::selector::{Evaluation, NodeId, Program};
-use crate::wire::{FINDING_VERSION, Finding};
+use crate::wire::{FINDING_VERSION, Finding, Pattern};
 use serde_json::Value as JsonValue;
 use sha2::{Digest, Sha256};
 
@@ -20,30 +22,119 @@ impl Evaluator<'_> {
     pub fn finding(&mut self, rule: RuleIndex, event: &Event<'_>) -> Finding {
         let prepared = &self.set.rules()[rule.0 as usize];
         let event_id = event.id();
-        let (title, severity, dedup_key, context, notes) =
-            self.on_event(event, |evaluation, program| {
-                let mut shaping = Shaping {
-                    evaluation,
-                    program,
-                    notes: Vec::new(),
-                };
-                let title = shaping.title(prepared);
-                let severity = shaping.severity(prepared);
-                let dedup_key = shaping.dedup_key(prepared);
-                let context = shaping.context(prepared);
-                (title, severity, dedup_key, context, shaping.notes)
-            });
+        let shaped = self.on_event(event, |evaluation, program| {
+            shape(evaluation, program, prepared)
+        });
+        let time = event.time().map(|time| time.to_string());
+        shaped.into_finding(prepared, event_id.as_str(), time, &[])
+    }
+
+    /// What a rule that remembers found, and the key by which it is suppressed. Nothing when its events can no longer
+    /// be read.
+    pub fn firing_finding(
+        &mut self,
+        rule: RuleIndex,
+        group: u128,
+        group_text: Vec<String>,
+        firing: &Firing,
+        parsers: &mut Parsers,
+    ) -> Option<(Finding, Vec<String>)> {
+        let shaped = self.shape_firing(rule, firing, parsers)?;
+        let prepared = &self.set.rules()[rule.0 as usize];
+        let suppress_key = shaped.suppress_key.clone();
+        let id = firing.event.key.to_string();
+        let time = Some(firing.event.time.to_string());
+        let Some(memory) = &prepared.rule.memory else {
+            return Some((shaped.into_finding(prepared, &id, time, &[]), suppress_key));
+        };
+        let telling = [
+            group.to_le_bytes(),
+            (firing.time.micros() as u128).to_le_bytes(),
+        ]
+        .concat();
+        let finding = shaped.into_finding(prepared, &id, Some(firing.time.to_string()), &telling);
+        let pattern = Pattern {
+            kind: memory.kind.as_str().to_owned(),
+            group: group_text,
+            start: firing.start.to_string(),
+            end: firing.time.to_string(),
+            count: firing.count,
+            value: firing.value,
+            event_ids: firing.cited.iter().map(ToString::to_string).collect(),
+        };
+        Some((
+            Finding {
+                pattern: Some(pattern),
+                ..finding
+            },
+            suppress_key,
+        ))
+    }
+}
+
+/// What of a finding is computed from its event.
+pub(super) struct Shaped {
+    title: String,
+    severity: Severity,
+    dedup_key: Vec<String>,
+    suppress_key: Vec<String>,
+    context: serde_json::Map<String, JsonValue>,
+    notes: Vec<String>,
+}
+
+/// Computes what a finding of `rule` says.
+pub(super) fn shape(evaluation: &mut Evaluation<'_>, program: &Program, rule: &RulePre) -> Shaped {
+    let mut shaping = Shaping {
+        evaluation,
+        program,
+        notes: Vec::new(),
+    };
+    let title = shaping.title(rule);
+    let severity = shaping.severity(rule);
+    let dedup_key = shaping.key("dedup_key", &rule.dedup_key);
+    let context = shaping.context(rule);
+    let suppress_key = match &rule.suppress_by {
+        Some(by) => shaping.key("suppress.by", by),
+        None => dedup_key.clone(),
+    };
+    Shaped {
+        title,
+        severity,
+        dedup_key,
+        suppress_key,
+        context,
+        notes: shaping.notes,
+    }
+}
+
+impl Shaped {
+    /// The finding, whose id is told apart by `telling` when its rule may find several things at one event.
+    fn into_finding(
+        self,
+        prepared: &RulePre,
+        event_id: &str,
+        event_time: Option<String>,
+        telling: &[u8],
+    ) -> Finding {
+        let Self {
+            title,
+            severity,
+            dedup_key,
+            context,
+            notes,
+            ..
+        } = self;
         Finding {
             version: FINDING_VERSION,
-            finding_id: finding_id(prepared, event_id.as_str()),
+            finding_id: finding_id(prepared, event_id, telling),
             rule_id: prepared.rule.id.to_string(),
             rule_version: prepared.version.clone(),
             rule_name: prepared.rule.name.clone(),
             severity: severity.to_string(),
             title,
             dedup_key,
-            event_id: event_id.as_str().to_owned(),
-            event_time: event.time().map(|time| time.to_string()),
+            event_id: event_id.to_owned(),
+            event_time,
             context,
             attack: prepared
                 .rule
@@ -52,17 +143,21 @@ impl Evaluator<'_> {
                 .map(ToString::to_string)
                 .collect(),
             notes,
+            pattern: None,
+            suppressed: None,
+            revision: 0,
         }
     }
 }
 
 /// The same rule, version and event give the same id, whoever computes it.
-fn finding_id(rule: &RulePre, event_id: &str) -> String {
+fn finding_id(rule: &RulePre, event_id: &str, telling: &[u8]) -> String {
     let mut hash = Sha256::new();
     for part in [rule.rule.id.as_str(), &rule.version, event_id] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
+    hash.update(telling);
     hex(&hash.finalize()[..16])
 }
 
@@ -114,14 +209,14 @@ impl Shaping<'_, '_> {
         rule.rule.severity
     }
 
-    fn dedup_key(&mut self, rule: &RulePre) -> Vec<String> {
-        let mut key = Vec::with_capacity(rule.dedup_key.len());
-        for (at, node) in rule.dedup_key.iter().enumerate() {
+    fn key(&mut self, name: &str, parts: &[NodeId]) -> Vec<String> {
+        let mut key = Vec::with_capacity(parts.len());
+        for (at, node) in parts.iter().enumerate() {
             match self.json(*node) {
                 Ok(value) => key.push(plain(&value)),
                 Err(fault) => {
                     key.push(String::new());
-                    self.notes.push(format!("dedup_key[{at}]: {fault}"));
+                    self.notes.push(format!("{name}[{at}]: {fault}"));
                 }
             }
         }

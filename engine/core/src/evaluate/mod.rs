@@ -2,7 +2,7 @@
 //!
 //! Reading order: `outcome` (three verdicts), `formula` and `texts` (conditions in a selector), `key`, `filing` and `index` (which rules
 //! are worth checking), `check` (checking them), `matcher` (all of that together), `rule_set` and `evaluator` (rules and
-//! events), `finding`, `explain`, `rule_tests`, `lint`. Relies on every floor below; nothing below knows it. The
+//! events), `memory` and `observe` (rules that remember), `finding`, `step`, `explain`, `lint`. Relies on every floor below; nothing below knows it. The
 //! index decides what is checked and never what is true.
 
 mod check;
@@ -16,10 +16,12 @@ mod index;
 mod key;
 mod lint;
 mod matcher;
+mod memory;
 mod number_order;
+mod observe;
 mod outcome;
 mod rule_set;
-mod rule_tests;
+mod step;
 mod tables;
 mod texts;
 
@@ -28,6 +30,7 @@ pub use explain::{Joint, Reason, Shown};
 pub use index::IndexSummary;
 pub use key::{FieldHint, Often};
 pub use lint::check_rules;
+pub use observe::{OWN_DETECTION, Observation, Observations, ObserveFault};
 pub use outcome::Outcome;
 pub use rule_set::{RuleIndex, RulePre, RuleSet};
-pub use rule_tests::{Failure, TestResult, run_tests};
+pub use step::Parsers;

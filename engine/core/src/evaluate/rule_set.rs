@@ -4,18 +4,22 @@
 //! keys, context, exceptions, and each selector as it was written. A rule that cannot be compiled is left out and
 //! reported; the others are in force. Compiling is deterministic: the same rules give the same tables.
 
+use super::finding::hex;
 use super::index::IndexSummary;
 use super::key::{FieldHint, Often};
 use super::lint;
 use super::matcher::Matcher;
+use super::memory::{self, CapturePre, Feeds, InputPre};
+use super::observe::detected_by;
 use crate::event::{FieldPath, FieldPlan};
+use crate::rule::kind::{Absence, Kind, Measure, Memory};
 use crate::rule::{Catalog, Condition, Exception, Lists, Part, Report, Rule, Selector};
 use crate::selector::ast::Expr;
 use crate::selector::schema::Presence;
 use crate::selector::{Environment, NodeId, Program, ProgramBuilder, Schema, parse};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of a rule within its rule set, from 0, in the order of the rules given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,12 +31,32 @@ pub struct RulePre {
     pub rule: Rule,
     /// 16 hexadecimal digits; changes when anything changes that can change what the rule finds.
     pub version: String,
-    pub(super) when: NodeId,
+    /// 16 hexadecimal digits; changes when what the rule remembers would mean something else.
+    pub memory_version: String,
+    pub(super) inputs: Vec<InputPre>,
+    /// Tells its detections apart from those of other rules.
+    pub(super) detected_by: u64,
     pub(super) exceptions: Vec<ExceptionPre>,
     pub(super) title: Vec<TitlePart>,
     pub(super) dedup_key: Vec<NodeId>,
     pub(super) severity: Option<NodeId>,
     pub(super) context: Vec<(String, NodeId)>,
+    /// The key by which findings are suppressed, when it is not the de-duplication key.
+    pub(super) suppress_by: Option<Vec<NodeId>>,
+}
+
+impl RulePre {
+    /// Whether a detection is a finding right away: the rule remembers nothing and is more than a signal.
+    pub fn finds_at_once(&self) -> bool {
+        !self.rule.signal && !self.rule.remembers()
+    }
+
+    /// The order in which inputs of the same time are to be seen.
+    pub fn rank(&self, input: u16) -> u16 {
+        self.inputs
+            .get(input as usize)
+            .map_or(0, |input| input.rank)
+    }
 }
 
 pub(super) struct ExceptionPre {
@@ -60,6 +84,10 @@ pub(super) enum TitlePart {
 /// All rules in force, compiled together.
 pub struct RuleSet {
     rules: Vec<RulePre>,
+    /// Rule and input of each selector of the matcher.
+    slots: Vec<(RuleIndex, u16)>,
+    feeds: Feeds,
+    scores: BTreeMap<u64, f64>,
     pub(super) matcher: Matcher,
     /// What only matches need.
     pub(super) program: Program,
@@ -86,7 +114,13 @@ impl RuleSet {
             }
             reports.extend(found);
         }
-        let (set, more) = Self::compile(sound, &catalog.lists, &|source| catalog.schema(source));
+        let known = catalog
+            .rules
+            .iter()
+            .map(|rule| rule.id.to_string())
+            .collect();
+        let schema = |source: &str| catalog.schema(source);
+        let (set, more) = Self::compile_among(sound, &known, &catalog.lists, &schema);
         reports.extend(more);
         (set, reports)
     }
@@ -95,6 +129,17 @@ impl RuleSet {
     /// back beside the set, and the rules that have them are not in it.
     pub fn compile<'s>(
         rules: Vec<Rule>,
+        lists: &Lists,
+        schema: &dyn Fn(&str) -> Option<&'s Schema>,
+    ) -> (Self, Vec<Report>) {
+        let known = rules.iter().map(|rule| rule.id.to_string()).collect();
+        Self::compile_among(rules, &known, lists, schema)
+    }
+
+    /// As [`Self::compile`], where `known` are all ids that there are, also of rules that are off.
+    pub fn compile_among<'s>(
+        rules: Vec<Rule>,
+        known: &BTreeSet<String>,
         lists: &Lists,
         schema: &dyn Fn(&str) -> Option<&'s Schema>,
     ) -> (Self, Vec<Report>) {
@@ -114,7 +159,19 @@ impl RuleSet {
             prepared.extend(compiled);
         }
         let hints = Hints::of(&prepared, schema);
-        let selectors: Vec<&Expr> = prepared.iter().map(|rule| &rule.rule.when.expr).collect();
+        let (feeds, unfed) = memory::feeds(&prepared, known);
+        reports.extend(unfed);
+        let (mut slots, mut selectors): (Vec<(RuleIndex, u16)>, Vec<&Expr>) = Default::default();
+        for (at, rule) in (0u32..).zip(&prepared) {
+            for (number, input) in (0u16..).zip(&rule.inputs) {
+                slots.extend(input.filed.is_some().then_some((RuleIndex(at), number)));
+                selectors.extend(&input.filed);
+            }
+        }
+        let scores = prepared
+            .iter()
+            .map(|rule| (rule.detected_by, rule.rule.score()));
+        let scores = scores.collect();
         let matcher = Matcher::new(&selectors, &|path| hints.get(path), builder_with(lists));
         let program = builder.build();
         let plan = program.fields().plan();
@@ -122,6 +179,9 @@ impl RuleSet {
         (
             Self {
                 rules: prepared,
+                slots,
+                feeds,
+                scores,
                 matcher,
                 program,
                 plan,
@@ -143,7 +203,42 @@ impl RuleSet {
 
     /// Rules that are checked for every event: nothing that they need is rare enough to find them by.
     pub fn unindexed(&self) -> impl Iterator<Item = RuleIndex> {
-        self.matcher.unindexed().iter().map(|rule| RuleIndex(*rule))
+        let mut rules: Vec<RuleIndex> = self
+            .matcher
+            .unindexed()
+            .iter()
+            .map(|selector| self.slot(*selector).0)
+            .collect();
+        rules.dedup();
+        rules.into_iter()
+    }
+
+    /// The rule and input of a selector of the matcher.
+    #[inline]
+    pub(super) fn slot(&self, selector: u32) -> (RuleIndex, u16) {
+        self.slots[selector as usize]
+    }
+
+    /// The inputs that take a rule's detections.
+    pub(super) fn feeds(&self, rule: RuleIndex) -> &[(RuleIndex, u16)] {
+        &self.feeds.of[rule.0 as usize]
+    }
+
+    /// The rules that remember, those whose detections others take before those others.
+    pub fn remembering(&self) -> &[RuleIndex] {
+        &self.feeds.order
+    }
+
+    /// The rules whose detections a rule takes.
+    pub fn fed_by(&self, rule: RuleIndex) -> impl Iterator<Item = RuleIndex> {
+        let all = (0u32..).zip(&self.feeds.of);
+        all.filter(move |(_, fed)| fed.iter().any(|(one, _)| *one == rule))
+            .map(|(from, _)| RuleIndex(from))
+    }
+
+    /// What a detection of a rule adds to a risk.
+    pub(super) fn score_of(&self, detected_by: u64) -> f64 {
+        self.scores.get(&detected_by).copied().unwrap_or(0.0)
     }
 
     /// An empty program that knows the site's lists.
@@ -167,7 +262,16 @@ struct Compiling<'b> {
 
 impl Compiling<'_> {
     fn rule(&mut self, rule: Rule, default_key: &[Expr]) -> Option<RulePre> {
-        let when = self.selector(&rule.when);
+        let inputs = self.inputs(&rule);
+        let suppress_by = rule
+            .suppress
+            .as_ref()
+            .and_then(|suppress| suppress.by.as_ref());
+        let suppress_by = suppress_by.map(|by| {
+            by.iter()
+                .filter_map(|part| self.finding_part(&rule, part))
+                .collect()
+        });
         let exceptions: Vec<_> = rule
             .exceptions
             .iter()
@@ -178,12 +282,15 @@ impl Compiling<'_> {
             match part {
                 Part::Text(text) => title.push(TitlePart::Text(text.clone())),
                 Part::Value(selector) => {
-                    title.extend(self.selector(selector).map(TitlePart::Value));
+                    title.extend(self.finding_part(&rule, selector).map(TitlePart::Value));
                 }
             }
         }
         let dedup_key = match &rule.finding.dedup_key {
-            Some(key) => key.iter().filter_map(|part| self.selector(part)).collect(),
+            Some(key) => key
+                .iter()
+                .filter_map(|part| self.finding_part(&rule, part))
+                .collect(),
             None => default_key
                 .iter()
                 .filter_map(|part| self.expr(part))
@@ -191,26 +298,129 @@ impl Compiling<'_> {
         };
         let severity = rule
             .severity_computed()
-            .and_then(|selector| self.selector(selector));
+            .and_then(|selector| self.finding_part(&rule, selector));
         let context = rule.finding.context.iter();
         let context = context
-            .filter_map(|(name, selector)| Some((name.clone(), self.selector(selector)?)))
+            .filter_map(|(name, selector)| {
+                Some((name.clone(), self.finding_part(&rule, selector)?))
+            })
             .collect();
         if !self.reports.is_empty() {
             return None;
         }
         let version = version(&rule);
-        let when = when?;
+        let memory_version = memory_version(&rule);
+        let detected_by = detected_by(rule.id.as_str());
         Some(RulePre {
             rule,
             version,
-            when,
+            memory_version,
+            inputs,
+            detected_by,
+            suppress_by,
             exceptions,
             title,
             dedup_key,
             severity,
             context,
         })
+    }
+
+    fn inputs(&mut self, rule: &Rule) -> Vec<InputPre> {
+        let groups: Vec<NodeId> = rule
+            .memory
+            .iter()
+            .flat_map(|memory| &memory.group_by)
+            .filter_map(|part| self.selector(part))
+            .collect();
+        let later = |number: usize| {
+            rule.inputs[number + 1..]
+                .iter()
+                .filter_map(|input| input.when.as_ref())
+        };
+        let mut inputs = Vec::with_capacity(rule.inputs.len());
+        for (number, input) in rule.inputs.iter().enumerate() {
+            let own = input.group_by.as_ref();
+            let group_by = own.map(|parts| {
+                parts
+                    .iter()
+                    .filter_map(|part| self.selector(part))
+                    .collect()
+            });
+            let asks = input
+                .when
+                .iter()
+                .any(|when| memory::mentions(&when.expr, memory::STEP));
+            let filed = input.when.as_ref().filter(|_| input.rules.is_empty());
+            let later: Vec<&Expr> = later(number).map(|when| &when.expr).collect();
+            let asked = memory::asked_of(&input.name, &later);
+            inputs.push(InputPre {
+                when: input
+                    .when
+                    .as_ref()
+                    .and_then(|when| self.finding_part(rule, when)),
+                asks,
+                filed: filed.map(|when| memory::event_part(&when.expr)),
+                captures: self.captures(rule, number, &asked),
+                rank: rank(rule, number),
+                grouped_by_value: matches!(
+                    rule.memory.as_ref().map(|memory| &memory.kind),
+                    Some(Kind::FirstSeen(_))
+                ),
+                group_by: self.with_values(rule, group_by.unwrap_or_else(|| groups.clone())),
+            });
+        }
+        inputs
+    }
+
+    /// What is remembered of values is kept by value, so they are part of the key.
+    fn with_values(&mut self, rule: &Rule, mut group: Vec<NodeId>) -> Vec<NodeId> {
+        if let Some(Kind::Rare(rare)) = rule.memory.as_ref().map(|memory| &memory.kind) {
+            group.extend(rare.of.iter().filter_map(|part| self.selector(part)));
+        }
+        group
+    }
+
+    fn captures(&mut self, rule: &Rule, number: usize, asked: &[Expr]) -> CapturePre {
+        let Some(memory) = &rule.memory else {
+            return CapturePre::Nothing;
+        };
+        match &memory.kind {
+            Kind::Threshold(threshold) => {
+                let of = threshold.of.as_ref().and_then(|of| self.selector(of));
+                match (threshold.measure, of) {
+                    (Measure::Events, _) | (_, None) => CapturePre::Nothing,
+                    (Measure::Distinct, Some(of)) => CapturePre::Hash(vec![of]),
+                    (Measure::Share, Some(of)) => CapturePre::Flag(of),
+                    (_, Some(of)) => CapturePre::Number(of),
+                }
+            }
+            Kind::FirstSeen(first_seen) => {
+                let of = first_seen.of.iter().filter_map(|part| self.selector(part));
+                CapturePre::Hash(of.collect())
+            }
+            Kind::Rare(rare) => match rare.by.as_ref().and_then(|by| self.selector(by)) {
+                Some(by) => CapturePre::Hash(vec![by]),
+                None => CapturePre::Nothing,
+            },
+            Kind::Risk(risk) => match risk.score.as_ref().and_then(|score| self.selector(score)) {
+                Some(score) => CapturePre::Number(score),
+                None => CapturePre::Score,
+            },
+            Kind::Sequence(_) if number < rule.inputs.len() && !asked.is_empty() => {
+                let nodes = asked.iter().filter_map(|expr| self.expr(expr));
+                CapturePre::Hash(nodes.collect())
+            }
+            Kind::Sequence(_) | Kind::Temporal(_) | Kind::Absence(_) => CapturePre::Nothing,
+        }
+    }
+
+    /// A part that may ask about steps and the window, in rules that have them.
+    fn finding_part(&mut self, rule: &Rule, selector: &Selector) -> Option<NodeId> {
+        match rule.memory {
+            None => self.selector(selector),
+            Some(_) => self.compile(selector, &memory::environment()),
+        }
     }
 
     fn exception(&mut self, exception: &Exception) -> Option<ExceptionPre> {
@@ -237,7 +447,11 @@ impl Compiling<'_> {
     }
 
     fn selector(&mut self, selector: &Selector) -> Option<NodeId> {
-        match self.builder.compile(&selector.expr, &Environment::event()) {
+        self.compile(selector, &Environment::event())
+    }
+
+    fn compile(&mut self, selector: &Selector, environment: &Environment) -> Option<NodeId> {
+        match self.builder.compile(&selector.expr, environment) {
             Ok(node) => Some(node),
             Err(diagnostics) => {
                 self.reports
@@ -249,6 +463,14 @@ impl Compiling<'_> {
 
     fn expr(&mut self, expr: &Expr) -> Option<NodeId> {
         self.builder.compile(expr, &Environment::event()).ok()
+    }
+}
+
+fn rank(rule: &Rule, input: usize) -> u16 {
+    match rule.memory.as_ref().map(|memory| &memory.kind) {
+        Some(Kind::Sequence(sequence)) => sequence.rank(input),
+        Some(Kind::Absence(absence)) => Absence::rank(absence, input),
+        _ => input as u16,
     }
 }
 
@@ -302,7 +524,92 @@ fn version(rule: &Rule) -> String {
     for (name, _) in &rule.finding.context {
         part(name);
     }
-    super::finding::hex(&hash.finalize()[..8])
+    if let Some(memory) = &rule.memory {
+        part(&parameters(memory));
+    }
+    for reference in rule.inputs.iter().flat_map(|input| &input.rules) {
+        part(&reference.pattern);
+    }
+    if let Some(suppress) = &rule.suppress {
+        part(&suppress.window.to_string());
+    }
+    hex(&hash.finalize()[..8])
+}
+
+/// What a kind's table says beside its selectors, which are hashed by themselves.
+fn parameters(memory: &Memory) -> String {
+    let Memory {
+        kind,
+        lateness,
+        groups_max,
+        ..
+    } = memory;
+    let kind_text = match kind {
+        Kind::Threshold(kind) => format!("{kind} {} {}", kind.events_min, kind.percentile),
+        Kind::Sequence(kind) => format!(
+            "{} {:?} {:?} {}",
+            kind.within, kind.repeats, kind.until, kind.ties
+        ),
+        Kind::Temporal(kind) => format!("{} {:?}", kind.within, kind.repeats),
+        Kind::Absence(kind) => format!("{} {}", kind.within, kind.order),
+        Kind::FirstSeen(kind) => format!(
+            "{} {} {}",
+            kind.history, kind.learning, kind.learning_of_group
+        ),
+        Kind::Rare(kind) => format!("{} {} {}", kind.window, kind.fewer_than, kind.learning),
+        Kind::Risk(kind) => format!(
+            "{} {} {}",
+            kind.threshold, kind.half_life, kind.rule_score_max
+        ),
+    };
+    format!("{} {kind_text} {lateness} {groups_max}", kind.as_str())
+}
+
+/// Hash of what gives meaning to what a rule remembers: its kind, what it looks at, its keys and values. Titles,
+/// severities, thresholds and lengths of windows may change and the memory stays good.
+fn memory_version(rule: &Rule) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
+    if let Some(memory) = &rule.memory {
+        part(memory.kind.as_str());
+        memory.group_by.iter().for_each(|one| part(&one.text));
+        memory
+            .kind
+            .selectors()
+            .into_iter()
+            .for_each(|one| part(&one.text));
+        match &memory.kind {
+            Kind::Threshold(kind) => part(&format!("{} {}", kind.measure, kind.over)),
+            Kind::Sequence(kind) => part(&format!(
+                "{:?} {:?} {}",
+                kind.repeats, kind.until, kind.ties
+            )),
+            Kind::Temporal(kind) => part(&format!("{:?}", kind.repeats)),
+            Kind::Absence(kind) => part(kind.order.as_str()),
+            Kind::FirstSeen(_) | Kind::Rare(_) | Kind::Risk(_) => {}
+        }
+    }
+    for input in &rule.inputs {
+        part(&input.name);
+        input.when.iter().for_each(|one| part(&one.text));
+        input.rules.iter().for_each(|one| part(&one.pattern));
+        input
+            .group_by
+            .iter()
+            .flatten()
+            .for_each(|one| part(&one.text));
+    }
+    for by in rule
+        .suppress
+        .iter()
+        .flat_map(|suppress| suppress.by.iter().flatten())
+    {
+        part(&by.text);
+    }
+    hex(&hash.finalize()[..8])
 }
 
 /// Distinct values of a field of which nobody says.

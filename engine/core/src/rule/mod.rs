@@ -8,6 +8,7 @@
 mod attack;
 mod exception;
 mod format;
+pub mod kind;
 mod layer;
 mod list;
 mod load;
@@ -20,6 +21,7 @@ mod schema;
 mod shape;
 mod suite;
 mod template;
+mod timeline;
 
 pub(crate) use attack::attack_pairs;
 pub use attack::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
@@ -33,8 +35,9 @@ pub use model::{
 };
 pub use place::{OffsetMap, Place, Report};
 pub use schema::{FileKind, json_schema};
-pub use suite::{Expect, Suite, TestCase};
+pub use suite::{EventTest, Expect, Scenario, Suite, TestCase};
 pub use template::{Part, Template};
+pub use timeline::{Moment, TIMELINE_START, Timeline, Wanted, at_time};
 
 #[cfg(test)]
 mod tests;

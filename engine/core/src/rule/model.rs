@@ -5,6 +5,7 @@
 //! missing list) points at the author's own bytes. A `Rule` of a catalog is always complete and parses; a
 //! file with mistakes gives diagnostics and no rule. Never evaluates anything.
 
+use super::kind::{Input, Memory, Suppress};
 use super::place::{OffsetMap, Place, Report};
 use super::template::Template;
 use crate::diagnostic::Diagnostic;
@@ -36,8 +37,8 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
@@ -157,8 +158,16 @@ pub struct Rule {
     pub attack: Vec<AttackTag>,
     /// Words of the author's own.
     pub tags: Vec<String>,
-    /// The condition.
-    pub when: Selector,
+    /// What it looks at: one condition on events, unless it is a rule that remembers.
+    pub inputs: Vec<Input>,
+    /// What it remembers, if it does.
+    pub memory: Option<Memory>,
+    /// How repeated findings are kept quiet, if they are.
+    pub suppress: Option<Suppress>,
+    /// Its detections only feed other rules, and are no findings.
+    pub signal: bool,
+    /// What a detection adds to the risk of an entity; by severity without.
+    pub risk_score: Option<u64>,
     /// How its findings look.
     pub finding: FindingTemplate,
     /// When it does not apply: its own, then those that overrides added.
@@ -175,6 +184,22 @@ impl Rule {
     /// Whether no override switched it off.
     pub fn is_enabled(&self) -> bool {
         self.disabled.is_none()
+    }
+
+    /// The condition of a rule about single events.
+    pub fn when(&self) -> Option<&Selector> {
+        match (&self.memory, self.inputs.as_slice()) {
+            (None, [only]) => only.when.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What one of its detections adds to the risk of an entity.
+    pub fn score(&self) -> f64 {
+        self.risk_score.map_or_else(
+            || super::kind::default_score(self.severity),
+            |score| score as f64,
+        )
     }
 
     /// The computed severity in effect; an override that sets a severity replaces the computed one too.
@@ -204,7 +229,21 @@ impl Rule {
     /// Every selector of the rule, for checking and compiling.
     pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
         let finding = &self.finding;
-        std::iter::once(&self.when)
+        let kind = self
+            .memory
+            .iter()
+            .flat_map(|memory| memory.kind.selectors());
+        let groups = self.memory.iter().flat_map(|memory| &memory.group_by);
+        self.inputs
+            .iter()
+            .flat_map(|input| input.when.iter().chain(input.group_by.iter().flatten()))
+            .chain(groups)
+            .chain(kind)
+            .chain(
+                self.suppress
+                    .iter()
+                    .flat_map(|suppress| suppress.by.iter().flatten()),
+            )
             .chain(finding.title.iter().flat_map(|title| title.selectors()))
             .chain(finding.dedup_key.iter().flatten())
             .chain(&finding.severity)

@@ -323,7 +323,13 @@ impl<'t, 'i> Fields<'t, 'i> {
 
 fn fits(kind: Kind, value: &DeValue<'_>) -> bool {
     match kind {
-        Kind::Text | Kind::LongText | Kind::Selector | Kind::Template => value.is_str(),
+        Kind::Text
+        | Kind::LongText
+        | Kind::Selector
+        | Kind::Template
+        | Kind::Period
+        | Kind::Comparison => value.is_str(),
+        Kind::Integer => value.is_integer(),
         Kind::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Kind::Texts | Kind::Selectors | Kind::Values => value.is_array(),
         Kind::Tables(_) => value.as_array().is_some_and(all_tables),

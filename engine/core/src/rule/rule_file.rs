@@ -5,12 +5,13 @@
 
 use super::attack;
 use super::exception::read_exceptions;
+use super::kind::{integer, read_looks, read_suppress};
 use super::model::{AttackTag, FindingTemplate, Rule, RuleId, Selector, Severity, Status};
 use super::read::{Fields, Reader, in_order, span_of};
 use super::shape::{FINDING, RULE};
 use super::template::Template;
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::limits::{RULE_CONTEXT_MAX, RULE_DEDUP_KEY_MAX};
+use crate::limits::{RISK_SCORE_MAX, RULE_CONTEXT_MAX, RULE_DEDUP_KEY_MAX};
 use toml::de::DeTable;
 
 /// The rule in `table`, or nothing when something is wrong with it.
@@ -18,7 +19,9 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
     let before = reader.errors();
     let fields = Fields::open(reader, table, &RULE, Span::new(0, 0));
     let id = read_id(reader, &fields);
-    let when = fields.selector(reader, "when");
+    let looks = read_looks(reader, &fields, table);
+    let suppress = read_suppress(reader, &fields);
+    let risk_score = read_risk_score(reader, &fields);
     let attack = read_attack(reader, &fields);
     check_references(reader, &fields);
     let finding = read_finding(reader, &fields);
@@ -28,6 +31,7 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
     }
     let (id, id_span) = id?;
     let severity = Severity::from_word(fields.text("severity")?.0)?;
+    let looks = looks?;
     Some(Rule {
         id,
         name: fields.string("name")?,
@@ -43,13 +47,24 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
         runbook: fields.string("runbook").map(|text| text.trim().to_owned()),
         attack,
         tags: fields.strings("tags"),
-        when: when?,
+        inputs: looks.inputs,
+        memory: looks.memory,
+        suppress,
+        signal: fields
+            .value("signal")
+            .and_then(|value| value.get_ref().as_bool())
+            .unwrap_or(false),
+        risk_score,
         finding,
         exceptions,
         disabled: None,
         layers: Vec::new(),
         place: reader.place(id_span),
     })
+}
+
+fn read_risk_score(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<u64> {
+    integer(reader, fields, "risk_score", 0, RISK_SCORE_MAX).flatten()
 }
 
 fn read_id(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<(RuleId, Span)> {

@@ -312,6 +312,14 @@ impl<'b> Samples<'b> {
     }
 }
 
+/// An event with some fields set; nothing when it is no object.
+pub(super) fn changed(reader: &mut Reader, event_json: &str, set: &DeTable<'_>) -> Option<String> {
+    let changes = object(reader, set);
+    let mut event: Value = serde_json::from_str(event_json).ok()?;
+    merge(&mut event, &changes);
+    Some(event.to_string())
+}
+
 /// Several tests build the same event; its mistakes are told once.
 fn note_once(reader: &mut Reader, diagnostic: Diagnostic) {
     if !reader

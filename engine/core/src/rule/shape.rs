@@ -58,6 +58,12 @@ pub(super) enum Kind {
     Date,
     /// `true` or `false`.
     Flag,
+    /// A whole number.
+    Integer,
+    /// A length of time, such as `1h30m`.
+    Period,
+    /// A comparison with a number, such as `>= 10`.
+    Comparison,
     /// A list of strings, or of strings and numbers.
     Values,
     /// A table of any content: a part of an event.
@@ -81,6 +87,9 @@ impl Kind {
             Self::SelectorMap => "a table of strings holding CEL",
             Self::Date => "a date such as 2027-01-31",
             Self::Flag => "true or false",
+            Self::Integer => "a whole number",
+            Self::Period => "a string such as `10m`, `1h30m`, `30d`",
+            Self::Comparison => "a string such as `>= 10`",
             Self::Values => "an array of strings",
             Self::Free | Self::Table(_) => "a table",
             Self::Tables(_) => "an array of tables",
@@ -128,11 +137,126 @@ pub(super) static RULE: Shape = Shape {
         optional("runbook", Kind::LongText),
         optional("attack", Kind::Texts),
         optional("tags", Kind::Texts),
-        required("when", Kind::Selector),
+        optional("when", Kind::Selector),
+        optional("rules", Kind::Texts),
+        optional("group_by", Kind::Selectors),
+        optional("lateness", Kind::Period),
+        optional("groups_max", Kind::Integer),
+        optional("signal", Kind::Flag),
+        optional("risk_score", Kind::Integer),
+        optional("threshold", Kind::Table(&THRESHOLD)),
+        optional("sequence", Kind::Table(&SEQUENCE)),
+        optional("temporal", Kind::Table(&TEMPORAL)),
+        optional("absence", Kind::Table(&ABSENCE)),
+        optional("first_seen", Kind::Table(&FIRST_SEEN)),
+        optional("rare", Kind::Table(&RARE)),
+        optional("risk", Kind::Table(&RISK)),
+        optional("suppress", Kind::Table(&SUPPRESS)),
         optional("finding", Kind::Table(&FINDING)),
         optional("exceptions", Kind::Tables(&EXCEPTION)),
         optional("events", Kind::TableMap(&EVENT)),
         optional("test", Kind::Tables(&TEST)),
+    ],
+};
+
+/// `[threshold]`.
+pub(super) static THRESHOLD: Shape = Shape {
+    name: "`[threshold]`",
+    keys: &[
+        required("window", Kind::Period),
+        optional("over", Kind::Word(super::kind::Over::WORDS)),
+        optional("measure", Kind::Word(super::kind::Measure::WORDS)),
+        optional("percentile", Kind::Integer),
+        optional("of", Kind::Selector),
+        required("is", Kind::Comparison),
+        optional("events_min", Kind::Integer),
+    ],
+};
+
+/// `[sequence]`.
+pub(super) static SEQUENCE: Shape = Shape {
+    name: "`[sequence]`",
+    keys: &[
+        required("within", Kind::Period),
+        optional("ties", Kind::Word(super::kind::Ties::WORDS)),
+        optional("until", Kind::Selector),
+        required("step", Kind::Tables(&STEP)),
+    ],
+};
+
+/// `[temporal]`.
+pub(super) static TEMPORAL: Shape = Shape {
+    name: "`[temporal]`",
+    keys: &[
+        required("within", Kind::Period),
+        required("step", Kind::Tables(&STEP)),
+    ],
+};
+
+/// `[[sequence.step]]` and `[[temporal.step]]`.
+pub(super) static STEP: Shape = Shape {
+    name: "a step",
+    keys: &[
+        required("name", Kind::Text),
+        optional("when", Kind::Selector),
+        optional("rules", Kind::Texts),
+        optional("group_by", Kind::Selectors),
+        optional("repeat", Kind::Integer),
+    ],
+};
+
+/// `[absence]`.
+pub(super) static ABSENCE: Shape = Shape {
+    name: "`[absence]`",
+    keys: &[
+        optional("of", Kind::Selector),
+        optional("rules", Kind::Texts),
+        optional("group_by", Kind::Selectors),
+        required("within", Kind::Period),
+        optional("order", Kind::Word(super::kind::Order::WORDS)),
+    ],
+};
+
+/// `[first_seen]`.
+pub(super) static FIRST_SEEN: Shape = Shape {
+    name: "`[first_seen]`",
+    keys: &[
+        required("of", Kind::Selectors),
+        optional("history", Kind::Period),
+        optional("learning", Kind::Period),
+        optional("learning_of_group", Kind::Period),
+    ],
+};
+
+/// `[rare]`.
+pub(super) static RARE: Shape = Shape {
+    name: "`[rare]`",
+    keys: &[
+        required("of", Kind::Selectors),
+        required("window", Kind::Period),
+        required("fewer_than", Kind::Integer),
+        optional("by", Kind::Selector),
+        optional("learning", Kind::Period),
+    ],
+};
+
+/// `[risk]`.
+pub(super) static RISK: Shape = Shape {
+    name: "`[risk]`",
+    keys: &[
+        required("threshold", Kind::Integer),
+        required("half_life", Kind::Period),
+        optional("rule_score_max", Kind::Integer),
+        optional("score", Kind::Selector),
+    ],
+};
+
+/// `[suppress]`.
+pub(super) static SUPPRESS: Shape = Shape {
+    name: "`[suppress]`",
+    keys: &[
+        required("window", Kind::Period),
+        optional("by", Kind::Selectors),
     ],
 };
 
@@ -189,11 +313,39 @@ pub(super) static TEST: Shape = Shape {
     name: "a test",
     keys: &[
         required("name", Kind::Text),
-        required("event", Kind::Text),
-        required("expect", Kind::Word(super::suite::Expect::WORDS)),
+        optional("event", Kind::Text),
+        optional("expect", Kind::Word(super::suite::Expect::WORDS)),
         optional("title", Kind::Text),
         optional("severity", Kind::Word(Severity::WORDS)),
         optional("dedup_key", Kind::Values),
+        optional("timeline", Kind::Tables(&MOMENT)),
+        optional("findings", Kind::Tables(&WANTED)),
+    ],
+};
+
+/// `[[test.timeline]]`.
+pub(super) static MOMENT: Shape = Shape {
+    name: "a moment of a timeline",
+    keys: &[
+        optional("at", Kind::Text),
+        optional("event", Kind::Text),
+        optional("repeat", Kind::Integer),
+        optional("every", Kind::Period),
+        optional("set", Kind::Free),
+    ],
+};
+
+/// `[[test.findings]]`.
+pub(super) static WANTED: Shape = Shape {
+    name: "a wanted finding",
+    keys: &[
+        optional("at", Kind::Period),
+        optional("group", Kind::Values),
+        optional("count", Kind::Integer),
+        optional("title", Kind::Text),
+        optional("severity", Kind::Word(Severity::WORDS)),
+        optional("dedup_key", Kind::Values),
+        optional("suppressed", Kind::Integer),
     ],
 };
 

@@ -9,10 +9,10 @@ use super::place::{Place, Report};
 use super::read::{Fields, Reader, span_of};
 use super::sample::Samples;
 use super::shape::{TEST, TESTS};
+use super::timeline::{Timeline, check_keys, is_timeline, read_timeline};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use crate::limits::SUITE_TESTS_MAX;
 use std::collections::BTreeMap;
-use std::fmt;
 use toml::de::DeTable;
 
 words! {
@@ -38,11 +38,29 @@ pub struct Suite {
     pub tests: Vec<TestCase>,
 }
 
-/// One event and what is wanted of the rule.
+/// Something that happens, and what is wanted of the rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestCase {
     /// What people call it.
     pub name: String,
+    /// What happens.
+    pub scenario: Scenario,
+    /// Its name in its file.
+    pub place: Place,
+}
+
+/// What happens in a test.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scenario {
+    /// One event.
+    Event(Box<EventTest>),
+    /// Events at times.
+    Timeline(Timeline),
+}
+
+/// One event and what is wanted of the rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventTest {
     /// The event as JSON text; as written when the test uses a file or text unchanged.
     pub event_json: String,
     /// The verdict wanted.
@@ -53,8 +71,6 @@ pub struct TestCase {
     pub severity: Option<Severity>,
     /// The parts of the de-duplication key wanted.
     pub dedup_key: Option<Vec<String>>,
-    /// Its name in its file.
-    pub place: Place,
     /// Where the verdict wanted is written.
     pub expect_place: Place,
 }
@@ -108,32 +124,44 @@ pub(super) fn read_tests(
     ) {
         for (table, span) in tables {
             let fields = Fields::open(reader, table, &TEST, span);
-            read_test(reader, &fields, samples, &mut draft);
+            if is_timeline(table) {
+                read_timeline_test(reader, table, &fields, samples, &mut draft);
+            } else {
+                read_test(reader, table, &fields, samples, &mut draft);
+            }
         }
     }
     samples.report_unused(reader);
     draft
 }
 
-fn read_test(
+fn read_timeline_test(
     reader: &mut Reader,
+    table: &DeTable<'_>,
     fields: &Fields<'_, '_>,
     samples: &mut Samples<'_>,
     draft: &mut Draft,
 ) {
-    let before = reader.errors();
-    let wanted = fields.text("expect");
-    let expect = wanted.and_then(|(word, span)| Some((Expect::from_word(word)?, span)));
-    draft.expected.extend(expect.map(|(expect, _)| expect));
-    let event = fields
-        .text("event")
-        .and_then(|(name, span)| samples.event(reader, name, span));
-    let dedup_key = read_key(reader, fields);
-    let (Some((name, at)), Some((expect, expect_at)), Some(event_json)) =
-        (fields.text("name"), expect, event)
-    else {
+    check_keys(reader, table, fields);
+    let wanted = fields.tables("findings").len();
+    draft.expected.push(if wanted > 0 {
+        Expect::Match
+    } else {
+        Expect::NoMatch
+    });
+    let timeline = read_timeline(reader, fields, samples);
+    let (Some((name, at)), Some(timeline)) = (fields.text("name"), timeline) else {
         return;
     };
+    note_repeated(reader, draft, name, at);
+    draft.tests.push(TestCase {
+        name: name.to_owned(),
+        scenario: Scenario::Timeline(timeline),
+        place: reader.place(at),
+    });
+}
+
+fn note_repeated(reader: &mut Reader, draft: &Draft, name: &str, at: Span) {
     if let Some(first) = draft.tests.iter().find(|test| test.name == name) {
         let message = format!("two tests are called `{name}`");
         reader.report(
@@ -141,6 +169,36 @@ fn read_test(
                 .with_label(first.place.span, "the first one"),
         );
     }
+}
+
+fn read_test(
+    reader: &mut Reader,
+    table: &DeTable<'_>,
+    fields: &Fields<'_, '_>,
+    samples: &mut Samples<'_>,
+    draft: &mut Draft,
+) {
+    let before = reader.errors();
+    for (key, what) in [("event", "which event?"), ("expect", "what is wanted?")] {
+        if !table.contains_key(key) {
+            let message = format!("a test needs the key `{key}`: {what}");
+            let help = "Give `event` and `expect`, or `[[test.timeline]]` and `[[test.findings]]`.";
+            reader.report(Diagnostic::new(Code::MissingKey, fields.span, message).with_help(help));
+        }
+    }
+    let wanted = fields.text("expect");
+    let expect = wanted.and_then(|(word, span)| Some((Expect::from_word(word)?, span)));
+    draft.expected.extend(expect.map(|(expect, _)| expect));
+    let event = fields
+        .text("event")
+        .and_then(|(name, span)| samples.event(reader, name, span));
+    let dedup_key = read_texts(reader, fields, "dedup_key");
+    let (Some((name, at)), Some((expect, expect_at)), Some(event_json)) =
+        (fields.text("name"), expect, event)
+    else {
+        return;
+    };
+    note_repeated(reader, draft, name, at);
     if expect != Expect::Match {
         for key in ["title", "severity", "dedup_key"] {
             let Some(value) = fields.value(key) else {
@@ -156,8 +214,7 @@ fn read_test(
     if reader.errors() > before {
         return;
     }
-    draft.tests.push(TestCase {
-        name: name.to_owned(),
+    let scenario = Scenario::Event(Box::new(EventTest {
         event_json,
         expect,
         title: fields.string("title"),
@@ -165,14 +222,22 @@ fn read_test(
             .text("severity")
             .and_then(|(word, _)| Severity::from_word(word)),
         dedup_key,
-        place: reader.place(at),
         expect_place: reader.place(expect_at),
+    }));
+    draft.tests.push(TestCase {
+        name: name.to_owned(),
+        scenario,
+        place: reader.place(at),
     });
 }
 
 /// The parts of a wanted key: strings, where the empty one is a good value.
-fn read_key(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<String>> {
-    let items = fields.value("dedup_key")?.get_ref().as_array()?;
+pub(super) fn read_texts(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    name: &str,
+) -> Option<Vec<String>> {
+    let items = fields.value(name)?.get_ref().as_array()?;
     let mut key = Vec::with_capacity(items.len());
     for item in items.iter() {
         match item.get_ref().as_str() {

@@ -6,8 +6,9 @@
 
 use super::Translated;
 use super::lower::slug;
-use crate::rule::{Status, format};
-use std::collections::BTreeSet;
+use crate::rule::kind::{Input, Kind, Measure, Memory};
+use crate::rule::{Selector, Status, format};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// An event that a rule is said to match, or not to.
@@ -30,17 +31,41 @@ pub struct Converted {
     pub files: Vec<(String, String)>,
 }
 
-/// Writes a rule. `taken` holds the folders of the rules before it and is given this one's.
-pub fn convert(one: &Translated, samples: &[Sample], taken: &mut BTreeSet<String>) -> Converted {
-    let folder = folder(one, taken);
+/// Writes rules. `samples` gives the samples of each.
+pub fn convert(
+    rules: &[Translated],
+    samples: impl Fn(&Translated) -> Vec<Sample>,
+) -> Vec<Converted> {
+    let mut taken = BTreeSet::new();
+    let folders: Vec<String> = rules.iter().map(|one| folder(one, &mut taken)).collect();
+    let ids = rules.iter().map(|one| one.rule.id.as_str());
+    let renamed: BTreeMap<&str, &str> = ids.zip(folders.iter().map(String::as_str)).collect();
+    let written = rules.iter().zip(&folders).map(|(one, folder)| Converted {
+        folder: folder.clone(),
+        files: files(one, folder, &samples(one), &renamed),
+    });
+    written.collect()
+}
+
+/// Old ids and new ones.
+type Renamed<'r> = BTreeMap<&'r str, &'r str>;
+
+fn files(
+    one: &Translated,
+    folder: &str,
+    samples: &[Sample],
+    renamed: &Renamed<'_>,
+) -> Vec<(String, String)> {
     let tested = |wanted: bool| samples.iter().any(|sample| sample.matches == wanted);
     let status = match one.rule.status {
         status if tested(true) && tested(false) => status,
         Status::Deprecated => Status::Deprecated,
         _ => Status::Experimental,
     };
-    let mut files = vec![("rule.toml".to_owned(), rule_text(one, &folder, status))];
-    if !samples.is_empty() {
+    let text = rule_text(one, folder, status, renamed);
+    let mut files = vec![("rule.toml".to_owned(), text)];
+    // What a rule that remembers finds, one event does not show.
+    if !samples.is_empty() && one.rule.memory.is_none() {
         let mut tests = String::new();
         for (at, sample) in samples.iter().enumerate() {
             let file = format!("sample-{}.json", at + 1);
@@ -58,7 +83,7 @@ pub fn convert(one: &Translated, samples: &[Sample], taken: &mut BTreeSet<String
         }
         files.push(("tests.toml".to_owned(), formatted(tests)));
     }
-    Converted { folder, files }
+    files
 }
 
 /// The title as a folder; with the start of the id where two rules have one title.
@@ -75,7 +100,7 @@ fn folder(one: &Translated, taken: &mut BTreeSet<String>) -> String {
     folder
 }
 
-fn rule_text(one: &Translated, folder: &str, status: Status) -> String {
+fn rule_text(one: &Translated, folder: &str, status: Status, renamed: &Renamed<'_>) -> String {
     let rule = &one.rule;
     let mut out = String::new();
     let _ = writeln!(out, "# Made from a Sigma rule by `tripline sigma convert`.");
@@ -115,8 +140,84 @@ fn rule_text(one: &Translated, folder: &str, status: Status) -> String {
         key("attack", array(&attack));
     }
     key("tags", array(&rule.tags));
-    key("when", literal(&rule.when.text));
+    if rule.signal {
+        key("signal", "true".to_owned());
+    }
+    match &rule.memory {
+        None => {
+            if let Some(when) = rule.when() {
+                key("when", literal(&when.text));
+            }
+        }
+        Some(memory) => memory_text(&rule.inputs, memory, renamed, &mut out),
+    }
     formatted(out)
+}
+
+/// The inputs and the table of a rule that remembers.
+fn memory_text(inputs: &[Input], memory: &Memory, renamed: &Renamed<'_>, out: &mut String) {
+    let selectors = |all: &[Selector]| {
+        let all: Vec<String> = all.iter().map(|one| one.text.clone()).collect();
+        array(&all)
+    };
+    let input = |input: &Input| {
+        let mut out = String::new();
+        if let Some(when) = &input.when {
+            let _ = writeln!(out, "when = {}", literal(&when.text));
+        }
+        if !input.rules.is_empty() {
+            let rules = input.rules.iter().map(|rule| {
+                let id = renamed.get(rule.pattern.as_str());
+                id.map_or(rule.pattern.clone(), |id| (*id).to_owned())
+            });
+            let _ = writeln!(out, "rules = {}", array(&rules.collect::<Vec<_>>()));
+        }
+        if let Some(group_by) = &input.group_by {
+            let _ = writeln!(out, "group_by = {}", selectors(group_by));
+        }
+        out
+    };
+    let steps = matches!(memory.kind, Kind::Sequence(_) | Kind::Temporal(_));
+    if !steps {
+        inputs.iter().for_each(|one| out.push_str(&input(one)));
+    }
+    if !memory.group_by.is_empty() {
+        let _ = writeln!(out, "group_by = {}", selectors(&memory.group_by));
+    }
+    let table = memory.kind.as_str();
+    let _ = writeln!(out, "\n[{table}]");
+    match &memory.kind {
+        Kind::Threshold(threshold) => {
+            let _ = writeln!(out, "window = \"{}\"", threshold.window);
+            let _ = writeln!(out, "measure = \"{}\"", threshold.measure);
+            if let Some(of) = &threshold.of {
+                let _ = writeln!(out, "of = {}", quoted(&of.text));
+            }
+            if threshold.measure == Measure::Percentile {
+                let _ = writeln!(out, "percentile = {}", threshold.percentile);
+            }
+            let _ = writeln!(out, "is = \"{}\"", threshold.is);
+        }
+        Kind::Sequence(sequence) => {
+            let (within, ties) = (sequence.within, sequence.ties);
+            let _ = writeln!(out, "within = \"{within}\"\nties = \"{ties}\"");
+        }
+        Kind::Temporal(temporal) => {
+            let _ = writeln!(out, "within = \"{}\"", temporal.within);
+        }
+        // No correlation is one of these.
+        Kind::Absence(_) | Kind::FirstSeen(_) | Kind::Rare(_) | Kind::Risk(_) => {}
+    }
+    if steps {
+        for step in inputs {
+            let _ = write!(
+                out,
+                "\n[[{table}.step]]\nname = \"{}\"\n{}",
+                step.name,
+                input(step)
+            );
+        }
+    }
 }
 
 fn one_line(text: &str) -> String {

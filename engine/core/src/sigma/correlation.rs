@@ -6,10 +6,6 @@ use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use std::collections::BTreeMap;
 
 /// What a correlation wants.
-#[expect(
-    dead_code,
-    reason = "read only for its mistakes until there are rules with state"
-)]
 #[derive(Clone, Debug)]
 pub(super) struct Correlation {
     pub(super) kind: Kind,
@@ -18,6 +14,7 @@ pub(super) struct Correlation {
     pub(super) timespan_seconds: u64,
     pub(super) bounds: Vec<(Bound, f64)>,
     pub(super) fields: Vec<String>,
+    pub(super) percentile: Option<f64>,
     pub(super) aliases: BTreeMap<String, BTreeMap<String, String>>,
     /// The rules that it is about report by themselves too.
     pub(super) generate: bool,
@@ -120,6 +117,10 @@ pub(super) fn read(node: &Node, span: Span, mistakes: &mut Vec<Diagnostic>) -> O
             0
         }
     };
+    let percentile = node.get("condition").and_then(|condition| {
+        let number: u8 = condition.get("percentile")?.text()?.parse().ok()?;
+        (1..=99).contains(&number).then(|| f64::from(number))
+    });
     let (bounds, fields) = match node.get("condition") {
         Some(condition) => condition_of(condition, &mut shape),
         None => (Vec::new(), Vec::new()),
@@ -153,6 +154,7 @@ pub(super) fn read(node: &Node, span: Span, mistakes: &mut Vec<Diagnostic>) -> O
         timespan_seconds,
         bounds,
         fields,
+        percentile,
         aliases,
         generate,
         span,
@@ -297,6 +299,7 @@ pub(super) fn of_aggregation(
         timespan_seconds,
         bounds: vec![(bound, aggregation.value.parse().unwrap_or(0.0))],
         fields: aggregation.field.clone().into_iter().collect(),
+        percentile: None,
         aliases: BTreeMap::new(),
         generate: false,
         span: aggregation.span,

@@ -9,6 +9,7 @@ use super::detection::{Detection, Selection};
 use super::draft::{Draft, Logsource, Meta, RuleBody};
 use super::item::{self, Lowered, refused};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::rule::kind::Input;
 use crate::rule::{
     AttackTag, FindingTemplate, Lists, OffsetMap, Place, Rule, RuleId, Selector, Severity, Status,
     attack_pairs,
@@ -18,10 +19,26 @@ use crate::selector::{Schema, parse};
 /// The rule that a draft is.
 pub(super) fn lower(draft: &Draft, body: &RuleBody, lists: &Lists) -> Lowered<Rule> {
     let source = source_of(&draft.logsource);
-    let schema = source.and_then(Schema::builtin);
-    let condition = Lowering { lists, schema }.body(body)?;
-    let when = selector(draft, body.span, condition.text())?;
-    rule(draft, source, when)
+    let text = condition(draft, body, lists)?;
+    let when = selector(draft, body.span, text)?;
+    rule(draft, source, Some(when))
+}
+
+/// The condition of a draft in CEL.
+pub(super) fn condition(draft: &Draft, body: &RuleBody, lists: &Lists) -> Lowered<String> {
+    let schema = source_of(&draft.logsource).and_then(Schema::builtin);
+    Ok(Lowering { lists, schema }.body(body)?.text())
+}
+
+/// What a rule about single events looks at.
+fn own_input(when: Selector) -> Input {
+    Input {
+        name: String::new(),
+        place: when.place.clone(),
+        when: Some(when),
+        rules: Vec::new(),
+        group_by: None,
+    }
 }
 
 /// A selector written for a draft.
@@ -136,7 +153,7 @@ pub(super) fn source_of(logsource: &Logsource) -> Option<&'static str> {
 }
 
 /// A rule of a draft's metadata and this selector.
-pub(super) fn rule(draft: &Draft, source: Option<&str>, when: Selector) -> Lowered<Rule> {
+pub(super) fn rule(draft: &Draft, source: Option<&str>, when: Option<Selector>) -> Lowered<Rule> {
     let meta = &draft.meta;
     let place = Place {
         source: draft.source.clone(),
@@ -172,7 +189,11 @@ pub(super) fn rule(draft: &Draft, source: Option<&str>, when: Selector) -> Lower
         runbook: None,
         attack: attack.collect(),
         tags: tags(meta),
-        when,
+        inputs: when.into_iter().map(own_input).collect(),
+        memory: None,
+        suppress: None,
+        signal: false,
+        risk_score: None,
         finding: FindingTemplate::default(),
         exceptions: Vec::new(),
         disabled: None,

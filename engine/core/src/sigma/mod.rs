@@ -2,7 +2,7 @@
 //!
 //! Reading order: `yaml` (trees with places), `detection` and `condition` (what a rule says), `draft` (documents),
 //! `pipeline` (renaming fields and the like), `item`, `value` and `cel` (from a line to CEL), `lower` (rules),
-//! `correlation`, `convert` (native files). Relies on the rule floor for what a rule is and on the selector floor for the
+//! `correlation` and `correlate` (what comes together in time), `convert` (native files). Relies on the rule floor for what a rule is and on the selector floor for the
 //! functions that conditions are written with; knows nothing of evaluating. What cannot be mapped is refused with its
 //! place and a reason, and the rest goes on. Rejected: a second engine beside the index, which would make both kinds
 //! of rules pay for each other.
@@ -10,6 +10,7 @@
 mod cel;
 mod condition;
 mod convert;
+mod correlate;
 mod correlation;
 mod detection;
 mod draft;
@@ -23,8 +24,11 @@ pub use convert::{Converted, Sample, convert};
 
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::rule::{File, Lists, Report, Rule};
+use correlate::{Base, Events};
+use correlation::Correlation;
 use draft::{Body, Draft, Drafts};
-use std::collections::BTreeMap;
+use item::Lowered;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What Sigma files came to.
 #[derive(Debug, Default)]
@@ -58,9 +62,24 @@ impl Translation {
     }
 }
 
+/// Whether rules that correlations are about report by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BaseRules {
+    /// When the correlation says `generate: true`.
+    #[default]
+    AsTheySay,
+    /// Always.
+    Reported,
+}
+
 /// Reads Sigma files and makes native rules of them. `pipelines` change them first, in the order of their priorities;
 /// `lists` fill placeholders.
-pub fn translate(files: &[File], pipelines: &[File], lists: &Lists) -> Translation {
+pub fn translate(
+    files: &[File],
+    pipelines: &[File],
+    lists: &Lists,
+    base_rules: BaseRules,
+) -> Translation {
     let mut out = Drafts::default();
     for file in files {
         draft::read(file, &mut out);
@@ -86,68 +105,158 @@ pub fn translate(files: &[File], pipelines: &[File], lists: &Lists) -> Translati
         }
     }
     apply_filters(&mut changed, &mut reports);
-    let mut rules = Vec::new();
-    for draft in &changed {
-        match lowered(draft, lists) {
-            Ok(rule) => rules.extend(rule.map(|rule| translated(draft, rule))),
-            Err(report) => reports.push(*report),
-        }
+    let rules = Lowering {
+        lists,
+        drafts: &changed,
+        done: changed.iter().map(|_| None).collect(),
+        reports: &mut reports,
     }
+    .run(base_rules);
     Translation { rules, reports }
 }
 
-fn translated(draft: &Draft, rule: Rule) -> Translated {
-    Translated {
-        rule,
-        sigma_id: draft.meta.id.clone(),
-        author: draft.meta.author.clone(),
-        licence: draft.meta.licence.clone(),
-        samples: draft.meta.samples.clone(),
-    }
+/// All drafts on their way to rules.
+struct Lowering<'t> {
+    lists: &'t Lists,
+    drafts: &'t [Draft],
+    /// The rule of each draft, once it is there.
+    done: Vec<Option<Rule>>,
+    reports: &'t mut Vec<Report>,
 }
 
-fn lowered(draft: &Draft, lists: &Lists) -> Result<Option<Rule>, Box<Report>> {
-    let report = |diagnostic: Diagnostic| {
-        Box::new(Report {
-            source: draft.source.clone(),
-            diagnostic,
-        })
-    };
-    match &draft.body {
-        Body::Filter(_) => Ok(None),
-        Body::Correlation(correlation) => {
-            let message = format!(
-                "correlations of type `{}` are not supported",
-                correlation.kind.word()
-            );
-            Err(report(Diagnostic::new(
-                Code::SigmaUnsupported,
-                correlation.span,
-                message,
-            )))
-        }
-        Body::Rule(body) => {
-            if let Some(aggregation) = body
-                .conditions
-                .iter()
-                .find_map(|one| one.aggregation.as_ref())
-            {
-                let found = correlation::of_aggregation(aggregation, body.timeframe.as_ref());
-                let found = found.map_err(|mistake| report(*mistake))?;
-                let message = format!(
-                    "aggregations like `{}` are not supported",
-                    found.kind.word()
-                );
-                return Err(report(Diagnostic::new(
-                    Code::SigmaUnsupported,
-                    found.span,
-                    message,
-                )));
+impl Lowering<'_> {
+    fn run(mut self, base_rules: BaseRules) -> Vec<Translated> {
+        let drafts = self.drafts;
+        let mut waiting: Vec<(usize, &Correlation)> = Vec::new();
+        for (at, draft) in drafts.iter().enumerate() {
+            match &draft.body {
+                Body::Filter(_) => {}
+                Body::Correlation(correlation) => waiting.push((at, correlation)),
+                Body::Rule(body) => match self.rule(draft, body) {
+                    Ok(rule) => self.done[at] = Some(rule),
+                    Err(mistake) => self.report(draft, *mistake),
+                },
             }
-            lower::lower(draft, body, lists)
-                .map(Some)
-                .map_err(|mistake| report(*mistake))
         }
+        self.correlations(waiting, base_rules);
+        let translated = drafts.iter().zip(self.done).filter_map(|(draft, rule)| {
+            let meta = &draft.meta;
+            Some(Translated {
+                rule: rule?,
+                sigma_id: meta.id.clone(),
+                author: meta.author.clone(),
+                licence: meta.licence.clone(),
+                samples: meta.samples.clone(),
+            })
+        });
+        translated.collect()
+    }
+
+    fn report(&mut self, draft: &Draft, diagnostic: Diagnostic) {
+        let source = draft.source.clone();
+        self.reports.push(Report { source, diagnostic });
+    }
+
+    fn rule(&self, draft: &Draft, body: &draft::RuleBody) -> Lowered<Rule> {
+        let aggregations = body.conditions.iter();
+        let aggregation = aggregations
+            .filter_map(|one| one.aggregation.as_ref())
+            .next();
+        let Some(aggregation) = aggregation else {
+            return lower::lower(draft, body, self.lists);
+        };
+        if body.conditions.len() > 1 {
+            let message = "a rule with an aggregation has one condition";
+            return item::refused(Code::SigmaUnsupported, aggregation.span, message);
+        }
+        let found = correlation::of_aggregation(aggregation, body.timeframe.as_ref())?;
+        let condition = lower::condition(draft, body, self.lists)?;
+        correlate::lower(draft, &found, Events::Meeting(condition))
+    }
+
+    /// Correlations may be about one another, so they are lowered when all that they are about is there.
+    fn correlations(&mut self, mut waiting: Vec<(usize, &Correlation)>, base_rules: BaseRules) {
+        let drafts = self.drafts;
+        let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
+        for (at, draft) in drafts.iter().enumerate() {
+            if !matches!(draft.body, Body::Filter(_)) {
+                for name in names(draft) {
+                    by_name.entry(name.to_owned()).or_insert(at);
+                }
+            }
+        }
+        let (mut signals, mut heard) = (BTreeSet::new(), BTreeSet::new());
+        while !waiting.is_empty() {
+            let before = waiting.len();
+            let mut later = Vec::new();
+            for (at, correlation) in waiting {
+                let draft = &drafts[at];
+                match self.bases(correlation, &by_name) {
+                    Ok(Some(bases)) => {
+                        let wanted = if correlation.generate {
+                            &mut heard
+                        } else {
+                            &mut signals
+                        };
+                        let (places, bases): (Vec<usize>, Vec<Base>) = bases.into_iter().unzip();
+                        match correlate::lower(draft, correlation, Events::Of(bases)) {
+                            Ok(rule) => {
+                                self.done[at] = Some(rule);
+                                wanted.extend(places);
+                            }
+                            Err(mistake) => self.report(draft, *mistake),
+                        }
+                    }
+                    Ok(None) => later.push((at, correlation)),
+                    Err(mistake) => self.report(draft, *mistake),
+                }
+            }
+            waiting = later;
+            if waiting.len() == before {
+                break;
+            }
+        }
+        for (at, correlation) in waiting {
+            let message = "a rule that this is about was refused, or is about this one";
+            let diagnostic = Diagnostic::new(Code::SigmaReference, correlation.span, message);
+            self.report(&drafts[at], diagnostic);
+        }
+        if base_rules == BaseRules::AsTheySay {
+            for at in signals.difference(&heard) {
+                if let Some(rule) = &mut self.done[*at] {
+                    rule.signal = true;
+                }
+            }
+        }
+    }
+
+    /// The rules that a correlation is about; `None` when one of them is not there yet.
+    fn bases(
+        &self,
+        correlation: &Correlation,
+        by_name: &BTreeMap<String, usize>,
+    ) -> Lowered<Option<Vec<(usize, Base)>>> {
+        let mut bases = Vec::new();
+        for (name, span) in &correlation.rules {
+            let Some(at) = by_name.get(name) else {
+                let message = format!("there is no rule `{}`", yaml::shorten(name));
+                let mut diagnostic = Diagnostic::new(Code::SigmaReference, *span, message);
+                if let Some(near) = did_you_mean(name, by_name.keys().map(String::as_str)) {
+                    diagnostic = diagnostic.with_help(format!("Did you mean `{near}`?"));
+                }
+                return Err(Box::new(diagnostic));
+            };
+            let Some(rule) = &self.done[*at] else {
+                return Ok(None);
+            };
+            let base = Base {
+                id: rule.id.clone(),
+                names: names(&self.drafts[*at]).map(str::to_owned).collect(),
+                source: rule.source.clone(),
+            };
+            bases.push((*at, base));
+        }
+        Ok(Some(bases))
     }
 }
 

@@ -1,7 +1,11 @@
-use super::{Sample, convert, translate};
+use super::{BaseRules, Sample, Translation, convert};
 use crate::diagnostic::Palette;
 use crate::rule::{File, Lists, load};
 use expect_test::{Expect, expect};
+
+fn translate(files: &[File], pipelines: &[File], lists: &Lists) -> Translation {
+    super::translate(files, pipelines, lists, BaseRules::AsTheySay)
+}
 
 /// A rule around a detection.
 fn rule(detection: &str) -> String {
@@ -28,8 +32,12 @@ fn translated(files: &[&str], pipelines: &[&str]) -> String {
     let found = translate(&files, &pipelines, &lists());
     let mut out = String::new();
     for one in &found.rules {
-        out.push_str(&one.rule.when.text);
-        out.push('\n');
+        match (one.rule.when(), &one.rule.memory) {
+            (Some(when), _) => out.push_str(&when.text),
+            (None, Some(memory)) => out.push_str(&remembered(one, memory)),
+            _ => {}
+        }
+        out.push_str(if one.rule.signal { " (signal)\n" } else { "\n" });
     }
     for report in &found.reports {
         let (line, column) = crate::rule::Place {
@@ -43,6 +51,41 @@ fn translated(files: &[&str], pipelines: &[&str]) -> String {
             diagnostic.code.as_str(),
             diagnostic.message
         ));
+    }
+    out
+}
+
+/// A rule that remembers, in a line or two.
+fn remembered(one: &super::Translated, memory: &crate::rule::kind::Memory) -> String {
+    let text = |all: &[crate::rule::Selector]| {
+        let all: Vec<&str> = all.iter().map(|one| one.text.as_str()).collect();
+        all.join(", ")
+    };
+    let mut out = format!(
+        "{}, of [{}], by [{}]",
+        memory.kind,
+        text(
+            &memory
+                .kind
+                .selectors()
+                .into_iter()
+                .cloned()
+                .collect::<Vec<_>>()
+        ),
+        text(&memory.group_by)
+    );
+    for input in &one.rule.inputs {
+        let rules: Vec<&str> = input
+            .rules
+            .iter()
+            .map(|rule| rule.pattern.as_str())
+            .collect();
+        let when = input.when.as_ref().map_or("", |when| when.text.as_str());
+        let by = input
+            .group_by
+            .as_deref()
+            .map_or(String::new(), |by| format!(" by [{}]", text(by)));
+        out.push_str(&format!("\n  {}{rules:?} {when:?}{by}", input.name));
     }
     out
 }
@@ -529,6 +572,270 @@ fn hostile_rules_end_in_diagnostics() {
     }
 }
 
+/// The files of a translation, written.
+fn written(found: &Translation, samples: &[Sample]) -> Vec<File> {
+    assert_eq!(found.reports, []);
+    let converted = convert(&found.rules, |_| samples.to_vec());
+    let files = converted.iter().flat_map(|one| {
+        let path = |name: &str| format!("rules/{}/{name}", one.folder);
+        one.files
+            .iter()
+            .map(move |(name, text)| File::found(path(name), text))
+    });
+    files.collect()
+}
+
+/// Base rules `a` and `b`, and a correlation of them.
+fn correlation(text: &str) -> String {
+    let base = |name: &str| {
+        format!(
+            "---\ntitle: Rule {name}\nname: {name}\nlogsource: {{product: aws, service: cloudtrail}}\ndetection:\n  s:\n    eventName: {name}\n  condition: s\n"
+        )
+    };
+    let indented = text.replace('\n', "\n  ");
+    format!(
+        "title: Both\ncorrelation:\n  {indented}\n{}{}",
+        base("a"),
+        base("b")
+    )
+}
+
+#[test]
+fn correlations_become_rules_that_remember() {
+    let check =
+        |text: &str, expected: Expect| expected.assert_eq(&translated(&[&correlation(text)], &[]));
+    check(
+        "type: event_count\nrules: [a]\ngroup-by: [u.n]\ntimespan: 10m\ncondition: {gte: 3}",
+        expect![[r#"
+            events >= 3 within 10m (sliding), of [], by [texts("u.n").first().orValue("")]
+              ["rule-a"] ""
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b")
+        "#]],
+    );
+    check(
+        "type: value_count\nrules: [a, b]\ntimespan: 1h\ngenerate: true\ncondition: {gt: 3, field: x}",
+        expect![[r#"
+            distinct > 3 within 1h (sliding), of [texts("x").first().orValue("")], by []
+              ["rule-a", "rule-b"] "size(texts(\"x\")) > 0"
+            texts("eventName").anyIs("a")
+            texts("eventName").anyIs("b")
+        "#]],
+    );
+    check(
+        "type: value_sum\nrules: [a]\ntimespan: 1h\ncondition: {gt: 3, field: x}",
+        expect![[r#"
+            sum > 3 within 1h (sliding), of [numbers("x").first().orValue(0.0)], by []
+              ["rule-a"] "size(numbers(\"x\")) > 0"
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b")
+        "#]],
+    );
+    check(
+        "type: value_percentile\nrules: [a]\ntimespan: 1h\ncondition: {gt: 3, field: x, percentile: 90}",
+        expect![[r#"
+            percentile > 3 within 1h (sliding), of [numbers("x").first().orValue(0.0)], by []
+              ["rule-a"] "size(numbers(\"x\")) > 0"
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b")
+        "#]],
+    );
+    check(
+        "type: temporal\nrules: [a, Rule b]\ntimespan: 90s\ngroup-by: [ip]\naliases:\n  ip:\n    a: src\n    b: dst",
+        expect![[r#"
+            2 steps in any order within 1m30s, of [], by [texts("src").first().orValue("")]
+              step_1["rule-a"] "" by [texts("src").first().orValue("")]
+              step_2["rule-b"] "" by [texts("dst").first().orValue("")]
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b") (signal)
+        "#]],
+    );
+    check(
+        "type: temporal_ordered\nrules: [a, b]\ntimespan: 1d\ngroup-by: [u]\ncondition: {gte: 2}",
+        expect![[r#"
+            2 steps in order within 1d, of [], by [texts("u").first().orValue("")]
+              step_1["rule-a"] ""
+              step_2["rule-b"] ""
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b") (signal)
+        "#]],
+    );
+    check(
+        "type: temporal\nrules: [a, c]\ntimespan: 1d",
+        expect![[r#"
+        texts("eventName").anyIs("a")
+        texts("eventName").anyIs("b")
+        E5006 4:14 there is no rule `c`
+    "#]],
+    );
+    check(
+        "type: temporal\nrules: [a, Both]\ntimespan: 1d",
+        expect![[r#"
+        texts("eventName").anyIs("a")
+        texts("eventName").anyIs("b")
+        E5006 2:1 a rule that this is about was refused, or is about this one
+    "#]],
+    );
+    check(
+        "type: temporal\nrules: [a]\ntimespan: 1d",
+        expect![[r#"
+        texts("eventName").anyIs("a") (signal)
+        texts("eventName").anyIs("b")
+        E5007 2:1 this takes 2 to 16 rules
+    "#]],
+    );
+    check(
+        "type: event_count\nrules: [a]\ntimespan: 1d\ncondition: {lt: 3}",
+        expect![[r#"
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b")
+            E5007 2:1 a count `< 3` within a window that slides holds from the first event on
+        "#]],
+    );
+    check(
+        "type: event_count\nrules: [a]\ntimespan: 1d\ncondition: {gt: 3, lt: 9}",
+        expect![[r#"
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b")
+            E5007 2:1 a range of counts is not supported: give one comparison
+        "#]],
+    );
+    check(
+        "type: value_median\nrules: [a]\ntimespan: 1d\ncondition: {gt: 3, field: x}",
+        expect![[r#"
+            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("b")
+            E5007 2:1 a median is the mean of two values where their number is even, which no measure here is; `value_percentile` with `percentile: 50` is near it
+        "#]],
+    );
+    check(
+        "type: event_cuont\nrules: [a]\ntimespan: x",
+        expect![[r#"
+        texts("eventName").anyIs("a")
+        texts("eventName").anyIs("b")
+        E5002 3:9 there is no correlation type `event_cuont`; did you mean `event_count`?
+        E5002 5:13 a `timespan` is a number and s, m, h or d, such as `90m`
+    "#]],
+    );
+    check(
+        "type: event_count\ntimespan: 1d",
+        expect![[r#"
+        texts("eventName").anyIs("a")
+        texts("eventName").anyIs("b")
+        E5002 2:1 a correlation needs `rules`
+        E5002 2:1 a `event_count` needs a `condition` such as `gte: 10`
+    "#]],
+    );
+}
+
+#[test]
+fn aggregations_of_older_rules_become_rules_that_remember() {
+    let rule = |condition: &str| {
+        rule(&format!(
+            "s:\n    a: 1\ntimeframe: 10m\ncondition: {condition}"
+        ))
+    };
+    let check = |condition: &str, expected: Expect| {
+        expected.assert_eq(&translated(&[&rule(condition)], &[]))
+    };
+    check(
+        "s | count() > 5",
+        expect![[r#"
+        events > 5 within 10m (sliding), of [], by []
+          [] "texts(\"a\").anyIs(\"1\")"
+    "#]],
+    );
+    check(
+        "s | count(b.c) by d, e >= 5",
+        expect![[r#"
+        distinct >= 5 within 10m (sliding), of [texts("b.c").first().orValue("")], by [texts("d").first().orValue(""), texts("e").first().orValue("")]
+          [] "(texts(\"a\").anyIs(\"1\"))\n  && size(texts(\"b.c\")) > 0"
+    "#]],
+    );
+    check(
+        "s | sum(n) by d > 5",
+        expect![[r#"
+        sum > 5 within 10m (sliding), of [numbers("n").first().orValue(0.0)], by [texts("d").first().orValue("")]
+          [] "(texts(\"a\").anyIs(\"1\"))\n  && size(numbers(\"n\")) > 0"
+    "#]],
+    );
+    check(
+        "s | min(n) > 5",
+        expect![[r#"
+        E5007 7:16 `min` and `max` have no counterpart among correlations
+    "#]],
+    );
+    let text = super::tests::rule("s:\n    a: 1\ncondition: s | count() > 5");
+    expect![[r#"
+        E5002 6:16 an aggregation needs a `timeframe` beside the condition
+    "#]]
+    .assert_eq(&translated(&[&text], &[]));
+}
+
+#[test]
+fn converted_correlations_name_the_converted_rules() {
+    let text = correlation(
+        "type: temporal\nrules: [a, b]\ntimespan: 90s\ngroup-by: [ip]\naliases:\n  ip:\n    a: src\n    b: dst",
+    );
+    let more = "title: Many\nid: 11111111-0000-0000-0000-000000000000\ndetection:\n  s:\n    a: 1\n  timeframe: 5m\n  condition: s | count(b) by c > 3\n";
+    let found = translate(
+        &[File::found("a.yml", text), File::found("b.yml", more)],
+        &[],
+        &Lists::new(),
+    );
+    let files = written(&found, &[]);
+    expect![[r##"
+        # Made from a Sigma rule by `tripline sigma convert`.
+        id = "both"
+        name = "Both"
+        description = "Both"
+        severity = "medium"
+        status = "experimental"
+        source = "aws.cloudtrail"
+        tags = ["sigma"]
+        group_by = ['texts("src").first().orValue("")']
+
+        [temporal]
+        within = "1m30s"
+
+        [[temporal.step]]
+        name = "step_1"
+        rules = ["rule-a"]
+        group_by = ['texts("src").first().orValue("")']
+
+        [[temporal.step]]
+        name = "step_2"
+        rules = ["rule-b"]
+        group_by = ['texts("dst").first().orValue("")']
+    "##]]
+    .assert_eq(&files[0].text);
+    expect![[r##"
+        # Made from a Sigma rule by `tripline sigma convert`.
+        # Id: 11111111-0000-0000-0000-000000000000
+        id = "many"
+        name = "Many"
+        description = "Many"
+        severity = "medium"
+        status = "experimental"
+        tags = ["sigma", "sigma-id:11111111-0000-0000-0000-000000000000"]
+        when = '''
+        (texts("a").anyIs("1"))
+          && size(texts("b")) > 0
+        '''
+        group_by = ['texts("c").first().orValue("")']
+
+        [threshold]
+        window = "5m"
+        measure = "distinct"
+        of = 'texts("b").first().orValue("")'
+        is = "> 3"
+    "##]]
+    .assert_eq(&files[3].text);
+    let catalog = load(&files, jiff::civil::date(2026, 1, 1));
+    assert_eq!(catalog.reports, []);
+    assert_eq!(catalog.rules.len(), 4);
+}
+
 #[test]
 fn converted_rules_are_rules_of_ours() {
     let text = "title: Trail stopped\nid: 00000000-0000-0000-0000-0000000000AA\nstatus: stable\ndescription: |\n  Two\n  lines.\nreferences: ['https://example.com']\nauthor: A, B\nlicense: DRL-1.1\ntags: [attack.defense_evasion, attack.t1562.008]\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  s:\n    eventName: StopLogging\n    userIdentity.arn|contains: \"it's\"\n  condition: s and not t\n  t:\n    errorCode|exists: true\nfalsepositives: [Work]\nlevel: high\n";
@@ -538,12 +845,7 @@ fn converted_rules_are_rules_of_ours() {
         json: r#"{"eventName": "stoplogging", "userIdentity": {"arn": "x it's y"}}"#.to_owned(),
         matches: true,
     }];
-    let converted = convert(&found.rules[0], &samples, &mut Default::default());
-    let files: Vec<File> = converted
-        .files
-        .iter()
-        .map(|(name, text)| File::found(format!("rules/{}/{name}", converted.folder), text))
-        .collect();
+    let files = written(&found, &samples);
     expect![[r##"
         # Made from a Sigma rule by `tripline sigma convert`.
         # Id: 00000000-0000-0000-0000-0000000000AA

@@ -42,6 +42,48 @@ pub struct Finding {
     /// What could not be computed for this finding, and why; the finding stands nevertheless.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What a rule that remembers saw; absent for rules about single events. `event_time` is then the time at which
+    /// it came to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
+    /// Later detections that are counted on this finding; absent when there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<SuppressedCount>,
+    /// 0 when the finding is first told; more when it is told again because something was counted on it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u32,
+}
+
+/// What a rule that remembers saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pattern {
+    /// `threshold`, `sequence`, `temporal`, `absence`, `first_seen`, `rare` or `risk`.
+    pub kind: String,
+    /// The parts of the key of the group, as text; empty when the rule has none.
+    pub group: Vec<String>,
+    /// Time of the first event, RFC 3339.
+    pub start: String,
+    /// Time at which it came to hold, RFC 3339.
+    pub end: String,
+    /// How many events are in it.
+    pub count: u64,
+    /// What was compared: a count, a share, a sum, a score.
+    pub value: f64,
+    /// The latest of the events, at most 100.
+    pub event_ids: Vec<String>,
+}
+
+/// Detections that were counted on a finding instead of making their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuppressedCount {
+    /// How many.
+    pub count: u64,
+    /// When the last of them happened, RFC 3339.
+    pub last: String,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
@@ -66,10 +108,24 @@ mod tests {
                 title: texts[5].clone(),
                 dedup_key: key.clone(),
                 event_id: texts[6].clone(),
-                event_time: time,
                 context: key.iter().map(|one| (one.clone(), one.as_str().into())).collect(),
                 attack: key.clone(),
-                notes: key,
+                notes: key.clone(),
+                pattern: time.as_ref().map(|end| Pattern {
+                    kind: texts[0].clone(),
+                    group: key.clone(),
+                    start: texts[1].clone(),
+                    end: end.clone(),
+                    count: key.len() as u64,
+                    value: 0.5,
+                    event_ids: key.clone(),
+                }),
+                suppressed: time.as_ref().map(|last| SuppressedCount {
+                    count: key.len() as u64,
+                    last: last.clone(),
+                }),
+                revision: key.len() as u32,
+                event_time: time,
             };
             let text = serde_json::to_string(&finding).expect("a finding is JSON");
             let read: Finding = serde_json::from_str(&text).expect("and reads back");

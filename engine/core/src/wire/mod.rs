@@ -4,5 +4,6 @@
 //! old writer rewriting new data. Fields are only ever added; readers ignore what they do not know.
 
 mod finding;
+pub mod snapshot;
 
-pub use finding::{FINDING_VERSION, Finding};
+pub use finding::{FINDING_VERSION, Finding, Pattern, SuppressedCount};

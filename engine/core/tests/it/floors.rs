@@ -16,7 +16,7 @@ const NEVER_IN_CORE: [&str; 7] = [
 ];
 
 /// Modules of core, lowest first; a module may use those before it on the list.
-const FLOORS: [&str; 9] = [
+const FLOORS: [&str; 11] = [
     "limits",
     "diagnostic",
     "event",
@@ -25,6 +25,8 @@ const FLOORS: [&str; 9] = [
     "sigma",
     "wire",
     "evaluate",
+    "state",
+    "rule_test",
     "sample",
 ];
 

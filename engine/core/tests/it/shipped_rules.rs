@@ -3,8 +3,9 @@
 use jiff::civil::date;
 use std::path::{Path, PathBuf};
 use tripline_core::diagnostic::Palette;
-use tripline_core::evaluate::{RuleSet, run_tests};
+use tripline_core::evaluate::RuleSet;
 use tripline_core::rule::{Catalog, File, format, load};
+use tripline_core::rule_test::run_tests;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules")

@@ -222,7 +222,8 @@ fn to_text(rule: &Rule, palette: &Palette) -> String {
     if !rule.is_enabled() {
         row("enabled", "no, switched off by an override".to_owned());
     }
-    section(&mut out, palette, "when", rule.when.text.trim());
+    section(&mut out, palette, "when", &inputs_text(rule));
+    section(&mut out, palette, "remembers", &memory_text(rule));
     if let Some(title) = &rule.finding.title {
         section(&mut out, palette, "title", &template_text(title));
     }
@@ -278,6 +279,49 @@ fn to_text(rule: &Rule, palette: &Palette) -> String {
     );
     section(&mut out, palette, "references", &rule.references.join("\n"));
     out
+}
+
+/// What a rule looks at; the steps by name.
+fn inputs_text(rule: &Rule) -> String {
+    let mut text = String::new();
+    for input in &rule.inputs {
+        if !input.name.is_empty() {
+            text.push_str(&format!("# {}\n", input.name));
+        }
+        if !input.rules.is_empty() {
+            let rules: Vec<&str> = input.rules.iter().map(|one| one.pattern.as_str()).collect();
+            text.push_str(&format!("detections of {}\n", rules.join(", ")));
+        }
+        if let Some(when) = &input.when {
+            text.push_str(&format!("{}\n", when.text.trim()));
+        }
+    }
+    text
+}
+
+/// What a rule remembers, and how its findings are kept quiet.
+fn memory_text(rule: &Rule) -> String {
+    let mut lines = Vec::new();
+    if let Some(memory) = &rule.memory {
+        lines.push(format!("{}: {}", memory.kind.as_str(), memory.kind));
+        for (name, selector) in std::iter::repeat("by").zip(&memory.group_by) {
+            lines.push(format!("{name} {}", selector.text.trim()));
+        }
+        for selector in memory.kind.selectors() {
+            lines.push(format!("of {}", selector.text.trim()));
+        }
+        lines.push(format!("events may come {} late", memory.lateness));
+    }
+    if let Some(suppress) = &rule.suppress {
+        lines.push(format!(
+            "one finding for each key within {}",
+            suppress.window
+        ));
+    }
+    if rule.signal {
+        lines.push("a signal: detections are no findings".to_owned());
+    }
+    lines.join("\n")
 }
 
 fn declared(rule: &Rule) -> String {
@@ -346,7 +390,9 @@ fn to_json(rule: &Rule) -> Value {
         "references": rule.references,
         "false_positives": rule.false_positives,
         "runbook": rule.runbook,
-        "when": rule.when.text,
+        "kind": rule.memory.as_ref().map_or("event", |memory| memory.kind.as_str()),
+        "when": rule.when().map(|when| &when.text),
+        "signal": rule.signal,
         "enabled": rule.is_enabled(),
         "exceptions": rule.exceptions.iter().map(|one| one.name.clone()).collect::<Vec<_>>(),
         "overrides": rule

@@ -8,12 +8,11 @@ use crate::sigma_files::read_yaml;
 use crate::terminal::{ColorChoice, counted};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tripline_core::diagnostic::Level;
 use tripline_core::rule::{File, load};
-use tripline_core::sigma::{Sample, convert, translate};
+use tripline_core::sigma::{BaseRules, Sample, Translated, convert, translate};
 
 const EXAMPLES: &str = "\
 Sigma rules need no converting: `scan --sigma` evaluates them as they are. Convert those that become
@@ -74,17 +73,14 @@ fn run_convert(arguments: ConvertArguments, color: ColorChoice) -> Result<Exit, 
     };
     read_lists(&named, &mut lists)?;
     let lists = load(&lists, today_of(Timestamp::now())).lists;
-    let found = translate(&files, &pipelines, &lists);
+    let found = translate(&files, &pipelines, &lists, BaseRules::AsTheySay);
     show_errors(&found.reports, color);
-    let mut taken = BTreeSet::new();
     let mut skipped = 0;
-    for one in &found.rules {
-        let source = &one.rule.place.source.name;
-        let samples = match &one.samples {
-            Some(path) => samples(source, path),
-            None => Vec::new(),
-        };
-        let converted = convert(one, &samples, &mut taken);
+    let of_rule = |one: &Translated| match &one.samples {
+        Some(path) => samples(&one.rule.place.source.name, path),
+        None => Vec::new(),
+    };
+    for converted in convert(&found.rules, of_rule) {
         let folder = arguments.output.join(&converted.folder);
         if folder.join("rule.toml").exists() {
             skipped += 1;

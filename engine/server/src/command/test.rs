@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use tripline_core::diagnostic::Palette;
-use tripline_core::evaluate::{TestResult, run_tests};
 use tripline_core::rule::load;
+use tripline_core::rule_test::{TestResult, run_tests};
 
 const EXAMPLES: &str = "\
 Examples:

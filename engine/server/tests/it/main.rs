@@ -5,6 +5,7 @@ mod commands;
 mod golden;
 mod harness;
 mod inputs;
+mod labelled_cases;
 mod memory;
 mod order;
 mod real_data;

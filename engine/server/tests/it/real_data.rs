@@ -3,19 +3,20 @@
 use crate::harness::{Folder, run};
 use std::path::{Path, PathBuf};
 
-fn events() -> Option<PathBuf> {
+/// A folder of the data that is not part of the repository, when it is at hand.
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     let named = std::env::var_os("TRIPLINE_SHARED").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     [named, Some(beside)]
         .into_iter()
         .flatten()
-        .map(|one| one.join("data/events"))
+        .map(|one| one.join(folder))
         .find(|one| one.is_dir())
 }
 
 #[test]
 fn every_record_of_every_real_log_is_accounted_for() {
-    let Some(events) = events() else {
+    let Some(events) = shared("data/events") else {
         println!("skipped: no real logs at hand; set TRIPLINE_SHARED");
         return;
     };

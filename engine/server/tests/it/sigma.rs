@@ -177,6 +177,7 @@ fn matches_equal_those_that_others_found() {
         let path = folder.file("events.jsonl", events.as_bytes());
         let arguments = [
             "scan",
+            "--sigma-base-rules",
             "--sigma",
             &rules[0],
             "--sigma",

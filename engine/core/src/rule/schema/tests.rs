@@ -77,7 +77,13 @@ fn compare_key(root: &Value, schema: &Value, key: &Key) {
                 .filter_map(Value::as_str);
             assert_eq!(theirs.collect::<Vec<_>>(), words, "{}", key.name);
         }
-        Kind::Text | Kind::LongText | Kind::Selector | Kind::Template => {
+        Kind::Integer => assert_eq!(kind, Some("integer"), "{}", key.name),
+        Kind::Text
+        | Kind::LongText
+        | Kind::Selector
+        | Kind::Template
+        | Kind::Period
+        | Kind::Comparison => {
             assert_eq!(
                 (kind, schema["minLength"].as_u64()),
                 (Some("string"), Some(1)),
@@ -129,6 +135,7 @@ fn valid(root: &Value, schema: &Value, value: &Value) -> bool {
         Some("array") => value.is_array(),
         Some("object") => value.is_object(),
         Some("boolean") => value.is_boolean(),
+        Some("integer") => value.is_i64() || value.is_u64(),
         _ => true,
     };
     let text = value.as_str();
@@ -138,12 +145,15 @@ fn valid(root: &Value, schema: &Value, value: &Value) -> bool {
         let pattern = regex::Regex::new(pattern).expect("the pattern compiles");
         text.is_none_or(|text| pattern.is_match(text))
     };
+    let least = schema["minimum"].as_i64();
+    let number = value.as_i64();
     let bound = |name: &str| schema[name].as_u64().map(|bound| bound as usize);
     let required = |name: &Value| value.get(name.as_str().unwrap_or("")).is_some();
     let all_items = value.as_array().into_iter().flatten();
     let entries = value.as_object().into_iter().flatten();
     typed
         && bound("maxLength").is_none_or(long)
+        && least.is_none_or(|least| number.is_none_or(|number| number >= least))
         && bound("minLength").is_none_or(short)
         && schema["pattern"].as_str().is_none_or(matches)
         && (schema["enum"].is_null() || list("enum").contains(value))

@@ -1,6 +1,6 @@
 //! Golden tests of the diagnostics of files, and of what is read.
 
-use super::{Catalog, File, load};
+use super::{Catalog, File, Scenario, load};
 use crate::diagnostic::{Code, Palette};
 use expect_test::{Expect, expect};
 use jiff::civil::date;
@@ -70,7 +70,7 @@ fn a_good_rule_is_read() {
     assert_eq!(names, ["zeta", "actor"], "the order of the file is kept");
     assert_eq!(rule.selectors().count(), 5);
     assert_eq!(
-        rule.when.place.to_string(),
+        rule.when().expect("a condition").place.to_string(),
         "rules/aws/trail-stopped/rule.toml:10:8"
     );
 }
@@ -198,7 +198,7 @@ expires = "2026-02-30"
                |
             10 | colour = 1
                | ^^^^^^ unknown key
-               = help: Known keys: id, name, description, severity, status, source, authors, references, false_positives, runbook, attack, tags, when, finding, exceptions, events, test.
+               = help: Known keys: id, name, description, severity, status, source, authors, references, false_positives, runbook, attack, tags, when, rules, group_by, lateness, groups_max, signal, risk_score, threshold, sequence, temporal, absence, first_seen, rare, risk, suppress, finding, exceptions, events, test.
 
             error[E0011]: a `}` closes nothing
               --> rules/aws/trail-stopped/rule.toml:13:12
@@ -375,14 +375,22 @@ expect = "indeterminate"
     ));
     assert!(catalog.reports.is_empty(), "{:?}", catalog.reports);
     let cases = catalog.suites[0].tests.iter();
-    let events: Vec<&str> = cases.map(|case| case.event_json.as_str()).collect();
+    let events: Vec<&str> = cases
+        .filter_map(|case| match &case.scenario {
+            Scenario::Event(test) => Some(test.event_json.as_str()),
+            Scenario::Timeline(_) => None,
+        })
+        .collect();
     expect![[r#"
         {"a":{"b":null,"c":[2],"n":"1979-05-27T07:32:00Z"},"e":[16,1.5,true],"g.h":"","f":null}
         {"a": {"b": 1, "c": [1, 2]}, "d": "x", "e": 1.0}
         {"x":  1}"#]]
     .assert_eq(&events.join("\n"));
     assert_eq!(
-        catalog.suites[0].tests[0].dedup_key.as_deref(),
+        match &catalog.suites[0].tests[0].scenario {
+            Scenario::Event(test) => test.dedup_key.as_deref(),
+            Scenario::Timeline(_) => None,
+        },
         Some(&["a".into(), String::new()][..])
     );
 }

@@ -80,6 +80,12 @@ impl<'e> Evaluation<'e> {
         }
     }
 
+    /// With variables beside the event, by the numbers of the environment.
+    pub fn with_variables(mut self, variables: &'e [Value<'e>]) -> Self {
+        self.variables = variables;
+        self
+    }
+
     /// Gives the memory back for the next event.
     pub fn finish(self, scratch: &mut Scratch) {
         scratch.locals = recycle(self.locals);

@@ -4,12 +4,15 @@
 //! Relies on the same rule set and evaluator that events meet, so a passing test is a statement about the
 //! product and not about a test harness. A failing test carries the selector's tree with its values.
 
-use super::explain::Reason;
-use super::outcome::Outcome;
-use super::{Evaluator, RuleIndex, RuleSet};
+use crate::evaluate::{Evaluator, Outcome, Reason, RuleIndex, RuleSet};
 use crate::event::{Event, Parser};
-use crate::rule::{Catalog, Expect, Place, Rule, Suite, TestCase};
+use crate::rule::{Catalog, EventTest, Expect, Place, Rule, Scenario, Suite, TestCase};
 use crate::wire::Finding;
+use std::collections::BTreeSet;
+
+#[cfg(test)]
+mod tests;
+mod timeline;
 
 /// What came of one test.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,31 +65,30 @@ fn run_suite(
     results: &mut Vec<TestResult>,
 ) {
     let schema = |source: &str| catalog.schema(source);
-    let (set, reports) = RuleSet::compile(vec![rule.as_shipped()], &catalog.lists, &schema);
-    if let Some(report) = reports.first() {
-        let message = format!("the rule does not compile: {}", report.diagnostic.message);
-        results.extend(
-            suite
-                .tests
-                .iter()
-                .map(|test| failed(suite, test, message.clone())),
-        );
+    let known: BTreeSet<String> = catalog
+        .rules
+        .iter()
+        .map(|rule| rule.id.to_string())
+        .collect();
+    let rules = with_feeders(rule, catalog);
+    let (set, reports) = RuleSet::compile_among(rules, &known, &catalog.lists, &schema);
+    let place = set.rules().iter().position(|one| one.rule.id == rule.id);
+    let Some(index) = place else {
+        let message = match reports.first() {
+            Some(report) => format!("the rule does not compile: {}", report.diagnostic.message),
+            None => "the rule is off".to_owned(),
+        };
+        let tests = suite.tests.iter();
+        results.extend(tests.map(|test| failed(suite, test, message.clone())));
         return;
-    }
+    };
+    let index = RuleIndex(index as u32);
     let mut evaluator = Evaluator::new(&set);
     for test in &suite.tests {
-        let document = match parser.parse(test.event_json.as_bytes()) {
-            Ok(document) => document,
-            Err(malformed) => {
-                results.push(failed(
-                    suite,
-                    test,
-                    format!("the event is no event: {malformed}"),
-                ));
-                continue;
-            }
+        let failure = match &test.scenario {
+            Scenario::Event(event) => run_event_test(event, index, &mut evaluator, parser),
+            Scenario::Timeline(timeline) => timeline::run(timeline, index, &set),
         };
-        let failure = run_test(test, &Event::new(document), &mut evaluator);
         results.push(TestResult {
             failure,
             ..passed(suite, test)
@@ -94,11 +96,59 @@ fn run_suite(
     }
 }
 
-fn run_test(test: &TestCase, event: &Event<'_>, evaluator: &mut Evaluator<'_>) -> Option<Failure> {
-    let rule = RuleIndex(0);
+/// The rule as shipped, and before it the rules whose detections it takes, and those whose they take.
+fn with_feeders(rule: &Rule, catalog: &Catalog) -> Vec<Rule> {
+    let mut wanted: BTreeSet<&str> = BTreeSet::from([rule.id.as_str()]);
+    let mut waiting: Vec<&Rule> = vec![rule];
+    while let Some(next) = waiting.pop() {
+        for reference in next.inputs.iter().flat_map(|input| &input.rules) {
+            let named = catalog
+                .rules
+                .iter()
+                .filter(|one| reference.names(one.id.as_str()));
+            waiting.extend(named.filter(|one| wanted.insert(one.id.as_str())));
+        }
+    }
+    let rules = catalog
+        .rules
+        .iter()
+        .filter(|one| wanted.contains(one.id.as_str()));
+    rules.map(Rule::as_shipped).collect()
+}
+
+fn run_event_test(
+    test: &EventTest,
+    rule: RuleIndex,
+    evaluator: &mut Evaluator<'_>,
+    parser: &mut Parser,
+) -> Option<Failure> {
+    match parser.parse(test.event_json.as_bytes()) {
+        Ok(document) => run_test(test, rule, &Event::new(document), evaluator),
+        Err(malformed) => Some(failure_of(vec![format!(
+            "the event is no event: {malformed}"
+        )])),
+    }
+}
+
+fn failure_of(mismatches: Vec<String>) -> Failure {
+    Failure {
+        mismatches,
+        reason: None,
+        excused_by: None,
+    }
+}
+
+fn run_test(
+    test: &EventTest,
+    rule: RuleIndex,
+    event: &Event<'_>,
+    evaluator: &mut Evaluator<'_>,
+) -> Option<Failure> {
     let found = evaluator.evaluate(event);
-    let (matched, excused) = (!found.matched.is_empty(), !found.excused.is_empty());
-    let undecided = !found.indeterminate.is_empty();
+    let observed = found.observed.iter().any(|(one, _)| *one == rule);
+    let matched = found.matched.contains(&rule) || observed;
+    let excused = found.excused.contains(&rule);
+    let undecided = found.indeterminate.contains(&rule);
     let verdict = match (matched, undecided) {
         (true, _) => Outcome::True,
         (_, true) => Outcome::Unknown,
@@ -120,7 +170,8 @@ fn run_test(test: &TestCase, event: &Event<'_>, evaluator: &mut Evaluator<'_>) -
             excused_by: excused.then(|| evaluator.excused_by(rule, event)).flatten(),
         });
     }
-    if !matched {
+    // What a rule that remembers looks at is no finding yet.
+    if !matched || observed {
         return None;
     }
     let mismatches = compare(test, &evaluator.finding(rule, event));
@@ -131,7 +182,7 @@ fn run_test(test: &TestCase, event: &Event<'_>, evaluator: &mut Evaluator<'_>) -
     })
 }
 
-fn compare(test: &TestCase, finding: &Finding) -> Vec<String> {
+fn compare(test: &EventTest, finding: &Finding) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = |what: &str, expected: String, found: String| {
         if expected != found {
@@ -171,13 +222,8 @@ fn passed(suite: &Suite, test: &TestCase) -> TestResult {
 }
 
 fn failed(suite: &Suite, test: &TestCase, message: String) -> TestResult {
-    let failure = Failure {
-        mismatches: vec![message],
-        reason: None,
-        excused_by: None,
-    };
     TestResult {
-        failure: Some(failure),
+        failure: Some(failure_of(vec![message])),
         ..passed(suite, test)
     }
 }

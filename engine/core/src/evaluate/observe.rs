@@ -1,0 +1,314 @@
+//! From an event to what rules that remember are told of it.
+//!
+//! Runs on the thread that has the event parsed: conditions, keys and values are computed here, so that keeping state
+//! is a matter of hashes and times. The hash of a group is the same on every machine and in every run, because
+//! groups are what state is divided by. Values are told apart by type: the text `1` and the number 1 are
+//! two groups.
+
+use super::evaluator::{Evaluator, describe};
+use super::memory::CapturePre;
+use super::rule_set::{RuleIndex, RuleSet};
+use crate::event::Event;
+use crate::limits::{GROUP_TEXT_CHARS_MAX, GROUPS_PER_EVENT_MAX};
+use crate::rule::kind::Captured;
+use crate::selector::{Evaluation, NodeId, Program, Value};
+use sha2::{Digest, Sha256};
+
+/// The number of the input that stands for a rule's own detection, of rules whose findings are suppressed.
+pub const OWN_DETECTION: u16 = u16::MAX;
+
+/// One event or detection, for one group of one rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation {
+    /// The rule.
+    pub rule: RuleIndex,
+    /// Which of its inputs; [`OWN_DETECTION`] for a detection to be suppressed.
+    pub input: u16,
+    /// Tells the detections of different rules apart; 0 for an event.
+    pub detected_by: u64,
+    /// The hash of the group.
+    pub group: u128,
+    /// What was computed of the event.
+    pub captured: Captured,
+}
+
+/// What kept an event from being observed by a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObserveFault {
+    /// The rule.
+    pub rule: RuleIndex,
+    /// A part of its key or its value could not be computed.
+    pub reason: String,
+}
+
+/// What rules that remember are told of one event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observations {
+    /// What they are told.
+    pub all: Vec<Observation>,
+    /// What they cannot be told.
+    pub faults: Vec<ObserveFault>,
+    /// Groups beyond the bound for one event.
+    pub groups_cut: u64,
+}
+
+impl Observations {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.faults.is_empty()
+    }
+
+    /// Forgets all, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.all.clear();
+        self.faults.clear();
+        self.groups_cut = 0;
+    }
+}
+
+/// Detections of this rule, wherever it stands in the rule set.
+pub(super) fn detected_by(id: &str) -> u64 {
+    let digest = Sha256::digest(id);
+    u64::from_le_bytes(digest[..8].try_into().unwrap_or([0; 8])) | 1
+}
+
+impl Evaluator<'_> {
+    /// What rules that remember are told of the event that was evaluated last.
+    pub fn observe(&mut self, event: &Event<'_>, out: &mut Observations) {
+        out.clear();
+        let set = self.set;
+        let observed = std::mem::take(&mut self.observed);
+        for (rule, input) in &observed {
+            self.observe_input(*rule, *input, 0, event, out);
+        }
+        self.observed = observed;
+        let matched = std::mem::take(&mut self.matched);
+        for rule in &matched {
+            self.feed(*rule, event, out);
+            if set.rules()[rule.0 as usize].rule.suppress.is_some() {
+                out.all.push(own_detection(*rule));
+            }
+        }
+        self.matched = matched;
+    }
+
+    /// What other rules are told of a detection of `rule`, whose event is `event`.
+    pub fn feed(&mut self, rule: RuleIndex, event: &Event<'_>, out: &mut Observations) {
+        let set = self.set;
+        let from = set.rules()[rule.0 as usize].detected_by;
+        for (fed, input) in set.feeds(rule) {
+            if self.input_holds(*fed, *input, event) {
+                self.observe_input(*fed, *input, from, event, out);
+            }
+        }
+    }
+
+    /// Whether the part of an input's condition that is about the event alone holds.
+    fn input_holds(&mut self, rule: RuleIndex, input: u16, event: &Event<'_>) -> bool {
+        let pre = &self.set.rules()[rule.0 as usize].inputs[input as usize];
+        match pre.when {
+            // What asks about steps is asked when the step is taken.
+            Some(when) if !pre.asks => self.on_event(event, |evaluation, _| {
+                evaluation.test(when).unwrap_or(false)
+            }),
+            _ => true,
+        }
+    }
+
+    fn observe_input(
+        &mut self,
+        rule: RuleIndex,
+        input: u16,
+        detected_by: u64,
+        event: &Event<'_>,
+        out: &mut Observations,
+    ) {
+        let set: &RuleSet = self.set;
+        let pre = &set.rules()[rule.0 as usize];
+        let input_pre = &pre.inputs[input as usize];
+        let score = if detected_by == 0 {
+            0.0
+        } else {
+            set.score_of(detected_by)
+        };
+        let told = self.on_event(event, |evaluation, program| {
+            let captured = capture(&input_pre.captures, score, evaluation, program)?;
+            let mut groups = groups(&input_pre.group_by, evaluation, program)?;
+            if input_pre.group_by.is_empty() && input_pre.grouped_by_value {
+                groups.hashes = vec![captured.hash()];
+            }
+            Ok::<_, String>((captured, groups))
+        });
+        match told {
+            Ok((captured, groups)) => {
+                out.groups_cut += groups.cut;
+                let of_group = |group| Observation {
+                    rule,
+                    input,
+                    detected_by,
+                    group,
+                    captured,
+                };
+                out.all.extend(groups.hashes.into_iter().map(of_group));
+            }
+            Err(reason) => out.faults.push(ObserveFault { rule, reason }),
+        }
+    }
+
+    /// The parts of the key of a group, as text: those of the event's groups that has this hash.
+    pub fn group_text(
+        &mut self,
+        rule: RuleIndex,
+        input: u16,
+        group: u128,
+        event: &Event<'_>,
+    ) -> Vec<String> {
+        let pre = &self.set.rules()[rule.0 as usize];
+        let Some(input) = pre.inputs.get(input as usize) else {
+            return Vec::new();
+        };
+        self.on_event(event, |evaluation, program| {
+            let Ok(parts) = parts(&input.group_by, evaluation, program) else {
+                return Vec::new();
+            };
+            let chosen = combinations(&parts)
+                .0
+                .into_iter()
+                .find(|one| hash_of(one) == group);
+            chosen.unwrap_or_default().into_iter().map(shown).collect()
+        })
+    }
+}
+
+/// A detection that is to be suppressed.
+fn own_detection(rule: RuleIndex) -> Observation {
+    Observation {
+        rule,
+        input: OWN_DETECTION,
+        detected_by: 0,
+        group: 0,
+        captured: Captured::Nothing,
+    }
+}
+
+fn capture(
+    captures: &CapturePre,
+    score: f64,
+    evaluation: &mut Evaluation<'_>,
+    program: &Program,
+) -> Result<Captured, String> {
+    match captures {
+        CapturePre::Nothing => Ok(Captured::Nothing),
+        CapturePre::Score => Ok(Captured::Number(score)),
+        CapturePre::Hash(nodes) => {
+            // What a later step asks of an absent field it is told then; here it is only one more value.
+            let values: Vec<Value<'_>> = nodes
+                .iter()
+                .map(|node| evaluation.eval(*node).unwrap_or(Value::Null))
+                .collect();
+            Ok(Captured::Hash(hash_of(&values.iter().collect::<Vec<_>>())))
+        }
+        CapturePre::Flag(node) => evaluation
+            .test(*node)
+            .map(Captured::Flag)
+            .map_err(|fault| describe(&fault, program)),
+        CapturePre::Number(node) => match evaluation.eval(*node) {
+            Ok(Value::Int(value)) => Ok(Captured::Number(value as f64)),
+            Ok(Value::Uint(value)) => Ok(Captured::Number(value as f64)),
+            Ok(Value::Double(value)) if value.is_finite() => Ok(Captured::Number(value)),
+            Ok(other) => Err(format!("{other} is no number")),
+            Err(fault) => Err(describe(&fault, program)),
+        },
+    }
+}
+
+struct Groups {
+    hashes: Vec<u128>,
+    cut: u64,
+}
+
+fn groups(
+    nodes: &[NodeId],
+    evaluation: &mut Evaluation<'_>,
+    program: &Program,
+) -> Result<Groups, String> {
+    if nodes.is_empty() {
+        return Ok(Groups {
+            hashes: vec![hash_of(&[])],
+            cut: 0,
+        });
+    }
+    let parts = parts(nodes, evaluation, program)?;
+    let (all, cut) = combinations(&parts);
+    let mut hashes: Vec<u128> = all.iter().map(|one| hash_of(one)).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    Ok(Groups { hashes, cut })
+}
+
+/// The values of each part of a key: several when it is a list.
+fn parts<'e>(
+    nodes: &[NodeId],
+    evaluation: &mut Evaluation<'e>,
+    program: &Program,
+) -> Result<Vec<Vec<Value<'e>>>, String> {
+    let mut parts = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        match evaluation.eval(*node) {
+            Ok(Value::List(list)) if !list.is_empty() => parts.push(list.iter().collect()),
+            Ok(Value::List(_)) => return Err("a part of the key is an empty list".to_owned()),
+            Ok(value) => parts.push(vec![value]),
+            Err(fault) => return Err(describe(&fault, program)),
+        }
+    }
+    Ok(parts)
+}
+
+/// Every choice of one value of each part, up to the bound, and how many more there are.
+fn combinations<'p, 'e>(parts: &'p [Vec<Value<'e>>]) -> (Vec<Vec<&'p Value<'e>>>, u64) {
+    let mut all: Vec<Vec<&Value<'e>>> = vec![Vec::new()];
+    let mut cut = 0u64;
+    for part in parts {
+        let total = all.len() * part.len();
+        cut = cut.saturating_add(total.saturating_sub(GROUPS_PER_EVENT_MAX) as u64);
+        all = all
+            .iter()
+            .flat_map(|one| {
+                part.iter()
+                    .map(move |value| one.iter().copied().chain([value]).collect())
+            })
+            .take(GROUPS_PER_EVENT_MAX)
+            .collect();
+    }
+    (all, cut)
+}
+
+/// 128 bits of SHA-256 over the values, each with its type and length.
+fn hash_of(values: &[&Value<'_>]) -> u128 {
+    let mut hash = Sha256::new();
+    for value in values {
+        let mut part = |tag: u8, bytes: &[u8]| {
+            hash.update([tag]);
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        match value {
+            Value::String(text) => part(b's', text.as_bytes()),
+            other => part(b'j', other.to_json().to_string().as_bytes()),
+        }
+    }
+    let digest = hash.finalize();
+    u128::from_le_bytes(digest[..16].try_into().unwrap_or([0; 16]))
+}
+
+fn shown(value: &Value<'_>) -> String {
+    let text = match value {
+        Value::String(text) => (**text).to_owned(),
+        Value::Null => String::new(),
+        other => other.to_json().to_string(),
+    };
+    match text.char_indices().nth(GROUP_TEXT_CHARS_MAX) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}

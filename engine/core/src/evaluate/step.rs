@@ -1,0 +1,143 @@
+//! Asking conditions about the events of earlier steps, and shaping what rules that remember found.
+//!
+//! Events are kept as bytes and parsed again here. That is rare: a condition is only asked when an event
+//! could take a step further, and a finding shaped once.
+
+use super::evaluator::Evaluator;
+use super::finding::{Shaped, shape};
+use super::rule_set::RuleIndex;
+use crate::event::{Event, Json, Parser};
+use crate::rule::kind::{EventTime, Firing, StoredEvent};
+use crate::selector::value::{Entries, MapValue, Moment};
+use crate::selector::{Evaluation, EventView, Value};
+use std::sync::Arc;
+
+/// Parsers for the events at hand, kept between questions.
+#[derive(Default)]
+pub struct Parsers {
+    event: Parser,
+    steps: Vec<Parser>,
+}
+
+impl Evaluator<'_> {
+    /// Whether an event meets the condition of an input, given the events of the steps before. What cannot be
+    /// decided does not hold.
+    pub fn accepts(
+        &mut self,
+        rule: RuleIndex,
+        input: usize,
+        event: &StoredEvent,
+        steps: &[Arc<StoredEvent>],
+        parsers: &mut Parsers,
+    ) -> bool {
+        let pre = &self.set.rules()[rule.0 as usize];
+        let input = &pre.inputs[input];
+        let Some(when) = input.when.filter(|_| input.asks) else {
+            return true;
+        };
+        let named = pre
+            .rule
+            .inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .zip(steps.iter().map(|step| &**step));
+        let named: Vec<_> = named.collect();
+        self.with_steps(event, &named, None, parsers, |evaluation, _| {
+            evaluation.test(when).unwrap_or(false)
+        })
+        .unwrap_or(false)
+    }
+
+    /// Title, severity, key and context of what a rule that remembers found.
+    pub(super) fn shape_firing(
+        &mut self,
+        rule: RuleIndex,
+        firing: &Firing,
+        parsers: &mut Parsers,
+    ) -> Option<Shaped> {
+        let pre = &self.set.rules()[rule.0 as usize];
+        let inputs = &pre.rule.inputs;
+        let named: Vec<(&str, &StoredEvent)> = firing
+            .steps
+            .iter()
+            .filter_map(|(number, event)| {
+                Some((inputs.get(*number as usize)?.name.as_str(), &**event))
+            })
+            .collect();
+        self.with_steps(
+            &firing.event,
+            &named,
+            Some(firing),
+            parsers,
+            |evaluation, program| shape(evaluation, program, pre),
+        )
+    }
+
+    /// Runs `work` on an event with the variables `step` and `window`. Nothing when a kept event cannot be read,
+    /// which only a tampered snapshot can bring about.
+    fn with_steps<T>(
+        &mut self,
+        event: &StoredEvent,
+        steps: &[(&str, &StoredEvent)],
+        window: Option<&Firing>,
+        parsers: &mut Parsers,
+        work: impl FnOnce(&mut Evaluation<'_>, &crate::selector::Program) -> T,
+    ) -> Option<T> {
+        let Parsers {
+            event: parser,
+            steps: step_parsers,
+        } = parsers;
+        let document = parser.parse(&event.bytes).ok()?;
+        let event = Event::new(document);
+        if step_parsers.len() < steps.len() {
+            step_parsers.resize_with(steps.len(), Parser::new);
+        }
+        let mut roots: Vec<(&str, Json<'_>)> = Vec::with_capacity(steps.len());
+        for (parser, (name, step)) in step_parsers.iter_mut().zip(steps) {
+            roots.push((name, Event::new(parser.parse(&step.bytes).ok()?).root()));
+        }
+        let steps = map(roots
+            .into_iter()
+            .map(|(name, root)| (name, Value::from_json(root))))?;
+        let window = match window {
+            Some(firing) => map(window_values(firing))?,
+            None => map([])?,
+        };
+        let variables = [steps, window];
+        let program = &self.set.program;
+        self.set.plan.extract(event.root(), &mut self.slots);
+        let view = EventView {
+            root: event.root(),
+            slots: &self.slots,
+        };
+        let mut evaluation =
+            Evaluation::new(program, view, &mut self.scratch).with_variables(&variables);
+        let result = work(&mut evaluation, program);
+        evaluation.finish(&mut self.scratch);
+        Some(result)
+    }
+}
+
+fn window_values(firing: &Firing) -> [(&'static str, Value<'static>); 4] {
+    let moment = |time: EventTime| {
+        let micros = time.micros();
+        let nanosecond = micros.rem_euclid(1_000_000) as u32 * 1000;
+        Value::Timestamp(
+            Moment::new(micros.div_euclid(1_000_000), nanosecond).unwrap_or(Moment::EPOCH),
+        )
+    };
+    [
+        ("count", Value::Int(firing.count as i64)),
+        ("value", Value::Double(firing.value)),
+        ("start", moment(firing.start)),
+        ("end", moment(firing.time)),
+    ]
+}
+
+fn map<'e, 'n>(entries: impl IntoIterator<Item = (&'n str, Value<'e>)>) -> Option<Value<'e>> {
+    let entries = entries
+        .into_iter()
+        .map(|(name, value)| (Value::owned_text(name), value));
+    let entries = Entries::new(entries.collect()).ok()?;
+    Some(Value::Map(MapValue::Shared(Arc::new(entries))))
+}

@@ -1,0 +1,443 @@
+//! Rules that remember: what each kind wants to know, as its author wrote it, and how its memory moves.
+//!
+//! One file a kind: the TOML, the reading, the memory of one group, and the step that an observation takes in it.
+//! Steps see observations in the order of event time, each once, and are given everything as plain values: times,
+//! hashes, numbers, and answers to questions about other events. They evaluate no CEL, read no clock, and do
+//! not know where their memory is kept; that is the floor of state above. Rejected: a trait object for each kind,
+//! which would hide from the compiler where a new kind has to be thought of.
+
+use super::model::{Rule, Selector};
+use super::place::Place;
+use super::read::{Fields, Reader, span_of};
+use super::shape::{ABSENCE, FIRST_SEEN, RARE, RISK, SEQUENCE, Shape, TEMPORAL, THRESHOLD};
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::limits::{
+    LATENESS_SECONDS_DEFAULT, LATENESS_SECONDS_MAX, RULE_GROUP_PARTS_MAX, RULE_GROUPS_DEFAULT,
+    RULE_GROUPS_MAX, RULE_INPUT_RULES_MAX, WINDOW_SECONDS_MAX,
+};
+use std::fmt;
+use toml::de::DeTable;
+
+mod absence;
+mod comparison;
+mod first_seen;
+mod input;
+mod moves;
+mod period;
+mod rare;
+mod risk;
+mod sequence;
+mod suppress;
+mod temporal;
+mod threshold;
+
+pub use absence::{Absence, AbsenceGroup, Order};
+pub use comparison::{Comparison, Relation};
+pub use first_seen::{FirstSeen, Novelty};
+pub use input::{Input, RuleRef};
+pub use moves::{Asked, CITED_MAX, Captured, EventKey, Firing, Observed, StoredEvent};
+pub use period::{EventTime, Period};
+pub use rare::{Rare, RareGroup};
+pub use risk::{Risk, RiskGroup, default_score};
+pub use sequence::{Sequence, SequenceGroup, Ties};
+pub use suppress::{Suppress, SuppressGroup, Suppressed};
+pub use temporal::{Temporal, TemporalGroup};
+pub use threshold::{Measure, Over, Threshold, ThresholdGroup};
+
+pub(super) use suppress::read_suppress;
+
+/// Longest window, history or learning period.
+const WINDOW_MAX: Period = Period::from_seconds(WINDOW_SECONDS_MAX);
+/// Longest lateness, and the one of rules that do not say.
+const LATENESS_MAX: Period = Period::from_seconds(LATENESS_SECONDS_MAX);
+const LATENESS_DEFAULT: Period = Period::from_seconds(LATENESS_SECONDS_DEFAULT);
+
+/// What a rule remembers, and how long it waits for late events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    /// The kind, with what only it knows.
+    pub kind: Kind,
+    /// Events are remembered apart for each value of these; all together without.
+    pub group_by: Vec<Selector>,
+    /// How much later than the newest event an event may come and still count.
+    pub lateness: Period,
+    /// Most groups remembered at a time.
+    pub groups_max: usize,
+    /// The table that makes the rule one of this kind.
+    pub place: Place,
+}
+
+/// The kinds of rules that remember.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// So many events within a window.
+    Threshold(Threshold),
+    /// One thing after another.
+    Sequence(Sequence),
+    /// Several things in any order.
+    Temporal(Temporal),
+    /// One thing without another.
+    Absence(Absence),
+    /// A value that was not seen before.
+    FirstSeen(FirstSeen),
+    /// A value that is seldom seen.
+    Rare(Rare),
+    /// Many small things about one entity.
+    Risk(Risk),
+}
+
+impl Kind {
+    /// As the table in the file is called.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Threshold(_) => "threshold",
+            Self::Sequence(_) => "sequence",
+            Self::Temporal(_) => "temporal",
+            Self::Absence(_) => "absence",
+            Self::FirstSeen(_) => "first_seen",
+            Self::Rare(_) => "rare",
+            Self::Risk(_) => "risk",
+        }
+    }
+
+    /// Every selector that only this kind has, conditions of inputs not among them.
+    pub fn selectors(&self) -> Vec<&Selector> {
+        match self {
+            Self::Threshold(kind) => kind.of.iter().collect(),
+            Self::FirstSeen(kind) => kind.of.iter().collect(),
+            Self::Rare(kind) => kind.of.iter().chain(&kind.by).collect(),
+            Self::Risk(kind) => kind.score.iter().collect(),
+            Self::Sequence(_) | Self::Temporal(_) | Self::Absence(_) => Vec::new(),
+        }
+    }
+
+    /// How far back in event time the kind looks.
+    pub fn reach(&self) -> Period {
+        match self {
+            Self::Threshold(kind) => kind.window,
+            Self::Sequence(kind) => kind.within,
+            Self::Temporal(kind) => kind.within,
+            Self::Absence(kind) => kind.within,
+            Self::FirstSeen(kind) => kind.history,
+            Self::Rare(kind) => kind.window,
+            Self::Risk(kind) => kind.reach(),
+        }
+    }
+}
+
+/// In one line: `at least one of each within 1h, in order`.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Threshold(kind) => kind.fmt(f),
+            Self::Sequence(kind) => write!(
+                f,
+                "{} steps in order within {}",
+                kind.repeats.len(),
+                kind.within
+            ),
+            Self::Temporal(kind) => write!(
+                f,
+                "{} steps in any order within {}",
+                kind.repeats.len(),
+                kind.within
+            ),
+            Self::Absence(kind) => write!(
+                f,
+                "the second missing within {} {} the first",
+                kind.within, kind.order
+            ),
+            Self::FirstSeen(kind) => {
+                write!(
+                    f,
+                    "not seen for {}, after {} of learning",
+                    kind.history, kind.learning
+                )
+            }
+            Self::Rare(kind) => {
+                write!(
+                    f,
+                    "seen fewer than {} times within {}",
+                    kind.fewer_than, kind.window
+                )
+            }
+            Self::Risk(kind) => {
+                write!(
+                    f,
+                    "scores of {} in sum, halved every {}",
+                    kind.threshold, kind.half_life
+                )
+            }
+        }
+    }
+}
+
+/// Words of the tables that make a rule one that remembers, with their shapes.
+pub(super) const TABLES: [(&str, &Shape); 7] = [
+    ("threshold", &THRESHOLD),
+    ("sequence", &SEQUENCE),
+    ("temporal", &TEMPORAL),
+    ("absence", &ABSENCE),
+    ("first_seen", &FIRST_SEEN),
+    ("rare", &RARE),
+    ("risk", &RISK),
+];
+
+/// What a rule looks at: its inputs, and its memory when it has one.
+pub(super) struct Looks {
+    pub(super) inputs: Vec<Input>,
+    pub(super) memory: Option<Memory>,
+}
+
+/// Reads `when`, `rules` and the table of the kind.
+pub(super) fn read_looks(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    table: &DeTable<'_>,
+) -> Option<Looks> {
+    let own = input::read_top(reader, fields);
+    let mut found = TABLES.iter().filter(|(name, _)| table.contains_key(*name));
+    let Some((name, shape)) = found.next() else {
+        return read_plain(reader, fields, table, own);
+    };
+    if let Some((other, _)) = found.next() {
+        let span = table.get(*other).map_or(fields.span, span_of);
+        let message = format!("a rule is of one kind, not both `{name}` and `{other}`");
+        reader
+            .report(Diagnostic::new(Code::RuleKind, span, message).with_help(
+                "Make two rules of it; one may take the other's detections as `rules`.",
+            ));
+        return None;
+    }
+    let (inner, span) = fields.table(name)?;
+    let place = reader.place(span);
+    let inner = Fields::open(reader, inner, shape, span);
+    let (kind, inputs) = read_kind(reader, name, &inner, own)?;
+    let group_by = read_selectors(reader, fields, "group_by", RULE_GROUP_PARTS_MAX)?;
+    if kind_needs_group(&kind) && group_by.is_empty() {
+        let message = format!("`{name}` needs `group_by`: whose is it?");
+        reader.report(
+            Diagnostic::new(Code::MissingKey, span, message)
+                .with_help("Such as `group_by = ['event.userIdentity.arn']`."),
+        );
+        return None;
+    }
+    let lateness = read_lateness(reader, fields)?;
+    let groups_max = integer(reader, fields, "groups_max", 1, RULE_GROUPS_MAX as u64)?;
+    let memory = Memory {
+        kind,
+        group_by,
+        lateness,
+        groups_max: groups_max.map_or(RULE_GROUPS_DEFAULT, |most| most as usize),
+        place,
+    };
+    Some(Looks {
+        inputs,
+        memory: Some(memory),
+    })
+}
+
+fn kind_needs_group(kind: &Kind) -> bool {
+    matches!(kind, Kind::Risk(_))
+}
+
+/// A rule about single events has a condition and none of the keys of rules that remember.
+fn read_plain(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    table: &DeTable<'_>,
+    own: Option<Input>,
+) -> Option<Looks> {
+    for key in ["rules", "group_by", "lateness", "groups_max"] {
+        if let Some(value) = table.get(key) {
+            let message = format!("`{key}` belongs to rules that remember");
+            let kinds = TABLES.map(|(name, _)| format!("[{name}]")).join(", ");
+            reader.report(
+                Diagnostic::new(Code::RuleKind, span_of(value), message)
+                    .with_help(format!("Say of which kind the rule is: one of {kinds}.")),
+            );
+        }
+    }
+    if !table.contains_key("when") {
+        reader.report(
+            Diagnostic::new(Code::MissingKey, fields.span, "a rule needs the key `when`")
+                .with_help("Add `when = …`: a string holding CEL."),
+        );
+    }
+    let own = own?;
+    own.when.as_ref()?;
+    Some(Looks {
+        inputs: vec![own],
+        memory: None,
+    })
+}
+
+fn read_kind(
+    reader: &mut Reader,
+    name: &str,
+    fields: &Fields<'_, '_>,
+    own: Option<Input>,
+) -> Option<(Kind, Vec<Input>)> {
+    match name {
+        "sequence" | "temporal" => {
+            if let Some(own) = own {
+                let message = format!("`{name}` has steps, and so no `when` or `rules` of its own");
+                reader.report(
+                    Diagnostic::new(Code::RuleKind, own.place.span, message)
+                        .with_help(format!("Move it into a `[[{name}.step]]`.")),
+                );
+                return None;
+            }
+            match name {
+                "sequence" => sequence::read(reader, fields),
+                _ => temporal::read(reader, fields),
+            }
+        }
+        _ => {
+            let Some(own) = own else {
+                let message = format!("`{name}` needs `when` or `rules`: what does it look at?");
+                reader.report(
+                    Diagnostic::new(Code::MissingKey, fields.span, message).with_help(
+                        "Add `when = '…'` above the table, or `rules = [\"…\"]` for the detections of \
+                         other rules.",
+                    ),
+                );
+                return None;
+            };
+            match name {
+                "threshold" => threshold::read(reader, fields, own),
+                "absence" => absence::read(reader, fields, own),
+                "first_seen" => first_seen::read(reader, fields, own),
+                "rare" => rare::read(reader, fields, own),
+                _ => risk::read(reader, fields, own),
+            }
+        }
+    }
+}
+
+fn read_lateness(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Period> {
+    period(reader, fields, "lateness", Period::ZERO, LATENESS_MAX)
+        .map(|lateness| lateness.unwrap_or(LATENESS_DEFAULT))
+}
+
+/// A period between two bounds: nothing when something is wrong with it, `Some(None)` when it is not there.
+fn period(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    name: &str,
+    least: Period,
+    most: Period,
+) -> Option<Option<Period>> {
+    let Some((text, span)) = fields.text(name) else {
+        return fields.value(name).is_none().then_some(None);
+    };
+    let Some(period) = Period::parse(text) else {
+        reader.report(
+            Diagnostic::new(Code::PeriodSyntax, span, format!("`{name}` is no period"))
+                .with_caret("expected such as `90s`, `10m`, `1h30m`, `30d`"),
+        );
+        return None;
+    };
+    if period < least || period > most {
+        let message = format!("`{name}` is out of bounds");
+        reader.report(
+            Diagnostic::new(Code::Bound, span, message)
+                .with_help(format!("At least {least}, at most {most}.")),
+        );
+        return None;
+    }
+    Some(Some(period))
+}
+
+/// A period that must be there, at most as long as windows may be.
+fn window(reader: &mut Reader, fields: &Fields<'_, '_>, name: &str) -> Option<Period> {
+    period(reader, fields, name, Period::from_seconds(1), WINDOW_MAX)?
+}
+
+/// A whole number between two bounds: nothing when something is wrong, `Some(None)` when it is not there.
+pub(super) fn integer(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    name: &str,
+    least: u64,
+    most: u64,
+) -> Option<Option<u64>> {
+    let Some(value) = fields.value(name) else {
+        return Some(None);
+    };
+    let number = value
+        .get_ref()
+        .as_integer()
+        .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok());
+    match number {
+        Some(number) if (least..=most).contains(&number) => Some(Some(number)),
+        _ => {
+            let message = format!("`{name}` is out of bounds");
+            reader.report(
+                Diagnostic::new(Code::Bound, span_of(value), message)
+                    .with_help(format!("At least {least}, at most {most}.")),
+            );
+            None
+        }
+    }
+}
+
+/// A list of selectors; empty when it is not there.
+fn read_selectors(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    name: &str,
+    most: usize,
+) -> Option<Vec<Selector>> {
+    let Some(value) = fields.value(name) else {
+        return Some(Vec::new());
+    };
+    let texts = fields.texts(name);
+    if !reader.within(
+        &format!("parts of `{name}`"),
+        texts.len(),
+        most,
+        span_of(value),
+    ) {
+        return None;
+    }
+    let before = reader.errors();
+    let written: Vec<_> = texts
+        .into_iter()
+        .map(|(text, span)| reader.written(text, span))
+        .collect();
+    let selectors: Vec<Selector> = written
+        .into_iter()
+        .filter_map(|one| reader.selector(one))
+        .collect();
+    (reader.errors() == before).then_some(selectors)
+}
+
+/// The ids or patterns of other rules.
+fn read_rules(reader: &mut Reader, fields: &Fields<'_, '_>) -> Vec<RuleRef> {
+    let texts = fields.texts("rules");
+    let span = fields.value("rules").map_or(fields.span, span_of);
+    if !reader.within(
+        "rules of one input",
+        texts.len(),
+        RULE_INPUT_RULES_MAX,
+        span,
+    ) {
+        return Vec::new();
+    }
+    let place = |reader: &Reader, span: Span| reader.place(span);
+    texts
+        .into_iter()
+        .map(|(text, span)| RuleRef {
+            pattern: text.to_owned(),
+            place: place(reader, span),
+        })
+        .collect()
+}
+
+impl Rule {
+    /// Whether the rule needs memory: its kind does, or its findings are suppressed for a time.
+    pub fn remembers(&self) -> bool {
+        self.memory.is_some() || self.suppress.is_some()
+    }
+}

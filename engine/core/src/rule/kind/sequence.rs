@@ -1,0 +1,372 @@
+//! `[sequence]`: one thing after another, within a time.
+//!
+//! ```toml
+//! group_by = ['event.?sourceIPAddress.orValue("")']
+//!
+//! [sequence]
+//! within = "10m"
+//! until = 'event.eventName == "DeleteAccessKey"'    # ends what has begun
+//!
+//! [[sequence.step]]
+//! name = "created"
+//! when = 'event.eventName == "CreateAccessKey"'
+//!
+//! [[sequence.step]]
+//! name = "used"
+//! when = 'event.userIdentity.accessKeyId == step.created.responseElements.accessKey.accessKeyId'
+//! repeat = 3
+//! ```
+//!
+//! A group holds what has begun: *partials*. An event takes the newest partial that waits for its step and accepts
+//! it, one step further; of two partials that know the same about their steps the newer one stays, because it can
+//! do all that the older one can and lasts longer. So memory is bounded, and what comes out does not
+//! depend on how events arrived, as they are seen in the order of time.
+
+use super::input::{self, Input};
+use super::moves::{Asked, CITED_MAX, EventKey, Firing, Observed, StoredEvent};
+use super::period::{EventTime, Period};
+use super::{Kind, integer, window};
+use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::limits::{PARTIALS_MAX, STEP_REPEAT_MAX, STEPS_MAX};
+use crate::rule::model::words;
+use crate::rule::read::{Fields, Reader};
+use crate::rule::shape::{STEP, Shape};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What `[sequence]` says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sequence {
+    /// The last step comes less than this after the first.
+    pub within: Period,
+    /// How often each step has to happen.
+    pub repeats: Vec<u32>,
+    /// The input that ends what has begun.
+    pub until: Option<usize>,
+    /// What events of the same time are to one another.
+    pub ties: Ties,
+}
+
+words! {
+    /// What events of the same time are to one another. Many sources only know seconds.
+    Ties {
+        /// They may follow one another.
+        InOrder = "in_order",
+        /// None is after another.
+        Apart = "apart",
+    }
+}
+
+/// The steps of a table, with how often each has to happen.
+pub(super) fn read_steps(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    kind: &str,
+) -> Option<(Vec<Input>, Vec<u32>)> {
+    let shape: &'static Shape = &STEP;
+    let tables = fields.tables("step");
+    if !reader.within("steps", tables.len(), STEPS_MAX, fields.span) {
+        return None;
+    }
+    let (mut inputs, mut repeats): (Vec<Input>, Vec<u32>) = (Vec::new(), Vec::new());
+    let before = reader.errors();
+    for (table, span) in &tables {
+        let fields = Fields::open(reader, table, shape, *span);
+        let Some((name, at)) = fields.text("name") else {
+            continue;
+        };
+        check_name(reader, &inputs, name, at);
+        let repeat = integer(reader, &fields, "repeat", 1, STEP_REPEAT_MAX);
+        let input = input::read(reader, &fields, name.to_owned(), *span);
+        if input.is_none() && reader.errors() == before {
+            let message = format!("the step `{name}` needs `when` or `rules`");
+            reader.report(
+                Diagnostic::new(Code::MissingKey, *span, message)
+                    .with_help("Say what the step looks at: `when = '…'`, or `rules = [\"…\"]`."),
+            );
+        }
+        if let (Some(input), Some(repeat)) = (input, repeat) {
+            inputs.push(input);
+            repeats.push(repeat.unwrap_or(1) as u32);
+        }
+    }
+    let few = match kind {
+        "sequence" => inputs.len() < 2 && repeats.iter().sum::<u32>() < 2,
+        _ => inputs.len() < 2,
+    };
+    if reader.errors() == before && few {
+        let message = format!("a {kind} of fewer than two steps is none");
+        reader.report(
+            Diagnostic::new(Code::RuleKind, fields.span, message).with_help(format!(
+                "Add a `[[{kind}.step]]`; to count events there is `[threshold]`."
+            )),
+        );
+    }
+    (reader.errors() == before).then_some((inputs, repeats))
+}
+
+fn check_name(reader: &mut Reader, inputs: &[Input], name: &str, at: Span) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let good = name.bytes().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit());
+    if !good {
+        reader.report(
+            Diagnostic::new(
+                Code::StepName,
+                at,
+                format!("`{name}` is no name for a step"),
+            )
+            .with_help("Letters, digits and `_`, so that conditions can say `step.NAME.…`."),
+        );
+    } else if let Some(first) = inputs.iter().find(|one| one.name == name) {
+        reader.report(
+            Diagnostic::new(Code::StepName, at, format!("two steps are called `{name}`"))
+                .with_label(first.place.span, "the first one"),
+        );
+    }
+}
+
+/// Reads `[sequence]`.
+pub(super) fn read(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<(Kind, Vec<Input>)> {
+    let before = reader.errors();
+    let within = window(reader, fields, "within");
+    let steps = read_steps(reader, fields, "sequence");
+    let until = fields.selector(reader, "until");
+    if reader.errors() > before {
+        return None;
+    }
+    let (mut inputs, repeats) = steps?;
+    let until = until.map(|when| {
+        inputs.push(Input {
+            name: String::new(),
+            place: when.place.clone(),
+            when: Some(when),
+            rules: Vec::new(),
+            group_by: None,
+        });
+        inputs.len() - 1
+    });
+    let ties = fields
+        .text("ties")
+        .and_then(|(word, _)| Ties::from_word(word));
+    let sequence = Sequence {
+        within: within?,
+        repeats,
+        until,
+        ties: ties.unwrap_or(Ties::InOrder),
+    };
+    Some((Kind::Sequence(sequence), inputs))
+}
+
+/// The memory of one group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SequenceGroup {
+    /// The latest events of the first step, when it has to happen more than once.
+    leading: VecDeque<Arc<StoredEvent>>,
+    /// What has begun, oldest first.
+    partials: Vec<Partial>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Partial {
+    start: EventTime,
+    /// The last event of each step that is done.
+    done: Vec<Arc<StoredEvent>>,
+    /// How often the step at hand has happened.
+    repeated: u32,
+    /// What later steps may ask about the steps that are done.
+    known: Vec<u128>,
+    last: EventTime,
+    events: Vec<EventKey>,
+    count: u64,
+}
+
+impl Partial {
+    fn has(&self, key: &EventKey) -> bool {
+        self.events.contains(key)
+    }
+
+    fn note(&mut self, event: &StoredEvent) {
+        self.last = event.time;
+        self.count += 1;
+        if self.events.len() == CITED_MAX {
+            self.events.remove(0);
+        }
+        self.events.push(event.key.clone());
+    }
+}
+
+/// What a step in a sequence came to.
+#[derive(Debug, Default)]
+pub struct SequenceStep {
+    /// The sequence is complete.
+    pub firing: Option<Firing>,
+    /// Partials that were given up because there were too many.
+    pub dropped: u64,
+}
+
+impl Sequence {
+    /// The order in which inputs of one time are seen: as written, so that they may follow one another, or the
+    /// other way round, so that they may not.
+    pub fn rank(&self, input: usize) -> u16 {
+        match self.ties {
+            Ties::InOrder => input as u16,
+            Ties::Apart => u16::MAX - input as u16,
+        }
+    }
+
+    /// An event comes into a group.
+    pub fn observe(
+        &self,
+        group: &mut SequenceGroup,
+        observed: &Observed<'_>,
+        asked: Asked<'_>,
+    ) -> SequenceStep {
+        let (time, input) = (observed.time(), observed.input);
+        let from = time.minus(self.within);
+        group.partials.retain(|partial| partial.start > from);
+        let event = observed.event;
+        if self.until == Some(input) {
+            group
+                .partials
+                .retain(|partial| !asked(event, input, &partial.done));
+            group.leading.clear();
+            return SequenceStep::default();
+        }
+        let mut step = SequenceStep::default();
+        let advanced = if input == 0 {
+            self.begin(group, observed, from)
+        } else {
+            self.advance(group, observed, asked)
+        };
+        let Some(at) = advanced else { return step };
+        if group.partials[at].done.len() == self.repeats.len() {
+            let partial = group.partials.remove(at);
+            step.firing = Some(firing(&partial, event));
+            return step;
+        }
+        // The one that moved is the newest that knows what it knows; older ones that wait where it does go.
+        let moved = group.partials.remove(at);
+        group.partials.retain(|partial| {
+            partial.done.len() != moved.done.len()
+                || partial.repeated > moved.repeated
+                || partial.known != moved.known
+        });
+        group.partials.push(moved);
+        if group.partials.len() > PARTIALS_MAX {
+            group.partials.remove(0);
+            step.dropped = 1;
+        }
+        step
+    }
+
+    fn begin(
+        &self,
+        group: &mut SequenceGroup,
+        observed: &Observed<'_>,
+        from: EventTime,
+    ) -> Option<usize> {
+        let event = observed.event;
+        let repeat = self.repeats[0] as usize;
+        if group
+            .leading
+            .back()
+            .is_some_and(|last| last.key == event.key)
+        {
+            return None;
+        }
+        while group
+            .leading
+            .front()
+            .is_some_and(|first| first.time <= from)
+        {
+            group.leading.pop_front();
+        }
+        group.leading.push_back(event.clone());
+        if group.leading.len() < repeat {
+            return None;
+        }
+        let first = group.leading.front().map_or(event.time, |first| first.time);
+        let events: Vec<EventKey> = group.leading.iter().map(|one| one.key.clone()).collect();
+        let skipped = events.len().saturating_sub(CITED_MAX);
+        group.leading.pop_front();
+        group.partials.push(Partial {
+            start: first,
+            done: vec![event.clone()],
+            repeated: 0,
+            known: vec![observed.captured.hash()],
+            last: event.time,
+            count: events.len() as u64,
+            events: events[skipped..].to_vec(),
+        });
+        Some(group.partials.len() - 1)
+    }
+
+    fn advance(
+        &self,
+        group: &mut SequenceGroup,
+        observed: &Observed<'_>,
+        asked: Asked<'_>,
+    ) -> Option<usize> {
+        let (event, step) = (observed.event, observed.input);
+        let after = |last: EventTime| match self.ties {
+            Ties::InOrder => event.time >= last,
+            Ties::Apart => event.time > last,
+        };
+        let at = group.partials.iter().rposition(|partial| {
+            partial.done.len() == step
+                && after(partial.last)
+                && !partial.has(&event.key)
+                && asked(event, step, &partial.done)
+        })?;
+        let partial = &mut group.partials[at];
+        partial.note(event);
+        partial.repeated += 1;
+        if partial.repeated == self.repeats[step] {
+            partial.repeated = 0;
+            partial.done.push(event.clone());
+            partial.known.push(observed.captured.hash());
+        }
+        Some(at)
+    }
+
+    /// When the group can be forgotten.
+    pub fn forgotten_after(&self, group: &SequenceGroup) -> EventTime {
+        let starts = group.partials.iter().map(|partial| partial.start);
+        let leading = group.leading.back().map(|last| last.time);
+        starts
+            .chain(leading)
+            .max()
+            .map_or(EventTime::MIN, |start| start.plus(self.within))
+    }
+}
+
+fn firing(partial: &Partial, event: &Arc<StoredEvent>) -> Firing {
+    let steps = (0u16..).zip(&partial.done);
+    Firing {
+        time: event.time,
+        event: event.clone(),
+        start: partial.start,
+        count: partial.count,
+        value: partial.count as f64,
+        steps: steps
+            .map(|(number, event)| (number, event.clone()))
+            .collect(),
+        cited: partial.events.clone(),
+    }
+}
+
+impl SequenceGroup {
+    /// About how much memory it takes beside itself.
+    pub fn heap_bytes(&self) -> usize {
+        let of_partial = |partial: &Partial| {
+            let events: usize = partial.done.iter().map(|event| event.heap_bytes()).sum();
+            size_of::<Partial>()
+                + events
+                + partial.events.len() * size_of::<EventKey>()
+                + partial.known.len() * 16
+        };
+        let leading: usize = self.leading.iter().map(|event| event.heap_bytes()).sum();
+        leading + self.partials.iter().map(of_partial).sum::<usize>()
+    }
+}

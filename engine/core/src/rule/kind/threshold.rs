@@ -1,0 +1,372 @@
+//! `[threshold]`: so many events, or so much of something, within a window.
+//!
+//! ```toml
+//! when = 'event.eventName == "ConsoleLogin" && event.?responseElements.?ConsoleLogin.orValue("") == "Failure"'
+//! group_by = ['event.?sourceIPAddress.orValue("")']
+//!
+//! [threshold]
+//! window = "5m"
+//! over = "sliding"            # or "tumbling", "session" (then window is the longest pause)
+//! measure = "distinct"        # or "events" (the default), "share", "sum", "average", "percentile"
+//! of = 'event.userIdentity.userName'
+//! is = ">= 10"
+//! ```
+//!
+//! A window that slides holds the events later than `window` before the newest one. A rule fires when its
+//! comparison comes to hold, and again only after it ceased to. Only as many events are kept as the comparison needs,
+//! so a group is small however busy it is. Comparisons that more events can make false (`<`, `==`) are asked
+//! when a tumbling window or a session is over.
+
+use super::comparison::{self, Comparison};
+use super::input::Input;
+use super::moves::{CITED_MAX, EventKey, Firing, Observed, StoredEvent};
+use super::period::{EventTime, Period};
+use super::{Kind, integer, window};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::limits::{THRESHOLD_EVENTS_MAX, WINDOW_ENTRIES_MAX};
+use crate::rule::model::{Selector, words};
+use crate::rule::read::{Fields, Reader, span_of};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+/// What `[threshold]` says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Threshold {
+    /// How long the window is; for sessions, the longest pause within one.
+    pub window: Period,
+    /// How windows follow one another.
+    pub over: Over,
+    /// What is compared.
+    pub measure: Measure,
+    /// Which percentile, between 0 and 100.
+    pub percentile: f64,
+    /// What is measured of each event.
+    pub of: Option<Selector>,
+    /// When the rule fires.
+    pub is: Comparison,
+    /// Fewer events than this never fire.
+    pub events_min: u64,
+}
+
+words! {
+    /// How windows follow one another.
+    Over {
+        /// One window that ends at each event.
+        Sliding = "sliding",
+        /// Windows side by side, aligned to 1970.
+        Tumbling = "tumbling",
+        /// As long as events follow one another without a longer pause.
+        Session = "session",
+    }
+}
+
+words! {
+    /// What is compared.
+    Measure {
+        /// The number of events.
+        Events = "events",
+        /// The number of different values.
+        Distinct = "distinct",
+        /// The share of events of which a condition holds, between 0 and 1.
+        Share = "share",
+        /// The sum of a number.
+        Sum = "sum",
+        /// The mean of a number.
+        Average = "average",
+        /// A percentile of a number.
+        Percentile = "percentile",
+    }
+}
+
+/// Reads `[threshold]`.
+pub(super) fn read(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+    own: Input,
+) -> Option<(Kind, Vec<Input>)> {
+    let before = reader.errors();
+    let window = window(reader, fields, "window");
+    let word = |name: &str| fields.text(name).map(|(word, _)| word);
+    let over = word("over").map_or(Some(Over::Sliding), Over::from_word);
+    let measure = word("measure").map_or(Some(Measure::Events), Measure::from_word);
+    let of = fields.selector(reader, "of");
+    let is = comparison::read(reader, fields, "is");
+    let events_min = integer(reader, fields, "events_min", 1, THRESHOLD_EVENTS_MAX);
+    let percentile = integer(reader, fields, "percentile", 1, 99);
+    if reader.errors() > before {
+        return None;
+    }
+    let threshold = Threshold {
+        window: window?,
+        over: over?,
+        measure: measure?,
+        percentile: percentile?.unwrap_or(95) as f64,
+        of,
+        is: is?,
+        events_min: events_min?.unwrap_or(1),
+    };
+    check(reader, fields, &threshold).then_some((Kind::Threshold(threshold), vec![own]))
+}
+
+fn check(reader: &mut Reader, fields: &Fields<'_, '_>, threshold: &Threshold) -> bool {
+    let Threshold {
+        over,
+        measure,
+        is,
+        of,
+        ..
+    } = threshold;
+    let span = |name: &str| fields.value(name).map_or(fields.span, span_of);
+    let (at, message, help) = if of.is_none() && *measure != Measure::Events {
+        (
+            fields.span,
+            format!("`{measure}` needs `of`: of what?"),
+            "Add `of = '…'`: CEL on the event.",
+        )
+    } else if of.is_some() && *measure == Measure::Events {
+        (
+            span("of"),
+            "`of` says what to measure, and events are only counted".to_owned(),
+            "Add `measure`, such as `measure = \"distinct\"`, or leave `of` out.",
+        )
+    } else if *over == Over::Sliding
+        && !is.is_rising()
+        && matches!(measure, Measure::Events | Measure::Distinct)
+    {
+        (
+            span("is"),
+            format!("`{is}` holds as soon as the first event comes"),
+            "Ask it when a window is over: `over = \"tumbling\"` or `\"session\"`. For what does not happen at \
+             all, there is `[absence]`.",
+        )
+    } else if matches!(measure, Measure::Events | Measure::Distinct)
+        && is.number > THRESHOLD_EVENTS_MAX as f64
+    {
+        (
+            span("is"),
+            format!("`{is}` is more than can be counted"),
+            "A window holds at most 100,000 events.",
+        )
+    } else {
+        return true;
+    };
+    reader.report(Diagnostic::new(Code::RuleKind, at, message).with_help(help));
+    false
+}
+
+/// The memory of one group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdGroup {
+    entries: VecDeque<Entry>,
+    /// Fired, and still holds.
+    latched: bool,
+    /// The last event, when it is needed after its window is over.
+    last: Option<Arc<StoredEvent>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    time: EventTime,
+    key: EventKey,
+    /// Half of the hash of the value, or the number's bits.
+    value: u64,
+}
+
+impl Threshold {
+    /// An event comes into a group.
+    pub fn observe(&self, group: &mut ThresholdGroup, observed: &Observed<'_>) -> Option<Firing> {
+        let time = observed.time();
+        self.make_room(group, time);
+        let key = &observed.event.key;
+        if group
+            .entries
+            .back()
+            .is_some_and(|last| last.time == time && last.key == *key)
+        {
+            return None;
+        }
+        let value = match self.measure {
+            Measure::Events => 0,
+            Measure::Distinct => (observed.captured.hash() >> 64) as u64,
+            _ => observed.captured.number().to_bits(),
+        };
+        if self.measure == Measure::Distinct {
+            group.entries.retain(|entry| entry.value != value);
+        }
+        group.entries.push_back(Entry {
+            time,
+            key: key.clone(),
+            value,
+        });
+        while group.entries.len() > self.entries_needed() {
+            group.entries.pop_front();
+        }
+        if self.waits_for_the_end() {
+            group.last = Some(observed.event.clone());
+            return None;
+        }
+        let holds = self.holds(group);
+        let fires = holds && !group.latched;
+        group.latched = holds;
+        fires.then(|| self.firing(group, observed.event, time))
+    }
+
+    /// When the group has to be looked at again, if nothing comes.
+    pub fn deadline(&self, group: &ThresholdGroup) -> Option<EventTime> {
+        if !self.waits_for_the_end() {
+            return None;
+        }
+        group.entries.back().map(|last| self.end(last.time))
+    }
+
+    /// The window is over.
+    pub fn close(&self, group: &mut ThresholdGroup, now: EventTime) -> Option<Firing> {
+        if self.deadline(group)? > now {
+            return None;
+        }
+        let firing = match group.last.take() {
+            Some(event) if self.holds(group) => {
+                let end = group.entries.back().map_or(now, |last| self.end(last.time));
+                Some(self.firing(group, &event, end))
+            }
+            _ => None,
+        };
+        group.entries.clear();
+        firing
+    }
+
+    /// When a group with this last event can be forgotten.
+    pub fn forgotten_after(&self, group: &ThresholdGroup) -> EventTime {
+        group
+            .entries
+            .back()
+            .map_or(EventTime::MIN, |last| last.time.plus(self.window))
+    }
+
+    /// Whether more can make the comparison false, so that only the end of a window tells.
+    fn waits_for_the_end(&self) -> bool {
+        self.over != Over::Sliding
+            && !(self.is.is_rising() && matches!(self.measure, Measure::Events | Measure::Distinct))
+    }
+
+    fn end(&self, time: EventTime) -> EventTime {
+        match self.over {
+            Over::Tumbling => {
+                let length = self.window.micros();
+                EventTime::from_micros(
+                    (time.micros().div_euclid(length) + 1).saturating_mul(length),
+                )
+            }
+            _ => time.plus(self.window),
+        }
+    }
+
+    /// Drops what is no longer in the window that `time` is in.
+    fn make_room(&self, group: &mut ThresholdGroup, time: EventTime) {
+        match self.over {
+            Over::Sliding => {
+                let from = time.minus(self.window);
+                while group
+                    .entries
+                    .front()
+                    .is_some_and(|entry| entry.time <= from)
+                {
+                    group.entries.pop_front();
+                }
+            }
+            Over::Tumbling | Over::Session => {
+                if group
+                    .entries
+                    .back()
+                    .is_some_and(|last| self.end(last.time) <= time)
+                {
+                    group.entries.clear();
+                    group.latched = false;
+                    group.last = None;
+                }
+            }
+        }
+    }
+
+    fn entries_needed(&self) -> usize {
+        let counted =
+            matches!(self.measure, Measure::Events | Measure::Distinct) && self.is.is_rising();
+        if counted {
+            (self.is.least_count().max(self.events_min) as usize)
+                .clamp(1, THRESHOLD_EVENTS_MAX as usize)
+        } else {
+            WINDOW_ENTRIES_MAX
+        }
+    }
+
+    fn holds(&self, group: &ThresholdGroup) -> bool {
+        let enough = group.entries.len() as u64 >= self.events_min;
+        enough && self.is.holds(self.value(group))
+    }
+
+    fn value(&self, group: &ThresholdGroup) -> f64 {
+        let numbers = || {
+            group
+                .entries
+                .iter()
+                .map(|entry| f64::from_bits(entry.value))
+        };
+        let count = group.entries.len() as f64;
+        match self.measure {
+            Measure::Events | Measure::Distinct => count,
+            Measure::Sum => numbers().sum(),
+            Measure::Share | Measure::Average => numbers().sum::<f64>() / count.max(1.0),
+            Measure::Percentile => {
+                let mut sorted: Vec<f64> = numbers().collect();
+                sorted.sort_by(f64::total_cmp);
+                // The nearest rank: the smallest value that so many per cent do not exceed.
+                let rank = (self.percentile / 100.0 * count).ceil().max(1.0) as usize;
+                sorted.get(rank - 1).copied().unwrap_or(0.0)
+            }
+        }
+    }
+
+    fn firing(&self, group: &ThresholdGroup, event: &Arc<StoredEvent>, time: EventTime) -> Firing {
+        let skipped = group.entries.len().saturating_sub(CITED_MAX);
+        let cited = group
+            .entries
+            .iter()
+            .skip(skipped)
+            .map(|entry| entry.key.clone());
+        Firing {
+            time,
+            event: event.clone(),
+            start: group.entries.front().map_or(time, |first| first.time),
+            count: group.entries.len() as u64,
+            value: self.value(group),
+            steps: Vec::new(),
+            cited: cited.collect(),
+        }
+    }
+}
+
+impl ThresholdGroup {
+    /// About how much memory it takes beside itself.
+    pub fn heap_bytes(&self) -> usize {
+        let texts: usize = self
+            .entries
+            .iter()
+            .map(|entry| entry.key.heap_bytes())
+            .sum();
+        let last = self.last.as_ref().map_or(0, |event| event.heap_bytes());
+        self.entries.capacity() * size_of::<Entry>() + texts + last
+    }
+}
+
+/// As people read it: `>= 10 distinct within 5m`.
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} within {} ({})",
+            self.measure, self.is, self.window, self.over
+        )
+    }
+}

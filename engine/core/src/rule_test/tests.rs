@@ -1,0 +1,690 @@
+//! Timelines of every kind of rule: what fires, when, and what does not.
+
+use super::run_tests;
+use crate::rule::{File, load};
+use jiff::civil::date;
+
+const HEAD: &str = r#"id = "probe"
+name = "Probe"
+description = "A probe."
+severity = "low"
+status = "experimental"
+"#;
+
+const EVENTS: &str = r#"
+[events.a]
+json = '{"kind": "a", "user": "u1", "n": 1}'
+[events.b]
+json = '{"kind": "b", "user": "u1", "n": 2}'
+[events.other]
+json = '{"kind": "a", "user": "u2", "n": 1}'
+[events.c]
+json = '{"kind": "c", "user": "u1", "n": 9}'
+"#;
+
+/// Runs the tests of a rule written below the usual head, and gives what failed.
+fn failures(rule: &str, tests: &str) -> Vec<String> {
+    failures_among(&[], rule, tests)
+}
+
+fn failures_among(others: &[(&str, &str)], rule: &str, tests: &str) -> Vec<String> {
+    let mut files: Vec<File> = others
+        .iter()
+        .map(|(id, text)| File::found(format!("{id}.toml"), HEAD.replace("probe", id) + text))
+        .collect();
+    let used: String = EVENTS
+        .split("\n[")
+        .filter(|event| !event.is_empty())
+        .filter(|event| {
+            let name = event
+                .trim_start_matches("events.")
+                .split(']')
+                .next()
+                .unwrap_or("");
+            tests.contains(&format!("\"{name}\""))
+        })
+        .map(|event| format!("\n[{event}"))
+        .collect();
+    files.push(File::found(
+        "probe.toml",
+        format!("{HEAD}{rule}\n{used}\n{tests}"),
+    ));
+    let catalog = load(&files, date(2026, 1, 1));
+    let texts: Vec<String> = catalog
+        .reports
+        .iter()
+        .map(|report| report.render(crate::diagnostic::Palette::PLAIN))
+        .collect();
+    assert!(texts.is_empty(), "{}", texts.join("\n"));
+    let results = run_tests(&catalog);
+    assert!(!results.is_empty());
+    results
+        .into_iter()
+        .flat_map(|result| {
+            result
+                .failure
+                .into_iter()
+                .flat_map(|failure| failure.mismatches)
+        })
+        .collect()
+}
+
+fn check(rule: &str, tests: &str) {
+    assert_eq!(
+        failures(rule, tests),
+        Vec::<String>::new(),
+        "{rule}\n{tests}"
+    );
+}
+
+#[test]
+fn threshold_fires_when_it_comes_to_hold_and_again_after_it_ceased() {
+    let rule = r#"
+when = 'event.kind == "a"'
+group_by = ['event.user']
+[threshold]
+window = "5m"
+is = ">= 3"
+[finding]
+title = "{window.count} by {event.user}"
+"#;
+    check(
+        rule,
+        r#"
+[[test]]
+name = "three in five minutes, and three more an hour later"
+findings = [
+  { at = "2m", group = ["u1"], count = 3, title = "3 by u1" },
+  { at = "1h2m", group = ["u1"], count = 3 },
+]
+[[test.timeline]]
+event = "a"
+repeat = 6
+every = "1m"
+[[test.timeline]]
+at = "1h"
+event = "a"
+repeat = 3
+every = "1m"
+
+[[test]]
+name = "too far apart: the window is shorter than five minutes"
+findings = []
+[[test.timeline]]
+event = "a"
+repeat = 9
+every = "2m30s"
+
+[[test]]
+name = "two users"
+findings = []
+[[test.timeline]]
+event = "a"
+repeat = 2
+[[test.timeline]]
+event = "other"
+repeat = 2
+
+[[test]]
+name = "out of order, and the same event three times"
+findings = [{ at = "4m", count = 3 }]
+[[test.timeline]]
+at = "4m"
+event = "a"
+[[test.timeline]]
+at = "1m"
+event = "a"
+repeat = 3
+set = { eventID = "same" }
+[[test.timeline]]
+at = "0s"
+event = "a"
+"#,
+    );
+}
+
+#[test]
+fn threshold_leaves_out_what_is_later_than_its_lateness() {
+    let rule = "when = 'event.kind == \"a\"'\nlateness = \"1m\"\n[threshold]\nwindow = \"1h\"\nis = \">= 2\"\n";
+    check(
+        rule,
+        r#"
+[[test]]
+name = "two minutes late"
+findings = []
+[[test.timeline]]
+at = "10m"
+event = "a"
+[[test.timeline]]
+at = "8m"
+event = "a"
+
+[[test]]
+name = "less than a minute late"
+findings = [{ at = "10m" }]
+[[test.timeline]]
+at = "10m"
+event = "a"
+[[test.timeline]]
+at = "9m30s"
+event = "a"
+"#,
+    );
+}
+
+#[test]
+fn thresholds_of_every_measure() {
+    let run = |table: &str, findings: &str| {
+        let rule = format!("when = 'event.kind in [\"a\", \"b\", \"c\"]'\n[threshold]\n{table}\n");
+        let tests = format!(
+            "
+[[test]]
+name = \"a a b c within a minute\"
+findings = {findings}
+[[test.timeline]]
+event = \"a\"
+repeat = 2
+every = \"10s\"
+[[test.timeline]]
+at = \"20s\"
+event = \"b\"
+[[test.timeline]]
+at = \"30s\"
+event = \"c\"
+"
+        );
+        check(&rule, &tests);
+    };
+    let window = "window = \"1m\"";
+    run(
+        &format!("{window}\nmeasure = \"distinct\"\nof = 'event.kind'\nis = \">= 3\""),
+        "[{ at = \"30s\", count = 3 }]",
+    );
+    run(
+        &format!("{window}\nmeasure = \"distinct\"\nof = 'event.kind'\nis = \"> 3\""),
+        "[]",
+    );
+    run(
+        &format!(
+            "{window}\nmeasure = \"share\"\nof = 'event.kind == \"a\"'\nis = \"<= 0.5\"\nevents_min = 4"
+        ),
+        "[{ at = \"30s\" }]",
+    );
+    run(
+        &format!("{window}\nmeasure = \"sum\"\nof = 'event.n'\nis = \">= 13\""),
+        "[{ at = \"30s\" }]",
+    );
+    run(
+        &format!("{window}\nmeasure = \"average\"\nof = 'event.n'\nis = \"> 3\""),
+        "[{ at = \"30s\" }]",
+    );
+    run(
+        &format!(
+            "{window}\nmeasure = \"percentile\"\npercentile = 50\nof = 'event.n'\nis = \">= 2\""
+        ),
+        "[]",
+    );
+    run(
+        &format!(
+            "{window}\nmeasure = \"percentile\"\npercentile = 75\nof = 'event.n'\nis = \">= 2\""
+        ),
+        "[{ at = \"20s\" }]",
+    );
+    run(
+        &format!("{window}\nover = \"tumbling\"\nis = \"< 5\""),
+        "[{ at = \"1m\", count = 4 }]",
+    );
+    run(
+        &format!("{window}\nover = \"tumbling\"\nis = \"< 4\""),
+        "[]",
+    );
+    run(
+        "window = \"15s\"\nover = \"session\"\nis = \"== 4\"",
+        "[{ at = \"45s\", count = 4 }]",
+    );
+    run(
+        "window = \"15s\"\nover = \"session\"\nis = \">= 4\"",
+        "[{ at = \"30s\", count = 4 }]",
+    );
+}
+
+#[test]
+fn sequences_follow_captures_repetition_and_until() {
+    let rule = r#"
+group_by = ['event.user']
+[sequence]
+within = "10m"
+until = 'event.kind == "stop"'
+[[sequence.step]]
+name = "first"
+when = 'event.kind == "a"'
+repeat = 2
+[[sequence.step]]
+name = "then"
+when = 'event.kind == "b" && event.n == step.first.n + 1'
+[finding]
+title = "{step.first.kind} then {event.kind}"
+"#;
+    check(
+        rule,
+        r#"
+[[test]]
+name = "two, then the other"
+findings = [{ at = "3m", count = 3, title = "a then b" }]
+[[test.timeline]]
+event = "a"
+repeat = 2
+every = "1m"
+[[test.timeline]]
+at = "3m"
+event = "b"
+
+[[test]]
+name = "in one second, whatever the order of arrival"
+findings = [{ at = "0s", count = 3 }]
+[[test.timeline]]
+event = "b"
+[[test.timeline]]
+event = "a"
+repeat = 2
+
+[[test]]
+name = "another number"
+findings = []
+[[test.timeline]]
+event = "a"
+repeat = 2
+[[test.timeline]]
+at = "1m"
+event = "b"
+set = { n = 3 }
+
+[[test]]
+name = "one is not two"
+findings = []
+[[test.timeline]]
+event = "a"
+[[test.timeline]]
+at = "1m"
+event = "b"
+
+[[test]]
+name = "too late"
+findings = []
+[[test.timeline]]
+event = "a"
+repeat = 2
+[[test.timeline]]
+at = "10m"
+event = "b"
+
+[[test]]
+name = "stopped in between"
+findings = []
+[[test.timeline]]
+event = "a"
+repeat = 2
+[[test.timeline]]
+at = "1m"
+event = "a"
+set = { kind = "stop" }
+[[test.timeline]]
+at = "2m"
+event = "b"
+"#,
+    );
+    let apart = rule.replace("within", "ties = \"apart\"\nwithin");
+    check(
+        &apart,
+        r#"
+[[test]]
+name = "in one second nothing is after another"
+findings = [{ at = "1s" }]
+[[test.timeline]]
+event = "a"
+repeat = 2
+[[test.timeline]]
+event = "b"
+[[test.timeline]]
+at = "1s"
+event = "b"
+"#,
+    );
+}
+
+#[test]
+fn temporal_steps_come_in_any_order() {
+    let rule = r#"
+group_by = ['event.user']
+[temporal]
+within = "10m"
+[[temporal.step]]
+name = "one"
+when = 'event.kind == "a"'
+[[temporal.step]]
+name = "two"
+when = 'event.kind == "b"'
+repeat = 2
+"#;
+    check(
+        rule,
+        r#"
+[[test]]
+name = "b a b, and nothing before another full set"
+findings = [{ at = "2m", count = 3 }]
+[[test.timeline]]
+event = "b"
+[[test.timeline]]
+at = "1m"
+event = "a"
+[[test.timeline]]
+at = "2m"
+event = "b"
+[[test.timeline]]
+at = "3m"
+event = "b"
+
+[[test]]
+name = "of two users"
+findings = []
+[[test.timeline]]
+event = "b"
+repeat = 2
+[[test.timeline]]
+event = "other"
+"#,
+    );
+}
+
+#[test]
+fn absence_on_either_side() {
+    let rule = |order: &str| {
+        format!(
+            "when = 'event.kind == \"a\"'\ngroup_by = ['event.user']\n[absence]\nof = 'event.kind == \"b\"'\nwithin = \"1h\"\norder = \"{order}\"\n"
+        )
+    };
+    let alone = |findings: &str| {
+        format!(
+            "
+[[test]]
+name = \"alone\"
+findings = {findings}
+[[test.timeline]]
+at = \"2h\"
+event = \"a\"
+"
+        )
+    };
+    let with = |findings: &str, at: &str| {
+        format!(
+            "
+[[test]]
+name = \"with the other\"
+findings = {findings}
+[[test.timeline]]
+at = \"2h\"
+event = \"a\"
+[[test.timeline]]
+at = \"{at}\"
+event = \"b\"
+"
+        )
+    };
+    let after = rule("after") + "lateness = \"2h\"\n";
+    let after = after.replacen("lateness = \"2h\"\n", "", 1).replacen(
+        "group_by",
+        "lateness = \"2h\"\ngroup_by",
+        1,
+    );
+    let before = rule("before").replacen("group_by", "lateness = \"2h\"\ngroup_by", 1);
+    let either = rule("either").replacen("group_by", "lateness = \"2h\"\ngroup_by", 1);
+    let missed_later = "[{ at = \"3h\", group = [\"u1\"], count = 1 }]";
+    let missed_at_once = "[{ at = \"2h\" }]";
+    check(&after, &alone(missed_later));
+    check(&after, &with("[]", "2h59m59s"));
+    check(&after, &with("[]", "2h"));
+    check(&after, &with(missed_later, "3h"));
+    check(&after, &with(missed_later, "1h30m"));
+    check(&before, &alone(missed_at_once));
+    check(&before, &with("[]", "1h30m"));
+    check(&before, &with("[]", "2h"));
+    check(&before, &with(missed_at_once, "1h"));
+    check(&before, &with(missed_at_once, "2h30m"));
+    check(&either, &alone(missed_later));
+    check(&either, &with("[]", "1h30m"));
+    check(&either, &with("[]", "2h30m"));
+    check(&either, &with(missed_later, "3h30m"));
+}
+
+#[test]
+fn first_seen_learns_and_forgets() {
+    let rule = r#"
+when = 'has(event.user)'
+[first_seen]
+of = ['event.user', 'event.kind']
+history = "10d"
+learning = "2d"
+"#;
+    check(
+        rule,
+        r#"
+[[test]]
+name = "new after learning, not again, and again when forgotten"
+findings = [{ at = "3d" }, { at = "20d" }]
+[[test.timeline]]
+event = "a"
+[[test.timeline]]
+at = "1d"
+event = "b"
+[[test.timeline]]
+at = "3d"
+event = "other"
+[[test.timeline]]
+at = "4d"
+event = "other"
+[[test.timeline]]
+at = "9d"
+event = "b"
+[[test.timeline]]
+at = "20d"
+event = "a"
+"#,
+    );
+    let grouped = r#"
+when = 'has(event.user)'
+group_by = ['event.user']
+[first_seen]
+of = ['event.kind']
+learning = "0s"
+learning_of_group = "1d"
+"#;
+    check(
+        grouped,
+        r#"
+[[test]]
+name = "a new user learns for a day"
+findings = [{ at = "2d", group = ["u1"] }]
+[[test.timeline]]
+event = "a"
+[[test.timeline]]
+at = "1h"
+event = "b"
+[[test.timeline]]
+at = "2d"
+event = "c"
+[[test.timeline]]
+at = "2d"
+event = "other"
+"#,
+    );
+}
+
+#[test]
+fn rare_counts_sights_or_those_who_see() {
+    let rule = "when = 'has(event.user)'\n[rare]\nof = ['event.kind']\nwindow = \"30d\"\nfewer_than = 3\nlearning = \"0s\"\n";
+    check(
+        rule,
+        r#"
+[[test]]
+name = "twice rare, then common"
+findings = [{ at = "0s", count = 1 }, { at = "1h", count = 2 }]
+[[test.timeline]]
+event = "a"
+repeat = 5
+every = "1h"
+"#,
+    );
+    let by = format!("{rule}by = 'event.user'\n").replace("fewer_than = 3", "fewer_than = 2");
+    check(
+        &by,
+        r#"
+[[test]]
+name = "rare as long as one user does it"
+findings = [{ at = "0s" }, { at = "1h" }]
+[[test.timeline]]
+event = "a"
+repeat = 2
+every = "1h"
+[[test.timeline]]
+at = "2h"
+event = "other"
+[[test.timeline]]
+at = "3h"
+event = "a"
+"#,
+    );
+}
+
+#[test]
+fn detections_feed_other_rules_and_signals_are_no_findings() {
+    let signal = "when = 'event.kind == \"a\"'\nsignal = true\nrisk_score = 30\n";
+    let burst = "rules = [\"signal\"]\ngroup_by = ['event.user']\nsignal = true\n[threshold]\nwindow = \"5m\"\nis = \">= 2\"\n";
+    let rule = r#"
+[sequence]
+within = "1h"
+[[sequence.step]]
+name = "burst"
+rules = ["burst"]
+group_by = ['event.user']
+[[sequence.step]]
+name = "end"
+when = 'event.kind == "b"'
+group_by = ['event.user']
+"#;
+    let tests = r#"
+[[test]]
+name = "a burst, then the end"
+findings = [{ at = "2m", count = 2 }]
+[[test.timeline]]
+event = "a"
+repeat = 2
+every = "1m"
+[[test.timeline]]
+at = "2m"
+event = "b"
+
+[[test]]
+name = "no burst"
+findings = []
+[[test.timeline]]
+event = "a"
+[[test.timeline]]
+at = "2m"
+event = "b"
+"#;
+    let failed = failures_among(&[("signal", signal), ("burst", burst)], rule, tests);
+    assert_eq!(failed, Vec::<String>::new());
+    let risk = "rules = [\"sig*\"]\ngroup_by = ['event.user']\n[risk]\nthreshold = 75\nhalf_life = \"1h\"\n[finding]\ntitle = \"{window.value}\"\n";
+    let tests = r#"
+[[test]]
+name = "three at once are enough, and quiet until it fell"
+findings = [{ at = "0s", count = 3, title = "90.0" }, { at = "10h", count = 6 }]
+[[test.timeline]]
+event = "a"
+repeat = 4
+[[test.timeline]]
+at = "10h"
+event = "a"
+repeat = 3
+
+[[test]]
+name = "spread out it is not"
+findings = []
+[[test.timeline]]
+event = "a"
+repeat = 6
+every = "1h"
+"#;
+    let failed = failures_among(&[("signal", signal)], risk, tests);
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert!(
+        failed[0].starts_with("finding 2, count") || failed[0].contains("title"),
+        "{failed:?}"
+    );
+}
+
+#[test]
+fn suppression_counts_and_reopens() {
+    let rule = r#"
+when = 'has(event.user)'
+[suppress]
+window = "1h"
+[finding]
+dedup_key = ['event.user']
+severity = 'event.kind == "c" ? "high" : "low"'
+"#;
+    check(
+        rule,
+        r#"
+[[test]]
+name = "counted within the hour, new after it"
+findings = [{ at = "0s", suppressed = 3 }, { at = "1h", suppressed = 0 }]
+[[test.timeline]]
+event = "a"
+repeat = 5
+every = "15m"
+
+[[test]]
+name = "what gets worse is told"
+findings = [
+  { at = "0s", severity = "low", suppressed = 1 },
+  { at = "20m", severity = "high", suppressed = 1 },
+]
+[[test.timeline]]
+event = "a"
+[[test.timeline]]
+at = "10m"
+event = "b"
+[[test.timeline]]
+at = "20m"
+event = "c"
+[[test.timeline]]
+at = "30m"
+event = "a"
+"#,
+    );
+}
+
+#[test]
+fn a_failing_timeline_says_what_differs() {
+    let rule = "when = 'event.kind == \"a\"'\n[threshold]\nwindow = \"5m\"\nis = \">= 2\"\n";
+    let failed = failures(
+        rule,
+        r#"
+[[test]]
+name = "wrong in everything"
+findings = [{ at = "1m", count = 3 }, { at = "9m" }]
+[[test.timeline]]
+event = "a"
+repeat = 2
+"#,
+    );
+    assert_eq!(
+        failed,
+        [
+            "expected 2 findings, found 1 finding",
+            "finding 1, at: expected 1m, found 0s",
+            "finding 1, count: expected 3, found 2",
+        ]
+    );
+}

@@ -1,0 +1,92 @@
+//! What became of observations, groups and findings: everything that was left out has a counter.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Different reasons kept for one rule.
+const REASONS_MAX: usize = 8;
+
+/// What happened to one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCounters {
+    /// Observations taken.
+    pub observed: u64,
+    /// Observations that came a second time.
+    pub duplicates: u64,
+    /// Observations that came later than the rule allows; left out.
+    pub late: u64,
+    /// Observations whose key or value could not be computed; left out.
+    pub faults: u64,
+    /// Why, with how often.
+    pub reasons: BTreeMap<String, u64>,
+    /// Groups that gave way because there were too many, or too much memory was taken.
+    pub evicted: u64,
+    /// Sequences under way, or events waiting, that gave way within a group.
+    pub dropped: u64,
+    /// Detections: what the kind found.
+    pub detections: u64,
+    /// Detections counted on an earlier finding.
+    pub suppressed: u64,
+    /// Findings told for the first time.
+    pub findings: u64,
+    /// Observations that wait for their time.
+    pub pending: u64,
+    /// Groups, or values seen, that are remembered.
+    pub groups: u64,
+}
+
+impl RuleCounters {
+    /// Counts an observation that could not be made.
+    pub(super) fn fault(&mut self, reason: &str) {
+        self.faults += 1;
+        if let Some(count) = self.reasons.get_mut(reason) {
+            *count += 1;
+        } else if self.reasons.len() < REASONS_MAX {
+            self.reasons.insert(reason.to_owned(), 1);
+        }
+    }
+}
+
+/// What happened to all rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateCounters {
+    /// Events without a time; left out.
+    pub timeless: u64,
+    /// Events from the future; left out.
+    pub future: u64,
+    /// Groups of one event beyond the bound; left out.
+    pub groups_cut: u64,
+    /// Times that observations were seen before they were due, for want of memory.
+    pub forced: u64,
+    /// About how many bytes wait for their time.
+    pub pending_bytes: u64,
+    /// About how many bytes groups take.
+    pub group_bytes: u64,
+    /// Each rule that remembers, by id.
+    pub rules: Vec<(String, RuleCounters)>,
+}
+
+impl StateCounters {
+    /// Observations of all rules that were left out because they came too late.
+    pub fn late(&self) -> u64 {
+        self.rules.iter().map(|(_, rule)| rule.late).sum()
+    }
+
+    /// Groups of all rules that gave way.
+    pub fn evicted(&self) -> u64 {
+        self.rules
+            .iter()
+            .map(|(_, rule)| rule.evicted + rule.dropped)
+            .sum()
+    }
+
+    /// Observations of all rules whose key or value could not be computed.
+    pub fn faults(&self) -> u64 {
+        self.rules.iter().map(|(_, rule)| rule.faults).sum()
+    }
+
+    /// Observations of all rules that wait for their time.
+    pub fn pending(&self) -> u64 {
+        self.rules.iter().map(|(_, rule)| rule.pending).sum()
+    }
+}
