@@ -71,93 +71,86 @@ pub(super) fn read(node: &Node, span: Span, mistakes: &mut Vec<Diagnostic>) -> O
         );
         return None;
     }
-    let word = node
-        .get("type")
-        .and_then(|one| Some((one.text()?, one.span)));
-    let kind = match word {
-        None => {
-            shape(span, "a correlation needs a `type`".to_owned());
-            None
-        }
-        Some((word, span)) => {
-            let found = Kind::WORDS.iter().find(|(text, _)| *text == word);
-            if found.is_none() {
-                let near = did_you_mean(word, Kind::WORDS.iter().map(|(text, _)| *text));
-                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-                shape(
-                    span,
-                    format!("there is no correlation type `{}`{near}", shorten(word)),
-                );
-            }
-            found.map(|(_, kind)| *kind)
-        }
-    };
-    let texts = |key: &str| -> Vec<(String, Span)> {
-        let items = node.get(key).map_or(&[][..], Node::items).iter();
-        items
-            .filter_map(|one| Some((one.text()?.to_owned(), one.span)))
-            .collect()
-    };
-    let rules = texts("rules");
+    let kind = kind_of(node, span, &mut shape);
+    let rules = texts(node, "rules");
     if rules.is_empty() {
         shape(span, "a correlation needs `rules`".to_owned());
     }
-    let timespan = node.get("timespan").or_else(|| node.get("timeframe"));
-    let timespan_seconds = match timespan.map(|one| (one.text().and_then(seconds), one.span)) {
-        Some((Some(seconds), _)) => seconds,
-        Some((None, span)) => {
-            shape(
-                span,
-                "a `timespan` is a number and s, m, h or d, such as `90m`".to_owned(),
-            );
-            0
-        }
-        None => {
-            shape(span, "a correlation needs a `timespan`".to_owned());
-            0
-        }
-    };
-    let percentile = node.get("condition").and_then(|condition| {
+    let timespan_seconds = timespan_of(node, span, &mut shape);
+    let condition = node.get("condition");
+    let percentile = condition.and_then(|condition| {
         let number: u8 = condition.get("percentile")?.text()?.parse().ok()?;
         (1..=99).contains(&number).then(|| f64::from(number))
     });
-    let (bounds, fields) = match node.get("condition") {
-        Some(condition) => condition_of(condition, &mut shape),
-        None => (Vec::new(), Vec::new()),
-    };
+    let (bounds, fields) =
+        condition.map_or_else(Default::default, |one| condition_of(one, &mut shape));
     let kind = kind?;
     let counts = !matches!(kind, Kind::Temporal | Kind::TemporalOrdered);
     if counts && bounds.is_empty() {
-        shape(
-            span,
-            format!("a `{}` needs a `condition` such as `gte: 10`", kind.word()),
-        );
+        let message = format!("`{}` needs a `condition` such as `gte: 10`", kind.word());
+        shape(span, message);
     }
     if counts && kind != Kind::EventCount && fields.is_empty() {
-        shape(
-            span,
-            format!("a `{}` needs a `field` in its condition", kind.word()),
-        );
+        let message = format!("`{}` needs a `field` in its condition", kind.word());
+        shape(span, message);
     }
-    let aliases = aliases(node);
     let generate = node
         .get("generate")
         .is_some_and(|one| one.value == Value::Bool(true));
-    let group_by = texts("group-by")
-        .into_iter()
-        .map(|(text, _)| text)
-        .collect();
+    let group_by = texts(node, "group-by").into_iter();
     (mistakes.len() == before).then_some(Correlation {
         kind,
         rules,
-        group_by,
+        group_by: group_by.map(|(text, _)| text).collect(),
         timespan_seconds,
         bounds,
         fields,
         percentile,
-        aliases,
+        aliases: aliases(node),
         generate,
         span,
+    })
+}
+
+/// The texts of a list under a key, or the one text there.
+fn texts(node: &Node, key: &str) -> Vec<(String, Span)> {
+    let items = node.get(key).map_or(&[][..], Node::items).iter();
+    items
+        .filter_map(|one| Some((one.text()?.to_owned(), one.span)))
+        .collect()
+}
+
+fn kind_of(node: &Node, span: Span, shape: &mut dyn FnMut(Span, String)) -> Option<Kind> {
+    let word = node
+        .get("type")
+        .and_then(|one| Some((one.text()?, one.span)));
+    let Some((word, span)) = word else {
+        shape(span, "a correlation needs a `type`".to_owned());
+        return None;
+    };
+    let found = Kind::WORDS.iter().find(|(text, _)| *text == word);
+    if found.is_none() {
+        let near = did_you_mean(word, Kind::WORDS.iter().map(|(text, _)| *text));
+        let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let message = format!("there is no correlation type `{}`{near}", shorten(word));
+        shape(span, message);
+    }
+    found.map(|(_, kind)| *kind)
+}
+
+fn timespan_of(node: &Node, span: Span, shape: &mut dyn FnMut(Span, String)) -> u64 {
+    let timespan = node.get("timespan").or_else(|| node.get("timeframe"));
+    let (found, span) = match timespan {
+        Some(one) => (one.text().and_then(seconds), one.span),
+        None => {
+            shape(span, "a correlation needs a `timespan`".to_owned());
+            return 0;
+        }
+    };
+    found.unwrap_or_else(|| {
+        let message = "a `timespan` is a number and s, m, h or d, such as `90m`";
+        shape(span, message.to_owned());
+        0
     })
 }
 

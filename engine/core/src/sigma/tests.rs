@@ -679,15 +679,15 @@ fn correlations_become_rules_that_remember() {
     check(
         "type: temporal\nrules: [a]\ntimespan: 1d",
         expect![[r#"
-        texts("eventName").anyIs("a") (signal)
-        texts("eventName").anyIs("b")
-        E5007 2:1 this takes 2 to 16 rules
-    "#]],
+            texts("eventName").anyIs("a")
+            texts("eventName").anyIs("b")
+            E5007 2:1 this takes 2 to 16 rules
+        "#]],
     );
     check(
         "type: event_count\nrules: [a]\ntimespan: 1d\ncondition: {lt: 3}",
         expect![[r#"
-            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("a")
             texts("eventName").anyIs("b")
             E5007 2:1 a count `< 3` within a window that slides holds from the first event on
         "#]],
@@ -695,7 +695,7 @@ fn correlations_become_rules_that_remember() {
     check(
         "type: event_count\nrules: [a]\ntimespan: 1d\ncondition: {gt: 3, lt: 9}",
         expect![[r#"
-            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("a")
             texts("eventName").anyIs("b")
             E5007 2:1 a range of counts is not supported: give one comparison
         "#]],
@@ -703,7 +703,7 @@ fn correlations_become_rules_that_remember() {
     check(
         "type: value_median\nrules: [a]\ntimespan: 1d\ncondition: {gt: 3, field: x}",
         expect![[r#"
-            texts("eventName").anyIs("a") (signal)
+            texts("eventName").anyIs("a")
             texts("eventName").anyIs("b")
             E5007 2:1 a median is the mean of two values where their number is even, which no measure here is; `value_percentile` with `percentile: 50` is near it
         "#]],
@@ -723,7 +723,7 @@ fn correlations_become_rules_that_remember() {
         texts("eventName").anyIs("a")
         texts("eventName").anyIs("b")
         E5002 2:1 a correlation needs `rules`
-        E5002 2:1 a `event_count` needs a `condition` such as `gte: 10`
+        E5002 2:1 `event_count` needs a `condition` such as `gte: 10`
     "#]],
     );
 }

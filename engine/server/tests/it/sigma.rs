@@ -84,10 +84,12 @@ fn what_cannot_be_mapped_is_told_and_the_rest_goes_on() {
     let ran = run(&["scan", "--sigma", &rules, "--format", "jsonl", &events]);
     assert_eq!(found(&ran.stdout).len(), 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("error[E5004]"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("bad.yml:9:5"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("bad.yml:10:5"), "{}", ran.stderr);
     let ran = run(&["check", "--sigma", &rules]);
     assert_eq!(ran.code, 1, "{}", ran.stdout);
-    let ran = run(&["scan", "--sigma", &events[..events.len() - 12], &events]);
+    folder.file("empty/notes.txt", b"nothing");
+    let empty = format!("{}/empty", folder.path());
+    let ran = run(&["scan", "--sigma", &empty, &events]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
 }
 
