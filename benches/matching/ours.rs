@@ -10,14 +10,22 @@ use tripline_core::rule::{Catalog, File, load};
 
 /// The rules as rule files, as a person would keep them.
 pub(crate) fn files(rules: &[Rule]) -> Vec<File> {
-    let file = |(number, rule): (usize, &Rule)| {
-        let when = cel_text(rule, Dialect::Tripline);
+    let texts: Vec<String> = rules
+        .iter()
+        .map(|rule| cel_text(rule, Dialect::Tripline))
+        .collect();
+    files_of(texts.iter().map(String::as_str))
+}
+
+/// Rule files with these selectors.
+pub(crate) fn files_of<'t>(selectors: impl Iterator<Item = &'t str>) -> Vec<File> {
+    let file = |(number, when): (usize, &str)| {
         let text = format!(
             "id = \"rule-{number}\"\nname = \"Rule {number}\"\ndescription = \"Drawn for a benchmark.\"\nseverity = \"low\"\nstatus = \"experimental\"\nsource = \"aws.cloudtrail\"\nwhen = '''\n{when}\n'''\n"
         );
         File::found(format!("rule-{number}/rule.toml"), text)
     };
-    rules.iter().enumerate().map(file).collect()
+    selectors.enumerate().map(file).collect()
 }
 
 /// Reads the files; none may have a mistake.

@@ -31,6 +31,24 @@ impl Cel {
         Self { env, programs }
     }
 
+    /// Any expressions; nothing when one is refused.
+    pub(crate) fn compile_texts(texts: &[String]) -> Option<Self> {
+        let env = Arc::new(Env::stdlib());
+        let programs: Result<Vec<Program>, _> =
+            texts.iter().map(|text| env.compile(text)).collect();
+        let programs = programs.ok()?;
+        Some(Self { env, programs })
+    }
+
+    /// How many expressions are true or false of an event.
+    pub(crate) fn decided(&self, event: &Value) -> usize {
+        let mut context = Context::with_env(Arc::clone(&self.env));
+        context.add_variable_as_val("event", Box::new(Lazy(event)));
+        let decided =
+            |program: &&Program| matches!(program.execute(&context), Ok(CelValue::Bool(_)));
+        self.programs.iter().filter(decided).count()
+    }
+
     /// How many rules match: the event is parsed, and read by the rules where it lies.
     pub(crate) fn count(&self, bytes: &[u8]) -> usize {
         let event: Value = serde_json::from_slice(bytes).expect("the corpus is JSON");

@@ -2,14 +2,23 @@
 
 use std::process::ExitCode;
 
-/// Printed by every `--help`.
-pub(crate) const EXIT_CODES: &str = "\
-Exit codes:
-  0    done; nothing to complain about
-  1    findings at or above --fail-on, failed tests, or errors in rules
-  2    wrong usage, or something could not be read or written
-  3    input was rejected and --strict is on
-  130  interrupted";
+/// The last part of a `--help`: the codes that this command ends with, and what each means for it.
+pub(crate) fn exit_codes(codes: &[(Exit, &str)]) -> String {
+    let mut out = "Exit codes:".to_owned();
+    for (exit, words) in codes {
+        out.push_str(&format!("\n  {:<3}  {words}", exit.code()));
+    }
+    out
+}
+
+/// The codes of a command that only prints.
+pub(crate) const PRINTING: &[(Exit, &str)] = &[
+    (Exit::Success, "printed"),
+    (
+        Exit::Fault,
+        "wrong usage, or something could not be read or written",
+    ),
+];
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

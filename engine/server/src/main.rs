@@ -9,6 +9,7 @@ mod rule_files;
 mod rule_loading;
 mod scan;
 mod sigma_files;
+mod state_folder;
 mod terminal;
 
 use clap::Parser;

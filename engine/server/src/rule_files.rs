@@ -110,7 +110,7 @@ pub(crate) fn read_paths(paths: &[String]) -> Result<Vec<File>, RuleFilesError> 
             };
             let kind = found.extension().and_then(|extension| extension.to_str());
             if matches!(kind, Some("toml" | "json" | "csv")) {
-                files.push(File::found(input.name.clone(), read_text(found)?));
+                files.push(read_file(found, input.name.clone())?);
                 if found.file_name().is_some_and(|name| name == "rule.toml") {
                     read_companions(found, &mut files)?;
                 }
@@ -163,9 +163,18 @@ fn read_companions(rule: &Path, files: &mut Vec<File>) -> Result<(), RuleFilesEr
     }
     companions.sort();
     for path in companions {
-        files.push(File::found(path.display().to_string(), read_text(&path)?));
+        files.push(read_file(&path, path.display().to_string())?);
     }
     Ok(())
+}
+
+/// A file among others: one that is no text is a mistake like others, and the rest goes on.
+pub(crate) fn read_file(path: &Path, name: String) -> Result<File, RuleFilesError> {
+    match read_text(path) {
+        Ok(text) => Ok(File::found(name, text)),
+        Err(RuleFilesError::NotText(_)) => Ok(File::not_text(name)),
+        Err(fault) => Err(fault),
+    }
 }
 
 pub(crate) fn read_text(path: &Path) -> Result<String, RuleFilesError> {

@@ -4,7 +4,7 @@
 //! each document is.
 
 use crate::input::resolve::{Mention, Origin, resolve};
-use crate::rule_files::{RuleFilesError, read_text};
+use crate::rule_files::{RuleFilesError, read_file};
 use clap::Args;
 use tripline_core::rule::File;
 use tripline_core::sigma::BaseRules;
@@ -58,7 +58,7 @@ pub(crate) fn read_yaml(paths: &[String]) -> Result<Vec<File>, RuleFilesError> {
             };
             let kind = found.extension().and_then(|extension| extension.to_str());
             if input.mention == Mention::Named || matches!(kind, Some("yml" | "yaml")) {
-                files.push(File::found(input.name.clone(), read_text(found)?));
+                files.push(read_file(found, input.name.clone())?);
             }
         }
         if files.len() == before {

@@ -113,6 +113,8 @@ codes! {
     AlwaysMatches = "W2003", Warning;
     /// A value that the field never has.
     UnlikelyValue = "W2004", Warning;
+    /// A part that is an error whatever the event holds.
+    AlwaysErrs = "W2005", Warning;
     /// A source that looks like a slip of a known one.
     SourceUnknown = "W0004", Warning;
     /// Tests that belong to no rule.

@@ -24,6 +24,8 @@ pub struct Evaluated<'a> {
     pub observed: &'a [(RuleIndex, u16)],
     /// Rules that could not be decided.
     pub indeterminate: &'a [RuleIndex],
+    /// Rules that could not be decided because the event is certainly of another source than theirs.
+    pub not_applicable: &'a [RuleIndex],
     /// Rules of which an exception could not be decided; it did not excuse.
     pub exception_faults: &'a [RuleIndex],
 }
@@ -40,7 +42,10 @@ pub struct Evaluator<'r> {
     pub(super) observed: Vec<(RuleIndex, u16)>,
     excused: Vec<RuleIndex>,
     indeterminate: Vec<RuleIndex>,
+    not_applicable: Vec<RuleIndex>,
     exception_faults: Vec<RuleIndex>,
+    /// Per source, whether the event lacks its marks.
+    missed: Vec<bool>,
 }
 
 impl<'r> Evaluator<'r> {
@@ -55,7 +60,9 @@ impl<'r> Evaluator<'r> {
             observed: Vec::new(),
             excused: Vec::new(),
             indeterminate: Vec::new(),
+            not_applicable: Vec::new(),
             exception_faults: Vec::new(),
+            missed: Vec::new(),
         }
     }
 
@@ -70,6 +77,7 @@ impl<'r> Evaluator<'r> {
         self.observed.clear();
         self.excused.clear();
         self.indeterminate.clear();
+        self.not_applicable.clear();
         self.exception_faults.clear();
         let Self {
             set,
@@ -90,6 +98,14 @@ impl<'r> Evaluator<'r> {
                 _ => {}
             }
         });
+        if !self.indeterminate.is_empty() {
+            set.sources.set_aside(
+                event,
+                &mut self.indeterminate,
+                &mut self.not_applicable,
+                &mut self.missed,
+            );
+        }
         let observed = self.observed.iter().map(|(rule, _)| rule);
         let excusable = |rule: &RuleIndex| !set.rules()[rule.0 as usize].exceptions.is_empty();
         if self.matched.iter().chain(observed).any(excusable) {
@@ -100,6 +116,7 @@ impl<'r> Evaluator<'r> {
             excused: &self.excused,
             observed: &self.observed,
             indeterminate: &self.indeterminate,
+            not_applicable: &self.not_applicable,
             exception_faults: &self.exception_faults,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Reading order: `outcome` (three verdicts), `formula` and `texts` (conditions in a selector), `key`, `filing` and `index` (which rules
 //! are worth checking), `check` (checking them), `matcher` (all of that together), `rule_set` and `evaluator` (rules and
-//! events), `memory` and `observe` (rules that remember), `finding`, `step`, `explain`, `lint`. Relies on every floor below; nothing below knows it. The
+//! events), `source` (events that do not concern a rule), `memory` and `observe` (rules that remember), `finding`,
+//! `step`, `explain`, `lint`. Relies on every floor below; nothing below knows it. The
 //! index decides what is checked and never what is true.
 
 mod check;
@@ -21,6 +22,7 @@ mod number_order;
 mod observe;
 mod outcome;
 mod rule_set;
+mod source;
 mod step;
 mod tables;
 mod texts;
@@ -33,4 +35,5 @@ pub use lint::check_rules;
 pub use observe::{OWN_DETECTION, Observation, Observations, ObserveFault};
 pub use outcome::Outcome;
 pub use rule_set::{RuleIndex, RulePre, RuleSet};
+pub use source::Marks;
 pub use step::Parsers;

@@ -11,6 +11,7 @@ use super::lint;
 use super::matcher::Matcher;
 use super::memory::{self, CapturePre, Feeds, InputPre};
 use super::observe::detected_by;
+use super::source::{Marks, Sources};
 use crate::event::{FieldPath, FieldPlan};
 use crate::rule::kind::{Absence, Kind, Measure, Memory};
 use crate::rule::{Catalog, Condition, Exception, Lists, Part, Report, Rule, Selector};
@@ -92,6 +93,7 @@ pub struct RuleSet {
     /// What only matches need.
     pub(super) program: Program,
     pub(super) plan: FieldPlan,
+    pub(super) sources: Sources,
     lists: Lists,
 }
 
@@ -159,6 +161,7 @@ impl RuleSet {
             prepared.extend(compiled);
         }
         let hints = Hints::of(&prepared, schema);
+        let sources = Sources::of(&prepared, schema);
         let (feeds, unfed) = memory::feeds(&prepared, known);
         reports.extend(unfed);
         let (mut slots, mut selectors): (Vec<(RuleIndex, u16)>, Vec<&Expr>) = Default::default();
@@ -185,6 +188,7 @@ impl RuleSet {
                 matcher,
                 program,
                 plan,
+                sources,
                 lists,
             },
             reports,
@@ -239,6 +243,11 @@ impl RuleSet {
     /// What a detection of a rule adds to a risk.
     pub(super) fn score_of(&self, detected_by: u64) -> f64 {
         self.scores.get(&detected_by).copied().unwrap_or(0.0)
+    }
+
+    /// How events of a rule's source are told; nothing when its field schema does not say.
+    pub fn marks(&self, rule: RuleIndex) -> Option<&Marks> {
+        self.sources.marks(rule)
     }
 
     /// An empty program that knows the site's lists.

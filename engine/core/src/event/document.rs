@@ -3,7 +3,7 @@
 //! Relies on the walk for the shape of the node list. Cursors are small and `Copy`, borrow everything from the
 //! event and the parser, and never allocate. Asking a value for what it is not gives `None`, not an error.
 
-use super::key;
+use super::key::KeyHash;
 use super::node::{Node, Tag};
 use super::number::{self, Number};
 use super::text::Text;
@@ -119,13 +119,30 @@ impl<'d> Json<'d> {
         Some(number::read(self.raw(), form))
     }
 
+    /// The value of an integer that fits.
+    #[inline]
+    pub fn as_integer(self) -> Option<i64> {
+        if self.node().tag() != Tag::Integer {
+            return None;
+        }
+        match number::read(self.raw(), number::Form::Integer) {
+            Number::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// The value under `key`, when this is an object that has it.
     pub fn get(self, key: &str) -> Option<Json<'d>> {
+        self.get_hashed(key, KeyHash::of(key))
+    }
+
+    /// As [`Self::get`], for a key whose hash is known.
+    #[inline]
+    pub fn get_hashed(self, key: &str, KeyHash(hash): KeyHash) -> Option<Json<'d>> {
         let node = self.node();
         if !node.is_object() {
             return None;
         }
-        let hash = key::hash(key.as_bytes());
         let nodes = self.document.nodes;
         let mut at = self.index as usize + 1;
         while at < node.next() as usize {
@@ -188,6 +205,12 @@ impl<'d> Json<'d> {
         let node = self.node();
         let quote = usize::from(node.is_string());
         &self.document.bytes()[node.start() - quote..node.end() + quote]
+    }
+
+    /// Where [`Json::raw`] begins in the text.
+    pub fn offset(self) -> usize {
+        let node = self.node();
+        node.start() - usize::from(node.is_string())
     }
 
     /// Names this value within its document.

@@ -51,6 +51,17 @@ pub(super) fn hash(key: &[u8]) -> u32 {
     upper_half(sum(words(&padded, &KEEP[..SHORT])))
 }
 
+/// The hash of a key that is looked for in many objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHash(pub(super) u32);
+
+impl KeyHash {
+    /// The hash of `key`.
+    pub fn of(key: &str) -> KeyHash {
+        KeyHash(hash(key.as_bytes()))
+    }
+}
+
 /// The hash of the key at `start..end` of a whole text: equals `hash` of that slice, without copying it. 0 when
 /// the key is not within the text.
 #[inline(always)]

@@ -29,6 +29,7 @@ mod tests;
 pub use document::{Document, Elements, Entries, Json, Kind};
 pub use field::{FieldId, FieldPath, FieldSet, Slots};
 pub use identity::{Envelope, Event, EventId};
+pub use key::KeyHash;
 pub use number::Number;
 pub use parse::Parser;
 pub use plan::FieldPlan;

@@ -123,8 +123,12 @@ fn digits_end(bytes: &[u8], from: usize) -> usize {
 }
 
 /// The value of checked text.
+#[inline]
 pub(super) fn read(text: &[u8], form: Form) -> Number {
     if form == Form::Integer {
+        if let Some(value) = short(text) {
+            return Number::Int(value);
+        }
         if let Some(value) = std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse().ok())
@@ -139,6 +143,18 @@ pub(super) fn read(text: &[u8], form: Form) -> Number {
         }
     }
     Number::Double(double(text).unwrap_or(0.0))
+}
+
+/// Digits so few that nothing can overflow, as most integers of events are.
+#[inline]
+fn short(text: &[u8]) -> Option<i64> {
+    if text.is_empty() || text.len() > 18 {
+        return None;
+    }
+    text.iter().try_fold(0i64, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then(|| value * 10 + i64::from(digit))
+    })
 }
 
 fn double(text: &[u8]) -> Option<f64> {

@@ -32,24 +32,104 @@ impl<'d> Text<'d> {
     pub fn decode(self) -> Cow<'d, str> {
         if self.escaped {
             let mut value = String::with_capacity(self.raw.len());
-            value.extend(self.unescaped());
+            self.decode_into(&mut value);
             Cow::Owned(value)
         } else {
             Cow::Borrowed(self.raw)
         }
     }
 
+    /// Puts the value behind what is in `out`.
+    pub fn decode_into(self, out: &mut String) {
+        if !self.escaped {
+            out.push_str(self.raw);
+            return;
+        }
+        for piece in self.pieces() {
+            match piece {
+                Piece::Plain(text) => out.push_str(text),
+                Piece::Escape(character) => out.push(character),
+            }
+        }
+    }
+
+    /// How many code points the value has.
+    pub fn count(self) -> usize {
+        if !self.escaped {
+            return count(self.raw);
+        }
+        self.pieces()
+            .map(|piece| match piece {
+                Piece::Plain(text) => count(text),
+                Piece::Escape(_) => 1,
+            })
+            .sum()
+    }
+
     /// Whether the value is `other`, without allocating.
     pub fn eq_str(self, other: &str) -> bool {
         if self.escaped {
-            self.unescaped().eq(other.chars())
+            same(self.pieces(), std::iter::once(Piece::Plain(other)))
         } else {
             self.raw == other
         }
     }
 
-    fn unescaped(self) -> Unescaped<'d> {
-        Unescaped { rest: self.raw }
+    fn pieces(self) -> Pieces<'d> {
+        Pieces { rest: self.raw }
+    }
+}
+
+/// Code points; nearly all text is ASCII, which is seen faster than it is counted.
+fn count(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.chars().count()
+    }
+}
+
+/// Whether two texts are the same, piece by piece; each piece is looked at once.
+fn same<'d>(
+    mut left: impl Iterator<Item = Piece<'d>>,
+    mut right: impl Iterator<Item = Piece<'d>>,
+) -> bool {
+    const NOTHING: Piece<'static> = Piece::Plain("");
+    let (mut one, mut other) = (NOTHING, NOTHING);
+    loop {
+        while one.is_empty()
+            && let Some(next) = left.next()
+        {
+            one = next;
+        }
+        while other.is_empty()
+            && let Some(next) = right.next()
+        {
+            other = next;
+        }
+        if one.is_empty() || other.is_empty() {
+            return one.is_empty() && other.is_empty();
+        }
+        (one, other) = match (one, other) {
+            (Piece::Plain(one), Piece::Plain(other)) => {
+                let length = one.len().min(other.len());
+                if one.as_bytes()[..length] != other.as_bytes()[..length] {
+                    return false;
+                }
+                // Equal bytes up to the end of one text end at a character in the other as well.
+                (
+                    Piece::Plain(one.get(length..).unwrap_or("")),
+                    Piece::Plain(other.get(length..).unwrap_or("")),
+                )
+            }
+            (one, other) => {
+                let ((first, one), (second, other)) = (one.first(), other.first());
+                if first != second {
+                    return false;
+                }
+                (one, other)
+            }
+        };
     }
 }
 
@@ -58,7 +138,8 @@ impl PartialEq for Text<'_> {
         match (self.escaped, other.escaped) {
             (false, _) => other.eq_str(self.raw),
             (true, false) => self.eq_str(other.raw),
-            (true, true) => self.unescaped().eq(other.unescaped()),
+            // The same bytes are the same text; other bytes may be as well.
+            (true, true) => self.raw == other.raw || same(self.pieces(), other.pieces()),
         }
     }
 }
@@ -77,37 +158,66 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// The characters of a string whose escapes were checked. Text that was not checked gives replacement
-/// characters rather than a panic.
-struct Unescaped<'d> {
-    rest: &'d str,
+/// Part of a string: text without escapes, or what one escape stands for.
+#[derive(Clone, Copy)]
+enum Piece<'d> {
+    Plain(&'d str),
+    Escape(char),
 }
 
-impl Iterator for Unescaped<'_> {
-    type Item = char;
+impl<'d> Piece<'d> {
+    fn is_empty(self) -> bool {
+        matches!(self, Piece::Plain(""))
+    }
 
-    fn next(&mut self) -> Option<char> {
-        let mut characters = self.rest.chars();
-        let first = characters.next()?;
-        self.rest = characters.as_str();
-        if first != '\\' {
-            return Some(first);
+    /// The first character, and what follows.
+    fn first(self) -> (Option<char>, Piece<'d>) {
+        match self {
+            Piece::Plain(text) => {
+                let mut characters = text.chars();
+                let first = characters.next();
+                (first, Piece::Plain(characters.as_str()))
+            }
+            Piece::Escape(character) => (Some(character), Piece::Plain("")),
         }
-        let named = characters.next()?;
-        self.rest = characters.as_str();
-        Some(match named {
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'u' => self.code_point(),
-            other => other,
-        })
     }
 }
 
-impl Unescaped<'_> {
+/// The pieces of a string whose escapes were checked. Text that was not checked gives replacement
+/// characters rather than a panic.
+struct Pieces<'d> {
+    rest: &'d str,
+}
+
+impl<'d> Iterator for Pieces<'d> {
+    type Item = Piece<'d>;
+
+    fn next(&mut self) -> Option<Piece<'d>> {
+        if let Some(after) = self.rest.strip_prefix('\\') {
+            let mut characters = after.chars();
+            let named = characters.next()?;
+            self.rest = characters.as_str();
+            return Some(Piece::Escape(match named {
+                'b' => '\u{8}',
+                'f' => '\u{c}',
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                'u' => self.code_point(),
+                other => other,
+            }));
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b'\\', self.rest.as_bytes()).unwrap_or(self.rest.len());
+        let (plain, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        Some(Piece::Plain(plain))
+    }
+}
+
+impl Pieces<'_> {
     fn code_point(&mut self) -> char {
         let high = self.unit();
         if !(0xD800..0xDC00).contains(&high) {
@@ -162,6 +272,7 @@ mod tests {
         assert_eq!(text.decode(), expected, "{raw}");
         assert!(text.eq_str(expected), "{raw}");
         assert!(!text.eq_str("something else"), "{raw}");
+        assert_eq!(text.count(), expected.chars().count(), "{raw}");
         assert!(text == Text::new(expected, false), "{raw}");
         assert!(Text::new(expected, false) == text, "{raw}");
         assert_eq!(text.to_string(), expected);
@@ -175,6 +286,24 @@ mod tests {
         check(r"\u0041\u00e9\u20AC\ud83d\ude00z", "Aé€😀z");
         check(r"\\u0041", r"\u0041");
         check("é\\u0000", "é\0");
+    }
+
+    #[test]
+    fn escapes_do_not_hide_that_texts_are_the_same() {
+        let same = |left: &str, right: &str| {
+            let left = Text::new(left, left.contains('\\'));
+            let right = Text::new(right, right.contains('\\'));
+            assert_eq!(left == right, right == left);
+            left == right
+        };
+        assert!(same(r"a\u00e9\/z\n", r"aé/z\u000A"));
+        assert!(same(r"\ud83d\ude00\u0061", "😀a"));
+        assert!(same(r"\u0061\u0062é", r"ab\u00e9"));
+        assert!(!same(r"a\nb", r"a\nc"));
+        assert!(!same(r"a\nb", r"a\nbc"));
+        assert!(!same(r"é\n", r"è\n"));
+        assert!(!same(r"\u00e9", r"\u00c3"));
+        assert!(!same(r"\n", ""));
     }
 
     #[test]

@@ -70,6 +70,15 @@ struct Values {
 }
 
 impl Values {
+    /// With so many values before, of which only the number is known.
+    #[cfg(test)]
+    fn after(count: usize) -> Self {
+        Self {
+            count,
+            ..Self::default()
+        }
+    }
+
     fn add(&mut self, reader: &mut Reader, value: &str, span: Span) {
         self.count += 1;
         if value.trim().is_empty() {
@@ -279,5 +288,38 @@ fn json_values(
             Some(b']') => return Err((blank(at + 1), "text after the list")),
             _ => return Err((at, "expected `,` or `]`")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reader, Span, Values};
+    use crate::diagnostic::{Code, Source};
+    use crate::limits::LIST_VALUES_MAX;
+    use std::sync::Arc;
+
+    /// The surplus value is refused with its place, once, and those before it are kept.
+    #[test]
+    fn values_of_a_list_are_bounded() {
+        let source = Source {
+            name: "lists/l.csv".to_owned(),
+            text: "last\nsurplus\nmore\n".to_owned(),
+        };
+        let mut reader = Reader::new(Arc::new(source));
+        let mut values = Values::after(LIST_VALUES_MAX - 1);
+        for (value, start) in [("last", 0), ("surplus", 5), ("more", 13)] {
+            values.add(&mut reader, value, Span::new(start, start + value.len()));
+        }
+        let list = values.into_list(&reader, "l", None);
+        assert_eq!(list.values(), ["last"]);
+        let [report] = reader.reports.as_slice() else {
+            panic!("one report: {:?}", reader.reports);
+        };
+        assert_eq!(report.diagnostic.code, Code::Bound);
+        assert_eq!(report.diagnostic.span, Span::new(5, 12));
+        assert_eq!(
+            report.diagnostic.message,
+            "1000001 values of a list are too many"
+        );
     }
 }

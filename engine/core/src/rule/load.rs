@@ -44,6 +44,15 @@ impl File {
         }
     }
 
+    /// A file that is not UTF-8.
+    pub fn not_text(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            text: String::new(),
+            role: Role::NotText,
+        }
+    }
+
     /// A site list of this name, wherever it lies.
     pub fn list(name: impl Into<String>, path: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -61,6 +70,8 @@ pub enum Role {
     Found,
     /// The person named it as a site list.
     List(String),
+    /// It is not UTF-8; its text was not kept.
+    NotText,
 }
 
 /// Everything that was read.
@@ -200,6 +211,11 @@ impl<'f> Loading<'f> {
             text: file.text.clone(),
         });
         let mut reader = Reader::new(source.clone());
+        if file.role == Role::NotText {
+            not_text(&mut reader);
+            self.catalog.reports.append(&mut reader.finish());
+            return;
+        }
         let most = if listed {
             LIST_FILE_BYTES_MAX
         } else {
@@ -218,7 +234,7 @@ impl<'f> Loading<'f> {
                         list::read_csv(&mut reader, &source.text, list_name(&file.path, role));
                     self.list(&mut reader, Some(list), role);
                 }
-                (None, Role::Found) => {}
+                (None, Role::Found | Role::NotText) => {}
             }
         }
         self.catalog.reports.append(&mut reader.finish());
@@ -230,7 +246,7 @@ impl<'f> Loading<'f> {
         let broken = reader.errors() > 0;
         let content = match role {
             Role::List(_) => Content::List,
-            Role::Found => content_of(table),
+            Role::Found | Role::NotText => content_of(table),
         };
         match content {
             Content::Rule => {
@@ -276,8 +292,7 @@ impl<'f> Loading<'f> {
             return;
         }
         self.ids.insert(id.to_owned(), reader.place(span));
-        let count = self.catalog.rules.len() + 1;
-        if reader.within("rules", count, RULES_MAX, span) {
+        if reader.within("rules", self.ids.len(), RULES_MAX, span) {
             self.catalog.rules.extend(rule.filter(|_| !broken));
         }
     }
@@ -440,6 +455,7 @@ impl Bases for Around<'_, '_> {
         self.loading
             .files
             .get(*number)
+            .filter(|file| file.role != Role::NotText)
             .map(|file| file.text.as_str())
     }
 }
@@ -529,9 +545,23 @@ fn unknown_file(reader: &mut Reader, table: &DeTable<'_>) {
     let span = in_order(table)
         .first()
         .map_or(Span::default(), |(key, _)| span_of(key));
+    let message = if table.is_empty() {
+        "this file says nothing"
+    } else {
+        "this file is nothing that we know"
+    };
+    reader.report(Diagnostic::new(Code::UnknownFile, span, message).with_help(
+        "A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`.",
+    ));
+}
+
+fn not_text(reader: &mut Reader) {
+    let message = "this file is not UTF-8 text";
     reader.report(
-        Diagnostic::new(Code::UnknownFile, span, "this file is nothing that we know").with_help(
-            "A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`.",
-        ),
+        Diagnostic::new(Code::TomlSyntax, Span::new(0, 0), message)
+            .with_help("Save it as UTF-8. Windows calls UTF-16 \"Unicode\"."),
     );
 }
+
+#[cfg(test)]
+mod tests;

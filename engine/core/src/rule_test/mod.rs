@@ -148,7 +148,8 @@ fn run_test(
     let observed = found.observed.iter().any(|(one, _)| *one == rule);
     let matched = found.matched.contains(&rule) || observed;
     let excused = found.excused.contains(&rule);
-    let undecided = found.indeterminate.contains(&rule);
+    // Tests speak of the selector, whatever the event looks like.
+    let undecided = found.indeterminate.contains(&rule) || found.not_applicable.contains(&rule);
     let verdict = match (matched, undecided) {
         (true, _) => Outcome::True,
         (_, true) => Outcome::Unknown,

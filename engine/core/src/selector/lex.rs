@@ -125,6 +125,8 @@ pub(super) fn tokens(text: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Token
 
 /// Texts that other languages use, what is read instead, and what to say.
 const FOREIGN: &[(&str, TokenKind, &str)] = &[
+    ("&&&", TokenKind::And, "both conditions is written `&&`"),
+    ("|||", TokenKind::Or, "either condition is written `||`"),
     (
         "===",
         TokenKind::Equal,

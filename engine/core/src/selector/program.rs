@@ -13,10 +13,11 @@ use std::net::IpAddr;
 
 use super::ast::{BinaryOp, ComprehensionKind};
 use super::function::Function;
+use super::function::time::Zone;
 use super::set::ValueSet;
 use super::texts::{Ask, DatePart, TextPath, TextTest};
 use super::value::{Cidr, Value};
-use crate::event::{FieldId, FieldSet};
+use crate::event::{FieldId, FieldSet, Json, KeyHash};
 
 /// Names a node of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +123,8 @@ pub enum Node {
     Glob(NodeId, ConstantId),
     /// `cidr("constant").contains(operand)`, for addresses and their text.
     InNetwork(NodeId, u32),
+    /// `operand.getHours("constant")` and its like, with a time zone that there is.
+    TimePart(Function, NodeId, u32),
     /// `operand == constant` and `operand != constant` with a constant that is text.
     EqualsText(NodeId, ConstantId),
     /// Something that always fails, where the environment allows it: an unknown name or function.
@@ -212,6 +215,8 @@ pub enum Goal {
     Exists,
     ExistsOne,
     Filter,
+    /// `size(….filter(…))`
+    Count,
     List,
     Map,
     MapEntry,
@@ -238,6 +243,9 @@ pub struct Program {
     operands: Box<[NodeId]>,
     operand_ends: Box<[u32]>,
     pub(super) constants: Box<[Value<'static>]>,
+    /// Per constant: its hash as a key of an object, when it is text.
+    key_hashes: Box<[KeyHash]>,
+    pub(super) zones: Box<[Zone]>,
     pub(super) sets: Box<[ValueSet]>,
     pub(super) regexes: Box<[regex::Regex]>,
     pub(super) finders: Box<[memchr::memmem::Finder<'static>]>,
@@ -285,6 +293,12 @@ impl Program {
         self.constants[id.0 as usize].borrow()
     }
 
+    /// The value under a constant key.
+    #[inline]
+    pub(super) fn get<'d>(&self, json: Json<'d>, key: ConstantId) -> Option<Json<'d>> {
+        json.get_hashed(self.constant_text(key), self.key_hashes[key.0 as usize])
+    }
+
     /// The text of a constant that is text.
     #[inline]
     pub(super) fn constant_text(&self, id: ConstantId) -> &str {
@@ -310,6 +324,8 @@ pub struct ProgramBuilder {
     regex_ids: BTreeMap<ConstantId, u32>,
     finders: Vec<memchr::memmem::Finder<'static>>,
     finder_ids: BTreeMap<ConstantId, u32>,
+    zones: Vec<Zone>,
+    zone_ids: BTreeMap<ConstantId, u32>,
     networks: Vec<Cidr>,
     network_ids: BTreeMap<(IpAddr, u8), u32>,
     paths: Vec<TextPath>,
@@ -337,7 +353,10 @@ impl ProgramBuilder {
 
     /// The program. Nothing can be added any more.
     pub fn build(self) -> Program {
+        let key_hash = |value: &Value<'_>| KeyHash::of(value.as_text().unwrap_or(""));
         Program {
+            key_hashes: self.constants.iter().map(key_hash).collect(),
+            zones: self.zones.into(),
             nodes: self.nodes.into(),
             operands: self.operands.into(),
             operand_ends: self.operand_ends.into(),
@@ -474,6 +493,18 @@ impl ProgramBuilder {
             self.paths.push(path);
         }
         id
+    }
+
+    /// The time zone of this name, when there is one.
+    pub(super) fn zone(&mut self, name: ConstantId) -> Option<u32> {
+        if let Some(id) = self.zone_ids.get(&name) {
+            return Some(*id);
+        }
+        let text = self.constants[name.0 as usize].as_text()?;
+        self.zones.push(Zone::named(text).ok()?);
+        let id = self.zones.len() as u32 - 1;
+        self.zone_ids.insert(name, id);
+        Some(id)
     }
 
     pub(super) fn network(&mut self, network: Cidr) -> u32 {

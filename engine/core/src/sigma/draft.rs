@@ -10,7 +10,7 @@ use super::detection::{self, Selection};
 use super::yaml::{self, Node, Value, shorten};
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
 use crate::limits::RULE_FILE_BYTES_MAX;
-use crate::rule::{File, Report};
+use crate::rule::{File, Report, Role};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -118,6 +118,11 @@ pub(super) fn read(file: &File, out: &mut Drafts) {
             diagnostic,
         });
     };
+    if file.role == Role::NotText {
+        let message = "the file is not UTF-8 text";
+        report(Diagnostic::new(Code::YamlSyntax, Span::new(0, 0), message));
+        return;
+    }
     if file.text.len() > RULE_FILE_BYTES_MAX {
         let message = format!(
             "the file has {} bytes, more than {RULE_FILE_BYTES_MAX}",

@@ -150,6 +150,11 @@ impl<'r> State<'r> {
         }
     }
 
+    /// How it is kept.
+    pub fn settings(&self) -> &StateSettings {
+        &self.settings
+    }
+
     /// Whether any rule remembers anything.
     pub fn is_needed(set: &RuleSet) -> bool {
         !set.remembering().is_empty()

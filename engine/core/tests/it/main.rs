@@ -9,3 +9,4 @@ mod fuzz_corpora;
 mod index_agrees;
 mod shipped_rules;
 mod sigma;
+mod sources;

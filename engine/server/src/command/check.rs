@@ -1,7 +1,7 @@
 //! `tripline check`: everything that is wrong with rules, tests, lists and overrides, all at once.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{all_reports, today_of};
 use crate::sigma_files::SigmaArguments;
@@ -21,9 +21,18 @@ Examples:
   tripline check --sigma sigma/rules/cloud
   tripline check --explain E1001            what a code means, and the mend";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "no errors; warnings do not count"),
+    (Exit::Findings, "errors in rules, tests, overrides or lists"),
+    (
+        Exit::Fault,
+        "wrong usage, or something could not be read or written",
+    ),
+];
+
 /// Check rules, tests, lists and overrides; all mistakes of all files at once.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// Files, folders or patterns; the rules that came with tripline without any.
     #[arg(value_name = "PATH")]

@@ -1,7 +1,7 @@
 //! `tripline completions`: what a shell needs to complete the arguments.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, PRINTING, exit_codes};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ Examples:
 
 /// Print completions for a shell.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 pub(crate) struct Arguments {
     /// The shell.
     #[arg(value_enum)]

@@ -1,7 +1,7 @@
 //! `tripline coverage`: which ATT&CK techniques the rules show.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, PRINTING, exit_codes};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
 use crate::terminal::ColorChoice;
@@ -20,7 +20,7 @@ Examples:
 
 /// Show which ATT&CK tactics and techniques the rules cover.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     rules: RuleArguments,

@@ -1,13 +1,13 @@
 //! `tripline explain`: why a rule says what it says of one event.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::resolve;
 use crate::input::split::{Piece, PieceKind};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
-use crate::scan::examine::pieces_of;
+use crate::scan::nested::pieces_of;
 use crate::terminal::{ColorChoice, Shown};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use serde_json::json;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tripline_core::evaluate::{Evaluator, RuleIndex, RuleSet};
+use tripline_core::evaluate::{Evaluator, Marks, RuleIndex, RuleSet};
 use tripline_core::event::{Event, Parser};
 use tripline_core::limits::EVENT_BYTES_MAX;
 
@@ -29,9 +29,18 @@ Examples:
   tripline explain --sigma rule.yml --rule 8ad1600d-e9dc-4251-b0ee-a65268f29add event.json
   tripline sample --events 100 | tripline explain --rule aws-root-api-call -:3";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "explained, whatever the verdict"),
+    (Exit::Findings, "the rule has errors"),
+    (
+        Exit::Fault,
+        "wrong usage, no such rule or record, or something could not be read or written",
+    ),
+];
+
 /// Show why a rule matches an event or does not: which condition decided, what was absent.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// The rule's id.
     #[arg(long, value_name = "ID")]
@@ -90,10 +99,12 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
     let verdicts = evaluator.evaluate(event);
     let (matched, excused) = (!verdicts.matched.is_empty(), !verdicts.excused.is_empty());
     let undecided = !verdicts.indeterminate.is_empty();
-    let verdict = match (matched, excused, undecided) {
+    let foreign = !verdicts.not_applicable.is_empty();
+    let verdict = match (matched, excused, undecided, foreign) {
         (true, ..) => "match",
-        (_, true, _) => "excused",
-        (.., true) => "indeterminate",
+        (_, true, ..) => "excused",
+        (_, _, true, _) => "indeterminate",
+        (.., true) => "not_applicable",
         _ => "no_match",
     };
     let reason = evaluator.explain(index, event);
@@ -128,6 +139,9 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
     if disabled {
         out.push_str("the rule is switched off by an override; this is what it would say\n");
     }
+    if let (true, Some(marks)) = (foreign, set.marks(index)) {
+        out.push_str(&foreign_words(marks));
+    }
     out.push('\n');
     out.push_str(&reason.to_text());
     if let Some(finding) = finding {
@@ -141,6 +155,17 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
         }
     }
     out
+}
+
+/// Why an event is none of the rule's source.
+fn foreign_words(marks: &Marks) -> String {
+    let fields: Vec<String> = marks.fields.iter().map(ToString::to_string).collect();
+    format!(
+        "the rule is for events of `{}`, which have one of {};\nthis event has none of them, and what it has \
+         does not decide the rule\n",
+        Shown(&marks.source),
+        fields.join(", ")
+    )
 }
 
 /// The bytes of the record that the argument names.

@@ -1,7 +1,7 @@
 //! `tripline fmt`: rule files in their canonical form.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::input::resolve::{Origin, resolve};
 use crate::terminal::{ColorChoice, counted};
 use clap::Args;
@@ -15,9 +15,21 @@ Examples:
   tripline fmt --check my-rules/        change nothing; exit with 1 when something would change
   tripline fmt - < rule.toml";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "every file is in its canonical form"),
+    (
+        Exit::Findings,
+        "a file has mistakes, or would change under --check",
+    ),
+    (
+        Exit::Fault,
+        "wrong usage, or something could not be read or written",
+    ),
+];
+
 /// Rewrite rule, test, list and override files in their canonical form.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// Files, folders or patterns; - rewrites standard input to standard output.
     #[arg(value_name = "PATH", required = true)]

@@ -65,10 +65,12 @@ Examples:
 
 Exit codes:
   0    done; nothing to complain about
-  1    findings at or above --fail-on, failed tests, or errors in rules
-  2    wrong usage, or something could not be read or written
+  1    findings at or above --fail-on, failed tests, or errors found by check or fmt
+  2    wrong usage, or something could not be opened, read to its end or written
   3    input was rejected and --strict is on
-  130  interrupted";
+  130  interrupted
+
+The help of each command says which of them it ends with, and what they mean for it.";
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,8 @@ pub(crate) enum CommandError {
     Write { path: String, source: io::Error },
     #[error("{path}: cannot be read")]
     Read { path: String, source: io::Error },
+    #[error(transparent)]
+    State(#[from] crate::state_folder::StateFault),
     #[error("{0}")]
     Usage(String),
 }

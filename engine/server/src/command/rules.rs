@@ -1,7 +1,7 @@
 //! `tripline rules`: what rules there are, and everything about one of them.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, PRINTING, exit_codes};
 use crate::output::pretty::severity_colour;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
@@ -33,7 +33,7 @@ Examples:
 
 /// List rules, or show one.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -47,7 +47,7 @@ enum Action {
 
 /// List rules: severity, id, name, ATT&CK.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{LIST_EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{LIST_EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 struct ListArguments {
     #[command(flatten)]
     rules: RuleArguments,
@@ -67,7 +67,7 @@ struct ListArguments {
 
 /// Show everything about one rule: text, condition, exceptions, overrides, runbook.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{SHOW_EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{SHOW_EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 struct ShowArguments {
     /// The rule's id.
     id: String,

@@ -1,7 +1,7 @@
 //! `tripline sample`: invented events with incidents planted in them.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, PRINTING, exit_codes};
 use clap::Args;
 use jiff::Timestamp;
 use std::io::{self, BufWriter, Write};
@@ -20,7 +20,7 @@ Examples:
 
 /// Write invented CloudTrail events with known incidents among them, as JSON lines.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 pub(crate) struct Arguments {
     /// How many events; all planted ones always come.
     #[arg(long, default_value_t = Options::default().events, value_name = "N")]

@@ -1,22 +1,25 @@
 //! `tripline scan`: events in, findings out.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::input::resolve::{Input, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
 use crate::pipeline::{Flow, Workload, run as run_pipeline};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
-use crate::scan::examine::{Dedup, Examination};
+use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
 use crate::scan::progress::{Counters, Progress, Wanted};
-use crate::scan::report::{Reporter, Strictness};
+use crate::scan::remember::{Arrival, Remembering};
+use crate::scan::report::{Findings, Reporter, Strictness};
 use crate::scan::statistics::{self, RuleTimes, Statistics};
+use crate::state_folder::StateFolder;
 use crate::terminal::ColorChoice;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::hash::RandomState;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tripline_core::limits::EVENT_BYTES_MAX;
@@ -31,6 +34,9 @@ Every record is accounted for: read = matched + unmatched + duplicates + rejecte
 a record whose event id is among the last 4,194,304 different ids read (they take up to 96 MiB);
 the first one counts.
 
+A rule that cannot be decided on an event is counted as such, or as not applicable when the event is
+certainly of another source than the rule. Where it matches, it always matches.
+
 Examples:
   tripline scan --demo
   tripline scan logs/
@@ -39,11 +45,35 @@ Examples:
   tripline scan --sigma sigma/ --sigma-pipeline fields.yml --rules my-rules/ logs/
   zcat trail.gz | tripline scan --format jsonl --fail-on high -
   tripline scan --format sarif --output findings.sarif logs/
-  tripline scan --stats --strict --list admins=admins.csv logs/";
+  tripline scan --stats --strict --list admins=admins.csv logs/
+  tripline scan --state state/ --seed last-month/   (rules learn what is usual)
+  tripline scan --state state/ today/               (and go on from there)
+  tail -F audit.jsonl | tripline scan --live -";
+
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (
+        Exit::Success,
+        "every input was read to its end, and no finding reaches --fail-on",
+    ),
+    (Exit::Findings, "a finding is at or above --fail-on"),
+    (
+        Exit::Fault,
+        "wrong usage, no rule to scan with, findings that could not be written, or something that\n       could not be opened or read to its end; this goes before 1",
+    ),
+    (
+        Exit::Rejected,
+        "--strict: a record was rejected, or something could not be opened or read to its end",
+    ),
+    (Exit::Interrupted, "interrupted"),
+];
+
+const CODES_OF_FAULTS: &str = "\
+Rules with errors are switched off and told, and do not change the code; nor do rejected records
+without --strict, nor files met in a folder that are of a format not read, such as bzip2.";
 
 /// Find what rules say about events.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}\n\n{CODES_OF_FAULTS}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// Files, folders, patterns, or - for standard input.
     #[arg(value_name = "INPUT", required_unless_present = "demo")]
@@ -68,7 +98,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
 
-    /// Tell, on standard error, what each rule did and what became of each input.
+    /// Tell, on standard error, what each rule did and what became of each input. Verdicts of a rule that could not be
+    /// decided, or are not applicable, are counted for duplicates too.
     #[arg(long)]
     stats: bool,
 
@@ -91,6 +122,22 @@ pub(crate) struct Arguments {
     /// Report every record, also with an event id seen before.
     #[arg(long)]
     no_dedup: bool,
+
+    /// Keep what rules remember in this folder, and go on from what is there.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    /// Let rules learn from the input, and report nothing.
+    #[arg(long, requires = "state")]
+    seed: bool,
+
+    /// The input arrives as it happens: rules that remember wait only as long as their lateness.
+    #[arg(long)]
+    live: bool,
+
+    /// Most memory for what rules remember, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    state_memory: u32,
 
     /// Threads that evaluate; all cores without it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
@@ -147,6 +194,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         rules: &rules,
         format,
         resolved,
+        now,
     };
     scan.run()
 }
@@ -168,6 +216,7 @@ struct Scan<'s> {
     rules: &'s tripline_core::evaluate::RuleSet,
     format: Format,
     resolved: Resolved,
+    now: Timestamp,
 }
 
 impl Scan<'_> {
@@ -183,19 +232,27 @@ impl Scan<'_> {
             format: &self.format,
             counters: counters.clone(),
             dedup,
+            strictness,
             statistics,
+            findings_bytes_max: FINDINGS_BYTES_MAX,
             times: &times,
             hash_states: [RandomState::new(), RandomState::new()],
         };
+        let telling = match self.arguments.seed {
+            true => Findings::Learnt,
+            false => Findings::Shown,
+        };
+        let remembering = self.remembering(telling)?;
         let mut reporter = Reporter::new(
-            (inputs, self.rules.rules().len()),
+            (inputs, self.rules),
             &self.format,
             self.output()?,
             progress.clone(),
             (dedup, strictness),
+            (telling, remembering),
         );
         for (path, error) in &self.resolved.faults {
-            reporter.accounting.fault(path.clone(), error.to_string());
+            reporter.unresolved(path.clone(), error);
         }
         let mut head = Vec::new();
         self.format.begin(self.rules, &mut head)?;
@@ -236,6 +293,32 @@ impl Scan<'_> {
         self.finish(&mut reporter, &times, ending)
     }
 
+    /// State, when some rule needs it.
+    fn remembering(&self, telling: Findings) -> Result<Option<Remembering<'_>>, CommandError> {
+        let Arguments {
+            state,
+            live,
+            state_memory,
+            ..
+        } = self.arguments;
+        let folder = match state {
+            Some(path) => Some(StateFolder::open(path)?),
+            None => None,
+        };
+        let arrival = if *live {
+            Arrival::Live
+        } else {
+            Arrival::Archive
+        };
+        let bytes_max = (*state_memory as usize).saturating_mul(1024 * 1024);
+        Ok(Remembering::start(
+            self.rules,
+            (arrival, telling, bytes_max),
+            self.now,
+            folder,
+        )?)
+    }
+
     fn options(&self) -> (Statistics, Dedup, Strictness) {
         let Arguments {
             no_dedup, strict, ..
@@ -263,6 +346,8 @@ impl Scan<'_> {
         ending: Ending,
     ) -> Result<Exit, CommandError> {
         reporter.close_unfinished();
+        reporter.finish_remembering();
+        reporter.note_state();
         let broken_pipe = match reporter.write_fault.take() {
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
             Some(error) => return Err(self.output_error(error)),
@@ -289,6 +374,12 @@ impl Scan<'_> {
             let _ = io::stderr().write_all(text.as_bytes());
         }
         self.statistics(reporter, times)?;
+        if ending == Ending::Complete {
+            reporter.save_state()?;
+        } else if self.arguments.state.is_some() {
+            // What was read would be read again, and count twice.
+            let _ = writeln!(io::stderr(), "the state is left as it was before this scan");
+        }
         Ok(self.exit(reporter, ending))
     }
 
@@ -300,7 +391,7 @@ impl Scan<'_> {
         match ending {
             Ending::Interrupted => Exit::Interrupted,
             Ending::Strict => Exit::Rejected,
-            Ending::Complete if reporter.named_input_failed => Exit::Fault,
+            Ending::Complete if reporter.unread => Exit::Fault,
             Ending::Complete if severe => Exit::Findings,
             Ending::Complete => Exit::Success,
         }

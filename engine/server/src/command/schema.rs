@@ -1,7 +1,7 @@
 //! `tripline schema`: the JSON Schemas of our files, for editors.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, PRINTING, exit_codes};
 use clap::Args;
 use std::io::{self, Write};
 use tripline_core::rule::{FileKind, json_schema};
@@ -13,13 +13,14 @@ An editor with Even Better TOML or Taplo takes the schema from a first line such
 Examples:
   tripline schema rule > rule.schema.json
   tripline schema tests > tests.schema.json
-  tripline schema overrides > overrides.schema.json";
+  tripline schema overrides > overrides.schema.json
+  tripline schema fields > fields.schema.json";
 
-/// Print the JSON Schema of a kind of file: rule, tests, overrides or list.
+/// Print the JSON Schema of a kind of file: rule, tests, overrides, list or fields.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
 pub(crate) struct Arguments {
-    /// The kind of file: rule, tests, overrides or list.
+    /// The kind of file: rule, tests, overrides, list or fields.
     #[arg(value_name = "KIND", default_value = "rule", value_parser = kind)]
     kind: FileKind,
 }

@@ -1,7 +1,7 @@
 //! `tripline sigma`: Sigma rules as files of ours.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::rule_files::{RuleArguments, read_lists, read_text};
 use crate::rule_loading::{show_errors, today_of};
 use crate::sigma_files::read_yaml;
@@ -23,6 +23,18 @@ Examples:
   tripline sigma convert sigma/rules/cloud/aws -o my-rules/
   tripline sigma convert rule.yml --sigma-pipeline fields.yml --list admins=admins.csv -o my-rules/";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "everything was converted"),
+    (
+        Exit::Findings,
+        "something was refused; the rest was converted",
+    ),
+    (
+        Exit::Fault,
+        "wrong usage, or something could not be read or written",
+    ),
+];
+
 /// Work with Sigma rules.
 #[derive(Args, Debug)]
 pub(crate) struct Arguments {
@@ -37,7 +49,7 @@ enum Action {
 
 /// Write Sigma rules as rules of Tripline.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
 struct ConvertArguments {
     /// Sigma files, folders or patterns.
     #[arg(value_name = "PATH", required = true)]

@@ -1,7 +1,7 @@
 //! `tripline test`: the tests that stand beside rules.
 
 use super::CommandError;
-use crate::exit::{EXIT_CODES, Exit};
+use crate::exit::{Exit, exit_codes};
 use crate::rule_files::{RuleArguments, read_lists, read_paths};
 use crate::rule_loading::{show_errors, today_of};
 use crate::terminal::ColorChoice;
@@ -20,9 +20,18 @@ Examples:
   tripline test my-rules/my-rule/rule.toml
   tripline test --format json my-rules/";
 
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "every test passed"),
+    (Exit::Findings, "a test failed, or a file has errors"),
+    (
+        Exit::Fault,
+        "wrong usage, or something could not be read or written",
+    ),
+];
+
 /// Run the tests of rules; a failure shows the condition's parts with their values.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
 pub(crate) struct Arguments {
     /// Files, folders or patterns; the rules that came with tripline without any.
     #[arg(value_name = "PATH")]

@@ -4,16 +4,22 @@
 //! a fault is kept and used; the fault is told after it. A decompressor allocates a window that its
 //! format bounds (gzip 32 KiB, zstd 128 MiB), never the size that a header claims.
 
+use super::gzip::GzipMembers;
 use super::resolve::{Input, Origin};
-use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
-/// Enough of an input to know its compression.
+/// Enough of an input to know its compression; a pipe may hold no more for now.
 const HEAD_BYTES: usize = 8;
+
+/// Enough of a file to know an archive.
+const FILE_HEAD_BYTES: usize = 512;
+
+/// Where a tar archive has its mark.
+const TAR_MARK_AT: usize = 257;
 
 /// Compressed bytes are read in portions of this size.
 const COMPRESSED_READ_BYTES: usize = 128 * 1024;
@@ -29,6 +35,8 @@ pub(crate) enum InputFault {
     CompressedTruncated(&'static str),
     #[error("compressed {0} data is corrupt; what came before was used")]
     CompressedCorrupt(&'static str, #[source] io::Error),
+    #[error("trailing garbage after the {0} stream; what came before was used")]
+    TrailingGarbage(&'static str),
     #[error("looks like {0}, which is not read; give JSON, plain or compressed with gzip or zstd")]
     Unsupported(&'static str),
     #[error("is a folder")]
@@ -43,14 +51,15 @@ impl InputFault {
             Self::Read(_) => "read_failed",
             Self::CompressedTruncated(_) => "compression_truncated",
             Self::CompressedCorrupt(..) => "compression_corrupt",
+            Self::TrailingGarbage(_) => "trailing_garbage",
             Self::Unsupported(_) => "unsupported",
             Self::Folder => "folder",
         }
     }
 
-    /// Whether nothing of the input could be used.
-    pub(crate) fn is_total(&self) -> bool {
-        matches!(self, Self::Open(_) | Self::Unsupported(_) | Self::Folder)
+    /// Whether the input is whole, and of a format that is none of ours.
+    pub(crate) fn is_other_format(&self) -> bool {
+        matches!(self, Self::Unsupported(_))
     }
 }
 
@@ -71,22 +80,32 @@ impl Read for Counted {
 }
 
 /// An opened input, giving decompressed bytes.
-pub(crate) enum Decoded {
+pub(crate) struct Decoded {
+    stream: Stream,
+    /// Whether the first bytes have been looked at.
+    begun: bool,
+}
+
+/// Where the bytes come from.
+enum Stream {
     Plain(Source),
-    Gzip(Box<MultiGzDecoder<BufReader<Source>>>),
+    Gzip(Box<GzipMembers<BufReader<Source>>>),
     Zstd(zstd::stream::read::Decoder<'static, BufReader<Source>>),
 }
 
 impl Decoded {
     /// Opens `input`; the bytes read from it are added to `count`.
     pub(crate) fn open(input: &Input, count: &Arc<AtomicU64>) -> Result<Self, InputFault> {
+        let mut head_bytes = HEAD_BYTES;
         let source: Box<dyn Read + Send> = match &input.origin {
             Origin::Stdin => Box::new(io::stdin()),
             Origin::Bundled(bytes) => Box::new(*bytes),
             Origin::File(path) => {
                 let file = File::open(path).map_err(InputFault::Open)?;
-                if file.metadata().is_ok_and(|data| data.is_dir()) {
-                    return Err(InputFault::Folder);
+                match file.metadata() {
+                    Ok(data) if data.is_dir() => return Err(InputFault::Folder),
+                    Ok(data) if data.is_file() => head_bytes = FILE_HEAD_BYTES,
+                    _ => {}
                 }
                 Box::new(file)
             }
@@ -95,45 +114,68 @@ impl Decoded {
             source,
             count: Arc::clone(count),
         };
-        let head = read_head(&mut counted).map_err(InputFault::Read)?;
+        let head = read_head(&mut counted, head_bytes).map_err(InputFault::Read)?;
         if let Some(format) = unsupported(&head) {
             return Err(InputFault::Unsupported(format));
         }
         let compression = Compression::of(&head);
         let source = Cursor::new(head).chain(counted);
         let buffered = |source| BufReader::with_capacity(COMPRESSED_READ_BYTES, source);
-        Ok(match compression {
-            Compression::None => Self::Plain(source),
-            Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(buffered(source)))),
+        let stream = match compression {
+            Compression::None => Stream::Plain(source),
+            Compression::Gzip => Stream::Gzip(Box::new(GzipMembers::new(buffered(source)))),
             Compression::Zstd => {
                 let decoder = zstd::stream::read::Decoder::with_buffer(buffered(source))
                     .map_err(InputFault::Open)?;
-                Self::Zstd(decoder)
+                Stream::Zstd(decoder)
             }
+        };
+        Ok(Self {
+            stream,
+            begun: false,
         })
     }
 
     /// Reads some bytes; none at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputFault> {
         loop {
-            let result = match self {
-                Self::Plain(source) => source.read(buffer),
-                Self::Gzip(decoder) => decoder.read(buffer),
-                Self::Zstd(decoder) => decoder.read(buffer),
+            let result = match &mut self.stream {
+                Stream::Plain(source) => source.read(buffer),
+                Stream::Gzip(decoder) => decoder.read(buffer),
+                Stream::Zstd(decoder) => decoder.read(buffer),
             };
             match result {
-                Ok(length) => return Ok(length),
+                Ok(length) if self.begun => return Ok(length),
+                Ok(length) => {
+                    self.begun = true;
+                    return match self.unsupported_inside(&buffer[..length]) {
+                        Some(format) => Err(InputFault::Unsupported(format)),
+                        None => Ok(length),
+                    };
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.fault(error)),
             }
         }
     }
 
+    /// What the first decompressed bytes are, when they are none of ours. Plain bytes were looked at before.
+    fn unsupported_inside(&self, first: &[u8]) -> Option<&'static str> {
+        match (&self.stream, Compression::of(first)) {
+            (Stream::Plain(_), _) => None,
+            (_, Compression::None) => unsupported(first),
+            _ => Some("data compressed twice"),
+        }
+    }
+
     fn fault(&self, error: io::Error) -> InputFault {
-        let format = match self {
-            Self::Plain(_) => return InputFault::Read(error),
-            Self::Gzip(_) => "gzip",
-            Self::Zstd(_) => "zstd",
+        let format = match &self.stream {
+            Stream::Plain(_) => return InputFault::Read(error),
+            Stream::Gzip(members) if members.met_garbage() => {
+                return InputFault::TrailingGarbage("gzip");
+            }
+            Stream::Gzip(_) => "gzip",
+            Stream::Zstd(_) => "zstd",
         };
         match error.kind() {
             io::ErrorKind::UnexpectedEof => InputFault::CompressedTruncated(format),
@@ -165,7 +207,9 @@ impl Compression {
 
 /// Formats that people do try, and that would come out as thousands of broken lines.
 fn unsupported(head: &[u8]) -> Option<&'static str> {
+    let mark = head.get(TAR_MARK_AT..).unwrap_or_default();
     match head {
+        _ if mark.starts_with(b"ustar") => Some("a tar archive"),
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some("bzip2"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         [b'P', b'K', 3, 4, ..] => Some("a zip archive"),
@@ -177,12 +221,9 @@ fn unsupported(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn read_head(source: &mut Counted) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    source
-        .by_ref()
-        .take(HEAD_BYTES as u64)
-        .read_to_end(&mut head)?;
+fn read_head(source: &mut Counted, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(bytes);
+    source.by_ref().take(bytes as u64).read_to_end(&mut head)?;
     Ok(head)
 }
 

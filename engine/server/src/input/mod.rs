@@ -4,6 +4,7 @@
 //! Memory is bounded by one batch and one record for each input that is open.
 
 pub(crate) mod decode;
+mod gzip;
 pub(crate) mod reader;
 pub(crate) mod resolve;
 pub(crate) mod split;

@@ -46,6 +46,18 @@ pub(crate) fn finding(sighting: &Sighting<'_>) -> Rendered {
         field(&mut out, name);
         out.push(&value.to_string());
     }
+    if let Some(pattern) = &finding.pattern {
+        field(&mut out, "pattern");
+        out.push(&json!(pattern).to_string());
+    }
+    if let Some(suppressed) = &finding.suppressed {
+        field(&mut out, "suppressed");
+        out.push(&json!(suppressed).to_string());
+    }
+    if finding.revision > 0 {
+        field(&mut out, "revision");
+        out.push(&finding.revision.to_string());
+    }
     field(&mut out, "event");
     on_one_line(sighting.bytes, &mut out.text);
     out.push("}\n");

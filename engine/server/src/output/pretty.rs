@@ -7,6 +7,7 @@ use super::{Rendered, Sighting};
 use crate::terminal::Shown;
 use serde_json::Value;
 use tripline_core::diagnostic::Palette;
+use tripline_core::wire::Pattern;
 
 /// One finding: severity and title, then what one asks first.
 pub(crate) fn finding(sighting: &Sighting<'_>, palette: &Palette) -> Rendered {
@@ -47,6 +48,13 @@ pub(crate) fn finding(sighting: &Sighting<'_>, palette: &Palette) -> Rendered {
             &Shown(&format!("{from}{region}")).to_string(),
         );
     }
+    if let Some(pattern) = &finding.pattern {
+        pattern_rows(&mut out, palette, pattern);
+    }
+    if let Some(suppressed) = &finding.suppressed {
+        let text = format!("{} more, the last at {}", suppressed.count, suppressed.last);
+        row(&mut out, palette, "and", &Shown(&text).to_string());
+    }
     for (name, value) in &finding.context {
         let text = match value {
             Value::String(text) => text.clone(),
@@ -72,6 +80,21 @@ pub(crate) fn finding(sighting: &Sighting<'_>, palette: &Palette) -> Rendered {
     }
     out.push("\n");
     out
+}
+
+/// What a rule that remembers saw.
+fn pattern_rows(out: &mut Rendered, palette: &Palette, pattern: &Pattern) {
+    if pattern.count > 1 {
+        let text = format!(
+            "{} events from {} to {}",
+            pattern.count, pattern.start, pattern.end
+        );
+        row(out, palette, "saw", &Shown(&text).to_string());
+    }
+    if !pattern.group.is_empty() {
+        let group = pattern.group.join(", ");
+        row(out, palette, "group", &Shown(&group).to_string());
+    }
 }
 
 fn row(out: &mut Rendered, palette: &Palette, name: &str, text: &str) {

@@ -6,6 +6,7 @@ use crate::terminal::{Shown, counted, grouped};
 use std::collections::BTreeMap;
 use tripline_core::diagnostic::Palette;
 use tripline_core::rule::Severity;
+use tripline_core::state::StateCounters;
 
 /// Faults of inputs that are shown one by one.
 const FAULTS_SHOWN: usize = 10;
@@ -89,6 +90,12 @@ fn records(accounting: &Accounting) -> String {
             "{verdicts} could not be decided; --stats tells why\n"
         ));
     }
+    if accounting.not_applicable > 0 {
+        let verdicts = counted(accounting.not_applicable, "verdict");
+        out.push_str(&format!(
+            "{verdicts} not applicable: the event is of another source than the rule\n"
+        ));
+    }
     if accounting.excused > 0 {
         let matches = if accounting.excused == 1 {
             "match was"
@@ -100,6 +107,9 @@ fn records(accounting: &Accounting) -> String {
             grouped(accounting.excused)
         ));
     }
+    if let Some(state) = &accounting.state {
+        out.push_str(&remembered(state, accounting.state_is_kept));
+    }
     if accounting.inputs_empty > 0 {
         let inputs = if accounting.inputs_empty == 1 {
             "input was"
@@ -110,6 +120,55 @@ fn records(accounting: &Accounting) -> String {
             "{} {inputs} empty\n",
             grouped(accounting.inputs_empty)
         ));
+    }
+    out
+}
+
+/// What of the observations of rules that remember did not go as a person would expect.
+fn remembered(state: &StateCounters, is_kept: bool) -> String {
+    let mut out = String::new();
+    let mut line = |count: u64, one: &str, many: &str| {
+        if count > 0 {
+            let words = if count == 1 { one } else { many };
+            out.push_str(&format!("{} {words}\n", grouped(count)));
+        }
+    };
+    line(
+        state.late(),
+        "observation came later than its rule allows and was left out",
+        "observations came later than their rules allow and were left out",
+    );
+    line(
+        state.faults(),
+        "observation had no key or value and was left out; --stats tells why",
+        "observations had no key or value and were left out; --stats tells why",
+    );
+    line(
+        state.timeless,
+        "event has no time, so rules that remember left it out",
+        "events have no time, so rules that remember left them out",
+    );
+    line(
+        state.future,
+        "event is from the future, so rules that remember left it out",
+        "events are from the future, so rules that remember left them out",
+    );
+    line(
+        state.evicted(),
+        "remembered group gave way for want of room",
+        "remembered groups gave way for want of room",
+    );
+    line(
+        state.groups_cut,
+        "group of an event with too many was left out",
+        "groups of events with too many were left out",
+    );
+    if is_kept {
+        line(
+            state.pending(),
+            "observation waits in the state for later events",
+            "observations wait in the state for later events",
+        );
     }
     out
 }

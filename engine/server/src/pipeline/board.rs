@@ -27,11 +27,36 @@ const FINISH_WITHIN: Duration = Duration::from_millis(1);
 /// What a process ends with after a panic.
 const PANIC_EXIT_CODE: i32 = 101;
 
+/// Where in a batch a worker left it, because what it found takes too much memory: after so many records of a piece,
+/// and so many findings of the record that follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resume {
+    pub(crate) piece: usize,
+    pub(crate) record: u32,
+    pub(crate) finding: u32,
+}
+
+impl Resume {
+    /// At the start of a piece.
+    pub(crate) fn piece(piece: usize) -> Self {
+        Self {
+            piece,
+            ..Self::default()
+        }
+    }
+
+    /// The same record, from a finding on.
+    pub(crate) fn at_finding(self, finding: u32) -> Self {
+        Self { finding, ..self }
+    }
+}
+
 /// Works on batches, one thread's own.
 pub(crate) trait Worker {
     type Output: Send;
-    /// Everything there is to say about the records of one batch.
-    fn work(&mut self, input: usize, batch: &Batch) -> Self::Output;
+    /// What there is to say about the records of one batch from a place on, and where it was left.
+    fn work(&mut self, input: usize, batch: &Batch, from: Resume)
+    -> (Self::Output, Option<Resume>);
     /// About how much memory an output takes.
     fn bytes(output: &Self::Output) -> usize;
 }
@@ -50,6 +75,14 @@ pub(crate) enum Delivery<O> {
     End(usize, Option<InputFault>),
 }
 
+impl<O> Delivery<O> {
+    fn input(&self) -> usize {
+        match self {
+            Self::Output(input, _) | Self::End(input, _) => *input,
+        }
+    }
+}
+
 /// Takes what workers found, in input order.
 pub(crate) trait Sink<O>: Send {
     fn take(&mut self, delivery: Delivery<O>) -> Flow;
@@ -66,14 +99,32 @@ pub(crate) struct Workload<'i> {
     pub(crate) bytes_read: Arc<AtomicU64>,
 }
 
+/// What a batch gave.
+struct Worked<O> {
+    output: O,
+    bytes: usize,
+    rest: Option<Rest>,
+}
+
+/// A batch that was left.
+struct Rest {
+    batch: Batch,
+    from: Resume,
+}
+
+/// What is handed on, with what is left of the batch it came from.
+type Due<O> = (Delivery<O>, Option<Rest>);
+
 /// One input under way.
 struct Lane<O> {
     input: usize,
     /// Absent while a thread holds it, and at the end.
     reader: Option<Box<BatchReader>>,
     ready: VecDeque<(u64, Batch)>,
-    /// Outputs from `merged` on, in order, with their size; holes are being worked on.
-    outputs: VecDeque<Option<(O, usize)>>,
+    /// Outputs from `merged` on, in order; holes are being worked on.
+    outputs: VecDeque<Option<Worked<O>>>,
+    /// Bytes of these.
+    output_bytes: usize,
     /// How many of them are holes.
     unworked: usize,
     /// Batches read so far.
@@ -94,7 +145,7 @@ struct State<O> {
 }
 
 enum Task<O> {
-    Merge(Vec<Delivery<O>>),
+    Merge(Vec<Due<O>>),
     Work {
         input: usize,
         sequence: u64,
@@ -128,14 +179,7 @@ pub(crate) fn run<W, S>(
 {
     let board = Board {
         pool: BufferPool::default(),
-        state: Mutex::new(State {
-            lanes: VecDeque::new(),
-            next_input: 0,
-            output_bytes: 0,
-            merging: false,
-            stopped: false,
-            panicked: false,
-        }),
+        state: Mutex::new(State::default()),
         changed: Condvar::new(),
         workload,
     };
@@ -191,7 +235,7 @@ impl<O: Send> Board<'_, O> {
                 }
                 Task::Merge(deliveries) => {
                     drop(state);
-                    let flow = hand_on(deliveries, sink);
+                    let flow = self.hand_on(deliveries, &mut worker, sink);
                     state = self.lock();
                     state.merging = false;
                     state.stopped |= flow == Flow::Stop;
@@ -203,11 +247,9 @@ impl<O: Send> Board<'_, O> {
                     batch,
                 } => {
                     drop(state);
-                    let output = worker.work(input, &batch);
-                    self.pool.put(batch.buffer);
-                    let bytes = W::bytes(&output);
+                    let worked = self.work(input, batch, &mut worker);
                     state = self.lock();
-                    state.worked(input, sequence, output, bytes);
+                    state.worked(input, sequence, worked);
                 }
                 Task::Read { input, reader } => {
                     drop(state);
@@ -220,6 +262,57 @@ impl<O: Send> Board<'_, O> {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    fn work<W: Worker<Output = O>>(&self, input: usize, batch: Batch, worker: &mut W) -> Worked<O> {
+        let (output, left) = worker.work(input, &batch, Resume::default());
+        let bytes = W::bytes(&output);
+        match left {
+            Some(from) => Worked {
+                output,
+                bytes: bytes + batch.buffer.len(),
+                rest: Some(Rest { batch, from }),
+            },
+            None => {
+                self.pool.put(batch.buffer);
+                Worked {
+                    output,
+                    bytes,
+                    rest: None,
+                }
+            }
+        }
+    }
+
+    /// Gives the sink what is next in order. What is left of a batch is worked on here: its turn has come, and
+    /// nothing of it waits any more.
+    fn hand_on<W: Worker<Output = O>, S: Sink<O>>(
+        &self,
+        due: Vec<Due<O>>,
+        worker: &mut W,
+        sink: &Mutex<S>,
+    ) -> Flow {
+        let take = |delivery| {
+            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+            sink.take(delivery)
+        };
+        for (delivery, mut rest) in due {
+            let input = delivery.input();
+            if take(delivery) == Flow::Stop {
+                return Flow::Stop;
+            }
+            while let Some(Rest { batch, from }) = rest.take() {
+                let (output, left) = worker.work(input, &batch, from);
+                if take(Delivery::Output(input, output)) == Flow::Stop {
+                    return Flow::Stop;
+                }
+                match left {
+                    Some(from) => rest = Some(Rest { batch, from }),
+                    None => self.pool.put(batch.buffer),
+                }
+            }
+        }
+        sink.lock().unwrap_or_else(PoisonError::into_inner).pause()
     }
 
     fn read(&self, input: usize, reader: Option<Box<BatchReader>>) -> (Box<BatchReader>, Portion) {
@@ -265,8 +358,11 @@ impl<O: Send> Board<'_, O> {
         let batches_max = BATCHES_AHEAD + 2 * threads;
         let may_read_ahead = state.output_bytes < OUTPUT_BYTES_AHEAD;
         for (place, lane) in state.lanes.iter_mut().enumerate() {
+            // The first one goes on whatever the others hold, but not far beyond a batch that takes long.
+            let first =
+                place == 0 && (lane.outputs.is_empty() || lane.output_bytes < OUTPUT_BYTES_AHEAD);
             if lane.unworked < batches_max
-                && (place == 0 || may_read_ahead)
+                && (first || may_read_ahead)
                 && let Some(reader) = lane.reader.take()
             {
                 return Task::Read {
@@ -285,6 +381,7 @@ impl<O: Send> Board<'_, O> {
                 reader: None,
                 ready: VecDeque::new(),
                 outputs: VecDeque::new(),
+                output_bytes: 0,
                 unworked: 0,
                 read: 0,
                 merged: 0,
@@ -299,6 +396,19 @@ impl<O: Send> Board<'_, O> {
     }
 }
 
+impl<O> Default for State<O> {
+    fn default() -> Self {
+        Self {
+            lanes: VecDeque::new(),
+            next_input: 0,
+            output_bytes: 0,
+            merging: false,
+            stopped: false,
+            panicked: false,
+        }
+    }
+}
+
 impl<O> State<O> {
     fn finished(&self, inputs: usize) -> bool {
         self.stopped || self.lanes.is_empty() && self.next_input == inputs && !self.merging
@@ -308,11 +418,12 @@ impl<O> State<O> {
         self.lanes.iter_mut().find(|lane| lane.input == input)
     }
 
-    fn worked(&mut self, input: usize, sequence: u64, output: O, bytes: usize) {
-        self.output_bytes += bytes;
+    fn worked(&mut self, input: usize, sequence: u64, worked: Worked<O>) {
+        self.output_bytes += worked.bytes;
         if let Some(lane) = self.lane(input) {
             let index = (sequence - lane.merged) as usize;
-            lane.outputs[index] = Some((output, bytes));
+            lane.output_bytes += worked.bytes;
+            lane.outputs[index] = Some(worked);
             lane.unworked -= 1;
         }
     }
@@ -341,13 +452,15 @@ impl<O> State<O> {
     }
 
     /// Takes everything that is next in order.
-    fn deliveries(&mut self) -> Vec<Delivery<O>> {
+    fn deliveries(&mut self) -> Vec<Due<O>> {
         let mut deliveries = Vec::new();
         while let Some(lane) = self.lanes.front_mut() {
             while let Some(Some(_)) = lane.outputs.front() {
-                if let Some(Some((output, bytes))) = lane.outputs.pop_front() {
-                    self.output_bytes -= bytes;
-                    deliveries.push(Delivery::Output(lane.input, output));
+                if let Some(Some(worked)) = lane.outputs.pop_front() {
+                    self.output_bytes -= worked.bytes;
+                    lane.output_bytes -= worked.bytes;
+                    let delivery = Delivery::Output(lane.input, worked.output);
+                    deliveries.push((delivery, worked.rest));
                     lane.merged += 1;
                 }
             }
@@ -355,21 +468,11 @@ impl<O> State<O> {
                 break;
             }
             let fault = lane.ended.take().flatten();
-            deliveries.push(Delivery::End(lane.input, fault));
+            deliveries.push((Delivery::End(lane.input, fault), None));
             self.lanes.pop_front();
         }
         deliveries
     }
-}
-
-fn hand_on<O, S: Sink<O>>(deliveries: Vec<Delivery<O>>, sink: &Mutex<S>) -> Flow {
-    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-    for delivery in deliveries {
-        if sink.take(delivery) == Flow::Stop {
-            return Flow::Stop;
-        }
-    }
-    sink.pause()
 }
 
 struct StopOnUnwind<'b, 'i, O: Send>(&'b Board<'i, O>);
@@ -382,3 +485,6 @@ impl<O: Send> Drop for StopOnUnwind<'_, '_, O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
-use super::{Delivery, Flow, Sink, Worker, Workload, run};
+use super::{Delivery, Flow, Resume, Sink, Worker, Workload, run};
 use crate::input::reader::Batch;
 use crate::input::resolve::Input;
 use std::sync::Mutex;
+
+/// Pieces after which a batch is left.
+const PIECES_AT_ONCE: usize = 500;
 
 /// Gives every record's text, after a delay that depends on it so that threads overtake each other.
 struct Copy;
@@ -9,17 +12,26 @@ struct Copy;
 impl Worker for Copy {
     type Output = Vec<String>;
 
-    fn work(&mut self, _input: usize, batch: &Batch) -> Vec<String> {
+    fn work(
+        &mut self,
+        _input: usize,
+        batch: &Batch,
+        from: Resume,
+    ) -> (Vec<String>, Option<Resume>) {
         let texts = batch
             .pieces
             .iter()
+            .skip(from.piece)
+            .take(PIECES_AT_ONCE)
             .map(|piece| &batch.buffer[piece.start..piece.end]);
         let texts: Vec<String> = texts
             .map(|text| String::from_utf8_lossy(text).into())
             .collect();
         let turns = texts.first().map_or(0, |text| text.len() % 3) * 10_000;
         std::hint::black_box((0..turns).map(|turn| turn.to_string().len()).sum::<usize>());
-        texts
+        let next = from.piece + texts.len();
+        let left = (next < batch.pieces.len()).then(|| Resume::piece(next));
+        (texts, left)
     }
 
     fn bytes(output: &Vec<String>) -> usize {

@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tripline_core::event::Reason;
+use tripline_core::state::StateCounters;
 
 use crate::input::split::Fault;
 
@@ -154,8 +155,14 @@ pub(crate) struct Accounting {
     pub(crate) findings: BTreeMap<&'static str, u64>,
     /// Verdicts that could not be decided.
     pub(crate) indeterminate: u64,
+    /// Verdicts that could not be decided because the event is of another source than the rule.
+    pub(crate) not_applicable: u64,
     /// Findings that an exception excused.
     pub(crate) excused: u64,
+    /// What became of what rules remember; nothing when none does.
+    pub(crate) state: Option<StateCounters>,
+    /// What waits at the end is kept for another scan.
+    pub(crate) state_is_kept: bool,
 }
 
 /// Accounts of inputs kept for `--stats`; further ones are only in the total.
@@ -221,13 +228,18 @@ impl Accounting {
 
     /// As JSON.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut account = json!({
             "records": self.total.to_json(),
             "inputs": { "read": self.inputs_read, "empty": self.inputs_empty, "faults": self.faults_total },
             "findings": self.findings_total(),
             "findings_by_severity": self.findings,
             "indeterminate": self.indeterminate,
+            "not_applicable": self.not_applicable,
             "excused": self.excused,
-        })
+        });
+        if let Some(state) = &self.state {
+            account["state"] = json!(state);
+        }
+        account
     }
 }

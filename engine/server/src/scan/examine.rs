@@ -4,20 +4,27 @@
 //! hold many (a delivery file on one line, several values on one line) is taken apart here, in parallel, so
 //! positions are given later, in the ordered stage. Duplicates are evaluated like any other record: who was
 //! first is known only in order.
+//!
+//! A few bytes of batch can be much text of findings: many rules may match every event, and each finding holds
+//! the event again. So a batch is left as soon as its findings take too much memory, and gone on with
+//! when they are handed on, from the record and the finding where it was left.
 
 use super::accounting::{REJECTIONS_SHOWN, Rejection};
+use super::nested::{delivery_within, pieces_within};
+use super::remember::Observed;
+use super::report::Strictness;
 use super::statistics::{RuleTimes, Statistics};
 use crate::input::reader::Batch;
 use crate::input::resolve::Input;
-use crate::input::split::{Ending, Piece, PieceKind, Splitter};
+use crate::input::split::{Piece, PieceKind};
 use crate::output::{Format, Rendered, Sighting};
-use crate::pipeline::Worker;
+use crate::pipeline::{Resume, Worker};
 use crate::scan::progress::Counters;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
-use tripline_core::evaluate::{Evaluator, RuleSet};
-use tripline_core::event::{Document, Event, Kind, Malformed, Parser, Reason};
-use tripline_core::limits::EVENT_BYTES_MAX;
+use tripline_core::evaluate::{Evaluated, Evaluator, Observations, RuleIndex, RuleSet};
+use tripline_core::event::{Event, Malformed, Parser, Reason};
 use tripline_core::rule::Severity;
 
 /// Whether records are told apart by their event id.
@@ -27,11 +34,19 @@ pub(crate) enum Dedup {
     Off,
 }
 
+/// Text of findings that a batch may hold before it is left; one more finding may come on top.
+pub(crate) const FINDINGS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// About how long the words of a fault are.
+const FAULT_BYTES: usize = 48;
+
 /// What became of one record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mark {
     /// Its id, as far as duplicates are looked for.
     Evaluated(u128),
+    /// More findings of the last record of what was handed on before.
+    Continued,
     Rejected(Rejection),
 }
 
@@ -41,14 +56,6 @@ pub(crate) struct Found {
     pub(crate) rule: u32,
     pub(crate) severity: Severity,
     pub(crate) rendered: Rendered,
-}
-
-/// A rule that could not be decided, or not be excused, for a record of the batch.
-pub(crate) struct Undecided {
-    pub(crate) record: u32,
-    pub(crate) rule: u32,
-    /// Why, when somebody wants to know.
-    pub(crate) fault: Option<String>,
 }
 
 /// A rejected record of the batch that may be shown.
@@ -65,13 +72,66 @@ pub(crate) struct RejectedHere {
 pub(crate) struct Examined {
     pub(crate) marks: Vec<Mark>,
     pub(crate) found: Vec<Found>,
-    /// Only with statistics: without, a foreign log would fill memory with rules that cannot be decided on it.
-    pub(crate) undecided: Vec<Undecided>,
-    /// Record and number of undecided rules, without statistics.
-    pub(crate) undecided_counts: Vec<(u32, u32)>,
+    /// Record and number of rules that could not be decided, or not be excused.
+    pub(crate) undecided: Vec<(u32, u32)>,
+    /// How often which rule could not be decided and why, with statistics; of all records, duplicates too. One
+    /// entry for each record and rule would fill memory on a foreign log.
+    pub(crate) undecided_by_fault: BTreeMap<(u32, String), u64>,
+    /// Record and number of rules of other sources that could not be decided.
+    pub(crate) not_applicable: Vec<(u32, u32)>,
+    /// The same by rule, with statistics; of all records, duplicates too. Empty or one for each rule.
+    pub(crate) not_applicable_by_rule: Vec<u32>,
     /// Record and rule of findings that an exception excused.
     pub(crate) excused: Vec<(u32, u32)>,
+    /// Records that match a rule whose findings come later, or which is only a signal.
+    pub(crate) quietly: Vec<u32>,
+    /// What rules that remember are told.
+    pub(crate) observed: Vec<Observed>,
     pub(crate) rejected: Vec<RejectedHere>,
+    /// Bytes of the rendered findings.
+    found_bytes: usize,
+    /// Records begun of the piece at hand, those passed over too.
+    begun: u32,
+    /// Where in the piece at hand to begin.
+    from: Resume,
+    /// Where in the piece at hand it was left.
+    left: Option<Resume>,
+}
+
+/// What to do with the next record.
+enum Step {
+    /// It was handed on before.
+    Pass,
+    /// So many of its findings were handed on before.
+    GoOn(u32),
+    Begin,
+    /// There is no room for more.
+    Leave,
+}
+
+impl Examined {
+    fn next_record(&mut self, findings_bytes_max: usize) -> Step {
+        let record = self.begun;
+        if record < self.from.record {
+            self.begun += 1;
+            return Step::Pass;
+        }
+        if self.found_bytes > findings_bytes_max {
+            self.left = Some(
+                Resume {
+                    record,
+                    ..self.from
+                }
+                .at_finding(0),
+            );
+            return Step::Leave;
+        }
+        self.begun += 1;
+        if record == self.from.record && self.from.finding > 0 {
+            return Step::GoOn(self.from.finding);
+        }
+        Step::Begin
+    }
 }
 
 /// What all threads share.
@@ -81,7 +141,9 @@ pub(crate) struct Examination<'r> {
     pub(crate) format: &'r Format,
     pub(crate) counters: Counters,
     pub(crate) dedup: Dedup,
+    pub(crate) strictness: Strictness,
     pub(crate) statistics: Statistics,
+    pub(crate) findings_bytes_max: usize,
     pub(crate) times: &'r RuleTimes,
     /// Keys for ids that are not UUIDs; random, so that nobody can make two ids look the same.
     pub(crate) hash_states: [RandomState; 2],
@@ -92,6 +154,7 @@ pub(crate) struct Examiner<'r> {
     shared: &'r Examination<'r>,
     parser: Parser,
     evaluator: Evaluator<'r>,
+    observations: Observations,
     evaluated: u64,
 }
 
@@ -107,6 +170,8 @@ struct Place<'p> {
 struct Record<'d> {
     /// Its place among the records of the batch.
     number: u32,
+    /// Its findings that were handed on before.
+    given: u32,
     event: &'d Event<'d>,
     bytes: &'d [u8],
     place: Place<'d>,
@@ -119,6 +184,7 @@ impl<'r> Examination<'r> {
             shared: self,
             parser: Parser::new(),
             evaluator: Evaluator::new(self.rules),
+            observations: Observations::default(),
             evaluated: 0,
         }
     }
@@ -127,11 +193,18 @@ impl<'r> Examination<'r> {
 impl Worker for Examiner<'_> {
     type Output = Examined;
 
-    fn work(&mut self, input: usize, batch: &Batch) -> Examined {
-        let mut out = Examined::default();
-        out.marks.reserve(batch.pieces.len());
+    fn work(&mut self, input: usize, batch: &Batch, from: Resume) -> (Examined, Option<Resume>) {
+        let mut out = Examined {
+            from,
+            ..Examined::default()
+        };
+        out.marks.reserve(batch.pieces.len() - from.piece);
         let file = &self.shared.inputs[input].name;
-        for piece in &batch.pieces {
+        for (number, piece) in batch.pieces.iter().enumerate().skip(from.piece) {
+            if number > from.piece {
+                out.from = Resume::piece(number);
+            }
+            out.begun = 0;
             let place = Place {
                 file,
                 line: piece.line,
@@ -144,35 +217,52 @@ impl Worker for Examiner<'_> {
                         self.pieces(bytes, &inner, place, &mut out);
                     }
                 }
-                PieceKind::Fault(fault) => reject(fault.into(), fault.to_string(), place, &mut out),
+                PieceKind::Fault(fault) => {
+                    self.reject(fault.into(), fault.to_string(), place, &mut out);
+                }
+            }
+            if out.left.is_some() || self.stops_after(&out) {
+                break;
             }
         }
-        self.shared
-            .counters
-            .events
-            .fetch_add(out.marks.len() as u64, Ordering::Relaxed);
-        self.shared
-            .counters
-            .findings
-            .fetch_add(out.found.len() as u64, Ordering::Relaxed);
-        out
+        self.count(&out);
+        let left = out.left.take();
+        (out, left)
     }
 
     fn bytes(output: &Examined) -> usize {
-        let rendered: usize = output
-            .found
-            .iter()
-            .map(|one| one.rendered.text.capacity())
-            .sum();
-        rendered
+        let entry = size_of::<((u32, String), u64)>() + FAULT_BYTES;
+        output.found_bytes
+            + output.undecided_by_fault.len() * entry
             + size_of_val(output.marks.as_slice())
             + size_of_val(output.found.as_slice())
             + size_of_val(output.undecided.as_slice())
-            + size_of_val(output.undecided_counts.as_slice())
+            + size_of_val(output.not_applicable.as_slice())
+            + size_of_val(output.not_applicable_by_rule.as_slice())
+            + output
+                .observed
+                .iter()
+                .map(Observed::heap_bytes)
+                .sum::<usize>()
     }
 }
 
 impl Examiner<'_> {
+    /// Whether nothing that follows will be looked at.
+    fn stops_after(&self, out: &Examined) -> bool {
+        let rejected = matches!(out.marks.last(), Some(Mark::Rejected(_)));
+        rejected && self.shared.strictness == Strictness::Strict
+    }
+
+    fn count(&self, out: &Examined) {
+        let again = usize::from(matches!(out.marks.first(), Some(Mark::Continued)));
+        let counters = &self.shared.counters;
+        let events = (out.marks.len() - again) as u64;
+        counters.events.fetch_add(events, Ordering::Relaxed);
+        let findings = out.found.len() as u64;
+        counters.findings.fetch_add(findings, Ordering::Relaxed);
+    }
+
     /// Examines one record, or gives back the pieces that it turns out to hold.
     fn record(
         &mut self,
@@ -186,31 +276,50 @@ impl Examiner<'_> {
                 if let Some(pieces) = pieces_within(bytes) {
                     return Err(pieces);
                 }
-                refuse(malformed, place, out);
+                self.refuse(malformed, place, out);
                 return Ok(());
             }
         };
-        if let Some(pieces) = delivery_within(document) {
+        let event = Event::new(document);
+        if let Some(pieces) = delivery_within(&event) {
             return Err(pieces);
         }
-        let event = Event::new(document);
         let shared = self.shared;
         let number = out.marks.len() as u32;
-        out.marks.push(Mark::Evaluated(match shared.dedup {
-            Dedup::ById => id_number(event.id().as_str(), &shared.hash_states),
-            Dedup::Off => 0,
-        }));
+        let given = match out.next_record(shared.findings_bytes_max) {
+            Step::Pass | Step::Leave => return Ok(()),
+            Step::GoOn(given) => {
+                out.marks.push(Mark::Continued);
+                given
+            }
+            Step::Begin => {
+                out.marks.push(Mark::Evaluated(match shared.dedup {
+                    Dedup::ById => id_number(event.id().as_str(), &shared.hash_states),
+                    Dedup::Off => 0,
+                }));
+                0
+            }
+        };
         let record = Record {
             number,
+            given,
             event: &event,
             bytes,
             place,
         };
         judge(&mut self.evaluator, shared, &record, out);
-        if shared.statistics.samples(self.evaluated) {
-            shared.times.sample(&mut self.evaluator, &event);
+        if given == 0 {
+            self.evaluator.observe(&event, &mut self.observations);
+            if !self.observations.is_empty() {
+                let told = &mut self.observations;
+                let observed = Observed::new(number, &event, bytes, place.line, told);
+                out.observed.push(observed);
+            }
+            if shared.statistics.samples(self.evaluated) {
+                shared.times.sample(&mut self.evaluator, &event);
+            }
+            self.evaluated += 1;
         }
-        self.evaluated += 1;
         Ok(())
     }
 
@@ -229,11 +338,53 @@ impl Examiner<'_> {
                     if self.record(text, here, out).is_err() {
                         let malformed = Rejection::Event(Reason::NotAnObject);
                         let detail = "records within a record".to_owned();
-                        reject(malformed, detail, here, out);
+                        self.reject(malformed, detail, here, out);
                     }
                 }
-                PieceKind::Fault(fault) => reject(fault.into(), fault.to_string(), here, out),
+                PieceKind::Fault(fault) => self.reject(fault.into(), fault.to_string(), here, out),
             }
+            if out.left.is_some() || self.stops_after(out) {
+                break;
+            }
+        }
+    }
+
+    fn refuse(&self, malformed: Malformed, place: Place<'_>, out: &mut Examined) {
+        let offset = place.offset + malformed.offset as u64;
+        let place = Place { offset, ..place };
+        self.reject(
+            Rejection::Event(malformed.reason),
+            malformed.reason.sentence(),
+            place,
+            out,
+        );
+    }
+
+    fn reject(&self, rejection: Rejection, detail: String, place: Place<'_>, out: &mut Examined) {
+        match out.next_record(self.shared.findings_bytes_max) {
+            Step::Pass | Step::Leave => return,
+            Step::GoOn(_) | Step::Begin => {}
+        }
+        let record = out.marks.len() as u32;
+        out.marks.push(Mark::Rejected(rejection));
+        let shown = out
+            .rejected
+            .iter()
+            .filter(|one| one.rejection == rejection)
+            .count();
+        if shown < REJECTIONS_SHOWN {
+            let Place {
+                line: physical_line,
+                offset,
+                ..
+            } = place;
+            out.rejected.push(RejectedHere {
+                record,
+                physical_line,
+                offset,
+                rejection,
+                detail,
+            });
         }
     }
 }
@@ -245,125 +396,89 @@ fn judge(
     record: &Record<'_>,
     out: &mut Examined,
 ) {
-    let Record {
-        number,
-        event,
-        bytes,
-        place,
-    } = *record;
-    let verdicts = evaluator.evaluate(event);
-    let silent = verdicts.matched.is_empty()
-        && verdicts.excused.is_empty()
-        && verdicts.indeterminate.is_empty()
-        && verdicts.exception_faults.is_empty();
-    if silent {
+    let verdicts = evaluator.evaluate(record.event);
+    let rules = shared.rules.rules();
+    let at_once = |rule: &RuleIndex| rules[rule.0 as usize].finds_at_once();
+    if record.given == 0 && !verdicts.matched.iter().all(at_once) {
+        out.quietly.push(record.number);
+    }
+    let matched: Vec<RuleIndex> = verdicts.matched.iter().copied().filter(at_once).collect();
+    if record.given == 0 {
+        let undecided = [verdicts.indeterminate, verdicts.exception_faults].concat();
+        note_verdicts(&verdicts, shared, record, out);
+        if !undecided.is_empty() {
+            out.undecided.push((record.number, undecided.len() as u32));
+        }
+        if shared.statistics == Statistics::Wanted {
+            for rule in undecided {
+                let fault = evaluator.fault(rule, record.event);
+                *out.undecided_by_fault.entry((rule.0, fault)).or_default() += 1;
+            }
+        }
+    }
+    for (finding, rule) in (0u32..).zip(matched).skip(record.given as usize) {
+        let first = finding == record.given;
+        if out.found_bytes > shared.findings_bytes_max && !first {
+            let record = out.begun - 1;
+            out.left = Some(Resume { record, ..out.from }.at_finding(finding));
+            return;
+        }
+        out.found.push(find(evaluator, shared, record, rule));
+        out.found_bytes += out
+            .found
+            .last()
+            .map_or(0, |one| one.rendered.text.capacity());
+    }
+}
+
+/// Counts what an exception excused and what does not concern the event.
+fn note_verdicts(
+    verdicts: &Evaluated<'_>,
+    shared: &Examination<'_>,
+    record: &Record<'_>,
+    out: &mut Examined,
+) {
+    let excused = verdicts.excused.iter();
+    out.excused
+        .extend(excused.map(|rule| (record.number, rule.0)));
+    if verdicts.not_applicable.is_empty() {
         return;
     }
-    let matched = verdicts.matched.to_vec();
-    out.excused
-        .extend(verdicts.excused.iter().map(|rule| (number, rule.0)));
+    let count = verdicts.not_applicable.len() as u32;
+    out.not_applicable.push((record.number, count));
     if shared.statistics == Statistics::Wanted {
-        let undecided = [verdicts.indeterminate, verdicts.exception_faults].concat();
-        for rule in undecided {
-            let fault = Some(evaluator.fault(rule, event));
-            out.undecided.push(Undecided {
-                record: number,
-                rule: rule.0,
-                fault,
-            });
-        }
-    } else {
-        let count = verdicts.indeterminate.len() + verdicts.exception_faults.len();
-        if count > 0 {
-            out.undecided_counts.push((number, count as u32));
+        let rules = shared.rules.rules().len();
+        out.not_applicable_by_rule.resize(rules, 0);
+        for rule in verdicts.not_applicable {
+            out.not_applicable_by_rule[rule.0 as usize] += 1;
         }
     }
-    for rule in matched {
-        let finding = evaluator.finding(rule, event);
-        let rendered = shared.format.render(&Sighting {
-            finding: &finding,
-            rule: rule.0 as usize,
-            rules: shared.rules,
-            event,
-            bytes,
-            file: place.file,
-            physical_line: place.line,
-        });
-        let severity = Severity::from_word(&finding.severity)
-            .unwrap_or(shared.rules.rules()[rule.0 as usize].rule.severity);
-        out.found.push(Found {
-            record: number,
-            rule: rule.0,
-            severity,
-            rendered,
-        });
-    }
 }
 
-/// The records of a delivery file that came as one record.
-fn delivery_within(document: Document<'_>) -> Option<Vec<Piece>> {
-    let root = document.root();
-    if root.get("eventID").is_some() {
-        return None;
-    }
-    let list = root.get("Records")?;
-    if list.kind() == Kind::Array {
-        pieces_within(document.bytes())
-    } else {
-        None
-    }
-}
-
-/// What a record turns out to hold, when it is not one event.
-pub(crate) fn pieces_of(parser: &mut Parser, bytes: &[u8]) -> Option<Vec<Piece>> {
-    match parser.parse(bytes) {
-        Ok(document) => delivery_within(document),
-        Err(_) => pieces_within(bytes),
-    }
-}
-
-/// The pieces of a text that is no single record: a delivery file, or several whole values.
-fn pieces_within(bytes: &[u8]) -> Option<Vec<Piece>> {
-    let mut splitter = Splitter::new(EVENT_BYTES_MAX);
-    let mut pieces = Vec::new();
-    splitter.split(bytes, Ending::Last, &mut pieces);
-    let is_object = |one: &Piece| one.kind == PieceKind::Record && bytes[one.start] == b'{';
-    let several = pieces.len() > 1 && pieces.iter().all(is_object);
-    (several || splitter.found_wrapper()).then_some(pieces)
-}
-
-fn refuse(malformed: Malformed, place: Place<'_>, out: &mut Examined) {
-    let offset = place.offset + malformed.offset as u64;
-    let place = Place { offset, ..place };
-    reject(
-        Rejection::Event(malformed.reason),
-        malformed.reason.sentence(),
-        place,
-        out,
-    );
-}
-
-fn reject(rejection: Rejection, detail: String, place: Place<'_>, out: &mut Examined) {
-    let record = out.marks.len() as u32;
-    out.marks.push(Mark::Rejected(rejection));
-    let shown = out
-        .rejected
-        .iter()
-        .filter(|one| one.rejection == rejection)
-        .count();
-    if shown < REJECTIONS_SHOWN {
-        let Place {
-            line: physical_line,
-            offset,
-            ..
-        } = place;
-        out.rejected.push(RejectedHere {
-            record,
-            physical_line,
-            offset,
-            rejection,
-            detail,
-        });
+/// The finding of a rule that matches, shaped and rendered.
+fn find(
+    evaluator: &mut Evaluator<'_>,
+    shared: &Examination<'_>,
+    record: &Record<'_>,
+    rule: RuleIndex,
+) -> Found {
+    let finding = evaluator.finding(rule, record.event);
+    let rendered = shared.format.render(&Sighting {
+        finding: &finding,
+        rule: rule.0 as usize,
+        rules: shared.rules,
+        event: record.event,
+        bytes: record.bytes,
+        file: record.place.file,
+        physical_line: record.place.line,
+    });
+    let severity = Severity::from_word(&finding.severity)
+        .unwrap_or(shared.rules.rules()[rule.0 as usize].rule.severity);
+    Found {
+        record: record.number,
+        rule: rule.0,
+        severity,
+        rendered,
     }
 }
 
@@ -394,18 +509,4 @@ fn uuid(id: &[u8]) -> Option<u128> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{id_number, uuid};
-    use std::hash::RandomState;
-
-    #[test]
-    fn ids_become_numbers() {
-        let states = [RandomState::new(), RandomState::new()];
-        let number = |id| id_number(id, &states);
-        assert_eq!(uuid(b"00000000-0000-0000-0000-0000000000ff"), Some(255));
-        assert_eq!(uuid(b"00000000-0000-0000-0000-0000000000fF"), None);
-        assert_eq!(uuid(b"00000000x0000-0000-0000-0000000000ff"), None);
-        assert_eq!(number("event-1"), number("event-1"));
-        assert_ne!(number("event-1"), number("event-2"));
-    }
-}
+mod tests;

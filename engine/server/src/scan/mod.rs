@@ -5,6 +5,8 @@
 
 pub(crate) mod accounting;
 pub(crate) mod examine;
+pub(crate) mod nested;
 pub(crate) mod progress;
+pub(crate) mod remember;
 pub(crate) mod report;
 pub(crate) mod statistics;

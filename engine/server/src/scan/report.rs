@@ -5,16 +5,21 @@
 //! was done by the threads.
 
 use super::accounting::{Accounting, Counts, InputAccount, RejectedRecord};
-use super::examine::{Dedup, Examined, Mark};
+use super::examine::{Dedup, Examined, Mark, RejectedHere};
 use super::progress::Progress;
+use super::remember::Remembering;
 use super::statistics::RuleCounts;
 use crate::input::decode::InputFault;
 use crate::input::resolve::{Input, Mention};
-use crate::output::{Format, Rendered};
+use crate::output::{self, Format, Rendered};
 use crate::pipeline::dedup::{IDS_REMEMBERED, RecentIds, Sighting};
 use crate::pipeline::{Delivery, Flow, Sink};
+use crate::state_folder::StateFault;
 use std::io::{self, Write};
+use tripline_core::evaluate::RuleSet;
+use tripline_core::event::{Event, Parser};
 use tripline_core::rule::Severity;
+use tripline_core::state::Told;
 
 /// Rendered findings are handed to the operating system in portions of this size.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -24,6 +29,39 @@ const WRITE_BYTES: usize = 64 * 1024;
 pub(crate) enum Strictness {
     Tolerant,
     Strict,
+}
+
+/// What findings are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Findings {
+    /// They are shown.
+    Shown,
+    /// Rules only learn; nothing is found.
+    Learnt,
+}
+
+/// Where a record stands, as it is kept with an event.
+pub(crate) struct Place<'p> {
+    file: &'p str,
+    position: u64,
+    physical_line: u64,
+}
+
+impl<'p> Place<'p> {
+    /// In one text; the name of the file comes last, as it may hold anything.
+    pub(crate) fn write(file: &str, position: u64, physical_line: u64) -> String {
+        format!("{position} {physical_line} {file}")
+    }
+
+    fn read(text: &'p str) -> Option<Self> {
+        let (position, rest) = text.split_once(' ')?;
+        let (physical_line, file) = rest.split_once(' ')?;
+        Some(Self {
+            file,
+            position: position.parse().ok()?,
+            physical_line: physical_line.parse().ok()?,
+        })
+    }
 }
 
 /// Where findings go.
@@ -37,14 +75,20 @@ pub(crate) struct Reporter<'r> {
     recent: Option<RecentIds>,
     pub(crate) accounting: Accounting,
     pub(crate) rules: Vec<RuleCounts>,
+    remembering: Option<Remembering<'r>>,
+    parser: Parser,
+    rule_set: &'r RuleSet,
+    telling: Findings,
     /// Counts of the input at hand, and the position of its last record.
     counts: Counts,
     position: u64,
+    /// Whether the last record was a duplicate.
+    again: bool,
     written: u64,
     /// Highest severity found.
     pub(crate) worst: Option<Severity>,
-    /// An input that was asked for by name gave nothing at all.
-    pub(crate) named_input_failed: bool,
+    /// Something could not be opened or read to its end, so nobody knows what was missed.
+    pub(crate) unread: bool,
     /// Why writing stopped, if it did.
     pub(crate) write_fault: Option<io::Error>,
 }
@@ -52,11 +96,12 @@ pub(crate) struct Reporter<'r> {
 impl<'r> Reporter<'r> {
     /// A reporter before the first finding; `rules` is their number.
     pub(crate) fn new(
-        (inputs, rules): (&'r [Input], usize),
+        (inputs, rule_set): (&'r [Input], &'r RuleSet),
         format: &'r Format,
         out: Box<dyn Write + Send>,
         progress: Progress,
         (dedup, strictness): (Dedup, Strictness),
+        (telling, remembering): (Findings, Option<Remembering<'r>>),
     ) -> Self {
         Self {
             inputs,
@@ -67,14 +112,25 @@ impl<'r> Reporter<'r> {
             strictness,
             recent: (dedup == Dedup::ById).then(|| RecentIds::new(IDS_REMEMBERED)),
             accounting: Accounting::default(),
-            rules: vec![RuleCounts::default(); rules],
+            rules: vec![RuleCounts::default(); rule_set.rules().len()],
+            remembering,
+            parser: Parser::new(),
+            rule_set,
+            telling,
             counts: Counts::default(),
             position: 0,
+            again: false,
             written: 0,
             worst: None,
-            named_input_failed: false,
+            unread: false,
             write_fault: None,
         }
+    }
+
+    /// Notes something on the way to inputs that could not be followed.
+    pub(crate) fn unresolved(&mut self, path: String, error: &io::Error) {
+        self.accounting.fault(path, error.to_string());
+        self.unread = true;
     }
 
     /// Writes text right away.
@@ -95,25 +151,22 @@ impl<'r> Reporter<'r> {
         let file = &self.inputs[input].name;
         let mut found = examined.found.into_iter().peekable();
         let mut undecided = examined.undecided.into_iter().peekable();
-        let mut undecided_counts = examined.undecided_counts.into_iter().peekable();
+        let mut not_applicable = examined.not_applicable.into_iter().peekable();
         let mut excused = examined.excused.into_iter().peekable();
         let mut rejected = examined.rejected.into_iter().peekable();
+        let mut observed = examined.observed.into_iter().peekable();
+        let mut quietly = examined.quietly.into_iter().peekable();
         for (record, mark) in (0u32..).zip(&examined.marks) {
-            self.position += 1;
-            self.counts.read += 1;
-            let id = match mark {
-                Mark::Evaluated(id) => *id,
+            let begins = !matches!(mark, Mark::Continued);
+            self.position += u64::from(begins);
+            self.counts.read += u64::from(begins);
+            let again = match mark {
+                Mark::Evaluated(id) => self.is_again(*id),
+                Mark::Continued => self.again,
                 Mark::Rejected(rejection) => {
                     *self.counts.rejected.entry(rejection.as_str()).or_default() += 1;
                     if let Some(one) = rejected.next_if(|one| one.record == record) {
-                        self.accounting.show_rejection(RejectedRecord {
-                            file: file.clone(),
-                            position: self.position,
-                            physical_line: one.physical_line,
-                            offset: one.offset,
-                            rejection: one.rejection,
-                            detail: one.detail,
-                        });
+                        self.show(file, one);
                     }
                     if self.strictness == Strictness::Strict {
                         return Flow::Stop;
@@ -121,27 +174,29 @@ impl<'r> Reporter<'r> {
                     continue;
                 }
             };
-            let again = self
-                .recent
-                .as_mut()
-                .is_some_and(|recent| recent.note(id) == Sighting::Again);
-            let mut any = false;
+            self.again = again;
+            let mut any = quietly.next_if(|at| *at == record).is_some() && !again;
             while let Some(one) = found.next_if(|one| one.record == record) {
                 if !again {
                     any = true;
-                    self.finding(one.rule, one.severity, &one.rendered);
+                    self.finding(one.rule, one.severity, &one.rendered, self.position);
                 }
             }
-            while let Some(one) = undecided.next_if(|one| one.record == record) {
-                if !again {
-                    self.accounting.indeterminate += 1;
-                    self.rules[one.rule as usize].undecided(one.fault);
-                }
+            if let Some(one) = observed.next_if(|one| one.record == record)
+                && !again
+                && let Some(remembering) = &mut self.remembering
+            {
+                remembering.observe(one, file, self.position);
             }
-            if let Some((_, count)) = undecided_counts.next_if(|(at, _)| *at == record)
+            if let Some((_, count)) = undecided.next_if(|(at, _)| *at == record)
                 && !again
             {
                 self.accounting.indeterminate += u64::from(count);
+            }
+            if let Some((_, count)) = not_applicable.next_if(|(at, _)| *at == record)
+                && !again
+            {
+                self.accounting.not_applicable += u64::from(count);
             }
             while let Some((_, rule)) = excused.next_if(|(at, _)| *at == record) {
                 if !again {
@@ -149,10 +204,21 @@ impl<'r> Reporter<'r> {
                     self.rules[rule as usize].excused += 1;
                 }
             }
-            self.counts.duplicates += u64::from(again);
-            self.counts.matched += u64::from(any);
-            self.counts.unmatched += u64::from(!again && !any);
+            // A record that goes on has been counted as matched.
+            if begins {
+                self.counts.duplicates += u64::from(again);
+                self.counts.matched += u64::from(any);
+                self.counts.unmatched += u64::from(!again && !any);
+            }
         }
+        for (rule, count) in self.rules.iter_mut().zip(&examined.not_applicable_by_rule) {
+            rule.not_applicable += u64::from(*count);
+        }
+        for ((rule, fault), count) in examined.undecided_by_fault {
+            self.rules[rule as usize].undecided(fault, count);
+        }
+        let told = self.remembering.as_mut().map(Remembering::told);
+        self.tell(told.unwrap_or_default());
         if self.pending.len() >= WRITE_BYTES {
             self.flush()
         } else {
@@ -160,7 +226,80 @@ impl<'r> Reporter<'r> {
         }
     }
 
-    fn finding(&mut self, rule: u32, severity: Severity, rendered: &Rendered) {
+    fn show(&mut self, file: &str, one: RejectedHere) {
+        self.accounting.show_rejection(RejectedRecord {
+            file: file.to_owned(),
+            position: self.position,
+            physical_line: one.physical_line,
+            offset: one.offset,
+            rejection: one.rejection,
+            detail: one.detail,
+        });
+    }
+
+    fn is_again(&mut self, id: u128) -> bool {
+        let recent = self.recent.as_mut();
+        recent.is_some_and(|recent| recent.note(id) == Sighting::Again)
+    }
+
+    /// The inputs are at their end, all of them: what rules that remember found until then.
+    pub(crate) fn finish_remembering(&mut self) {
+        let told = self.remembering.as_mut().map(Remembering::finish);
+        self.tell(told.unwrap_or_default());
+    }
+
+    /// Notes what became of what was remembered.
+    pub(crate) fn note_state(&mut self) {
+        if let Some(remembering) = &self.remembering {
+            self.accounting.state = Some(remembering.counters());
+            self.accounting.state_is_kept = remembering.keeps();
+        }
+    }
+
+    /// Writes what is remembered to where it is kept, if it is.
+    pub(crate) fn save_state(&self) -> Result<(), StateFault> {
+        match &self.remembering {
+            Some(remembering) => remembering.save(),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows what rules that remember found.
+    fn tell(&mut self, told: Vec<Told>) {
+        for one in told {
+            let Some((rendered, position)) = self.render(&one) else {
+                continue;
+            };
+            let severity = Severity::from_word(&one.finding.severity);
+            let declared = self.rule_set.rules()[one.rule.0 as usize].rule.severity;
+            self.finding(
+                one.rule.0,
+                severity.unwrap_or(declared),
+                &rendered,
+                position,
+            );
+        }
+    }
+
+    fn render(&mut self, told: &Told) -> Option<(Rendered, u64)> {
+        let place = Place::read(&told.event.origin)?;
+        let document = self.parser.parse(&told.event.bytes).ok()?;
+        let rendered = self.format.render(&output::Sighting {
+            finding: &told.finding,
+            rule: told.rule.0 as usize,
+            rules: self.rule_set,
+            event: &Event::new(document),
+            bytes: &told.event.bytes,
+            file: place.file,
+            physical_line: place.physical_line,
+        });
+        Some((rendered, place.position))
+    }
+
+    fn finding(&mut self, rule: u32, severity: Severity, rendered: &Rendered, position: u64) {
+        if self.telling == Findings::Learnt {
+            return;
+        }
         if self.written > 0 {
             self.pending
                 .extend_from_slice(self.format.separator().as_bytes());
@@ -169,7 +308,7 @@ impl<'r> Reporter<'r> {
         let (before, after) = rendered.text.split_at(rendered.position_at);
         self.pending.extend_from_slice(before);
         self.pending
-            .extend_from_slice(self.position.to_string().as_bytes());
+            .extend_from_slice(position.to_string().as_bytes());
         self.pending.extend_from_slice(after);
         self.rules[rule as usize].matches += 1;
         *self
@@ -183,7 +322,8 @@ impl<'r> Reporter<'r> {
     fn close(&mut self, input: usize, fault: Option<InputFault>) {
         let input = &self.inputs[input];
         let fault = fault.map(|fault| {
-            self.named_input_failed |= fault.is_total() && input.mention == Mention::Named;
+            // A folder may hold what was never meant to be read; a log cut short was.
+            self.unread |= !fault.is_other_format() || input.mention == Mention::Named;
             (fault.as_str(), words(&fault))
         });
         self.accounting.close(InputAccount {

@@ -1,6 +1,8 @@
 //! `--stats`: what each rule did, and what it costs.
 //!
-//! Matches and undecided verdicts are counted in the ordered stage, so duplicates do not count. Rules share
+//! Matches are counted in the ordered stage, so duplicates do not count. Undecided verdicts are counted by the
+//! threads, by rule and reason and with duplicates: who is one is known only in order, and keeping each until
+//! then would fill memory on a foreign log. Rules share
 //! an index and equal conditions, so no clock can say what one of them costs in a scan; instead a sample of
 //! events is evaluated rule by rule, as each was written, and the mean is shown. It says which rule is
 //! expensive, not how long the scan took.
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tripline_core::evaluate::{Evaluator, RuleSet};
 use tripline_core::event::Event;
+use tripline_core::state::RuleCounters;
 
 /// Events of which every thread samples all, before it samples one in `SAMPLE_EVERY`.
 const SAMPLED_FIRST: u64 = 16;
@@ -82,22 +85,22 @@ impl RuleTimes {
 pub(crate) struct RuleCounts {
     pub(crate) matches: u64,
     pub(crate) indeterminate: u64,
+    pub(crate) not_applicable: u64,
     pub(crate) excused: u64,
     faults: BTreeMap<String, u64>,
     faults_left_out: u64,
 }
 
 impl RuleCounts {
-    /// Notes an undecided verdict.
-    pub(crate) fn undecided(&mut self, fault: Option<String>) {
-        self.indeterminate += 1;
-        let Some(fault) = fault else { return };
-        if let Some(count) = self.faults.get_mut(&fault) {
-            *count += 1;
+    /// Notes so many undecided verdicts.
+    pub(crate) fn undecided(&mut self, fault: String, count: u64) {
+        self.indeterminate += count;
+        if let Some(known) = self.faults.get_mut(&fault) {
+            *known += count;
         } else if self.faults.len() < FAULTS_KEPT_MAX {
-            self.faults.insert(fault, 1);
+            self.faults.insert(fault, count);
         } else {
-            self.faults_left_out += 1;
+            self.faults_left_out += count;
         }
     }
 
@@ -130,8 +133,8 @@ pub(crate) fn to_text(
         .max()
         .unwrap_or(4);
     let mut out = format!(
-        "{:<width$}  {:>10}  {:>13}  {:>8}  {:>9}\n",
-        "rule", "matches", "indeterminate", "excused", "ns/event"
+        "{:<width$}  {:>10}  {:>13}  {:>14}  {:>8}  {:>9}\n",
+        "rule", "matches", "indeterminate", "not applicable", "excused", "ns/event"
     );
     let mut order: Vec<usize> = (0..counts.len()).collect();
     order.sort_by_key(|rule| {
@@ -145,13 +148,25 @@ pub(crate) fn to_text(
         let one = &counts[rule];
         let time = times.mean(rule).map_or("-".to_owned(), grouped);
         out.push_str(&format!(
-            "{:<width$}  {:>10}  {:>13}  {:>8}  {:>9}\n",
+            "{:<width$}  {:>10}  {:>13}  {:>14}  {:>8}  {:>9}\n",
             rules.rules()[rule].rule.id.as_str(),
             grouped(one.matches),
             grouped(one.indeterminate),
+            grouped(one.not_applicable),
             grouped(one.excused),
             time,
         ));
+        if let Some(state) = state_of(accounting, rules.rules()[rule].rule.id.as_str()) {
+            out.push_str(&format!("{:<width$}  {}\n", "", remembered(state)));
+            for (reason, count) in &state.reasons {
+                out.push_str(&format!(
+                    "{:<width$}  {:>25}  {}\n",
+                    "",
+                    grouped(*count),
+                    Shown(reason)
+                ));
+            }
+        }
         for (fault, count) in one.faults() {
             out.push_str(&format!(
                 "{:<width$}  {:>25}  {}\n",
@@ -164,6 +179,36 @@ pub(crate) fn to_text(
     out.push('\n');
     out.push_str(&inputs_table(accounting));
     out
+}
+
+/// What became of what a rule remembers; nothing of a rule that does not.
+fn state_of<'a>(accounting: &'a Accounting, rule: &str) -> Option<&'a RuleCounters> {
+    let rules = &accounting.state.as_ref()?.rules;
+    rules
+        .iter()
+        .find(|(id, _)| id == rule)
+        .map(|(_, counters)| counters)
+}
+
+/// The counters of one rule that remembers, those that are not zero.
+fn remembered(state: &RuleCounters) -> String {
+    let all = [
+        ("observed", state.observed),
+        ("duplicate", state.duplicates),
+        ("late", state.late),
+        ("without key", state.faults),
+        ("detections", state.detections),
+        ("suppressed", state.suppressed),
+        ("groups", state.groups),
+        ("gave way", state.evicted + state.dropped),
+        ("waiting", state.pending),
+    ];
+    let told: Vec<String> = all
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| format!("{} {name}", grouped(*count)))
+        .collect();
+    told.join(", ")
 }
 
 fn inputs_table(accounting: &Accounting) -> String {
@@ -220,12 +265,14 @@ pub(crate) fn to_json(
                 "rule_id": rules.rules()[rule].rule.id.as_str(),
                 "matches": one.matches,
                 "indeterminate": one.indeterminate,
+                "not_applicable": one.not_applicable,
                 "excused": one.excused,
                 "indeterminate_by_reason": faults
                     .iter()
                     .map(|(fault, count)| json!({ "reason": fault, "count": count }))
                     .collect::<Vec<_>>(),
                 "nanoseconds_per_event": times.mean(rule),
+                "state": state_of(accounting, rules.rules()[rule].rule.id.as_str()),
             })
         })
         .collect();

@@ -1,6 +1,6 @@
 //! Every kind of bad input, with an exact account, and what comes after it.
 
-use crate::harness::{Folder, Scanned, other, scan, scan_stdin, seen};
+use crate::harness::{Folder, Scanned, data, other, run, scan, scan_stdin, seen};
 use crate::inputs::{gzip, zstd};
 
 /// One bad record between two good ones, as lines: it is rejected for this reason, the others are evaluated.
@@ -183,6 +183,7 @@ fn what_was_decompressed_before_a_fault_is_used() {
         let scanned = scan(&[&path]);
         assert_eq!(scanned.numbers(), [1]);
         assert_eq!(fault_of(&scanned), "compression_truncated");
+        assert_eq!(scanned.ran.code, 2);
         assert!(
             scanned.ran.stderr.contains("data ends early"),
             "{}",
@@ -192,8 +193,67 @@ fn what_was_decompressed_before_a_fault_is_used() {
         let middle = corrupt.len() / 2;
         corrupt[middle..middle + 40].fill(0x55);
         let path = folder.file("corrupt", &corrupt);
-        assert_eq!(fault_of(&scan(&[&path])), "compression_corrupt");
+        let scanned = scan(&[&path]);
+        assert_eq!(fault_of(&scanned), "compression_corrupt");
+        assert_eq!(scanned.ran.code, 2);
     }
+}
+
+#[test]
+fn what_follows_a_gzip_stream_is_told_from_one_cut_short() {
+    let text = format!("{}\n", seen(1));
+    let whole = gzip(text.as_bytes());
+    let check = |tail: &[u8], fault: &str, code: i32| {
+        let folder = Folder::new("tail");
+        let path = folder.file("tail.gz", [&whole, tail].concat());
+        let scanned = scan(&[&path]);
+        assert_eq!(scanned.numbers(), [1], "{tail:?}");
+        assert_eq!(
+            (fault_of(&scanned), scanned.ran.code),
+            (fault, code),
+            "{tail:?}"
+        );
+        scanned.ran.stderr
+    };
+    for tail in [
+        b"x".as_slice(),
+        b"garbage that is longer than a header",
+        b"\0\0x",
+    ] {
+        let stderr = check(tail, "trailing_garbage", 2);
+        let words = "trailing garbage after the gzip stream; what came before was used";
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    check(&whole[..7], "compression_truncated", 2);
+    check(&whole[..1], "compression_truncated", 2);
+    // Padding of blocks, as `gzip` has it.
+    check(&[0; 512], "", 0);
+}
+
+#[test]
+fn an_input_not_read_to_its_end_is_told_by_the_exit_code() {
+    let folder = Folder::new("unread");
+    let whole = gzip(format!("{}\n", seen(1)).as_bytes());
+    let cut = folder.file("cut.gz", &whole[..whole.len() - 4]);
+    folder.file("whole.json", seen(2));
+    // However it was named, and whatever was found.
+    for path in [&cut, &folder.path()] {
+        assert_eq!(scan(&[path]).ran.code, 2);
+        assert_eq!(scan(&["--fail-on", "low", path]).ran.code, 2);
+    }
+    assert_eq!(scan_stdin(&["-"], &whole[..whole.len() - 4]).ran.code, 2);
+    assert_eq!(scan_stdin(&["-"], &whole).ran.code, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_in_a_folder_is_told_by_the_exit_code() {
+    let folder = Folder::new("dangling");
+    folder.file("a.json", seen(1));
+    let link = format!("{}/b.json", folder.path());
+    std::os::unix::fs::symlink("nowhere", link).expect("a link");
+    let scanned = scan(&[&folder.path()]);
+    assert_eq!((scanned.ran.code, scanned.numbers()), (2, vec![1]));
 }
 
 #[test]
@@ -210,6 +270,27 @@ fn other_formats_are_named() {
         "{}",
         scanned.ran.stderr
     );
+    let event = seen(1).into_bytes();
+    let mut tar = vec![0; 512];
+    tar[..6].copy_from_slice(b"a.json");
+    tar[257..262].copy_from_slice(b"ustar");
+    tar.extend_from_slice(&event);
+    for (bytes, words) in [
+        (gzip(&gzip(&event)), "data compressed twice"),
+        (gzip(&zstd(&event)), "data compressed twice"),
+        (zstd(b"BZh91AY&SY123"), "bzip2"),
+        (tar.clone(), "a tar archive"),
+        (gzip(&tar), "a tar archive"),
+    ] {
+        let scanned = scan(&[&folder.file("a.bz2", bytes)]);
+        assert_eq!(scanned.ran.code, 2, "{words}");
+        let words = format!("a.bz2: looks like {words}, which is not read");
+        assert!(
+            scanned.ran.stderr.contains(&words),
+            "{}",
+            scanned.ran.stderr
+        );
+    }
     folder.file("b.json", seen(1));
     // Found in a folder, not asked for by name: told, and the others go on.
     let scanned = scan(&[&folder.path()]);
@@ -229,7 +310,7 @@ fn files_without_permission_are_told() {
         return;
     }
     let scanned = scan(&[&folder.path()]);
-    assert_eq!((scanned.ran.code, scanned.numbers()), (0, vec![2]));
+    assert_eq!((scanned.ran.code, scanned.numbers()), (2, vec![2]));
     assert!(
         scanned.ran.stderr.contains("Permission denied"),
         "{}",
@@ -276,4 +357,43 @@ fn only_the_first_few_of_each_kind_are_shown() {
         "{}",
         scanned.ran.stderr
     );
+}
+
+/// Events of another source than the rules: told apart from what a rule should have decided, and balanced.
+#[test]
+fn rules_of_another_source_are_not_applicable() {
+    let rules = data("rules-of-sources");
+    let foreign = r#"{"startTime":"t"}"#;
+    let partial = r#"{"eventName":"Seen"}"#;
+    let matching = r#"{"readOnly":true,"n":3}"#;
+    let text = [foreign, foreign, partial, matching].join("\n");
+    let folder = Folder::new("sources");
+    let path = folder.file("events.jsonl", &text);
+    let statistics = format!("{}/statistics.json", folder.path());
+    let scan = |more: &[&str]| {
+        let arguments = ["scan", "--format", "jsonl", "--rules", &rules, &path];
+        run(&[&arguments[..], more].concat())
+    };
+    // The second foreign record has the same bytes as the first: a duplicate.
+    let ran = scan(&["--stats-format", "json", "--stats-output", &statistics]);
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+    let text = std::fs::read_to_string(&statistics).expect("statistics");
+    let statistics: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let summary = &statistics["summary"];
+    assert_eq!(
+        (&summary["indeterminate"], &summary["not_applicable"]),
+        (&1.into(), &1.into())
+    );
+    let rule = &statistics["rules"][0];
+    assert_eq!(rule["indeterminate"], 1, "{text}");
+    assert_eq!(rule["matches"], 1, "{text}");
+    let told = "1 verdict not applicable: the event is of another source than the rule\n";
+    for ran in [ran, scan(&[])] {
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("1 verdict could not be decided"),
+            "{}",
+            ran.stderr
+        );
+    }
 }

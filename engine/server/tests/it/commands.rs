@@ -63,6 +63,27 @@ fn every_help_has_examples_and_exit_codes() {
     }
 }
 
+/// A command's help tells of the codes that it ends with, and of no other.
+#[test]
+fn every_help_has_its_own_exit_codes() {
+    for command in COMMANDS {
+        let help = run(&[command, &["--help"]].concat()).stdout;
+        let (_, codes) = help.split_once("Exit codes:\n").expect("exit codes");
+        let codes: Vec<&str> = codes
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .filter_map(|line| line.split(' ').next())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let wanted: &[&str] = match command[0] {
+            "scan" => &["0", "1", "2", "3", "130"],
+            "check" | "test" | "explain" | "fmt" => &["0", "1", "2"],
+            _ => &["0", "2"],
+        };
+        assert_eq!(codes, wanted, "{command:?}");
+    }
+}
+
 /// Every example of every help is understood, whether or not its files exist here.
 #[test]
 fn help_examples_are_understood() {
@@ -207,4 +228,37 @@ fn completions_for_every_shell() {
         assert_eq!(ran.code, 0);
         assert!(ran.stdout.contains("tripline"), "{shell}");
     }
+}
+
+/// A rule in UTF-16 is a mistake like others: told, and the other rules are used.
+#[test]
+fn a_rule_that_is_no_text_is_switched_off() {
+    let folder = Folder::new("wide");
+    let rule = |id: &str| {
+        format!(
+            "id = \"{id}\"\nname = \"a\"\ndescription = \"a\"\nseverity = \"low\"\nstatus = \"test\"\nwhen = 'has(event.n)'\n"
+        )
+    };
+    let wide: Vec<u8> = rule("wide")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    folder.file(
+        "rules/wide/rule.toml",
+        [&[0xff, 0xfe], wide.as_slice()].concat(),
+    );
+    folder.file("rules/good/rule.toml", rule("good"));
+    let rules = format!("{}/rules", folder.path());
+    let check = run(&["check", &rules]);
+    assert_eq!(check.code, 1);
+    assert!(
+        check
+            .stdout
+            .contains("error[E0001]: this file is not UTF-8 text"),
+        "{}",
+        check.stdout
+    );
+    let scan = run_with_stdin(&["scan", "--rules", &rules, "-"], seen(1).as_bytes());
+    assert_eq!(scan.code, 0, "{}", scan.stderr);
+    assert!(scan.stdout.contains("1 finding"), "{}", scan.stdout);
 }

@@ -164,6 +164,17 @@ fn explain_shows_what_decided() {
         &events,
     ];
     check("explain-json.txt", &run(&arguments));
+    let foreign = folder.file("foreign.json", "{\"startTime\":\"t\"}");
+    let rules = data("rules-of-sources");
+    let ran = run(&[
+        "explain",
+        "--rule",
+        "read-only",
+        "--rules",
+        &rules,
+        &foreign,
+    ]);
+    check("explain-not-applicable.txt", &ran);
     let wrapped = format!(
         "{{\"Records\":[{}]}}\n{{\"x\":1,\"Records\":[{},{}]}}\n",
         seen(1),
@@ -350,7 +361,7 @@ fn bundled_rules_and_demo() {
     let ran = run(&["scan", "--demo"]);
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("CRITICAL"), "{}", ran.stdout);
-    for kind in ["rule", "tests", "overrides", "list"] {
+    for kind in ["rule", "tests", "overrides", "list", "fields"] {
         let schema: serde_json::Value =
             serde_json::from_str(&run(&["schema", kind]).stdout).expect("JSON");
         assert!(schema["$schema"].is_string(), "{kind}");

@@ -1,6 +1,6 @@
 //! Every shape of input in every compression; files, folders, patterns, standard input.
 
-use crate::harness::{Folder, other, run, scan, scan_stdin, seen};
+use crate::harness::{Folder, data, other, run, scan, scan_stdin, seen};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
@@ -78,6 +78,22 @@ fn shapes() -> Vec<(&'static str, String)> {
             "envelopes",
             events.each_ref().map(|event| envelope(event)).join("\n"),
         ),
+        (
+            "envelope around a delivery file",
+            envelope(&format!("{{\"Records\":[{all}]}}")),
+        ),
+        (
+            "pretty envelope around a delivery file",
+            pretty(&envelope(&format!("{{\"Records\":[{all}],\"z\":1}}"))),
+        ),
+        (
+            "array of envelopes around delivery files",
+            format!(
+                "[{},{}]",
+                envelope(&format!("{{\"Records\":[{first}]}}")),
+                envelope(&format!("{{\"Records\":[{second},{third}]}}"))
+            ),
+        ),
         ("concatenated", events.concat()),
         ("several on a line", format!("{first}\n{second}{third}\n")),
         (
@@ -110,6 +126,33 @@ fn every_shape_in_every_compression() {
             assert_eq!(scanned.account(), wanted, "{place}");
         }
     }
+}
+
+/// The place told of a record is that of its bytes, whatever is around it.
+#[test]
+fn a_record_in_an_enveloped_delivery_file_is_found_again() {
+    let text = pretty(r#"{"id":"x","detail-type":"y","detail":{"Records":[{"n":1},[]]}}"#);
+    let scanned = scan_stdin(&["-"], text.as_bytes());
+    assert_eq!(
+        scanned.account(),
+        "read 2, matched 0, unmatched 1, duplicates 0, rejected 1 (not_an_object 1)"
+    );
+    let offset = text.find("[]").expect("the second record");
+    let line = text[..offset].lines().count();
+    let place = format!("(line {line}, byte {offset})");
+    assert!(
+        scanned.ran.stderr.contains(&place),
+        "{place}: {}",
+        scanned.ran.stderr
+    );
+    let folder = Folder::new("enveloped");
+    let path = folder.file("event.json", text);
+    let rules = data("rules");
+    let explain = |number: u32| {
+        let place = format!("{path}:{number}");
+        run(&["explain", "--rules", &rules, "--rule", "seen", &place])
+    };
+    assert_eq!((explain(1).code, explain(2).code), (0, 2));
 }
 
 #[test]

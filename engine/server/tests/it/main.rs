@@ -8,7 +8,9 @@ mod inputs;
 mod labelled_cases;
 mod memory;
 mod order;
+mod published_schemas;
 mod real_data;
+mod remember;
 mod sigma;
 
 /// Every test file beside this one is listed above.

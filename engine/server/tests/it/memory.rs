@@ -2,8 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
-use crate::harness::{data, other, tripline};
-use std::io::Write;
+use crate::harness::{Folder, data, other, tripline};
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 /// Peak resident memory of a process so far, in bytes.
@@ -56,5 +56,44 @@ fn a_long_stream_takes_little_memory() {
     let output = child.wait_with_output().expect("it ends");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("1 rejected (1 too_long)"), "{stderr}");
+    assert!(peak > 0 && peak < 200_000_000, "peak {peak} bytes");
+}
+
+/// Many rules that all match large events: each finding holds the event again, so that the findings of one batch
+/// are much more than the batch.
+#[test]
+fn many_findings_of_large_events_take_little_memory() {
+    let folder = Folder::new("many");
+    for rule in 0..150 {
+        folder.file(
+            &format!("rules/rule-{rule}/rule.toml"),
+            format!(
+                "id = \"rule-{rule}\"\nname = \"a\"\ndescription = \"a\"\nseverity = \"low\"\nstatus = \"test\"\nwhen = 'has(event.n)'\n"
+            ),
+        );
+    }
+    let pad = "x".repeat(2_000_000);
+    let text: String = (0..4)
+        .map(|number| format!("{{\"n\":{number},\"pad\":\"{pad}\"}}\n"))
+        .collect();
+    let input = folder.file("events.jsonl", text);
+    let rules = format!("{}/rules", folder.path());
+    let mut child = tripline(&["scan", "--format", "jsonl", "--rules", &rules, &input])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let process = child.id();
+    let mut stdout = child.stdout.take().expect("it has standard output");
+    let (mut read, mut peak) = (0, 0);
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(length) = stdout.read(&mut buffer)
+        && length > 0
+    {
+        read += length;
+        peak = peak.max(peak_bytes(process));
+    }
+    assert!(child.wait().expect("it ends").success());
+    assert!(read > 4 * 150 * pad.len(), "{read} bytes");
     assert!(peak > 0 && peak < 200_000_000, "peak {peak} bytes");
 }

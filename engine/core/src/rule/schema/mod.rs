@@ -15,11 +15,19 @@ pub enum FileKind {
     Overrides,
     /// `lists/NAME.toml`
     List,
+    /// A field schema.
+    Fields,
 }
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Rule, Self::Tests, Self::Overrides, Self::List];
+    pub const ALL: &'static [Self] = &[
+        Self::Rule,
+        Self::Tests,
+        Self::Overrides,
+        Self::List,
+        Self::Fields,
+    ];
 
     /// As people type it.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +36,7 @@ impl FileKind {
             Self::Tests => "tests",
             Self::Overrides => "overrides",
             Self::List => "list",
+            Self::Fields => "fields",
         }
     }
 
@@ -44,6 +53,7 @@ pub fn json_schema(kind: FileKind) -> &'static str {
         FileKind::Tests => include_str!("tests.json"),
         FileKind::Overrides => include_str!("overrides.json"),
         FileKind::List => include_str!("list.json"),
+        FileKind::Fields => include_str!("fields.json"),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::diagnostic::Code;
 use crate::limits::{
-    FILE_DIAGNOSTICS_MAX, LIST_VALUE_BYTES_MAX, RULE_CONTEXT_MAX, RULE_DEDUP_KEY_MAX,
-    RULE_EXCEPTIONS_MAX, RULE_FILE_BYTES_MAX, SUITE_EVENT_CHAIN_MAX, SUITE_TESTS_MAX,
-    TEMPLATE_PARTS_MAX,
+    FILE_DIAGNOSTICS_MAX, LIST_FILE_BYTES_MAX, LIST_VALUE_BYTES_MAX, OVERRIDES_MAX,
+    RULE_CONTEXT_MAX, RULE_DEDUP_KEY_MAX, RULE_EXCEPTIONS_MAX, RULE_FILE_BYTES_MAX,
+    SUITE_EVENT_CHAIN_MAX, SUITE_TESTS_MAX, TEMPLATE_PARTS_MAX,
 };
 use crate::rule::{Catalog, File, format, load};
 use jiff::civil::date;
@@ -130,6 +130,60 @@ fn events_cannot_multiply() {
         &format!("test = []\n[events.a]\njson = '{{\"a\": {deep}}}'"),
         Code::EventJson,
     );
+}
+
+#[test]
+fn files_that_are_no_text_or_say_nothing_are_told() {
+    let good = format!("{RULE}when = 'true'");
+    let files = [
+        File::not_text("b/rule.toml"),
+        File::found("c/tests.toml", ""),
+        File::found("d/rule.toml", "# nothing yet\n"),
+        File::found("rules/a/rule.toml", good),
+        // Nobody asks for it.
+        File::not_text("a/recorded.json"),
+    ];
+    let catalog = load(&files, date(2026, 11, 21));
+    assert_eq!(catalog.rules.len(), 1);
+    let told: Vec<_> = catalog
+        .reports
+        .iter()
+        .map(|one| (one.source.name.as_str(), one.diagnostic.message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("b/rule.toml", "this file is not UTF-8 text"),
+            ("c/tests.toml", "this file says nothing"),
+            ("d/rule.toml", "this file says nothing"),
+        ]
+    );
+}
+
+#[test]
+fn overrides_of_a_file_are_bounded() {
+    let file = |count: usize| format!("override = [{}]", "{rule='a'},".repeat(count));
+    let catalog = read("overrides.toml", &file(OVERRIDES_MAX + 1));
+    assert!(catalog.overrides.is_empty());
+    let [report] = catalog.reports.as_slice() else {
+        panic!("one report: {:?}", catalog.reports);
+    };
+    assert_eq!(report.diagnostic.code, Code::Bound);
+    assert_eq!(
+        report.diagnostic.message,
+        "20001 overrides in one file are too many"
+    );
+}
+
+#[test]
+fn list_files_are_bounded() {
+    let text = |bytes: usize| format!("value\na,{}", "x".repeat(bytes - 8));
+    let catalog = read("lists/l.csv", &text(LIST_FILE_BYTES_MAX));
+    assert_eq!(catalog.lists["l"].values(), ["a"]);
+    assert!(catalog.reports.is_empty(), "{:?}", catalog.reports);
+    let catalog = read("lists/l.csv", &text(LIST_FILE_BYTES_MAX + 1));
+    assert!(catalog.lists.is_empty());
+    assert_eq!(catalog.reports[0].diagnostic.code, Code::Bound);
 }
 
 #[test]

@@ -179,19 +179,13 @@ expires = "2026-02-30"
               = help: Did you mean `TA0040/T1485`?
               = try: attack = ["T1562", "TA0005/T1562.098", "TA0040/T1485"]
 
-            error[E1001]: `&` is not an operator of CEL
-             --> rules/aws/trail-stopped/rule.toml:9:28
+            error[E1001]: `&&&` is not an operator of CEL
+             --> rules/aws/trail-stopped/rule.toml:9:26
               |
             9 | when = "event.a == \"x\" &&& b"
-              |                            ^
+              |                          ^^^
               = help: both conditions is written `&&`
-              = try: when = "event.a == \"x\" &&&& b"
-
-            error[E1001]: expected a value, found `&&`
-             --> rules/aws/trail-stopped/rule.toml:9:28
-              |
-            9 | when = "event.a == \"x\" &&& b"
-              |                            ^ expected a value
+              = try: when = "event.a == \"x\" && b"
 
             error[E0002]: a rule has no key `colour`
               --> rules/aws/trail-stopped/rule.toml:10:1
@@ -301,7 +295,7 @@ fn broken_toml_and_strange_files_are_reported() {
               |  ^^^^^^^^
               = help: A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`.
 
-            error[E0013]: this file is nothing that we know
+            error[E0013]: this file says nothing
              --> c.toml:1:1
               |
             1 | 

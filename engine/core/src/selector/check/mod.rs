@@ -6,7 +6,8 @@
 //! have the fields it lists and no others, numbers of different kinds may be ordered (as the spec says, and
 //! cel-go does when asked), and a macro over an undecided list decides nothing.
 //!
-//! After the types, four passes look at the whole: `constants` (patterns, networks, times that can never be read),
+//! After the types, five passes look at the whole: `constants` (patterns, networks, times that can never be read),
+//! `faults` (parts that always err),
 //! `contradiction` (conditions that never or always hold), `presence` (absent fields that silence the rule) and
 //! `cost`. They run only when the types are right, as they rely on them.
 
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 
 mod calls;
 mod constants;
+mod faults;
 mod fields;
 mod macros;
 mod names;
@@ -121,6 +123,9 @@ pub fn check(expr: &Expr, env: &CheckEnv<'_>) -> Checked {
     let estimate = cost::estimate(expr, &checked);
     checked.cost = estimate.total;
     checked.diagnostics.extend(estimate.refusal());
+    if !checked.has_errors() {
+        faults::find(expr, &mut checked.diagnostics);
+    }
     if !checked.has_errors() && env.expected == Some(Type::Bool) {
         contradiction::find(expr, &mut checked.diagnostics);
         if let Some(schema) = env.schema {

@@ -510,6 +510,100 @@ fn types_that_do_not_fit_are_explained() {
 }
 
 #[test]
+fn what_always_errs_is_told() {
+    check(
+        "1/0 == 1",
+        expect![[r#"
+        warning[W2005]: `1 / 0` always errs: division by zero
+         --> <selector>:1:1
+          |
+        1 | 1/0 == 1
+          | ^^^ this has no value, whatever the event holds
+          = help: an error decides nothing, so no rule fires by it: mend it or take it out
+
+    "#]],
+    );
+    check(
+        "event.eventName == 'a' && [1].exists(x, x == [1, 2][5] - 1)",
+        expect![[r#"
+            warning[W2005]: `[1, 2][5]` always errs: index out of range
+             --> <selector>:1:46
+              |
+            1 | event.eventName == 'a' && [1].exists(x, x == [1, 2][5] - 1)
+              |                                              ^^^^^^^^^ this has no value, whatever the event holds
+              = help: an error decides nothing, so no rule fires by it: mend it or take it out
+
+        "#]],
+    );
+    check(
+        "9223372036854775807 + 1 > 0 || event.eventName == 'a'",
+        expect![[r#"
+            warning[W2005]: `9223372036854775807 + 1` always errs: the result does not fit its type
+             --> <selector>:1:1
+              |
+            1 | 9223372036854775807 + 1 > 0 || event.eventName == 'a'
+              | ^^^^^^^^^^^^^^^^^^^^^^^ this has no value, whatever the event holds
+              = help: an error decides nothing, so no rule fires by it: mend it or take it out
+
+        "#]],
+    );
+    check(
+        "size(event.eventName) % 0 == 1",
+        expect![[r#"
+        warning[W2005]: `size(event.eventName) % 0` always errs: division by zero
+         --> <selector>:1:1
+          |
+        1 | size(event.eventName) % 0 == 1
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^ this has no value, whatever the event holds
+          = help: an error decides nothing, so no rule fires by it: mend it or take it out
+
+    "#]],
+    );
+    check(
+        "event.eventName in ['a', {'a': 'b'}['c']]",
+        expect![[r#"
+        warning[W2005]: `{"a": "b"}["c"]` always errs: no such key
+         --> <selector>:1:26
+          |
+        1 | event.eventName in ['a', {'a': 'b'}['c']]
+          |                          ^^^^^^^^^^^^^^^ this has no value, whatever the event holds
+          = help: an error decides nothing, so no rule fires by it: mend it or take it out
+
+    "#]],
+    );
+}
+
+/// What has a value, is absorbed, or depends on something, is left alone.
+#[test]
+fn what_need_not_err_is_left_alone() {
+    for text in [
+        "1 / 1 == 1 && event.eventName == 'a'",
+        "1.0 / 0.0 > 1.0 && event.eventName == 'a'",
+        "(true || 1 / 0 == 1) == true && event.eventName == 'a'",
+        "event.eventName == 'a' && inList('trusted-accounts', 'x')",
+        "event.eventName == 'a' && [1, 2, 3].exists(x, 6 / x == 2)",
+        "event.eventName in ['a', 'b'].map(x, x + 'c')",
+        "cel.bind(x, 0, event.eventName == 'a' && size(event.eventName) / (x + 1) > 3)",
+    ] {
+        check(text, expect![[""]]);
+    }
+}
+
+/// Looking for the innermost part that errs is bounded however deep it lies.
+#[test]
+fn deep_errors_are_found_quickly() {
+    let text = format!("{}1 / 0{} == 1", "-(1 + ".repeat(60), ")".repeat(60));
+    let found = rendered(&text, &CheckEnv::condition(&text, None));
+    assert!(
+        found.contains("warning[W2005]: `1 / 0` always errs"),
+        "{found}"
+    );
+    let wide = vec!["1 / 0 == 1"; 1000].join(" || ");
+    let found = rendered(&wide, &CheckEnv::condition(&wide, None));
+    assert!(found.contains("warning[W2005]"), "{found}");
+}
+
+#[test]
 fn constants_that_can_never_be_read_are_refused() {
     check(
         r#"event.awsRegion.matches("us-(east|west")"#,

@@ -9,6 +9,7 @@
 //! error stays an operation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ast::{
     Comprehension, ComprehensionKind, Expr, ExprId, ExprKind, Literal, MapEntry, UnaryOp,
@@ -16,7 +17,7 @@ use super::ast::{
 use super::function::{self, Called, Function};
 use super::meter::Meter;
 use super::program::{Flatness, Missing, Node, NodeId, Operator, ProgramBuilder, Shape, Variables};
-use super::value::{Value, ValueType};
+use super::value::{Entries, MapValue, Value, ValueType, is_key};
 use crate::diagnostic::{Code, Diagnostic, Span};
 
 mod name;
@@ -343,8 +344,28 @@ impl<'c> Compiler<'c> {
         }
         let optional: Vec<bool> = entries.iter().map(|entry| entry.optional).collect();
         let optional = self.optional_marks(&optional);
+        if optional.is_none()
+            && let Some(map) = self.constant_map(&operands)
+        {
+            return map;
+        }
         let operands = self.builder.operands(&operands);
         self.builder.node(Node::Map(operands, optional))
+    }
+
+    /// A map of constants, unless making it is an error.
+    fn constant_map(&mut self, operands: &[NodeId]) -> Option<NodeId> {
+        let (pairs, _) = operands.as_chunks::<2>();
+        let constant = |node: NodeId| {
+            let constant = self.builder.constant_of(node)?;
+            Some(self.builder.constants[constant.0 as usize].clone())
+        };
+        let entries = pairs
+            .iter()
+            .map(|[key, value]| Some((constant(*key).filter(is_key)?, constant(*value)?)))
+            .collect::<Option<Vec<_>>>()?;
+        let entries = Entries::new(entries).ok()?;
+        Some(self.constant(Value::Map(MapValue::Shared(Arc::new(entries)))))
     }
 
     fn optional_marks(&mut self, optional: &[bool]) -> Option<super::program::ConstantId> {

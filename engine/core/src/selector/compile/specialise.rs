@@ -4,7 +4,7 @@ use super::{Compiler, Missing};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::selector::ast::Expr;
 use crate::selector::function::{self, Function};
-use crate::selector::program::{ConstantId, Node, NodeId, Operator};
+use crate::selector::program::{ConstantId, Goal, Node, NodeId, Operator, Shape};
 use crate::selector::texts::{DatePart, TextPath};
 use crate::selector::value::Value;
 
@@ -84,6 +84,20 @@ impl<'c> Compiler<'c> {
                 } else {
                     return None;
                 }
+            }
+            (F::Size, [target]) => match self.builder.get(*target) {
+                // Only how many there are is wanted, not which.
+                Node::Comprehension(shape, range, condition, None)
+                    if shape.goal == Goal::Filter =>
+                {
+                    let goal = Goal::Count;
+                    Node::Comprehension(Shape { goal, ..shape }, range, condition, None)
+                }
+                _ => return None,
+            },
+            (function, [moment, zone]) if function.is_time_part() => {
+                let zone = self.constant_text(*zone)?;
+                Node::TimePart(function, *moment, self.builder.zone(zone)?)
             }
             (F::StartsWith, [target, part]) => {
                 Node::StartsWith(*target, self.constant_text(*part)?)

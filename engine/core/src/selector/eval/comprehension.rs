@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use super::{ConstantId, EvalError, Evaluated, Evaluation, Node, NodeId, OperandsId, Why};
-use crate::event::Kind;
+use super::{ConstantId, EvalError, Evaluated, Evaluation, Local, Node, NodeId, OperandsId, Why};
 use crate::selector::program::{Goal, Shape, Variables};
-use crate::selector::value::{Entries, MapValue, Value};
+use crate::selector::value::{Entries, ListValue, MapValue, Value, is_key};
 
 /// Condition and transform of a comprehension.
 type Parts = (Option<NodeId>, Option<NodeId>);
@@ -42,7 +41,7 @@ impl<'e> Evaluation<'e> {
         let range = self.value(range)?;
         let mut progress = match shape.goal {
             Goal::All | Goal::Exists => Progress::Undecided(None),
-            Goal::ExistsOne => Progress::Count(0),
+            Goal::ExistsOne | Goal::Count => Progress::Count(0),
             Goal::Filter | Goal::List => Progress::Items(Vec::new()),
             Goal::Map | Goal::MapEntry => Progress::Entries(Vec::new()),
         };
@@ -54,6 +53,7 @@ impl<'e> Evaluation<'e> {
         match progress {
             Progress::Undecided(Some(error)) => Err(error),
             Progress::Undecided(None) => Ok(Value::Bool(shape.goal == Goal::All)),
+            Progress::Count(count) if shape.goal == Goal::Count => Ok(Value::Int(count as i64)),
             Progress::Count(count) => Ok(Value::Bool(count == 1)),
             Progress::Items(items) => Ok(Value::list(items)),
             Progress::Entries(entries) => self.entries(id, entries),
@@ -104,7 +104,7 @@ impl<'e> Evaluation<'e> {
         range: NodeId,
         condition: NodeId,
     ) -> Result<bool, EvalError> {
-        let array = self.cursor(range).filter(|json| json.kind() == Kind::Array);
+        let array = self.array(range);
         let Some(array) = array.filter(|_| shape.variables == Variables::One) else {
             let value = self.comprehension(id, shape, range, (Some(condition), None))?;
             return Ok(matches!(value, Value::Bool(true)));
@@ -114,12 +114,7 @@ impl<'e> Evaluation<'e> {
         let mut failed = None;
         for element in array.elements() {
             self.charge(id, 2)?;
-            let value = self.load(id, element);
-            if let Some(place) = self.locals.get_mut(local) {
-                *place = value;
-            } else {
-                self.locals.push(value);
-            }
+            self.set_part(shape.local, element);
             match self.condition(condition) {
                 Ok(value) if value == deciding => {
                     self.locals.truncate(local);
@@ -137,6 +132,31 @@ impl<'e> Evaluation<'e> {
         }
     }
 
+    /// How many elements hold, for `exists_one` and where only the size of a `filter` is wanted.
+    pub(super) fn count(
+        &mut self,
+        id: NodeId,
+        shape: Shape,
+        range: NodeId,
+        condition: NodeId,
+    ) -> Result<u64, EvalError> {
+        let array = self.array(range);
+        let Some(array) = array.filter(|_| shape.variables == Variables::One) else {
+            return match self.comprehension(id, shape, range, (Some(condition), None))? {
+                Value::Int(count) => Ok(count.unsigned_abs()),
+                value => Ok(u64::from(matches!(value, Value::Bool(true)))),
+            };
+        };
+        let mut count = 0;
+        for element in array.elements() {
+            self.charge(id, 2)?;
+            self.set_part(shape.local, element);
+            count += u64::from(self.condition(condition)?);
+        }
+        self.locals.truncate(shape.local as usize);
+        Ok(count)
+    }
+
     fn run(
         &mut self,
         id: NodeId,
@@ -147,6 +167,17 @@ impl<'e> Evaluation<'e> {
     ) -> Result<Next, EvalError> {
         let two = shape.variables == Variables::Two;
         match range {
+            Value::List(ListValue::Json(array)) if !two && self.view.is_some() => {
+                for element in array.elements() {
+                    self.locals.truncate(shape.local as usize);
+                    self.set_part(shape.local, element);
+                    let next = self.step(id, shape, parts, progress)?;
+                    if let Next::Decided(_) = next {
+                        return Ok(next);
+                    }
+                }
+                Ok(Next::More)
+            }
             Value::List(list) => {
                 for (position, item) in list.iter().enumerate() {
                     let first = if two {
@@ -179,9 +210,9 @@ impl<'e> Evaluation<'e> {
     #[inline]
     fn assign(&mut self, shape: Shape, first: Value<'e>, second: Value<'e>) {
         self.locals.truncate(shape.local as usize);
-        self.locals.push(Ok(first));
+        self.locals.push(Local::Value(Ok(first)));
         if shape.variables == Variables::Two {
-            self.locals.push(Ok(second));
+            self.locals.push(Local::Value(Ok(second)));
         }
     }
 
@@ -226,13 +257,6 @@ impl<'e> Evaluation<'e> {
         Ok(Next::More)
     }
 
-    fn local(&self, id: NodeId, local: u32) -> Evaluated<'e> {
-        match self.locals.get(local as usize) {
-            Some(value) => value.clone(),
-            None => self.fail(id, Why::UnknownName),
-        }
-    }
-
     fn pair(
         &mut self,
         id: NodeId,
@@ -251,13 +275,7 @@ impl<'e> Evaluation<'e> {
     }
 
     fn entries(&mut self, id: NodeId, entries: Vec<(Value<'e>, Value<'e>)>) -> Evaluated<'e> {
-        let usable = |key: &Value<'_>| {
-            matches!(
-                key,
-                Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_)
-            )
-        };
-        if !entries.iter().all(|(key, _)| usable(key)) {
+        if !entries.iter().all(|(key, _)| is_key(key)) {
             return self.fail(id, Why::BadKey);
         }
         self.charge(id, entries.len() as u64)?;

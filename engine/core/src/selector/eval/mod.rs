@@ -13,15 +13,19 @@ use super::function::{self, Function};
 use super::meter::Meter;
 use super::program::{ConstantId, Goal, Missing, Node, NodeId, OperandsId, Operator, Program};
 use super::texts::TextPath;
-use super::value::{MapValue, Value, charge_lookup};
+use super::value::{MapValue, Moment, Value, charge_lookup};
 use crate::event::{Document, FieldId, Json, Slots};
 
 mod comprehension;
+mod number;
 mod optional;
 mod peek;
+#[cfg(test)]
+mod peek_tests;
 mod scalars;
 #[cfg(test)]
 mod tests;
+mod text;
 
 /// The event that expressions read.
 #[derive(Clone, Copy)]
@@ -32,10 +36,14 @@ pub struct EventView<'e> {
     pub slots: &'e Slots,
 }
 
+/// Room for text that grew beyond this is given back after the event.
+const BUILT_KEPT_MAX: usize = 1 << 16;
+
 /// What is kept between events, so that nothing is allocated for one. One per thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    locals: Vec<Result<Value<'static>, EvalError>>,
+    locals: Vec<Local<'static>>,
+    built: String,
 }
 
 impl Scratch {
@@ -48,12 +56,27 @@ impl Scratch {
 /// The value of an expression, or why it has none.
 pub type Evaluated<'e> = Result<Value<'e>, EvalError>;
 
+/// What a variable of a macro holds.
+#[derive(Clone, Debug)]
+enum Local<'e> {
+    /// A part of the event, by its node: most variables stand for elements of arrays, and are only looked into.
+    Part(u32),
+    /// Something that was evaluated, or could not be.
+    Value(Evaluated<'e>),
+}
+
 /// Evaluates nodes on one event.
 pub struct Evaluation<'e> {
     program: &'e Program,
     view: Option<(Document<'e>, EventView<'e>)>,
     variables: &'e [Value<'e>],
-    locals: Vec<Evaluated<'e>>,
+    locals: Vec<Local<'e>>,
+    /// Room for text that is built only to be looked at.
+    built: String,
+    /// The field whose text is built, escapes resolved; `None` when it is something else.
+    built_of: Option<FieldId>,
+    /// Fields that were read as moments.
+    moments: [Option<(FieldId, Moment)>; 2],
     meter: Meter,
 }
 
@@ -65,6 +88,9 @@ impl<'e> Evaluation<'e> {
             view: Some((view.root.document(), view)),
             variables: &[],
             locals: recycle(std::mem::take(&mut scratch.locals)),
+            built: std::mem::take(&mut scratch.built),
+            built_of: None,
+            moments: [None; 2],
             meter: Meter::new(),
         }
     }
@@ -76,6 +102,9 @@ impl<'e> Evaluation<'e> {
             view: None,
             variables,
             locals: Vec::new(),
+            built: String::new(),
+            built_of: None,
+            moments: [None; 2],
             meter: Meter::new(),
         }
     }
@@ -89,6 +118,9 @@ impl<'e> Evaluation<'e> {
     /// Gives the memory back for the next event.
     pub fn finish(self, scratch: &mut Scratch) {
         scratch.locals = recycle(self.locals);
+        if self.built.capacity() <= BUILT_KEPT_MAX {
+            scratch.built = self.built;
+        }
     }
 
     /// What the last selector cost.
@@ -139,77 +171,30 @@ impl<'e> Evaluation<'e> {
                 Err(why) => Err(why),
             },
             Node::Binary(operator, left, right) if operator < Operator::Add => {
-                if operator <= Operator::NotEqual
-                    && let Some(equal) = self.equal_texts(left, right)
-                {
-                    return Ok(equal == (operator == Operator::Equal));
-                }
-                if operator < Operator::In
-                    && let Some(order) = self.order_of_integers(left, right)
-                {
-                    return Ok(function::operator::holds(operator, order));
-                }
-                let left = self.value(left)?;
-                let right = self.value(right)?;
-                function::operator::test(operator, &left, &right, &mut self.meter)
+                return self.compare(id, operator, left, right);
             }
-            Node::InSet(operand, set) => {
-                let set = &self.program.sets[set as usize];
-                if let Some(text) = self.plain_text(operand)
-                    && set.contains_text(text)
-                {
-                    return Ok(true);
-                }
-                let value = self.value(operand)?;
-                set.contains(&value, &mut self.meter)
-            }
-            Node::InList(operand, set) => {
-                let set = &self.program.sets[set as usize];
-                if let Some(text) = self.plain_text(operand) {
-                    return Ok(set.contains_text(text));
-                }
-                let value = self.value(operand)?;
-                Ok(value.as_text().is_some_and(|text| set.contains_text(text)))
-            }
-            Node::StartsWith(operand, part) => {
-                let part = self.program.constant_text(part);
-                if let Some(text) = self.plain_text(operand) {
-                    return Ok(text.starts_with(part));
-                }
-                let value = self.value(operand)?;
-                value
-                    .as_text()
-                    .map(|text| text.starts_with(part))
-                    .ok_or(Why::NoSuchOverload)
-            }
-            Node::EndsWith(operand, part) => {
-                let part = self.program.constant_text(part);
-                if let Some(text) = self.plain_text(operand) {
-                    return Ok(text.ends_with(part));
-                }
-                let value = self.value(operand)?;
-                value
-                    .as_text()
-                    .map(|text| text.ends_with(part))
-                    .ok_or(Why::NoSuchOverload)
-            }
-            Node::Call(function @ (Function::StartsWith | Function::EndsWith), operands) => {
-                let program = self.program;
-                if let [text, part] = *program.operands(operands)
-                    && let Some(text) = self.plain_text(text)
-                    && let Some(part) = self.plain_text(part)
-                {
-                    return Ok(match function {
-                        Function::StartsWith => text.starts_with(part),
-                        _ => text.ends_with(part),
-                    });
-                }
-                return self.condition_of_value(id);
+            Node::InSet(..)
+            | Node::InList(..)
+            | Node::StartsWith(..)
+            | Node::EndsWith(..)
+            | Node::Call(Function::StartsWith | Function::EndsWith, _) => {
+                return self.test_text(id);
             }
             Node::Comprehension(shape, range, Some(condition), None)
                 if matches!(shape.goal, Goal::All | Goal::Exists) =>
             {
                 return self.quantify(id, shape, range, condition);
+            }
+            Node::Comprehension(shape, range, Some(condition), None)
+                if shape.goal == Goal::ExistsOne =>
+            {
+                return Ok(self.count(id, shape, range, condition)? == 1);
+            }
+            Node::Bind(local, values, body) => {
+                self.bind(local, values);
+                let result = self.condition(body);
+                self.locals.truncate(local as usize);
+                return result;
             }
             Node::Contains(..) | Node::Matches(..) | Node::Glob(..) | Node::InNetwork(..) => {
                 return self.search(id);
@@ -263,72 +248,39 @@ impl<'e> Evaluation<'e> {
         }
     }
 
-    fn equals_text(&mut self, operand: NodeId, constant: ConstantId) -> Result<bool, EvalError> {
-        let wanted = self.program.constant_text(constant);
-        if let Some(text) = self.plain_text(operand) {
-            return Ok(text == wanted);
+    /// A comparison, or membership.
+    fn compare(
+        &mut self,
+        id: NodeId,
+        operator: Operator,
+        left: NodeId,
+        right: NodeId,
+    ) -> Result<bool, EvalError> {
+        let left = self.chosen(left)?;
+        let meter = self.meter;
+        if let Some(holds) = self.peeked(operator, left, right) {
+            return Ok(holds);
         }
-        // A field is compared where it stands, escapes and all, without becoming a value.
-        if let Node::Field(field) = self.program.nodes[operand.0 as usize] {
-            return match self.field(field) {
-                Ok(json) => Ok(json.as_text().is_some_and(|text| text.eq_str(wanted))),
-                Err(why) => self.fail(operand, why),
+        // What was looked at in vain is looked at again, and paid for then.
+        self.meter = meter;
+        let left = self.value(left)?;
+        let right = self.value(right)?;
+        function::operator::test(operator, &left, &right, &mut self.meter)
+            .map_err(|why| EvalError { why, node: id })
+    }
+
+    /// The branch of a conditional that counts; any other node itself.
+    #[inline]
+    fn chosen(&mut self, mut id: NodeId) -> Result<NodeId, EvalError> {
+        while let Node::Conditional(condition, then, otherwise) = self.program.nodes[id.0 as usize]
+        {
+            self.charge(id, 1)?;
+            id = match self.condition(condition)? {
+                true => then,
+                false => otherwise,
             };
         }
-        let value = self.value(operand)?;
-        Ok(value.as_text() == Some(wanted))
-    }
-
-    /// Looking for something constant in text: the work depends on the text.
-    fn search(&mut self, id: NodeId) -> Result<bool, EvalError> {
-        let program = self.program;
-        let (operand, factor) = match program.nodes[id.0 as usize] {
-            Node::Contains(operand, _) | Node::InNetwork(operand, _) => (operand, 1),
-            Node::Matches(operand, _) => (operand, 5),
-            Node::Glob(operand, pattern) if program.constant_text(pattern).contains('?') => {
-                (operand, program.constant_text(pattern).len())
-            }
-            Node::Glob(operand, _) => (operand, 1),
-            _ => return self.fail(id, Why::NoSuchOverload),
-        };
-        if let Some(text) = self.plain_text(operand) {
-            return self
-                .found(id, text, factor)
-                .map_err(|why| EvalError { why, node: id });
-        }
-        let value = self.value(operand)?;
-        match (program.nodes[id.0 as usize], &value) {
-            (_, Value::String(text)) => self
-                .found(id, text, factor)
-                .map_err(|why| EvalError { why, node: id }),
-            (Node::InNetwork(_, network), value) => Ok(function::contains_ip(
-                program.networks[network as usize],
-                value,
-            )),
-            (Node::Contains(_, finder), Value::Cidr(network)) => {
-                let needle = program.finders[finder as usize].needle();
-                let text = std::str::from_utf8(needle).unwrap_or("");
-                Ok(function::contains_ip(*network, &Value::text(text)))
-            }
-            _ => self.fail(id, Why::NoSuchOverload),
-        }
-    }
-
-    /// Whether the constant of a node is in a text.
-    fn found(&mut self, id: NodeId, text: &str, factor: usize) -> Result<bool, Why> {
-        let program = self.program;
-        self.meter.charge_bytes(text.len().saturating_mul(factor))?;
-        Ok(match program.nodes[id.0 as usize] {
-            Node::Contains(_, finder) => program.finders[finder as usize]
-                .find(text.as_bytes())
-                .is_some(),
-            Node::Matches(_, regex) => program.regexes[regex as usize].is_match(text),
-            Node::Glob(_, pattern) => function::pattern::glob(text, program.constant_text(pattern)),
-            Node::InNetwork(_, network) => {
-                function::contains_ip(program.networks[network as usize], &Value::text(text))
-            }
-            _ => false,
-        })
+        Ok(id)
     }
 
     /// The value of a node.
@@ -347,10 +299,7 @@ impl<'e> Evaluation<'e> {
                 Ok(json) => self.load(id, json),
                 Err(why) => self.fail(id, why),
             },
-            Node::Local(local) => match self.locals.get(local as usize) {
-                Some(value) => value.clone(),
-                None => self.fail(id, Why::UnknownName),
-            },
+            Node::Local(local) => self.local(id, local),
             Node::Select(operand, key) => self.select(id, operand, key),
             Node::Index(operand, index) => self.index(id, operand, index),
             Node::Binary(operator, left, right) => {
@@ -422,10 +371,31 @@ impl<'e> Evaluation<'e> {
             },
             Node::List(operands, optional) => self.list(id, operands, optional),
             Node::Map(operands, optional) => self.map(id, operands, optional),
+            Node::Comprehension(shape, range, Some(condition), None)
+                if shape.goal == Goal::Count =>
+            {
+                let count = self.count(id, shape, range, condition)?;
+                Ok(Value::Int(count as i64))
+            }
             Node::Comprehension(shape, range, condition, transform) => {
                 self.comprehension(id, shape, range, (condition, transform))
             }
-            Node::Bind(local, values, body) => self.bind(local, values, body),
+            Node::Bind(local, values, body) => {
+                self.bind(local, values);
+                let result = self.value(body);
+                self.locals.truncate(local as usize);
+                result
+            }
+            Node::TimePart(function, operand, zone) => {
+                let value = self.value(operand)?;
+                self.charge(id, 5)?;
+                let Value::Timestamp(moment) = value else {
+                    return self.fail(id, Why::NoSuchOverload);
+                };
+                function::time::part(function, moment, &program.zones[zone as usize])
+                    .map(Value::Int)
+                    .map_err(|why| EvalError { why, node: id })
+            }
             Node::Unknown(Missing::Name) => self.fail(id, Why::UnknownName),
             Node::Unknown(Missing::Function) => self.fail(id, Why::UnknownFunction),
             Node::Unknown(Missing::Pattern) => self.fail(id, Why::BadPattern),
@@ -550,6 +520,10 @@ impl<'e> Evaluation<'e> {
 
     /// `has(operand.key)` where the operand is no plain chain of the event's fields.
     fn has(&mut self, id: NodeId, operand: NodeId, key: ConstantId) -> Result<bool, EvalError> {
+        if let Some(json) = self.cursor(operand) {
+            self.charge(id, 1 + json.len() as u64 / 8)?;
+            return Ok(self.program.get(json, key).is_some());
+        }
         let key = self.program.constant_text(key);
         let value = self.value(operand)?;
         let map = match &value {
@@ -565,30 +539,32 @@ impl<'e> Evaluation<'e> {
     }
 
     /// `cel.bind` and `cel.block`: a value that fails is only an error where it is used.
-    fn bind(&mut self, local: u32, values: OperandsId, body: NodeId) -> Evaluated<'e> {
+    fn bind(&mut self, local: u32, values: OperandsId) {
         let program = self.program;
         self.locals.truncate(local as usize);
         for value in program.operands(values) {
             let value = self.value(*value);
-            self.locals.push(value);
+            self.locals.push(Local::Value(value));
         }
-        let result = self.value(body);
-        self.locals.truncate(local as usize);
-        result
+    }
+
+    /// The value of a macro's variable.
+    #[inline]
+    fn local(&mut self, id: NodeId, local: u32) -> Evaluated<'e> {
+        match (self.locals.get(local as usize), &self.view) {
+            (Some(Local::Value(value)), _) => value.clone(),
+            (Some(Local::Part(node)), Some((document, _))) => {
+                let json = document.at(*node);
+                self.load(id, json)
+            }
+            _ => self.fail(id, Why::UnknownName),
+        }
     }
 }
 
-/// The memory of a list of values of one event, for those of another.
-fn recycle<'from, 'to>(mut values: Vec<Evaluated<'from>>) -> Vec<Evaluated<'to>> {
-    values.clear();
+/// The memory of the variables of one event, for those of another.
+fn recycle<'from, 'to>(mut locals: Vec<Local<'from>>) -> Vec<Local<'to>> {
+    locals.clear();
     // The list is empty, so nothing is ever converted; collecting reuses its memory.
-    values
-        .into_iter()
-        .map(|_| {
-            Err(EvalError {
-                why: Why::UnknownName,
-                node: NodeId(0),
-            })
-        })
-        .collect()
+    locals.into_iter().map(|_| Local::Part(0)).collect()
 }

@@ -1,6 +1,6 @@
 //! Optionals without boxes: chains such as `x.?a.?b.orValue("")` pass their values through directly.
 
-use super::{ConstantId, EvalError, Evaluation, Node, NodeId, Why};
+use super::{ConstantId, EvalError, Evaluation, Local, Node, NodeId, Why};
 use crate::selector::program::Flatness;
 use crate::selector::value::{Value, charge_lookup};
 
@@ -40,7 +40,7 @@ impl<'e> Evaluation<'e> {
                     return Ok(None);
                 };
                 self.locals.truncate(local as usize);
-                self.locals.push(Ok(value));
+                self.locals.push(Local::Value(Ok(value)));
                 let result = match flatness {
                     Flatness::Wrapped => self.value(body).map(Some),
                     Flatness::Flat => self.optional(body),

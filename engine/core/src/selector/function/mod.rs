@@ -18,7 +18,7 @@ mod math;
 mod network;
 pub(crate) mod operator;
 pub(crate) mod pattern;
-mod string;
+pub(crate) mod string;
 pub(crate) mod texts;
 pub(crate) mod time;
 
@@ -170,6 +170,11 @@ impl Function {
             *text == name && *form != unwanted && (*low..=*high).contains(&count)
         })?;
         Some(found.0)
+    }
+
+    /// Whether this asks for a part of a moment.
+    pub fn is_time_part(self) -> bool {
+        (Self::GetDate..=Self::GetSeconds).contains(&self)
     }
 
     /// Whether any function has this name.

@@ -75,10 +75,10 @@ fn on_text<'e>(
             Ok(Value::String(text.slice(from..from + length)))
         }
         (F::IndexOf | F::LastIndexOf, [Value::String(part)]) => {
-            index_of(function, text, part, None)
+            index_of(function, text, part, None).map(Value::Int)
         }
         (F::IndexOf | F::LastIndexOf, [Value::String(part), Value::Int(at)]) => {
-            index_of(function, text, part, Some(*at))
+            index_of(function, text, part, Some(*at)).map(Value::Int)
         }
         (F::LowerAscii, []) => Ok(changed(
             text,
@@ -158,12 +158,13 @@ fn position(text: &str, offset: usize) -> i64 {
     text[..offset].chars().count() as i64
 }
 
-fn index_of<'e>(
+/// Where a part is in a text, at or after (before) a position; -1 for nowhere.
+pub(crate) fn index_of(
     function: Function,
     text: &str,
     part: &str,
     at: Option<i64>,
-) -> Result<Value<'e>, Why> {
+) -> Result<i64, Why> {
     let found = if function == Function::IndexOf {
         let from = offset(text, at.unwrap_or(0))?;
         memchr::memmem::find(&text.as_bytes()[from..], part.as_bytes()).map(|found| from + found)
@@ -175,7 +176,7 @@ fn index_of<'e>(
         };
         memchr::memmem::rfind(&text.as_bytes()[..end], part.as_bytes())
     };
-    Ok(Value::Int(found.map_or(-1, |found| position(text, found))))
+    Ok(found.map_or(-1, |found| position(text, found)))
 }
 
 fn replace<'e>(

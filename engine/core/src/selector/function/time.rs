@@ -32,35 +32,112 @@ pub(super) fn call<'e>(
             meter.charge_bytes(text.len())?;
             parse_duration(text).map(Value::Duration)
         }
-        (_, [Value::Timestamp(moment)]) => part(function, *moment, None).map(Value::Int),
+        (_, [Value::Timestamp(moment)]) => part(function, *moment, &Zone::UTC).map(Value::Int),
         (_, [Value::Timestamp(moment), Value::String(zone)]) => {
             meter.charge(5)?;
-            part(function, *moment, Some(zone)).map(Value::Int)
+            part(function, *moment, &Zone::named(zone)?).map(Value::Int)
         }
         (_, [Value::Duration(length)]) => length_part(function, *length).map(Value::Int),
         _ => Err(Why::NoSuchOverload),
     }
 }
 
-fn part(function: Function, moment: Moment, zone: Option<&str>) -> Result<i64, Why> {
-    let offset = match zone {
-        None | Some("UTC" | "Z") => Offset::UTC,
-        Some(name) => parse_zone(name, moment)?,
-    };
-    let local = civil(moment, offset)?;
+/// What times of day and dates are counted from.
+#[derive(Clone, Debug)]
+pub(crate) enum Zone {
+    /// Seconds east of Greenwich, at any time.
+    Fixed(i32),
+    /// As the table of time zones has it.
+    Named(TimeZone),
+}
+
+impl Zone {
+    pub(crate) const UTC: Zone = Zone::Fixed(0);
+
+    /// The zone of a name of the table, or of `[+-]HH:MM`.
+    pub(crate) fn named(name: &str) -> Result<Zone, Why> {
+        if matches!(name, "UTC" | "Z") {
+            return Ok(Zone::UTC);
+        }
+        let (sign, digits) = match name.as_bytes().first() {
+            Some(b'-') => (-1, &name[1..]),
+            Some(b'+') => (1, &name[1..]),
+            _ => (1, name),
+        };
+        if let Some((hours, minutes)) = digits.split_once(':') {
+            let hours = number(hours, 2)
+                .filter(|hours| *hours < 24)
+                .ok_or(Why::BadText)?;
+            let minutes = number(minutes, 2)
+                .filter(|minutes| *minutes < 60)
+                .ok_or(Why::BadText)?;
+            return Ok(Zone::Fixed(sign * (hours * 3600 + minutes * 60) as i32));
+        }
+        TimeZone::get(name)
+            .map(Zone::Named)
+            .map_err(|_| Why::BadText)
+    }
+
+    fn seconds_at(&self, moment: Moment) -> i64 {
+        i64::from(match self {
+            Self::Fixed(seconds) => *seconds,
+            Self::Named(zone) => zone.to_offset(moment.to_timestamp()).seconds(),
+        })
+    }
+}
+
+const DAY: i64 = 86_400;
+
+/// A part of a moment, by the clock and calendar of a zone; an error after the year 9999.
+///
+/// Computed here and not by jiff, whose calendar types cost more to make than the rest of a condition.
+pub(crate) fn part(function: Function, moment: Moment, zone: &Zone) -> Result<i64, Why> {
+    let local = moment.seconds() + zone.seconds_at(moment);
+    if local > Moment::SECONDS_MAX {
+        return Err(Why::OutOfRange);
+    }
+    let (days, second) = (local.div_euclid(DAY), local.rem_euclid(DAY));
     Ok(match function {
-        Function::GetDate => i64::from(local.day()),
-        Function::GetDayOfMonth => i64::from(local.day()) - 1,
-        Function::GetDayOfWeek => i64::from(local.weekday().to_sunday_zero_offset()),
-        Function::GetDayOfYear => i64::from(local.day_of_year()) - 1,
-        Function::GetFullYear => i64::from(local.year()),
-        Function::GetHours => i64::from(local.hour()),
-        Function::GetMilliseconds => i64::from(local.subsec_nanosecond()) / 1_000_000,
-        Function::GetMinutes => i64::from(local.minute()),
-        Function::GetMonth => i64::from(local.month()) - 1,
-        Function::GetSeconds => i64::from(local.second()),
+        Function::GetHours => second / 3600,
+        Function::GetMinutes => second / 60 % 60,
+        Function::GetSeconds => second % 60,
+        Function::GetMilliseconds => i64::from(moment.nanosecond()) / 1_000_000,
+        // 1970 began on a Thursday.
+        Function::GetDayOfWeek => (days + 4).rem_euclid(7),
+        Function::GetDate => date(days).2,
+        Function::GetDayOfMonth => date(days).2 - 1,
+        Function::GetMonth => date(days).1 - 1,
+        Function::GetFullYear => date(days).0,
+        Function::GetDayOfYear => days - days_until(date(days).0, 1, 1),
         _ => return Err(Why::NoSuchOverload),
     })
+}
+
+/// Days from 1970 to a date of the Gregorian calendar. Years are counted from March in cycles of 400, so that the
+/// leap day is the last of its year (Howard Hinnant, "chrono-compatible low-level date algorithms").
+fn days_until(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let cycle = year.div_euclid(400);
+    let year_of_cycle = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_cycle = year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year;
+    cycle * 146_097 + day_of_cycle - 719_468
+}
+
+/// Year, month and day so many days after 1970-01-01; the inverse of [`days_until`].
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let cycle = days.div_euclid(146_097);
+    let day_of_cycle = days.rem_euclid(146_097);
+    let year_of_cycle =
+        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
+    let day_of_year =
+        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_cycle + cycle * 400 + i64::from(month <= 2);
+    (year, month, day)
 }
 
 fn length_part(function: Function, length: SignedDuration) -> Result<i64, Why> {
@@ -84,27 +161,6 @@ fn civil(moment: Moment, offset: Offset) -> Result<DateTime, Why> {
         .map_err(|_| Why::OutOfRange)
 }
 
-/// The offset at a moment: of a name of the time zone table, or `[+-]HH:MM`.
-fn parse_zone(name: &str, moment: Moment) -> Result<Offset, Why> {
-    let (sign, digits) = match name.as_bytes().first() {
-        Some(b'-') => (-1, &name[1..]),
-        Some(b'+') => (1, &name[1..]),
-        _ => (1, name),
-    };
-    if let Some((hours, minutes)) = digits.split_once(':') {
-        let hours = number(hours, 2)
-            .filter(|hours| *hours < 24)
-            .ok_or(Why::BadText)?;
-        let minutes = number(minutes, 2)
-            .filter(|minutes| *minutes < 60)
-            .ok_or(Why::BadText)?;
-        let seconds = sign * (hours * 3600 + minutes * 60);
-        return Offset::from_seconds(seconds as i32).map_err(|_| Why::BadText);
-    }
-    let zone = TimeZone::get(name).map_err(|_| Why::BadText)?;
-    Ok(zone.to_offset(moment.to_timestamp()))
-}
-
 /// Exactly `digits` decimal digits.
 fn number(text: &str, digits: usize) -> Option<i64> {
     let valid = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -113,6 +169,9 @@ fn number(text: &str, digits: usize) -> Option<i64> {
 
 /// RFC 3339: date, `T`, time, fraction, `Z` or an offset.
 pub(crate) fn parse_timestamp(text: &str) -> Result<Moment, Why> {
+    if let Some(moment) = parse_whole_seconds(text) {
+        return Ok(moment);
+    }
     let field = |from: usize, digits: usize| {
         text.get(from..from + digits)
             .and_then(|one| number(one, digits))
@@ -180,6 +239,39 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<Moment, Why> {
     let since = local.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
     let offset = SignedDuration::from_secs(i64::from(offset.seconds()));
     moment_at(since.checked_sub(offset).ok_or(Why::OutOfRange)?)
+}
+
+/// `YYYY-MM-DDTHH:MM:SSZ`, as nearly every time of an event is written; what is not of that form or no time is left
+/// to the general way.
+fn parse_whole_seconds(text: &str) -> Option<Moment> {
+    let text: &[u8; 20] = text.as_bytes().try_into().ok()?;
+    let mut valid = text[4] == b'-'
+        && text[7] == b'-'
+        && text[10] == b'T'
+        && text[13] == b':'
+        && text[16] == b':'
+        && text[19] == b'Z';
+    let mut two = |at: usize| {
+        let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+        valid &= tens < 10 && ones < 10;
+        i64::from(tens) * 10 + i64::from(ones)
+    };
+    let year = two(0) * 100 + two(2);
+    let (month, day) = (two(5), two(8));
+    let (hour, minute, second) = (two(11), two(14), two(17));
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    valid &= (1..=days).contains(&day) && hour < 24 && minute < 60 && second < 60;
+    if !valid {
+        return None;
+    }
+    let seconds = days_until(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
+    Moment::new(seconds, 0)
 }
 
 fn rfc_offset(text: &str) -> Result<Offset, Why> {
@@ -348,7 +440,10 @@ fn push_fraction(text: &mut String, nanoseconds: i32) {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration_text, parse_duration, parse_timestamp, timestamp_text};
+    use super::{
+        Function, Moment, Offset, Zone, civil, duration_text, parse_duration, parse_timestamp,
+        part, timestamp_text,
+    };
     use crate::selector::error::Why;
 
     #[test]
@@ -384,6 +479,41 @@ mod tests {
             "2009-é2-13T23:31:30Z",
         ] {
             assert!(parse_timestamp(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_calendar_is_that_of_jiff() {
+        let span = Moment::SECONDS_MAX - Moment::SECONDS_MIN;
+        for step in 0..4000 {
+            let seconds = Moment::SECONDS_MIN + span / 4000 * step + step * 7919 % 86_400;
+            let moment = Moment::new(seconds, 5_000_000).expect("it is in range");
+            let local = civil(moment, Offset::UTC).expect("it is in range");
+            let expected = [
+                i64::from(local.year()),
+                i64::from(local.month()) - 1,
+                i64::from(local.day()),
+                i64::from(local.day_of_year()) - 1,
+                i64::from(local.weekday().to_sunday_zero_offset()),
+                i64::from(local.hour()),
+                i64::from(local.minute()),
+                i64::from(local.second()),
+            ];
+            let found = [
+                Function::GetFullYear,
+                Function::GetMonth,
+                Function::GetDate,
+                Function::GetDayOfYear,
+                Function::GetDayOfWeek,
+                Function::GetHours,
+                Function::GetMinutes,
+                Function::GetSeconds,
+            ]
+            .map(|function| part(function, moment, &Zone::UTC).unwrap_or(-1));
+            assert_eq!(found, expected, "{seconds}");
+            let text = timestamp_text(Moment::new(seconds, 0).expect("it is in range"));
+            let read = super::parse_whole_seconds(&text);
+            assert_eq!(read.map(Moment::seconds), Some(seconds), "{text}");
         }
     }
 

@@ -176,6 +176,31 @@ fn spans_are_exact() {
 }
 
 #[test]
+fn a_sign_too_many_is_taken_out() {
+    check_refused(
+        "a &&& b ||| c",
+        expect![[r#"
+        error[E1001]: `&&&` is not an operator of CEL
+         --> <selector>:1:3
+          |
+        1 | a &&& b ||| c
+          |   ^^^
+          = help: both conditions is written `&&`
+          = try: a && b ||| c
+
+        error[E1001]: `|||` is not an operator of CEL
+         --> <selector>:1:9
+          |
+        1 | a &&& b ||| c
+          |         ^^^
+          = help: either condition is written `||`
+          = try: a &&& b || c
+
+    "#]],
+    );
+}
+
+#[test]
 fn words_and_operators_of_other_languages_are_explained() {
     check_refused(
         "a = 1 and not b or c === 2 & d",

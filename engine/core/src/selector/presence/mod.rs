@@ -23,7 +23,9 @@
 //! It is done by evaluating the selector once per field and assumption ("absent", "null"), over sets of pairs of
 //! what the selector gives and what was meant, every other test being free ([`evaluate`]). Free tests are taken as
 //! independent, so a guard that only implies presence by the source's habits (`type == "IAMUser"` always has a
-//! `userName`) is not seen; the fix costs nothing there. Two fields absent at once are not tried.
+//! `userName`) is not seen; the fix costs nothing there. A field that `has` asks for, or that something stands in for
+//! (`event.?a.orValue(event.b)`), may be absent beside the one tried; other pairs hide no miss that their parts do not
+//! show.
 
 use super::ast::{Expr, ExprId, ExprKind};
 use super::check::Checked;

@@ -263,3 +263,24 @@ fn the_warning_says_what_where_and_what_to_do() {
         "#]],
     );
 }
+
+/// What stands in for an absent field may be absent too.
+#[test]
+fn two_fields_absent_at_once() {
+    check(
+        "event.?userAgent.orValue(event.errorCode) != 'x'",
+        "event.?userAgent.orValue(event.?errorCode.orValue(\"\")) != \"x\"",
+    );
+    check(
+        "!event.?userIdentity.?arn.orValue(event.userIdentity.userName).startsWith('svc-')",
+        "!event.?userIdentity.?arn.orValue(event.userIdentity.?userName.orValue(\"\")).startsWith(\"svc-\")",
+    );
+    check_silent("event.?userAgent.orValue(event.errorCode) == 'x'");
+    check_silent("event.?userAgent.orValue(event.eventName) != 'x'");
+    // What is always there needs nothing in its stead.
+    check_silent("event.?eventName.orValue(event.errorCode) != 'x'");
+    check_silent("event.?userAgent.or(event.?errorCode).orValue('') != 'x'");
+    check_silent(
+        "has(event.userAgent) ? event.userAgent != 'x' : event.?errorCode.orValue('') != 'x'",
+    );
+}

@@ -169,7 +169,7 @@ impl<'a> Evaluation<'a> {
         match function {
             "orValue" | "or" if optional => {
                 let mut found = states.without(States::EMPTY);
-                if states.has(States::EMPTY) {
+                if states.has(States::EMPTY) || self.may_be_empty(target) {
                     found = found.or(self.strict(args, true));
                 }
                 found
@@ -187,6 +187,15 @@ impl<'a> Evaluation<'a> {
                 joined([states, args], false)
             }
         }
+    }
+
+    /// Whether an optional value may be empty for another reason than the assumption: then what stands in for it is
+    /// read, and may be the field that is absent.
+    fn may_be_empty(&self, target: &Expr) -> bool {
+        let here = self.sites.site(target);
+        let mut may = here.is_some_and(|site| site.absent || site.null);
+        target.for_each_child(&mut |child| may = may || self.may_be_empty(child));
+        may
     }
 
     /// A function whose arguments all must be there.

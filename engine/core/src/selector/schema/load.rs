@@ -9,6 +9,9 @@ use toml::Spanned;
 /// Deepest path of a field.
 const PATH_PARTS_MAX: usize = 32;
 
+/// Most marks: each is looked for in events that leave rules undecided.
+const MARKS_MAX: usize = 16;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -18,6 +21,8 @@ struct File {
     reference: String,
     #[serde(default)]
     open: bool,
+    #[serde(default)]
+    marks: Vec<Spanned<String>>,
     example: Option<Spanned<String>>,
     fields: BTreeMap<Spanned<String>, FieldEntry>,
 }
@@ -70,16 +75,48 @@ pub(super) fn load(text: &str) -> Result<Schema, Vec<Diagnostic>> {
             format!("the example is not a JSON object: {error}"),
         ));
     }
-    if !loader.diagnostics.is_empty() {
-        return Err(loader.diagnostics);
-    }
-    Ok(Schema {
+    let mut schema = Schema {
         id: file.id,
         title: file.title,
         reference: file.reference,
         example: example.to_owned(),
+        marks: Vec::new(),
         fields: loader.fields,
-    })
+    };
+    loader
+        .diagnostics
+        .extend(mistaken_marks(&schema, &file.marks));
+    if !loader.diagnostics.is_empty() {
+        return Err(loader.diagnostics);
+    }
+    schema.marks = file.marks.into_iter().map(Spanned::into_inner).collect();
+    Ok(schema)
+}
+
+/// A mark must be a field that can be looked for without going through a list.
+fn mistaken_marks(schema: &Schema, marks: &[Spanned<String>]) -> Vec<Diagnostic> {
+    let place = |mark: &Spanned<String>| Span::new(mark.span().start, mark.span().end);
+    let mut diagnostics = Vec::new();
+    for mark in marks {
+        let path = mark.as_ref().as_str();
+        if path.contains("[]") {
+            let message = format!("the mark `{path}` lies in a list");
+            diagnostics.push(mistake(place(mark), message));
+        } else if schema.field(path).is_none() {
+            let message = format!("the mark `{path}` is none of the fields");
+            let mut diagnostic = mistake(place(mark), message);
+            let names = schema.fields().map(|field| field.path.as_str());
+            if let Some(near) = did_you_mean(path, names) {
+                diagnostic = diagnostic.with_help(format!("did you mean `{near}`?"));
+            }
+            diagnostics.push(diagnostic);
+        }
+    }
+    if let Some(surplus) = marks.get(MARKS_MAX) {
+        let message = format!("more than {MARKS_MAX} marks");
+        diagnostics.push(mistake(place(surplus), message));
+    }
+    diagnostics
 }
 
 fn event(open: bool) -> Field {

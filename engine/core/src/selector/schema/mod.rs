@@ -4,8 +4,8 @@
 //! checker relies on them for types, suggestions and above all for presence: a field that is only sometimes
 //! there is where rules silently fail. A source without a schema is untyped, never refused.
 //!
-//! Format: `id`, `title`, optional `reference`, `open` (unknown fields are allowed at the top) and `example` (one
-//! JSON record, the base of rule tests), and `[fields]` by dotted path, `[]` marking the elements of a list:
+//! Format: `id`, `title`, optional `reference`, `open` (unknown fields are allowed at the top), `marks` (see
+//! [`Schema::marks`]) and `example` (one JSON record, the base of rule tests), and `[fields]` by dotted path, `[]` marking the elements of a list:
 //! ```toml
 //! "resources[].ARN" = { type = "string", presence = "sometimes", distinct = 1000, doc = "The resource." }
 //! ```
@@ -88,6 +88,7 @@ pub struct Schema {
     title: String,
     reference: String,
     example: String,
+    marks: Vec<String>,
     /// The event is the first.
     fields: Vec<Field>,
 }
@@ -139,6 +140,12 @@ impl Schema {
     /// A realistic record as JSON text; `{}` when the schema gives none.
     pub fn example(&self) -> &str {
         &self.example
+    }
+
+    /// Dotted paths of fields by which events of the source are told: each event has at least one, and one that has
+    /// none is certainly of another source. Empty when the schema does not say.
+    pub fn marks(&self) -> &[String] {
+        &self.marks
     }
 
     /// Every field in the order of the file, without the event itself.

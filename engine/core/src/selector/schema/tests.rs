@@ -131,12 +131,64 @@ fn examples_agree_with_their_schemas() {
     }
 }
 
+/// Every example has all marks of its own source and none of another's.
+#[test]
+fn sources_are_told_apart_by_their_marks() {
+    for schema in builtin() {
+        assert!(!schema.marks().is_empty(), "{}", schema.id());
+        for other in builtin() {
+            let example: Value = serde_json::from_str(other.example()).expect("an example");
+            let has = |mark: &&String| {
+                let mut keys = mark.split('.');
+                keys.try_fold(&example, |value, key| value.get(key))
+                    .is_some()
+            };
+            let found = schema.marks().iter().filter(has).count();
+            let wanted = if schema.id() == other.id() {
+                schema.marks().len()
+            } else {
+                0
+            };
+            assert_eq!(found, wanted, "{} in {}", schema.id(), other.id());
+        }
+    }
+}
+
+#[test]
+fn mistaken_marks_are_reported_with_their_place() {
+    check_refused(
+        "id = \"x\"\ntitle = \"x\"\nmarks = [\"usr\", \"list[].a\", \"user\"]\n[fields]\n\
+         user = { type = \"string\", presence = \"always\" }\n",
+        expect![[r#"
+            error[E2011]: the mark `usr` is none of the fields
+             --> schema.toml:3:10
+              |
+            3 | marks = ["usr", "list[].a", "user"]
+              |          ^^^^^
+              = help: did you mean `user`?
+
+            error[E2011]: the mark `list[].a` lies in a list
+             --> schema.toml:3:17
+              |
+            3 | marks = ["usr", "list[].a", "user"]
+              |                 ^^^^^^^^^^
+
+        "#]],
+    );
+    let many = format!("marks = [{}]", "\"a\", ".repeat(17));
+    let text = format!(
+        "id = \"x\"\ntitle = \"x\"\n{many}\n[fields]\na = {{ type = \"int\", presence = \"always\" }}\n"
+    );
+    let mistakes = Schema::from_toml(&text).expect_err("too many marks");
+    assert_eq!(mistakes[0].message, "more than 16 marks");
+}
+
 #[test]
 fn mistakes_are_reported_with_their_place() {
     check_refused(
         "id = \"x\"\ntitle = \"x\"\ncolour = 1\n[fields]\n",
         expect![[r#"
-            error[E2011]: unknown field `colour`, expected one of `id`, `title`, `reference`, `open`, `example`, `fields`
+            error[E2011]: unknown field `colour`, expected one of `id`, `title`, `reference`, `open`, `marks`, `example`, `fields`
              --> schema.toml:3:1
               |
             3 | colour = 1

@@ -31,6 +31,14 @@ pub struct Entries<'e> {
     order: Box<[u32]>,
 }
 
+/// Whether a value can be a key of a map that an expression builds.
+pub(crate) fn is_key(value: &Value<'_>) -> bool {
+    matches!(
+        value,
+        Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_)
+    )
+}
+
 impl<'e> Entries<'e> {
     /// The map of these entries; `Err` when a key comes twice. Every key is a bool, an int, a uint or text.
     pub fn new(entries: Vec<(Value<'e>, Value<'e>)>) -> Result<Entries<'e>, RepeatedKey> {
@@ -55,7 +63,7 @@ impl<'e> Entries<'e> {
         })
     }
 
-    fn get(&self, key: &Value<'_>) -> Option<&Value<'e>> {
+    pub(crate) fn get(&self, key: &Value<'_>) -> Option<&Value<'e>> {
         let found = if self.order.is_empty() {
             self.entries
                 .iter()

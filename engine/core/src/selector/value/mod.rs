@@ -24,6 +24,8 @@ mod map;
 pub use list::ListValue;
 pub use map::{Entries, MapValue};
 
+pub(crate) use map::is_key;
+
 pub(crate) use compare::{charge_lookup, compare_keys, compare_numbers, equals, order};
 pub(crate) use display::double_text;
 

@@ -5,7 +5,7 @@ use super::change::Change;
 use super::when::{FieldTest, Group, ItemTest, RuleTest};
 use crate::diagnostic::{Code, Diagnostic, Level, Source, Span, did_you_mean};
 use crate::limits::RULE_FILE_BYTES_MAX;
-use crate::rule::{File, Report};
+use crate::rule::{File, Report, Role};
 use crate::sigma::detection;
 use crate::sigma::draft::Logsource;
 use crate::sigma::yaml::{self, Node, Value, shorten};
@@ -44,7 +44,11 @@ pub(super) fn read(file: &File, reports: &mut Vec<Report>) -> Option<(i64, Vec<S
     let mut reading = Reading {
         mistakes: Vec::new(),
     };
-    let found = if file.text.len() > RULE_FILE_BYTES_MAX {
+    let found = if file.role == Role::NotText {
+        let message = "the file is not UTF-8 text";
+        reading.wrong(Span::new(0, 0), message);
+        None
+    } else if file.text.len() > RULE_FILE_BYTES_MAX {
         let message = format!("the file has more than {RULE_FILE_BYTES_MAX} bytes");
         let diagnostic = Diagnostic::new(Code::Bound, Span::new(0, 0), message);
         reading.mistakes.push(diagnostic);

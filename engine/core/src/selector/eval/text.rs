@@ -1,0 +1,283 @@
+//! Conditions on text.
+//!
+//! Text that stands in the event as it is, is looked at there. Text that must be built first (escapes, changed case,
+//! joined texts) and is only looked at, is built in room that is kept; everything else, errors included, takes the
+//! general way by a value, which is the only one that decides.
+
+use super::{ConstantId, EvalError, Evaluation, Node, NodeId, Why};
+use crate::event::Text;
+use crate::selector::function::{self, Function};
+use crate::selector::program::Operator;
+use crate::selector::value::Value;
+
+impl<'e> Evaluation<'e> {
+    /// Membership in a constant list, and how a text begins or ends.
+    pub(super) fn test_text(&mut self, id: NodeId) -> Result<bool, EvalError> {
+        let program = self.program;
+        let operand = match program.nodes[id.0 as usize] {
+            Node::InSet(operand, _)
+            | Node::InList(operand, _)
+            | Node::StartsWith(operand, _)
+            | Node::EndsWith(operand, _) => operand,
+            Node::Call(function, operands) => {
+                if let [text, part] = *program.operands(operands)
+                    && let Some(text) = self.plain_text(text)
+                    && let Some(part) = self.plain_text(part)
+                {
+                    return Ok(match function {
+                        Function::StartsWith => text.starts_with(part),
+                        _ => text.ends_with(part),
+                    });
+                }
+                return self.condition_of_value(id);
+            }
+            _ => return self.fail(id, Why::NoSuchOverload),
+        };
+        let seen = match self.plain_text(operand) {
+            Some(text) => Some(self.holds_of_text(id, text)),
+            None => self.with_built(operand, |this, text| this.holds_of_text(id, text)),
+        };
+        if let Some(holds) = seen {
+            return Ok(holds);
+        }
+        let value = self.value(operand)?;
+        let result = match (program.nodes[id.0 as usize], &value) {
+            (Node::InSet(_, set), value) => {
+                program.sets[set as usize].contains(value, &mut self.meter)
+            }
+            (_, Value::String(text)) => Ok(self.holds_of_text(id, text)),
+            (Node::InList(..), _) => Ok(false),
+            _ => Err(Why::NoSuchOverload),
+        };
+        result.map_err(|why| EvalError { why, node: id })
+    }
+
+    /// What [`Self::test_text`] says of a text. Only text equals a text, so members of other kinds need not be asked.
+    #[inline]
+    fn holds_of_text(&self, id: NodeId, text: &str) -> bool {
+        let program = self.program;
+        match program.nodes[id.0 as usize] {
+            Node::InSet(_, set) | Node::InList(_, set) => {
+                program.sets[set as usize].contains_text(text)
+            }
+            Node::StartsWith(_, part) => text.starts_with(program.constant_text(part)),
+            Node::EndsWith(_, part) => text.ends_with(program.constant_text(part)),
+            _ => false,
+        }
+    }
+
+    pub(super) fn equals_text(
+        &mut self,
+        operand: NodeId,
+        constant: ConstantId,
+    ) -> Result<bool, EvalError> {
+        let wanted = self.program.constant_text(constant);
+        if let Some(text) = self.plain_text(operand) {
+            return Ok(text == wanted);
+        }
+        if let Node::Call(Function::LowerAscii, operands) = self.program.nodes[operand.0 as usize]
+            && let [text] = *self.program.operands(operands)
+            && let Some(text) = self.plain_text(text)
+        {
+            self.charge(operand, 1 + text.len() as u64 / 10)?;
+            let lower = text.bytes().map(|byte| byte.to_ascii_lowercase());
+            return Ok(text.len() == wanted.len() && lower.eq(wanted.bytes()));
+        }
+        // A field is compared where it stands, escapes and all, without becoming a value.
+        if let Node::Field(field) = self.program.nodes[operand.0 as usize] {
+            return match self.field(field) {
+                Ok(json) => Ok(json.as_text().is_some_and(|text| text.eq_str(wanted))),
+                Err(why) => self.fail(operand, why),
+            };
+        }
+        if let Some(equal) = self.with_built(operand, |_, text| text == wanted) {
+            return Ok(equal);
+        }
+        let operand = self.chosen(operand)?;
+        let value = self.value(operand)?;
+        Ok(value.as_text() == Some(wanted))
+    }
+
+    /// Looking for something constant in text: the work depends on the text.
+    pub(super) fn search(&mut self, id: NodeId) -> Result<bool, EvalError> {
+        let program = self.program;
+        let (operand, factor) = match program.nodes[id.0 as usize] {
+            Node::Contains(operand, _) | Node::InNetwork(operand, _) => (operand, 1),
+            Node::Matches(operand, _) => (operand, 5),
+            Node::Glob(operand, pattern) if program.constant_text(pattern).contains('?') => {
+                (operand, program.constant_text(pattern).len())
+            }
+            Node::Glob(operand, _) => (operand, 1),
+            _ => return self.fail(id, Why::NoSuchOverload),
+        };
+        if let Some(text) = self.plain_text(operand) {
+            return self
+                .found(id, text, factor)
+                .map_err(|why| EvalError { why, node: id });
+        }
+        if let Some(found) = self.with_built(operand, |this, text| this.found(id, text, factor)) {
+            return found.map_err(|why| EvalError { why, node: id });
+        }
+        let value = self.value(operand)?;
+        match (program.nodes[id.0 as usize], &value) {
+            (_, Value::String(text)) => self
+                .found(id, text, factor)
+                .map_err(|why| EvalError { why, node: id }),
+            (Node::InNetwork(_, network), value) => Ok(function::contains_ip(
+                program.networks[network as usize],
+                value,
+            )),
+            (Node::Contains(_, finder), Value::Cidr(network)) => {
+                let needle = program.finders[finder as usize].needle();
+                let text = std::str::from_utf8(needle).unwrap_or("");
+                Ok(function::contains_ip(*network, &Value::text(text)))
+            }
+            _ => self.fail(id, Why::NoSuchOverload),
+        }
+    }
+
+    /// Whether the constant of a node is in a text.
+    fn found(&mut self, id: NodeId, text: &str, factor: usize) -> Result<bool, Why> {
+        let program = self.program;
+        self.meter.charge_bytes(text.len().saturating_mul(factor))?;
+        Ok(match program.nodes[id.0 as usize] {
+            Node::Contains(_, finder) => program.finders[finder as usize]
+                .find(text.as_bytes())
+                .is_some(),
+            Node::Matches(_, regex) => program.regexes[regex as usize].is_match(text),
+            Node::Glob(_, pattern) => function::pattern::glob(text, program.constant_text(pattern)),
+            Node::InNetwork(_, network) => {
+                function::contains_ip(program.networks[network as usize], &Value::text(text))
+            }
+            _ => false,
+        })
+    }
+
+    /// What `look` makes of a text that has to be built first.
+    pub(super) fn with_built<T>(
+        &mut self,
+        id: NodeId,
+        look: impl FnOnce(&mut Self, &str) -> T,
+    ) -> Option<T> {
+        let field = match self.program.nodes[id.0 as usize] {
+            Node::Field(field) => Some(field),
+            _ => None,
+        };
+        let meter = self.meter;
+        let mut built = std::mem::take(&mut self.built);
+        let is_there = field.is_some() && self.built_of == field;
+        if !is_there {
+            self.built_of = None;
+            built.clear();
+        }
+        let paid = match is_there {
+            true => self.meter.charge(1 + built.len() as u64 / 10).ok(),
+            false => self.build(id, &mut built),
+        };
+        let result = paid.map(|()| look(self, &built));
+        match paid {
+            Some(()) => self.built_of = field,
+            None => self.meter = meter,
+        }
+        self.built = built;
+        result
+    }
+
+    /// Whether two nodes give the same text, when one of them has to be built.
+    pub(super) fn equal_built(&mut self, left: NodeId, right: NodeId) -> Option<bool> {
+        if let Some(one) = self.string(left)
+            && let Some(other) = self.string(right)
+        {
+            let length = one.raw().len().min(other.raw().len());
+            self.meter.charge(1 + length as u64 / 10).ok()?;
+            return Some(one == other);
+        }
+        self.built_of = None;
+        let mut built = std::mem::take(&mut self.built);
+        built.clear();
+        let mut equal = None;
+        if let Some(left) = self.plain_text(left) {
+            if self.build(right, &mut built).is_some() {
+                equal = Some(built == left);
+            }
+        } else if self.build(left, &mut built).is_some() {
+            let end = built.len();
+            if self.build(right, &mut built).is_some() {
+                equal = Some(built[..end] == built[end..]);
+            }
+        }
+        self.built = built;
+        equal
+    }
+
+    /// Puts the text of a node behind what is in `out`, and pays for it first.
+    fn build(&mut self, id: NodeId, out: &mut String) -> Option<()> {
+        let program = self.program;
+        match program.nodes[id.0 as usize] {
+            Node::Binary(Operator::Add, left, right) => {
+                self.build(left, out)?;
+                self.build(right, out)
+            }
+            Node::Call(function @ (Function::LowerAscii | Function::UpperAscii), operands) => {
+                let [text] = *program.operands(operands) else {
+                    return None;
+                };
+                let start = out.len();
+                self.build(text, out)?;
+                self.meter.charge_bytes(out.len() - start).ok()?;
+                match function {
+                    Function::LowerAscii => out[start..].make_ascii_lowercase(),
+                    _ => out[start..].make_ascii_uppercase(),
+                }
+                Some(())
+            }
+            Node::Call(Function::Replace, operands) => {
+                let [text, part, with] = *program.operands(operands) else {
+                    return None;
+                };
+                let text = self.plain_text(text)?;
+                let (part, with) = (self.plain_text(part)?, self.plain_text(with)?);
+                self.replace(text, part, with, out)
+            }
+            _ => {
+                if let Some(text) = self.plain_text(id) {
+                    self.meter.charge(1 + text.len() as u64 / 10).ok()?;
+                    out.push_str(text);
+                    return Some(());
+                }
+                let text = self.string(id)?;
+                self.meter.charge(1 + text.raw().len() as u64 / 10).ok()?;
+                text.decode_into(out);
+                Some(())
+            }
+        }
+    }
+
+    fn replace(&mut self, text: &str, part: &str, with: &str, out: &mut String) -> Option<()> {
+        if part.is_empty() {
+            return None;
+        }
+        self.meter.charge(1 + text.len() as u64 / 5).ok()?;
+        let mut rest = 0;
+        for found in memchr::memmem::find_iter(text.as_bytes(), part) {
+            self.meter.charge(1 + with.len() as u64 / 10).ok()?;
+            out.push_str(text.get(rest..found)?);
+            out.push_str(with);
+            rest = found + part.len();
+        }
+        out.push_str(text.get(rest..)?);
+        Some(())
+    }
+
+    /// The string of the event that a node gives, escapes and all.
+    #[inline]
+    pub(super) fn string(&mut self, id: NodeId) -> Option<Text<'e>> {
+        match self.program.nodes[id.0 as usize] {
+            Node::OptionalOrValue(target, _) => {
+                let place = self.optional_place(target)??;
+                self.part(place)?.as_text()
+            }
+            _ => self.cursor(id)?.as_text(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What rules that remember are told during a scan, and what they find.
+//!
+//! A scan reads archives, whose files come in any order, so observations wait until the input is at its end or memory
+//! runs short; `--live` goes by the lateness of each rule instead, for input that arrives as it happens. Event time
+//! then comes as far as several events agree. Without a folder for state the end of the input is the end: what is
+//! still within its lateness is seen, and only what something later could still answer stays open.
+
+use super::report::{Findings, Place};
+use crate::state_folder::StateFolder;
+use jiff::Timestamp;
+use std::sync::Arc;
+use tripline_core::evaluate::{Observations, RuleSet};
+use tripline_core::event::Event;
+use tripline_core::rule::kind::{EventKey, EventTime, Period, StoredEvent};
+use tripline_core::state::{State, StateCounters, StateSettings, Telling, Told, Watermark};
+
+/// Events this much later than now are broken clocks, not late clocks.
+const FUTURE_ALLOWED: Period = Period::from_days(1);
+
+/// What one record is to rules that remember.
+pub(crate) struct Observed {
+    /// Its place among the records of the batch.
+    pub(crate) record: u32,
+    pub(crate) id: String,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) physical_line: u64,
+    pub(crate) observations: Observations,
+}
+
+impl Observed {
+    /// Of an event that rules were told of.
+    pub(crate) fn new(
+        record: u32,
+        event: &Event<'_>,
+        bytes: &[u8],
+        physical_line: u64,
+        observations: &mut Observations,
+    ) -> Self {
+        Self {
+            record,
+            id: event.id().as_str().to_owned(),
+            time: event.time(),
+            bytes: bytes.into(),
+            physical_line,
+            observations: std::mem::take(observations),
+        }
+    }
+
+    /// About how much memory it takes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let observations = size_of_val(self.observations.all.as_slice());
+        size_of::<Self>() + self.bytes.len() + self.id.len() + observations
+    }
+}
+
+/// How time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// All at once, in any order.
+    Archive,
+    /// As it happens.
+    Live,
+}
+
+/// State during a scan.
+pub(crate) struct Remembering<'r> {
+    state: State<'r>,
+    arrival: Arrival,
+    watermark: Watermark,
+    newest: Option<EventTime>,
+    folder: Option<StateFolder>,
+    telling: Findings,
+}
+
+impl<'r> Remembering<'r> {
+    /// State that goes on from the folder, if there is one; nothing when no rule remembers.
+    pub(crate) fn start(
+        rules: &'r RuleSet,
+        (arrival, telling, bytes_max): (Arrival, Findings, usize),
+        now: Timestamp,
+        folder: Option<StateFolder>,
+    ) -> Result<Option<Self>, crate::state_folder::StateFault> {
+        if !State::is_needed(rules) {
+            return Ok(None);
+        }
+        let settings = StateSettings {
+            bytes_max,
+            telling: match arrival {
+                Arrival::Archive => Telling::Once,
+                Arrival::Live => Telling::AtOnce,
+            },
+            future: EventTime::from(now).plus(FUTURE_ALLOWED),
+        };
+        let mut state = State::new(rules, settings);
+        if let Some(folder) = &folder {
+            folder.restore(&mut state)?;
+        }
+        Ok(Some(Self {
+            state,
+            arrival,
+            watermark: Watermark::default(),
+            newest: None,
+            folder,
+            telling,
+        }))
+    }
+
+    /// Tells the rules of a record that came for the first time.
+    pub(crate) fn observe(&mut self, observed: Observed, file: &str, position: u64) {
+        let Observed {
+            id,
+            time,
+            bytes,
+            physical_line,
+            observations,
+            ..
+        } = observed;
+        for fault in &observations.faults {
+            self.state.fault(fault.rule, &fault.reason);
+        }
+        self.state.groups_cut(observations.groups_cut);
+        if observations.all.is_empty() {
+            return;
+        }
+        let Some(time) = time.map(EventTime::from) else {
+            self.state.timeless();
+            return;
+        };
+        let event = Arc::new(StoredEvent {
+            key: EventKey::new(&id),
+            time,
+            bytes,
+            origin: Place::write(file, position, physical_line).into(),
+        });
+        if time <= self.state.settings().future {
+            self.watermark.note(time, &event.key);
+            self.newest = self.newest.max(Some(time));
+        }
+        self.state.observe(&event, &observations.all);
+    }
+
+    /// What was found since the last call.
+    pub(crate) fn told(&mut self) -> Vec<Told> {
+        if self.arrival == Arrival::Live
+            && let Some(reached) = self.watermark.reached()
+        {
+            self.state.advance(reached);
+        }
+        self.state.take_told()
+    }
+
+    /// The input is at its end. With a folder, what may still be joined by later events is kept in it; what was only
+    /// learnt from is over.
+    pub(crate) fn finish(&mut self) -> Vec<Told> {
+        let goes_on = self.folder.is_some() && self.telling == Findings::Shown;
+        if let Some(newest) = self.newest {
+            if goes_on {
+                self.state.advance(newest);
+            } else {
+                self.state.complete(newest);
+            }
+        }
+        if !goes_on {
+            self.state.finish();
+        }
+        self.state.take_told()
+    }
+
+    /// Writes the state into its folder, if it has one.
+    pub(crate) fn save(&self) -> Result<(), crate::state_folder::StateFault> {
+        match &self.folder {
+            Some(folder) => folder.save(&self.state),
+            None => Ok(()),
+        }
+    }
+
+    /// What became of everything.
+    pub(crate) fn counters(&self) -> StateCounters {
+        self.state.counters()
+    }
+
+    /// Whether what is pending at the end is kept for another scan.
+    pub(crate) fn keeps(&self) -> bool {
+        self.folder.is_some()
+    }
+}

@@ -1,0 +1,148 @@
+//! A folder in which rules keep what they remember from one run to the next.
+//!
+//! One file, `state.snapshot`, replaced as a whole: written beside it, flushed to the disk, renamed over it, and the
+//! folder flushed too, so that after a crash at any point the old state or the new one is there, never a part. A
+//! lock keeps two runs apart. What cannot be read is never written over: the person decides.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use tripline_core::limits::SNAPSHOT_BYTES_MAX;
+use tripline_core::state::{Kept, SnapshotFault, State};
+
+const SNAPSHOT: &str = "state.snapshot";
+const WRITING: &str = "state.snapshot.writing";
+const LOCK: &str = "lock";
+
+/// Why a state folder cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum StateFault {
+    /// The folder or a file in it cannot be opened, read or written.
+    #[error("failed to {doing} {}", path.display())]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// Another run has the folder.
+    #[error("failed to lock {}: another run of tripline uses this state", path.display())]
+    Taken { path: PathBuf },
+    /// The snapshot is not sound.
+    #[error(
+        "failed to read {}; move it away to begin anew, or take the copy of another time",
+        path.display()
+    )]
+    Snapshot {
+        path: PathBuf,
+        source: Box<SnapshotFault>,
+    },
+}
+
+/// A folder, locked for this run.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    /// Held as long as this is; the operating system gives it back however the process ends.
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Opens a folder, and makes it if it is not there.
+    pub(crate) fn open(path: &Path) -> Result<Self, StateFault> {
+        let io = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| StateFault::Io {
+                doing,
+                path,
+                source,
+            }
+        };
+        std::fs::create_dir_all(path).map_err(io("make the folder", path))?;
+        let lock_path = path.join(LOCK);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(StateFault::Taken {
+                    path: path.to_owned(),
+                });
+            }
+            Err(std::fs::TryLockError::Error(source)) => {
+                return Err(io("lock", &lock_path)(source));
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The snapshot's bytes; nothing when there is none yet.
+    pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, StateFault> {
+        let path = self.path.join(SNAPSHOT);
+        let io = |source| StateFault::Io {
+            doing: "read",
+            path: path.clone(),
+            source,
+        };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(error)),
+        };
+        let mut bytes = Vec::new();
+        let most = SNAPSHOT_BYTES_MAX as u64;
+        file.take(most).read_to_end(&mut bytes).map_err(io)?;
+        Ok(Some(bytes))
+    }
+
+    /// Goes on from the snapshot, and tells of rules that could not.
+    pub(crate) fn restore(&self, state: &mut State<'_>) -> Result<(), StateFault> {
+        let Some(bytes) = self.read()? else {
+            return Ok(());
+        };
+        let restored = state
+            .restore(&bytes)
+            .map_err(|source| StateFault::Snapshot {
+                path: self.path.join(SNAPSHOT),
+                source: Box::new(source),
+            })?;
+        for (rule, kept) in restored.rules {
+            let words = match kept {
+                Kept::Kept => continue,
+                Kept::Changed => "looks at something else now, and begins to remember anew",
+                Kept::Gone => "is not among the rules any more; what it remembered is dropped",
+            };
+            // If standard error is closed, nobody wants to know.
+            let _ = writeln!(io::stderr(), "state: the rule `{rule}` {words}");
+        }
+        Ok(())
+    }
+
+    /// Replaces the snapshot.
+    pub(crate) fn save(&self, state: &State<'_>) -> Result<(), StateFault> {
+        let bytes = state.snapshot("").map_err(|source| StateFault::Snapshot {
+            path: self.path.join(SNAPSHOT),
+            source: Box::new(source),
+        })?;
+        let writing = self.path.join(WRITING);
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&writing)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&writing, self.path.join(SNAPSHOT))?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|source| StateFault::Io {
+            doing: "write",
+            path: writing.clone(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,407 @@
+//! Rules that remember, from the command line: order, state from one run to the next, death at any moment.
+
+use crate::harness::{Folder, run, tripline};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
+
+const RULES: [(&str, &str); 4] = [
+    (
+        "burst",
+        r#"
+when = 'event.readOnly == false'
+group_by = ['event.?userIdentity.?arn.orValue("")']
+[threshold]
+window = "10m"
+is = ">= 5"
+"#,
+    ),
+    (
+        "new-call",
+        r#"
+when = 'has(event.eventName)'
+[first_seen]
+of = ['event.?userIdentity.?arn.orValue("")', 'event.eventName']
+learning = "1h"
+"#,
+    ),
+    (
+        "reads",
+        r#"
+when = 'event.readOnly == true'
+[suppress]
+window = "2h"
+by = ['event.eventSource']
+"#,
+    ),
+    (
+        "no-end",
+        r#"
+when = 'event.eventName == "AssumeRole"'
+group_by = ['event.awsRegion']
+[absence]
+of = 'event.eventName == "StopLogging"'
+within = "30m"
+"#,
+    ),
+];
+
+/// A folder with the rules above and a day of sample events in four files.
+fn workplace(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    for (id, text) in RULES {
+        let head = format!(
+            "id = \"{id}\"\nname = \"{id}\"\ndescription = \"A rule of this test.\"\nseverity = \"low\"\nstatus = \"experimental\"\n"
+        );
+        folder.file(&format!("rules/{id}/rule.toml"), head + text);
+    }
+    let sample = run(&["sample", "--events", "2400", "--seed", "7"]);
+    assert_eq!(sample.code, 0, "{}", sample.stderr);
+    let events: Vec<&str> = sample.stdout.lines().collect();
+    assert_eq!(events.len(), 2400);
+    for (number, part) in events.chunks(600).enumerate() {
+        folder.file(&format!("logs/{number}.jsonl"), part.join("\n"));
+    }
+    folder.file("all.jsonl", events.join("\n"));
+    // Every event once more, in an order that has nothing to do with time.
+    let mut mixed: Vec<&str> = Vec::with_capacity(events.len());
+    for start in 0..61 {
+        mixed.extend(events.iter().skip(start).step_by(61).rev());
+    }
+    folder.file("mixed.jsonl", mixed.join("\n"));
+    folder
+}
+
+fn scan(folder: &Folder, arguments: &[&str]) -> BTreeSet<String> {
+    let rules = format!("{}/rules", folder.path());
+    let fixed = [
+        "scan",
+        "--rules",
+        &rules,
+        "--format",
+        "jsonl",
+        "--now",
+        "2030-01-01T00:00:00Z",
+    ];
+    let ran = run(&[&fixed[..], arguments].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    findings(&ran.stdout)
+}
+
+/// Findings without their places.
+fn findings(stdout: &str) -> BTreeSet<String> {
+    let lines: Vec<&str> = stdout.lines().collect();
+    let all: BTreeSet<String> = lines
+        .iter()
+        .map(|line| {
+            let mut finding: Value = serde_json::from_str(line).expect("a line is JSON");
+            let object = finding.as_object_mut().expect("an object");
+            object.remove("file");
+            object.remove("line");
+            finding.to_string()
+        })
+        .collect();
+    assert_eq!(all.len(), lines.len(), "a finding came twice");
+    all
+}
+
+#[test]
+fn order_threads_and_files_change_nothing() {
+    let folder = workplace("remember-order");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let whole = scan(&folder, &[&path("all.jsonl")]);
+    for rule in RULES.map(|(id, _)| id) {
+        let of_rule = format!("\"rule_id\":\"{rule}\"");
+        assert!(
+            whole.iter().any(|one| one.contains(&of_rule)),
+            "{rule} found nothing"
+        );
+    }
+    assert!(whole.iter().any(|one| one.contains("\"suppressed\"")));
+    for (arguments, what) in [
+        (vec![path("mixed.jsonl")], "another order"),
+        (vec![path("logs")], "four files"),
+        (vec![path("logs"), path("mixed.jsonl")], "everything twice"),
+        (
+            vec!["--no-dedup".to_owned(), path("mixed.jsonl"), path("logs")],
+            "twice, and every record",
+        ),
+        (
+            vec!["--threads".to_owned(), "7".to_owned(), path("logs")],
+            "seven threads",
+        ),
+    ] {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let found = scan(&folder, &arguments);
+        assert!(
+            found == whole,
+            "{what}: {} findings, not {}",
+            found.len(),
+            whole.len()
+        );
+    }
+}
+
+#[test]
+fn state_goes_on_from_one_scan_to_the_next() {
+    let folder = workplace("remember-state");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let whole = scan(&folder, &[&path("all.jsonl"), "--state", &path("whole")]);
+    let mut parts = BTreeSet::new();
+    for number in 0..4 {
+        let log = path(&format!("logs/{number}.jsonl"));
+        let found = scan(&folder, &[&log, "--state", &path("parts")]);
+        assert!(parts.is_disjoint(&found), "a finding came in two scans");
+        parts.extend(found);
+    }
+    assert!(
+        parts == whole,
+        "{} in parts, {} in one",
+        parts.len(),
+        whole.len()
+    );
+    // Once more is nothing new.
+    let again = scan(&folder, &[&path("all.jsonl"), "--state", &path("whole")]);
+    assert_eq!(again, BTreeSet::new());
+}
+
+/// Time, principal and call of an event.
+fn call(line: &str) -> (jiff::Timestamp, (String, String)) {
+    let event: Value = serde_json::from_str(line).expect("a line is JSON");
+    let arn = event["userIdentity"]["arn"]
+        .as_str()
+        .unwrap_or("")
+        .to_owned();
+    let time = event["eventTime"].as_str().expect("a time");
+    (
+        time.parse().expect("a time"),
+        (arn, event["eventName"].to_string()),
+    )
+}
+
+#[test]
+fn seeding_learns_and_reports_nothing() {
+    let folder = workplace("remember-seed");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let seeded = scan(
+        &folder,
+        &[
+            "--seed",
+            "--state",
+            &path("state"),
+            &path("logs/0.jsonl"),
+            &path("logs/1.jsonl"),
+        ],
+    );
+    assert_eq!(seeded, BTreeSet::new());
+    let new_calls = |found: &BTreeSet<String>| {
+        let of_rule = found
+            .iter()
+            .filter(|one| one.contains("\"rule_id\":\"new-call\""));
+        of_rule.count()
+    };
+    let after = scan(
+        &folder,
+        &[
+            "--state",
+            &path("state"),
+            &path("logs/2.jsonl"),
+            &path("logs/3.jsonl"),
+        ],
+    );
+    // What the rule should know, counted by hand; what is late at the end waits for another scan.
+    let calls = |numbers: [usize; 2]| {
+        let mut calls = Vec::new();
+        for number in numbers {
+            let text =
+                std::fs::read_to_string(path(&format!("logs/{number}.jsonl"))).expect("a log");
+            calls.extend(text.lines().map(call));
+        }
+        calls
+    };
+    let mut known: BTreeSet<_> = calls([0, 1]).into_iter().map(|(_, call)| call).collect();
+    let later = calls([2, 3]);
+    let newest = later.iter().map(|(time, _)| *time).max().expect("an event");
+    let due = newest - jiff::SignedDuration::from_mins(10);
+    let seen = later.iter().filter(|(time, _)| *time <= due);
+    let expected = seen.filter(|(_, call)| known.insert(call.clone())).count();
+    assert!(expected > 0);
+    assert_eq!(new_calls(&after), expected);
+    let without = run(&["scan", "--seed", &path("logs/2.jsonl")]);
+    assert_eq!(without.code, 2, "{}", without.stderr);
+}
+
+#[test]
+fn live_input_is_told_before_it_ends_and_once() {
+    let folder = workplace("remember-live");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let whole = scan(&folder, &[&path("all.jsonl")]);
+    let rules = path("rules");
+    let ran = run(&[
+        "scan",
+        "--live",
+        "--rules",
+        &rules,
+        "--format",
+        "jsonl",
+        &path("all.jsonl"),
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let id = |line: &str| {
+        let finding: Value = serde_json::from_str(line).expect("a line is JSON");
+        (
+            finding["finding_id"].to_string(),
+            finding["revision"].as_u64().unwrap_or(0),
+        )
+    };
+    let told: Vec<(String, u64)> = ran.stdout.lines().map(id).collect();
+    let first: BTreeSet<String> = told
+        .iter()
+        .filter(|(_, revision)| *revision == 0)
+        .map(|(id, _)| id.clone())
+        .collect();
+    let wanted: BTreeSet<String> = whole.iter().map(|line| id(line).0).collect();
+    assert!(
+        first == wanted,
+        "{} told, {} wanted",
+        first.len(),
+        wanted.len()
+    );
+    assert!(
+        told.iter().any(|(_, revision)| *revision == 1),
+        "nothing was told again"
+    );
+}
+
+#[test]
+fn a_scan_that_dies_at_any_moment_changes_nothing() {
+    let folder = workplace("remember-death");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let first = scan(&folder, &[&path("logs/0.jsonl"), "--state", &path("sound")]);
+    let second = scan(
+        &folder,
+        &[
+            &path("logs/1.jsonl"),
+            &path("logs/2.jsonl"),
+            "--state",
+            &path("sound"),
+        ],
+    );
+    assert!(!first.is_empty() && !second.is_empty());
+    let again = scan(&folder, &[&path("logs/0.jsonl"), "--state", &path("state")]);
+    assert_eq!(again, first);
+    let rules = path("rules");
+    let (mut died, mut pause) = (0, Duration::from_millis(2));
+    // Longer and longer, until a scan is faster than its death.
+    let completed = loop {
+        let mut child = tripline(&[
+            "scan",
+            "--rules",
+            &rules,
+            "--format",
+            "jsonl",
+            "--now",
+            "2030-01-01T00:00:00Z",
+            "--state",
+            &path("state"),
+            &path("logs/1.jsonl"),
+            &path("logs/2.jsonl"),
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+        let stdout = child.stdout.take().expect("it has standard output");
+        let reader = std::thread::spawn(|| std::io::read_to_string(stdout).unwrap_or_default());
+        std::thread::sleep(pause);
+        let _ = child.kill();
+        let status = child.wait().expect("it ends");
+        let text = reader.join().expect("the reader ends");
+        if status.success() {
+            break findings(&text);
+        }
+        died += 1;
+        pause = pause * 5 / 4 + Duration::from_millis(1);
+    };
+    assert!(died >= 3, "it died only {died} times");
+    // The last one may have died between its snapshot and its end; then all was found before.
+    assert!(
+        completed == second || completed.is_empty(),
+        "{} findings, not {}",
+        completed.len(),
+        second.len()
+    );
+    let read = |name: &str| std::fs::read(path(name)).expect("there is a snapshot");
+    assert!(read("state/state.snapshot") == read("sound/state.snapshot"));
+}
+
+#[test]
+fn state_that_cannot_be_read_is_refused_and_kept() {
+    let folder = workplace("remember-damage");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    scan(&folder, &[&path("logs/0.jsonl"), "--state", &path("state")]);
+    let snapshot = path("state/state.snapshot");
+    let mut bytes = std::fs::read(&snapshot).expect("there is a snapshot");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&snapshot, &bytes).expect("it can be written");
+    let rules = path("rules");
+    let ran = run(&[
+        "scan",
+        "--rules",
+        &rules,
+        "--state",
+        &path("state"),
+        &path("logs/1.jsonl"),
+    ]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("state.snapshot") && ran.stderr.contains("checksum"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(std::fs::read(&snapshot).expect("it is still there"), bytes);
+}
+
+#[test]
+fn a_changed_rule_begins_anew_and_the_others_go_on() {
+    let folder = workplace("remember-change");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    scan(&folder, &[&path("logs/0.jsonl"), "--state", &path("state")]);
+    let burst = path("rules/burst/rule.toml");
+    let text = std::fs::read_to_string(&burst).expect("the rule is there");
+    std::fs::write(
+        &burst,
+        text.replace("readOnly == false", "readOnly != true"),
+    )
+    .expect("it can be written");
+    std::fs::remove_dir_all(path("rules/no-end")).expect("the rule can go");
+    let rules = path("rules");
+    let ran = run(&[
+        "scan",
+        "--rules",
+        &rules,
+        "--state",
+        &path("state"),
+        &path("logs/1.jsonl"),
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("the rule `burst` looks at something else now"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr
+            .contains("the rule `no-end` is not among the rules any more"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        !ran.stderr.contains("`new-call`") && !ran.stderr.contains("`reads`"),
+        "{}",
+        ran.stderr
+    );
+}
