@@ -47,7 +47,7 @@ fn main() {
         round,
     };
     let mut tables = vec![bench.describe()];
-    let sections: [(&str, Section); 10] = [
+    let sections: [(&str, Section); 11] = [
         ("agreement", Bench::agreement),
         ("parse", Bench::parse),
         ("growth", Bench::growth),
