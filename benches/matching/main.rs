@@ -11,6 +11,7 @@ mod peers;
 mod report;
 mod residuals;
 mod round;
+mod sigma_rules;
 mod timing;
 
 use std::hint::black_box;
@@ -21,6 +22,7 @@ use ours::{Extract, Scan};
 use peers::{Cel, Sigma};
 use report::{Table, count as count_text, number, per_second};
 use round::{Round, corpus, on_all_cores, stay_on_one_core};
+use sigma_rules::Public;
 use timing::{Effort, measure, median, timed};
 use tripline_benches::linear;
 use tripline_benches::rule::Rule;
@@ -45,7 +47,7 @@ fn main() {
         round,
     };
     let mut tables = vec![bench.describe()];
-    let sections: [(&str, Section); 10] = [
+    let sections: [(&str, Section); 11] = [
         ("agreement", Bench::agreement),
         ("parse", Bench::parse),
         ("growth", Bench::growth),
@@ -56,6 +58,7 @@ fn main() {
         ("cores", Bench::cores),
         ("residuals", |_| residuals::table()),
         ("stress", Bench::stress),
+        ("sigma", Bench::sigma),
     ];
     for (name, section) in sections {
         if bench.round.wants(name) {
@@ -135,6 +138,58 @@ impl Bench {
         row("Tripline parser, 15 fields found", &mut |bytes| {
             extract.run(bytes)
         });
+        table
+    }
+
+    /// Public Sigma rules as they are.
+    fn sigma(&self) -> Table {
+        let head = [
+            "events",
+            "rules",
+            "engine",
+            "ns/event",
+            "events/s",
+            "matches/event",
+            "x P",
+        ];
+        let Some(public) = Public::find() else {
+            println!("sigma: skipped, no public rules at hand; set TRIPLINE_SHARED");
+            return Table::new("Sigma rules: skipped", &head);
+        };
+        let set = public.rule_set();
+        let theirs = Sigma::of_texts(public.files.iter().map(|file| file.text.as_str()));
+        let mut table = Table::new("Sigma rules as they are", &head);
+        // Real events are few: over and over, so that a pass is long enough to be timed.
+        let real = public
+            .events
+            .iter()
+            .cycle()
+            .take(20_000.min(public.events.len() * 40));
+        let real: Vec<Vec<u8>> = real.cloned().collect();
+        for (name, events) in [("sample", &self.corpus), ("real", &real)] {
+            let mut scan = Scan::new(&set);
+            let looked_at = events.iter().take(5000);
+            let differs = |bytes: &&Vec<u8>| scan.count(bytes) != theirs.count(bytes);
+            let differing = looked_at.filter(differs).count();
+            println!("sigma: of 5,000 {name} events {differing} match other numbers of rules");
+            let mut row = |engine: &str, effort: Effort, pass: &mut timing::Pass<'_>| {
+                let pair = measure(events, effort, &mut floor, pass);
+                let matches = format!("{:.3}", pair.matches);
+                table.row(vec![
+                    name.to_owned(),
+                    count_text(public.files.len()),
+                    engine.to_owned(),
+                    number(pair.nanoseconds),
+                    per_second(pair.nanoseconds),
+                    matches,
+                    number(pair.nanoseconds / pair.floor),
+                ]);
+            };
+            row("Tripline", self.round.ours, &mut |bytes| scan.count(bytes));
+            row("rsigma-eval", self.round.peers, &mut |bytes| {
+                theirs.count(bytes)
+            });
+        }
         table
     }
 

@@ -143,6 +143,22 @@ pub(crate) struct Sigma {
 }
 
 impl Sigma {
+    /// Rules as they stand in files.
+    pub(crate) fn of_texts<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        let mut engine = Engine::new();
+        for text in texts {
+            let collection = rsigma_parser::parse_sigma_yaml(text)
+                .unwrap_or_else(|error| panic!("rsigma refuses {text}: {error}"));
+            let errors = engine.add_rules(&collection.rules);
+            assert!(
+                errors.is_empty(),
+                "rsigma refuses {text}: {:?}",
+                errors.first()
+            );
+        }
+        Self { engine }
+    }
+
     /// Nothing when Sigma cannot say one of the rules.
     pub(crate) fn compile(rules: &[Rule]) -> Option<Self> {
         let mut parsed = Vec::new();

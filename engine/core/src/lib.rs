@@ -11,5 +11,6 @@ pub mod rule;
 pub mod rule_test;
 pub mod sample;
 pub mod selector;
+pub mod sigma;
 pub mod state;
 pub mod wire;

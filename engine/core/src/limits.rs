@@ -44,6 +44,19 @@ pub const RULE_ID_BYTES_MAX: usize = 120;
 /// excused things belong into a site list.
 pub const RULE_EXCEPTIONS_MAX: usize = 256;
 
+/// Deepest nesting of a Sigma file. Public rules reach 5.
+pub const SIGMA_DEPTH_MAX: usize = 32;
+
+/// Most documents in one Sigma file: collections hold some hundred rules.
+pub const SIGMA_DOCUMENTS_MAX: usize = 1000;
+
+/// What a Sigma file may stand for once its aliases are followed, in bytes: sixteen times the longest file.
+pub const SIGMA_WEIGHT_MAX: usize = 16 * 1024 * 1024;
+
+/// Most values that one line of a Sigma rule may stand for, once placeholders are filled and encodings varied. More
+/// would not fit a selector; longer lists belong into a rule of one's own that asks `inList`.
+pub const SIGMA_VALUES_MAX: usize = 10_000;
+
 /// Most facts in the context of a rule's findings; public rules show at most about 20.
 pub const RULE_CONTEXT_MAX: usize = 64;
 

@@ -8,6 +8,7 @@ mod pipeline;
 mod rule_files;
 mod rule_loading;
 mod scan;
+mod sigma_files;
 mod state_folder;
 mod terminal;
 

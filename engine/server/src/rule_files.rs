@@ -4,11 +4,14 @@
 //! a rule set with silent holes is worse than none.
 
 use crate::input::resolve::{Origin, ResolveError, resolve};
+use crate::sigma_files::SigmaArguments;
 use clap::Args;
+use jiff::civil::Date;
 use std::path::Path;
 use std::{fs, io};
 use thiserror::Error;
-use tripline_core::rule::File;
+use tripline_core::rule::{Catalog, File, load_with};
+use tripline_core::sigma::translate;
 
 /// The files under `rules/` when this was built: path and text.
 static SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -33,6 +36,8 @@ pub(crate) enum RuleFilesError {
     ListForm(String),
     #[error("{0}: holds no .toml file")]
     NoRules(String),
+    #[error("{0}: holds no .yml or .yaml file")]
+    NoYaml(String),
 }
 
 /// Which rules a command works on.
@@ -46,15 +51,35 @@ pub(crate) struct RuleArguments {
     /// A site list for `inList("NAME", …)`, from a TOML, CSV or JSON file; may be given several times.
     #[arg(long = "list", value_name = "NAME=FILE", action = clap::ArgAction::Append)]
     pub(crate) lists: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) sigma: SigmaArguments,
 }
 
 impl RuleArguments {
-    /// Reads all files.
-    pub(crate) fn read(&self) -> Result<Vec<File>, RuleFilesError> {
-        let mut files = read_paths(&self.rules)?;
+    /// Reads all files and what is in them; `more` are files of ours that come with the command.
+    pub(crate) fn load(&self, more: Vec<File>, today: Date) -> Result<Catalog, RuleFilesError> {
+        let mut files = if self.rules.is_empty() && !self.sigma.is_empty() {
+            Vec::new()
+        } else {
+            read_paths(&self.rules)?
+        };
         read_lists(self, &mut files)?;
-        Ok(files)
+        files.extend(more);
+        load_files(&files, &self.sigma, today)
     }
+}
+
+/// A catalog of files of ours and of Sigma rules.
+pub(crate) fn load_files(
+    files: &[File],
+    sigma: &SigmaArguments,
+    today: Date,
+) -> Result<Catalog, RuleFilesError> {
+    let (rules, pipelines) = sigma.read()?;
+    Ok(load_with(files, today, |lists| {
+        translate(&rules, &pipelines, lists, sigma.base_rules()).into_rules()
+    }))
 }
 
 /// Reads the lists that were named one by one.
@@ -144,7 +169,7 @@ fn read_companions(rule: &Path, files: &mut Vec<File>) -> Result<(), RuleFilesEr
 }
 
 /// A file among others: one that is no text is a mistake like others, and the rest goes on.
-fn read_file(path: &Path, name: String) -> Result<File, RuleFilesError> {
+pub(crate) fn read_file(path: &Path, name: String) -> Result<File, RuleFilesError> {
     match read_text(path) {
         Ok(text) => Ok(File::found(name, text)),
         Err(RuleFilesError::NotText(_)) => Ok(File::not_text(name)),
@@ -152,7 +177,7 @@ fn read_file(path: &Path, name: String) -> Result<File, RuleFilesError> {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, RuleFilesError> {
+pub(crate) fn read_text(path: &Path) -> Result<String, RuleFilesError> {
     let name = || path.display().to_string();
     let fault = |source| RuleFilesError::Read {
         path: name(),

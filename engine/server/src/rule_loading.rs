@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use std::io::{self, Write};
 use tripline_core::diagnostic::Level;
 use tripline_core::evaluate::{RuleSet, check_rules};
-use tripline_core::rule::{Catalog, Report, load};
+use tripline_core::rule::{Catalog, Report};
 
 /// Errors in rules that are shown before a scan; `check` shows all.
 const ERRORS_SHOWN: usize = 5;
@@ -26,7 +26,7 @@ impl Loaded {
     /// Reads the rules that the arguments name.
     pub(crate) fn read(arguments: &RuleArguments, today: Date) -> Result<Self, RuleFilesError> {
         Ok(Self {
-            catalog: load(&arguments.read()?, today),
+            catalog: arguments.load(Vec::new(), today)?,
         })
     }
 

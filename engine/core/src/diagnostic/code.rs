@@ -2,7 +2,7 @@
 //!
 //! Codes are published (`check --format json`, editors, CI filters): a code is never reused or renumbered.
 //! `E0…` rule file, `E1…` selector text, `E2…` selector meaning, `E3…` tests, `E4…` overrides, exceptions and
-//! lists; `W…` the same areas, as warnings.
+//! lists, `E5…` Sigma; `W…` the same areas, as warnings.
 
 use super::Level;
 
@@ -151,6 +151,28 @@ codes! {
     DuplicateList = "E4005", Error;
     /// A value of a list that is no text.
     ListValue = "E4006", Error;
+    /// The file is not YAML.
+    YamlSyntax = "E5001", Error;
+    /// A Sigma document lacks something, or something in it has the wrong form.
+    SigmaShape = "E5002", Error;
+    /// A Sigma condition that cannot be read.
+    SigmaCondition = "E5003", Error;
+    /// A modifier that does not exist or does not fit.
+    SigmaModifier = "E5004", Error;
+    /// A value that its modifier cannot take.
+    SigmaValue = "E5005", Error;
+    /// A selection, a rule or a list that is not there.
+    SigmaReference = "E5006", Error;
+    /// A part of Sigma that cannot be mapped.
+    SigmaUnsupported = "E5007", Error;
+    /// A pipeline that cannot be used.
+    SigmaPipeline = "E5008", Error;
+    /// A YAML document that is no Sigma rule.
+    SigmaForeign = "W5001", Warning;
+    /// A part of a Sigma file or a pipeline that has no effect here.
+    SigmaIgnored = "W5002", Warning;
+    /// A filter of a rule that is not there.
+    SigmaFilterIdle = "W5003", Warning;
     /// An override that changes nothing.
     OverrideIdle = "W4001", Warning;
     /// ATT&CK has no such tactic or technique, or not in this combination.

@@ -6,10 +6,11 @@
 //! first that is false.
 
 use super::filing::Branch;
-use super::formula::{Comparison, Condition, Formula, Test};
+use super::formula::{Comparison, Condition, Constant, Formula, Test};
 use super::index::{Columns, absent_id};
 use super::outcome::Outcome;
-use super::tables::OTHER;
+use super::tables::{ODD, OTHER};
+use super::texts::TextsAsk;
 use crate::event::{Document, FieldId, Number, Slots, Text};
 use crate::selector::ast::Expr;
 
@@ -21,6 +22,9 @@ enum Op {
     Is,
     /// The column's value is in the list `operand`.
     IsIn,
+    /// The column's lowered text is `operand`, or in the list `operand`; odd ones are evaluated as `required`.
+    TextIs,
+    TextIsIn,
     Present,
     IsTrue,
     Less,
@@ -48,7 +52,7 @@ struct Check {
     absent: Outcome,
     /// Column (`Is`, `IsIn`) or field.
     place: u32,
-    /// Field that must be there, or `NONE`.
+    /// Field that must be there, or `NONE`; of texts the program node.
     required: u32,
     /// Constant, list, text, number, group or program node.
     operand: u32,
@@ -129,6 +133,15 @@ impl Checks {
     fn check(&self, check: &Check, seen: &Seen<'_, '_>, residuals: &mut impl Residuals) -> Outcome {
         let outcome = match check.op {
             Op::Is | Op::IsIn => self.value(check, seen),
+            Op::TextIs | Op::TextIsIn => {
+                let id = seen.values[check.place as usize];
+                match id {
+                    ODD => residuals.residual(check.required),
+                    _ if id < OTHER => Outcome::False,
+                    _ if check.op == Op::TextIs => (id == check.operand).into(),
+                    _ => self.is_listed(id, check.operand),
+                }
+            }
             Op::All => self.all(self.groups[check.operand as usize], seen, residuals),
             Op::Any => self.any(self.groups[check.operand as usize], seen, residuals),
             Op::Residual => residuals.residual(check.operand),
@@ -150,7 +163,12 @@ impl Checks {
         if check.op == Op::Is {
             return (id == check.operand).into();
         }
-        let (start, end) = self.lists[check.operand as usize];
+        self.is_listed(id, check.operand)
+    }
+
+    #[inline]
+    fn is_listed(&self, id: u32, list: u32) -> Outcome {
+        let (start, end) = self.lists[list as usize];
         let list = &self.list_ids[start as usize..end as usize];
         if list.len() <= 8 {
             list.contains(&id)
@@ -223,6 +241,10 @@ pub(super) fn column_ids(
 ) {
     ids.clear();
     for ((field, column), parent) in columns.iter().zip(parents) {
+        if let Some(id) = column.id_at_path(document, slots) {
+            ids.push(id);
+            continue;
+        }
         ids.push(match slots.get(*field) {
             Some(node) => column.id_of(document.at(node)),
             None => absent_id(*parent, slots),
@@ -283,6 +305,20 @@ impl<'c, F: FnMut(&Expr) -> u32> ChecksBuilder<'c, F> {
                 let node = (self.compile)(expr);
                 bare(Op::Residual, *negated, Outcome::Unknown, node)
             }
+            Formula::Texts {
+                expr,
+                negated,
+                texts,
+            } => {
+                let node = (self.compile)(expr);
+                let column = self.columns.known_texts(texts.field);
+                match (&texts.ask, column) {
+                    (TextsAsk::Is(all), Some(column)) => {
+                        self.text_is(all, (column, node), *negated)
+                    }
+                    _ => bare(Op::Residual, *negated, Outcome::Unknown, node),
+                }
+            }
             Formula::And(parts) | Formula::Or(parts) => {
                 let op = if matches!(part, Formula::And(_)) {
                     Op::All
@@ -298,6 +334,28 @@ impl<'c, F: FnMut(&Expr) -> u32> ChecksBuilder<'c, F> {
                     self.checks.groups.len() as u32 - 1,
                 )
             }
+        }
+    }
+
+    fn text_is(&mut self, all: &[Box<str>], (column, node): (u32, u32), negated: bool) -> Check {
+        let table = &mut self.columns.all[column as usize].1;
+        let mut ids: Vec<u32> = Vec::with_capacity(all.len());
+        for text in all {
+            ids.push(table.intern(&Constant::Folded(text.clone())));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let (op, operand) = match ids[..] {
+            [only] => (Op::TextIs, only),
+            _ => (Op::TextIsIn, self.list(&ids)),
+        };
+        Check {
+            op,
+            negated,
+            absent: Outcome::False,
+            place: column,
+            required: node,
+            operand,
         }
     }
 

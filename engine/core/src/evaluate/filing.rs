@@ -9,6 +9,7 @@ use super::index::{Columns, Compound, Index, IndexSummary, NONE, Record, SHAPES_
 use super::key::{Accepted, Component, Estimator, FieldHint, Key, Look, Needs, choose, needs};
 use super::outcome::Outcome;
 use super::tables::{ABSENT, Bounds, FIRST, Literals, OTHER, Prefixes, UNREACHABLE};
+use super::texts::{Anchor, TextsAsk};
 use crate::event::{FieldId, FieldSet};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +63,7 @@ impl<'h> IndexBuilder<'h> {
             }
         }
         for part in branches.iter().flat_map(|branch| &branch.parts) {
-            intern_constants(part, columns);
+            intern_constants(part, fields, columns);
         }
         let costs: Vec<f64> = branches.iter().map(check_cost).collect();
         let keys = choose_all(&of_branches, &costs, &estimator, enough);
@@ -71,7 +72,7 @@ impl<'h> IndexBuilder<'h> {
     }
 }
 
-fn intern_constants(part: &Formula<'_>, columns: &mut Columns) {
+fn intern_constants(part: &Formula<'_>, fields: &FieldSet, columns: &mut Columns) {
     match part {
         Formula::Condition { condition, .. } => {
             if let Test::AnyOf(values) = &condition.test {
@@ -84,7 +85,16 @@ fn intern_constants(part: &Formula<'_>, columns: &mut Columns) {
         Formula::And(parts) | Formula::Or(parts) => {
             parts
                 .iter()
-                .for_each(|part| intern_constants(part, columns));
+                .for_each(|part| intern_constants(part, fields, columns));
+        }
+        Formula::Texts { texts, .. } => {
+            if let TextsAsk::Is(all) = &texts.ask {
+                let column = columns.of_texts(texts.field, fields);
+                for text in all {
+                    let constant = Constant::Folded(text.clone());
+                    columns.all[column as usize].1.intern(&constant);
+                }
+            }
         }
         Formula::Fixed(_) | Formula::Residual { .. } => {}
     }
@@ -101,6 +111,10 @@ fn check_cost(branch: &Branch<'_>) -> f64 {
                 necessary: Some(_), ..
             } => 300.0,
             Formula::Residual { .. } => 50.0,
+            Formula::Texts { texts, .. } => match &texts.ask {
+                TextsAsk::Is(_) => 0.0,
+                TextsAsk::Holds(_) => 150.0,
+            },
             Formula::And(parts) | Formula::Or(parts) => parts.iter().map(of).sum(),
             Formula::Fixed(_) | Formula::Condition { .. } => 0.0,
         }
@@ -119,7 +133,7 @@ fn choose_all(
     let literals: BTreeSet<Component> = needs
         .iter()
         .flat_map(Needs::keys)
-        .filter(|one| one.1 == Look::Literal)
+        .filter(|one| matches!(one.1, Look::Literal | Look::TextLiteral))
         .copied()
         .collect();
     // Looking for literals is the dearest look: rules that are found well enough without it do without.
@@ -133,7 +147,10 @@ fn choose_all(
     let mut users: BTreeMap<Component, Vec<usize>> = BTreeMap::new();
     for (at, key) in keys.iter().enumerate() {
         for (component, _) in key.iter().flat_map(|key| &key.components) {
-            if matches!(component.1, Look::Prefix | Look::Literal) {
+            if matches!(
+                component.1,
+                Look::Prefix | Look::Literal | Look::TextLiteral
+            ) {
                 users.entry(*component).or_default().push(at);
             }
         }
@@ -286,7 +303,13 @@ impl<'c> Filing<'c> {
                 let record = records[(look.base + id) as usize];
                 record.count > 0 || record.shapes != 0
             };
-            look.quiet = !filed(ABSENT);
+            let certain = match look.look {
+                // A key with dots, or a list on the way, may lead to texts where the field is absent.
+                Look::Text => self.fields.parent(look.field).is_none(),
+                Look::TextLiteral => self.index.anchors[look.anchor as usize].is_plain(),
+                _ => true,
+            };
+            look.quiet = certain && !filed(ABSENT);
             look.quiet_unreachable = !filed(UNREACHABLE);
         }
     }
@@ -324,11 +347,12 @@ impl<'c> Filing<'c> {
         let (field, look) = component;
         let table = match look {
             Look::Value => self.columns.of(field),
+            Look::Text => self.columns.of_texts(field, self.fields),
             Look::Prefix => {
                 self.index.prefixes.push(Prefixes::default());
                 self.index.prefixes.len() as u32 - 1
             }
-            Look::Literal => {
+            Look::Literal | Look::TextLiteral => {
                 self.index.literals.push(Literals::default());
                 self.index.literals.len() as u32 - 1
             }
@@ -338,6 +362,10 @@ impl<'c> Filing<'c> {
             }
             Look::Presence => 0,
         };
+        let anchor = self.index.anchors.len() as u32;
+        if look == Look::TextLiteral {
+            self.index.anchors.push(Anchor::new(field, self.fields));
+        }
         let id = self.index.looks.len() as u32;
         let parent = self.fields.parent(field);
         self.index.looks.push(Station {
@@ -350,6 +378,7 @@ impl<'c> Filing<'c> {
             singles: 0,
             quiet: false,
             quiet_unreachable: false,
+            anchor,
         });
         self.by_component.insert(component, id);
         id
@@ -392,14 +421,16 @@ impl<'c> Filing<'c> {
             .collect();
         for constant in &accepted.constants {
             let id = match (look, constant) {
-                (Look::Value, constant) => self.columns.all[table as usize].1.intern(constant),
+                (Look::Value | Look::Text, constant) => {
+                    self.columns.all[table as usize].1.intern(constant)
+                }
                 (Look::Prefix, Constant::Text(text)) => {
                     self.index.prefixes[table as usize].intern(text)
                 }
                 (Look::Literal, Constant::Text(text)) => {
                     self.index.literals[table as usize].intern(text)
                 }
-                (Look::Literal, Constant::Folded(text)) => {
+                (Look::Literal | Look::TextLiteral, Constant::Folded(text)) => {
                     self.index.literals[table as usize].intern_folded(text)
                 }
                 (Look::Bound, Constant::Bound(comparison, number)) => {
@@ -419,9 +450,9 @@ impl<'c> Filing<'c> {
         for look in &mut self.index.looks {
             let table = look.table as usize;
             let count = match look.look {
-                Look::Value => self.columns.all[table].1.len(),
+                Look::Value | Look::Text => self.columns.all[table].1.len(),
                 Look::Prefix => self.index.prefixes[table].len(),
-                Look::Literal => self.index.literals[table].len(),
+                Look::Literal | Look::TextLiteral => self.index.literals[table].len(),
                 Look::Bound => self.index.bounds[table].len(),
                 Look::Presence => 0,
             };

@@ -8,6 +8,7 @@
 
 use super::number_order::compare;
 use super::outcome::Outcome;
+use super::texts::{Texts, path_of};
 use crate::event::{FieldId, FieldPath, FieldSet, Number};
 use crate::selector::ast::{BinaryOp, Expr, ExprKind, Literal, UnaryOp};
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
@@ -87,6 +88,12 @@ pub(super) enum Formula<'s> {
         negated: bool,
         necessary: Option<Necessary>,
     },
+    /// A condition on the texts at a path; never undecided.
+    Texts {
+        expr: &'s Expr,
+        negated: bool,
+        texts: Texts,
+    },
     And(Vec<Formula<'s>>),
     Or(Vec<Formula<'s>>),
 }
@@ -115,6 +122,13 @@ impl Reader<'_> {
                     negated: negated != flipped,
                 },
                 None => {
+                    if let Some(texts) = Texts::of(expr, self.fields) {
+                        return Formula::Texts {
+                            expr,
+                            negated,
+                            texts,
+                        };
+                    }
                     let necessary = if negated { None } else { self.necessary(expr) };
                     Formula::Residual {
                         expr,
@@ -174,6 +188,22 @@ impl Reader<'_> {
                         absent: Outcome::False,
                         nested,
                         test,
+                    },
+                    false,
+                ))
+            }
+            // Of the event itself nothing can be a list, so there it is `has`.
+            ExprKind::Call { function, .. } if function == "hasField" => {
+                let path = path_of(expr, "hasField")?.field()?;
+                let top = path.parent().is_none();
+                let field = top.then(|| self.fields.intern(&path))?;
+                Some((
+                    Condition {
+                        field,
+                        required: None,
+                        absent: Outcome::False,
+                        nested: false,
+                        test: Test::Present,
                     },
                     false,
                 ))
@@ -294,9 +324,9 @@ impl Reader<'_> {
                 function,
                 args,
                 ..
-            } if function == "matches" => (&**target, regex_literals(args.first()?)?),
+            } if function == "matches" => (&**target, pattern_constants(args.first()?)?),
             ExprKind::Call { function, args, .. } if function == "matches" => {
-                (args.first()?, regex_literals(args.get(1)?)?)
+                (args.first()?, pattern_constants(args.get(1)?)?)
             }
             ExprKind::Call { function, args, .. } if function == "glob" => {
                 (args.first()?, vec![glob_literal(args.get(1)?)?])
@@ -523,18 +553,47 @@ fn merge_alternatives(parts: &mut Vec<Formula<'_>>) {
     *parts = kept;
 }
 
-fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
+/// The text that `expr` is, or the texts of the list that it is.
+pub(super) fn literal_texts(expr: &Expr) -> Option<Vec<&str>> {
+    match &expr.kind {
+        ExprKind::List(items) => items
+            .iter()
+            .map(|item| match &item.value.kind {
+                ExprKind::Literal(Literal::String(text)) if !item.optional => Some(text.as_str()),
+                _ => None,
+            })
+            .collect(),
+        ExprKind::Literal(Literal::String(text)) => Some(vec![text]),
+        _ => None,
+    }
+}
+
+fn pattern_constants(pattern: &Expr) -> Option<Vec<Constant>> {
     let ExprKind::Literal(Literal::String(pattern)) = &pattern.kind else {
         return None;
     };
-    // Without the flag the same letters are looked for, and `tables` looks for them in any case.
-    let (pattern, constant): (&str, fn(&str) -> Constant) = match pattern.strip_prefix("(?i)") {
-        Some(rest) if !rest.contains("(?") => (rest, |text| {
-            Constant::Folded(text.to_ascii_lowercase().into())
-        }),
-        _ => (pattern, |text| Constant::Text(text.into())),
+    let literals = regex_literals(pattern)?.into_iter();
+    let constant: fn(String) -> Constant = match without_case_flag(pattern) {
+        Some(_) => |text| Constant::Folded(text.to_ascii_lowercase().into()),
+        None => |text| Constant::Text(text.into()),
     };
-    let folded = matches!(constant(""), Constant::Folded(_));
+    Some(literals.map(constant).collect())
+}
+
+/// What follows the flag of a pattern that matches in any case.
+fn without_case_flag(pattern: &str) -> Option<&str> {
+    pattern
+        .strip_prefix("(?i)")
+        .filter(|rest| !rest.contains("(?"))
+}
+
+/// Texts of which one must be in whatever the pattern matches; in any case when it matches so.
+pub(super) fn regex_literals(pattern: &str) -> Option<Vec<String>> {
+    // Without the flag the same letters are looked for, and `tables` looks for them in any case.
+    let (pattern, folded) = match without_case_flag(pattern) {
+        Some(rest) => (rest, true),
+        None => (pattern, false),
+    };
     let tree = regex_syntax::parse(pattern).ok()?;
     let mut best: Option<Vec<&str>> = None;
     let sequences = [ExtractKind::Prefix, ExtractKind::Suffix].map(|kind| {
@@ -560,7 +619,7 @@ fn regex_literals(pattern: &Expr) -> Option<Vec<Constant>> {
             best = Some(texts);
         }
     }
-    Some(best?.into_iter().map(constant).collect())
+    Some(best?.into_iter().map(str::to_owned).collect())
 }
 
 fn glob_literal(pattern: &Expr) -> Option<Constant> {
@@ -575,7 +634,7 @@ fn glob_literal(pattern: &Expr) -> Option<Constant> {
 }
 
 /// Shorter literals are in too many texts to be worth looking for.
-const LITERAL_BYTES_MIN: usize = 3;
+pub(super) const LITERAL_BYTES_MIN: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -9,9 +9,11 @@
 use super::hash::{Filter, hash_words};
 use super::key::Look;
 use super::tables::{
-    ABSENT, Bounds, Column, FIRST, Literals, OTHER, Prefixes, Search, UNREACHABLE,
+    ABSENT, Bounds, Column, FIRST, Literals, ODD, OTHER, Prefixes, Search, UNREACHABLE,
 };
-use crate::event::{Document, FieldId, Slots};
+use super::texts::{Anchor, Standing};
+use crate::event::{Document, FieldId, FieldSet, Slots};
+use crate::selector::texts::scalar_text;
 use std::collections::BTreeMap;
 
 /// Shapes of two or three components are told apart by the bits of one word.
@@ -48,6 +50,8 @@ pub(super) struct Station {
     pub(super) quiet: bool,
     /// Nor under the absence of what it would be in.
     pub(super) quiet_unreachable: bool,
+    /// Of literals at a path: which anchor.
+    pub(super) anchor: u32,
 }
 
 /// Finds candidate branches.
@@ -57,6 +61,7 @@ pub(super) struct Index {
     pub(super) prefixes: Vec<Prefixes>,
     pub(super) literals: Vec<Literals>,
     pub(super) bounds: Vec<Bounds>,
+    pub(super) anchors: Vec<Anchor>,
     pub(super) records: Vec<Record>,
     /// Components of each shape; `NONE` fills the third of a pair.
     pub(super) shapes: Vec<[u32; 3]>,
@@ -156,6 +161,7 @@ pub struct IndexSummary {
 pub(super) struct Columns {
     pub(super) all: Vec<(FieldId, Column)>,
     by_field: BTreeMap<FieldId, u32>,
+    texts_by_field: BTreeMap<FieldId, u32>,
 }
 
 impl Columns {
@@ -164,6 +170,20 @@ impl Columns {
         for (_, column) in &mut self.all {
             column.finish();
         }
+    }
+
+    /// The column of the lowered texts at the path of `field`.
+    pub(super) fn of_texts(&mut self, field: FieldId, fields: &FieldSet) -> u32 {
+        let all = &mut self.all;
+        *self.texts_by_field.entry(field).or_insert_with(|| {
+            all.push((field, Column::of_texts(Anchor::new(field, fields))));
+            all.len() as u32 - 1
+        })
+    }
+
+    /// The same, if there is one already.
+    pub(super) fn known_texts(&self, field: FieldId) -> Option<u32> {
+        self.texts_by_field.get(&field).copied()
     }
 
     pub(super) fn of(&mut self, field: FieldId) -> u32 {
@@ -245,7 +265,11 @@ impl Index {
         seen: &mut Vec<u32>,
     ) {
         let base = look.base;
-        if look.look == Look::Value {
+        if look.look == Look::TextLiteral {
+            self.see_at_path(look, document, slots, seen);
+            return;
+        }
+        if matches!(look.look, Look::Value | Look::Text) {
             seen.push(base + values[look.table as usize]);
             return;
         }
@@ -281,21 +305,37 @@ impl Index {
             Look::Prefix => {
                 self.prefixes[look.table as usize].each(text, |id| seen.push(base + id));
             }
-            _ => {
-                let literals = &self.literals[look.table as usize];
-                let from = seen.len();
-                if let Search::Everything = literals.each(text, |id| seen.push(base + id)) {
-                    seen.truncate(from);
-                    seen.extend((0..literals.len() as u32).map(|at| base + FIRST + at));
-                }
-                if seen.len() - from > 1 {
-                    let found = seen.split_off(from);
-                    let mut found: Vec<u32> = found;
-                    found.sort_unstable();
-                    found.dedup();
-                    seen.extend(found);
-                }
-            }
+            _ => self.see_literals(look, text, seen),
+        }
+    }
+
+    fn see_literals(&self, look: &Station, text: &str, seen: &mut Vec<u32>) {
+        let literals = &self.literals[look.table as usize];
+        let (base, from) = (look.base, seen.len());
+        if let Search::Everything = literals.each(text, |id| seen.push(base + id)) {
+            seen.truncate(from);
+            seen.extend((0..literals.len() as u32).map(|at| base + FIRST + at));
+        }
+        if seen.len() - from > 1 {
+            let found = seen.split_off(from);
+            let mut found: Vec<u32> = found;
+            found.sort_unstable();
+            found.dedup();
+            seen.extend(found);
+        }
+    }
+
+    fn see_at_path(
+        &self,
+        look: &Station,
+        document: Document<'_>,
+        slots: &Slots,
+        seen: &mut Vec<u32>,
+    ) {
+        match self.anchors[look.anchor as usize].look(document, slots) {
+            Standing::Absent => seen.push(look.base + ABSENT),
+            Standing::Odd => seen.push(look.base + ODD),
+            Standing::Scalar(value) => self.see_literals(look, &scalar_text(value), seen),
         }
     }
 

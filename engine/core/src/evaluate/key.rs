@@ -9,6 +9,7 @@
 
 use super::formula::{Condition, Constant, Formula, Test};
 use super::outcome::Outcome;
+use super::texts::{Texts, TextsAsk};
 use crate::event::{FieldId, FieldPath, FieldSet};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Look {
     Value,
+    /// The exact text at a path, in any case.
+    Text,
     Prefix,
     Literal,
+    /// Literals in the text at a path, in any case.
+    TextLiteral,
     Bound,
     Presence,
 }
@@ -29,6 +34,7 @@ pub(super) type Component = (FieldId, Look);
 pub(super) struct Accepted {
     pub(super) constants: Vec<Constant>,
     pub(super) absent: bool,
+    /// What the field is in is absent; of texts: what stands there takes a closer look.
     pub(super) unreachable: bool,
     /// A value that is there but of the wrong type (prefix, literal, bound), or simply there (presence).
     pub(super) other: bool,
@@ -76,6 +82,11 @@ pub(super) fn needs(formula: &Formula<'_>) -> Needs {
             };
             Needs::from([((necessary.field, Look::Literal), accepted)])
         }
+        Formula::Texts {
+            texts,
+            negated: false,
+            ..
+        } => texts_needs(texts),
         Formula::And(parts) => {
             let mut all = Needs::new();
             for part in parts {
@@ -112,6 +123,25 @@ pub(super) fn needs(formula: &Formula<'_>) -> Needs {
         }
         _ => Needs::new(),
     }
+}
+
+fn texts_needs(texts: &Texts) -> Needs {
+    let (look, all) = match &texts.ask {
+        TextsAsk::Is(all) => (Look::Text, all),
+        TextsAsk::Holds(all) => (Look::TextLiteral, all),
+    };
+    if all.len() > CONSTANTS_MAX {
+        return Needs::new();
+    }
+    let accepted = Accepted {
+        constants: all
+            .iter()
+            .map(|text| Constant::Folded(text.clone()))
+            .collect(),
+        unreachable: true,
+        ..Accepted::default()
+    };
+    Needs::from([((texts.field, look), accepted)])
 }
 
 /// The field whose absence makes this conjunct false, and whether an absent parent does so too.
@@ -251,9 +281,10 @@ impl<'h> Estimator<'h> {
         let present = 1.0 - self.absent(component.0);
         match component.1 {
             Look::Value | Look::Presence => 5.0,
+            Look::Text => 10.0,
             Look::Bound => 20.0,
             Look::Prefix => 60.0 * present,
-            Look::Literal => 200.0 * present,
+            Look::Literal | Look::TextLiteral => 200.0 * present,
         }
     }
 
@@ -277,12 +308,12 @@ impl<'h> Estimator<'h> {
         let known = self.constants.get(&component).map_or(0, BTreeSet::len) as f64;
         let present = 1.0 - self.absent(field);
         let one = match look {
-            Look::Value => {
+            Look::Value | Look::Text => {
                 let distinct = hint.map_or(8.0, |hint| f64::from(hint.distinct)).max(known);
                 2.0 / (distinct + 2.0)
             }
             Look::Prefix => 1.0 / (known + 8.0),
-            Look::Literal => 0.02,
+            Look::Literal | Look::TextLiteral => 0.02,
             Look::Bound => 0.3,
             Look::Presence => 0.0,
         };
@@ -298,13 +329,18 @@ impl<'h> Estimator<'h> {
         if accepted.absent {
             share += self.absent(field);
         }
-        if accepted.unreachable {
+        if accepted.unreachable && matches!(look, Look::Text | Look::TextLiteral) {
+            share += ODD_SHARE;
+        } else if accepted.unreachable {
             let parent = self.parents.get(&field).copied().flatten();
             share += parent.map_or(0.0, |parent| self.absent(parent).min(0.2));
         }
         share.min(1.0)
     }
 }
+
+/// Share of events in which a field that rules take for text is a list, an object or inside a list.
+const ODD_SHARE: f64 = 0.001;
 
 /// Most index entries that one key may take.
 const ENTRIES_MAX: usize = 96;

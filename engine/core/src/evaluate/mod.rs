@@ -1,6 +1,6 @@
 //! Evaluating: from rules to verdicts, and from matches to findings.
 //!
-//! Reading order: `outcome` (three verdicts), `formula` (conditions in a selector), `key`, `filing` and `index` (which rules
+//! Reading order: `outcome` (three verdicts), `formula` and `texts` (conditions in a selector), `key`, `filing` and `index` (which rules
 //! are worth checking), `check` (checking them), `matcher` (all of that together), `rule_set` and `evaluator` (rules and
 //! events), `source` (events that do not concern a rule), `memory` and `observe` (rules that remember), `finding`,
 //! `step`, `explain`, `lint`. Relies on every floor below; nothing below knows it. The
@@ -25,6 +25,7 @@ mod rule_set;
 mod source;
 mod step;
 mod tables;
+mod texts;
 
 pub use evaluator::{Evaluated, Evaluator};
 pub use explain::{Joint, Reason, Shown};

@@ -7,13 +7,17 @@
 use super::formula::{Comparison, Constant, same};
 use super::hash::{Filter, Hasher, hash_bytes, tail};
 use super::number_order::compare;
-use crate::event::{Json, Kind, Number};
+use super::texts::{Anchor, Standing};
+use crate::event::{Document, Json, Kind, Number, Slots};
+use crate::selector::texts::{scalar_text, with_folded};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// The field is not there, though what it would be in is.
 pub(super) const ABSENT: u32 = 0;
 /// What the field would be in is not there either.
 pub(super) const UNREACHABLE: u32 = 1;
+/// Of texts at a path, instead: what stands there takes a closer look.
+pub(super) const ODD: u32 = UNREACHABLE;
 /// There is a value that no rule names; for prefixes and literals: a value that is not a string.
 pub(super) const OTHER: u32 = 2;
 /// The first id of a value, prefix or literal.
@@ -90,14 +94,38 @@ pub(super) struct Column {
     null: Option<u32>,
     count: u32,
     by_text: std::collections::BTreeMap<Box<str>, u32>,
+    /// Set when the constants are lowered texts at a path.
+    anchor: Option<Anchor>,
 }
 
 impl Column {
+    /// A column of lowered texts at a path.
+    pub(super) fn of_texts(anchor: Anchor) -> Self {
+        Self {
+            anchor: Some(anchor),
+            ..Self::default()
+        }
+    }
+
+    /// The id of what stands at the path, for a column of texts.
+    #[inline]
+    pub(super) fn id_at_path(&self, document: Document<'_>, slots: &Slots) -> Option<u32> {
+        let anchor = self.anchor.as_ref()?;
+        Some(match anchor.look(document, slots) {
+            Standing::Absent => ABSENT,
+            Standing::Odd => ODD,
+            Standing::Scalar(value) => {
+                with_folded(&scalar_text(value), |text| self.id_of_text(text))
+            }
+        })
+    }
+
     /// The id of `constant`, new or known.
     pub(super) fn intern(&mut self, constant: &Constant) -> u32 {
         let next = FIRST + self.count;
         let id = match constant {
-            Constant::Text(text) => match self.by_text.get(text) {
+            Constant::Folded(_) if self.anchor.is_none() => OTHER,
+            Constant::Text(text) | Constant::Folded(text) => match self.by_text.get(text) {
                 Some(id) => *id,
                 None => {
                     self.by_text.insert(text.clone(), next);
@@ -122,7 +150,7 @@ impl Column {
             Constant::Bool(value) => *self.bools[usize::from(*value)].get_or_insert(next),
             Constant::Null => *self.null.get_or_insert(next),
             // No values that a field could have.
-            Constant::Bound(..) | Constant::Folded(_) => OTHER,
+            Constant::Bound(..) => OTHER,
         };
         if id == next {
             self.count += 1;

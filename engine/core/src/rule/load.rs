@@ -132,6 +132,16 @@ impl Catalog {
 /// Reads all files. `today` (UTC) tells which exceptions have expired. JSON files are read when they are site
 /// lists or when a test names them, and otherwise not looked at.
 pub fn load(files: &[File], today: Date) -> Catalog {
+    load_with(files, today, |_| (Vec::new(), Vec::new()))
+}
+
+/// As [`load`], with rules that are not files of ours: `others` makes them, knowing the site lists. Overrides apply to
+/// them as to all rules.
+pub fn load_with(
+    files: &[File],
+    today: Date,
+    others: impl FnOnce(&Lists) -> (Vec<Rule>, Vec<Report>),
+) -> Catalog {
     let mut loading = Loading {
         files,
         ..Loading::default()
@@ -141,7 +151,9 @@ pub fn load(files: &[File], today: Date) -> Catalog {
             loading.file(file);
         }
     }
-    loading.finish(today)
+    let (rules, reports) = others(&loading.catalog.lists);
+    loading.catalog.reports.extend(reports);
+    loading.finish(today, rules)
 }
 
 #[derive(Default)]
@@ -318,12 +330,15 @@ impl<'f> Loading<'f> {
         }
     }
 
-    fn finish(mut self, today: Date) -> Catalog {
+    fn finish(mut self, today: Date, others: Vec<Rule>) -> Catalog {
         let mut reports = Vec::new();
         let drafts = self.drafts(&mut reports);
         let (suites, assigned) = suite::assign(drafts, &self.catalog.rules, &self.ids);
         self.catalog.suites = suites;
         reports.extend(assigned);
+        others
+            .into_iter()
+            .for_each(|rule| self.other(rule, &mut reports));
         let catalog = &mut self.catalog;
         reports.extend(layer::apply(
             &mut catalog.rules,
@@ -344,6 +359,34 @@ impl<'f> Loading<'f> {
             )
         });
         self.catalog
+    }
+
+    /// Adds a rule that stands in no file of ours.
+    fn other(&mut self, rule: Rule, reports: &mut Vec<Report>) {
+        let (id, place) = (rule.id.as_str().to_owned(), rule.place.clone());
+        let mistake = match self.ids.get(&id) {
+            Some(first) => Some(
+                Diagnostic::new(
+                    Code::DuplicateId,
+                    place.span,
+                    format!("the id `{id}` is taken"),
+                )
+                .with_caret("used twice")
+                .with_help(format!("The first rule of this id is at {first}.")),
+            ),
+            None if self.catalog.rules.len() >= RULES_MAX => {
+                let message = format!("more than {RULES_MAX} rules");
+                Some(Diagnostic::new(Code::Bound, place.span, message))
+            }
+            None => None,
+        };
+        if let Some(diagnostic) = mistake {
+            let source = place.source;
+            reports.push(Report { source, diagnostic });
+            return;
+        }
+        self.ids.insert(id, place);
+        self.catalog.rules.push(rule);
     }
 
     fn drafts(&self, reports: &mut Vec<Report>) -> Vec<Draft> {

@@ -23,11 +23,12 @@ mod suite;
 mod template;
 mod timeline;
 
+pub(crate) use attack::attack_pairs;
 pub use attack::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
 pub use format::format;
 pub use layer::Override;
 pub use list::{Lists, SiteList};
-pub use load::{Catalog, File, Role, load};
+pub use load::{Catalog, File, Role, load, load_with};
 pub use model::{
     AttackTag, Change, Condition, Exception, Expiry, FindingTemplate, Layer, Rule, RuleId,
     Selector, Severity, Status,

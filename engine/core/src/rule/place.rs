@@ -71,13 +71,24 @@ impl Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetMap {
     steps: Vec<(u32, u32)>,
+    /// Where everything leads, for a text that stands in no file.
+    fixed: Option<Span>,
 }
 
 impl OffsetMap {
+    /// A text that was made of what stands at one place: all its parts lead there.
+    pub fn fixed(span: Span) -> Self {
+        Self {
+            steps: Vec::new(),
+            fixed: Some(span),
+        }
+    }
+
     /// A text that stands in its file just as it is, from byte `start` on.
     pub fn plain(start: u32) -> Self {
         Self {
             steps: vec![(0, start)],
+            fixed: None,
         }
     }
 
@@ -99,7 +110,7 @@ impl OffsetMap {
         if escapes {
             follow_escapes(raw, at, start, text, &mut steps);
         }
-        Self { steps }
+        Self { steps, fixed: None }
     }
 
     /// The part of the map that belongs to the text from byte `offset` on.
@@ -107,11 +118,17 @@ impl OffsetMap {
         let mut steps = vec![(0, self.start(offset))];
         let later = self.steps.iter().filter(|(text, _)| *text > offset);
         steps.extend(later.map(|(text, file)| (text - offset, *file)));
-        Self { steps }
+        Self {
+            steps,
+            fixed: self.fixed,
+        }
     }
 
     /// The bytes of the file that hold this part of the text.
     pub fn span(&self, span: Span) -> Span {
+        if let Some(fixed) = self.fixed {
+            return fixed;
+        }
         let start = self.start(span.start);
         let end = if span.end > span.start {
             self.end(span.end)

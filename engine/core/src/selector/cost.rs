@@ -434,12 +434,16 @@ impl<'a> Estimator<'a> {
             Cost::Text if name == "join" || name == "format" => {
                 text_units(text.saturating_mul(elements.max(1))).saturating_add(elements)
             }
+            Cost::Text if name.starts_with("any") => texts_units(name, args),
+            Cost::Pattern if name.starts_with("any") => texts_units(name, args),
             Cost::Text => text_units(text),
             Cost::Pattern => {
                 let pattern = args.get(1).map_or(0, |(_, size)| size.text);
                 text_units(args.first().map_or(0, |(_, size)| size.text))
                     .saturating_mul(text_units(pattern).max(1))
             }
+            Cost::Elements if matches!(name, "texts" | "numbers" | "dateParts") => 4,
+            Cost::Elements if matches!(name, "hasField" | "isNullOrAbsent") => 4,
             Cost::Elements => elements,
             Cost::ElementsSquared => elements.saturating_mul(elements),
         };
@@ -468,6 +472,7 @@ fn result_size(name: &str, text: u64, elements: u64, args: &[(u64, Size)], exprs
         "size" | "indexOf" | "lastIndexOf" | "contains" | "startsWith" | "endsWith" | "matches" => {
             SMALL
         }
+        name if name.starts_with("any") => SMALL,
         "replace" => Size {
             text: text_of(0).saturating_mul(text_of(2).max(1)),
             elements: 0,
@@ -489,6 +494,12 @@ fn result_size(name: &str, text: u64, elements: u64, args: &[(u64, Size)], exprs
             text: OF_EVENT.text,
             elements: OF_EVENT.elements.max(text / 5),
         },
+        // Nearly always one text.
+        "texts" | "numbers" | "dateParts" if !exprs.is_empty() => Size {
+            text: OF_EVENT.text,
+            elements: 4,
+        },
+        "texts" => OF_EVENT,
         "lists.range" => {
             let count = exprs.first().and_then(|arg| match arg.kind {
                 ExprKind::Literal(Literal::Int(count)) => u64::try_from(count).ok(),
@@ -505,6 +516,21 @@ fn result_size(name: &str, text: u64, elements: u64, args: &[(u64, Size)], exprs
         },
         _ => Size { text, elements },
     }
+}
+
+/// Looking at every text of a list with every constant.
+fn texts_units(name: &str, args: &[(u64, Size)]) -> u64 {
+    let size = |at: usize| args.get(at).map_or(SMALL, |(_, size)| *size);
+    let (texts, constants) = (size(0), size(1));
+    let factor = if name == "anyMatches" { 5 } else { 1 };
+    let each = match name {
+        "anyIs" | "anyStartsWith" | "anyEndsWith" => 1 + constants.elements / 8,
+        _ => constants.elements.max(1),
+    };
+    let per_text = text_units(texts.text).saturating_mul(factor);
+    texts
+        .elements
+        .saturating_mul(1 + per_text.saturating_mul(each))
 }
 
 fn largest(left: Size, right: Size) -> Size {

@@ -305,7 +305,7 @@ impl Unescape<'_> {
 }
 
 /// `text` as a string literal in double quotes.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

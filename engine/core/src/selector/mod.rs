@@ -24,6 +24,7 @@ mod print;
 pub mod program;
 pub mod schema;
 mod set;
+pub(crate) mod texts;
 pub mod trace;
 pub mod types;
 pub mod value;
@@ -32,9 +33,28 @@ pub use check::{CheckEnv, Checked, check};
 pub use compile::{Environment, Unresolved};
 pub use error::{EvalError, Why};
 pub use eval::{Evaluated, Evaluation, EventView, Scratch};
+pub(crate) use literal::quoted;
 pub use parse::{Macros, parse, parse_with};
 pub use print::print;
 pub use program::{NodeId, Program, ProgramBuilder};
 pub use schema::Schema;
 pub use types::Type;
 pub use value::Value;
+
+/// Whether a regular expression can be used; what is wrong with it when not.
+pub(crate) fn compile_pattern(pattern: &str) -> Result<(), String> {
+    match function::pattern::compile(pattern) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Whether a text is a network such as `10.0.0.0/8`.
+pub(crate) fn parse_network(text: &str) -> bool {
+    function::parse_cidr(text).is_some()
+}
+
+/// Whether `texts` can follow a path.
+pub(crate) fn is_text_path(path: &str) -> bool {
+    texts::TextPath::new(path).is_some()
+}

@@ -15,6 +15,7 @@ use super::ast::{BinaryOp, ComprehensionKind};
 use super::function::Function;
 use super::function::time::Zone;
 use super::set::ValueSet;
+use super::texts::{Ask, DatePart, TextPath, TextTest};
 use super::value::{Cidr, Value};
 use crate::event::{FieldId, FieldSet, Json, KeyHash};
 
@@ -98,6 +99,18 @@ pub enum Node {
     InSet(NodeId, u32),
     /// As [`Node::InSet`], where only text can be a member: anything else is no member.
     InList(NodeId, u32),
+    /// `texts("path")`
+    Texts(u32),
+    /// `numbers("path")`
+    Numbers(u32),
+    /// `dateParts("path", "part")`
+    DateParts(u32, DatePart),
+    /// `hasField("path")`
+    HasPath(u32),
+    /// `isNullOrAbsent("path")`
+    NullPath(u32),
+    /// `texts("path").anyIs("constant")` and its kin: the path, and the question.
+    AnyText(u32, u32),
     /// `operand.matches("constant")`
     Matches(NodeId, u32),
     /// `operand.contains("constant")`
@@ -237,6 +250,8 @@ pub struct Program {
     pub(super) regexes: Box<[regex::Regex]>,
     pub(super) finders: Box<[memchr::memmem::Finder<'static>]>,
     pub(super) networks: Box<[Cidr]>,
+    pub(super) paths: Box<[TextPath]>,
+    pub(super) text_tests: Box<[TextTest]>,
     fields: FieldSet,
 }
 
@@ -313,6 +328,10 @@ pub struct ProgramBuilder {
     zone_ids: BTreeMap<ConstantId, u32>,
     networks: Vec<Cidr>,
     network_ids: BTreeMap<(IpAddr, u8), u32>,
+    paths: Vec<TextPath>,
+    path_ids: BTreeMap<TextPath, u32>,
+    text_tests: Vec<TextTest>,
+    text_test_ids: BTreeMap<(Ask, ConstantId), u32>,
 }
 
 impl ProgramBuilder {
@@ -346,6 +365,8 @@ impl ProgramBuilder {
             regexes: self.regexes.into(),
             finders: self.finders.into(),
             networks: self.networks.into(),
+            paths: self.paths.into(),
+            text_tests: self.text_tests.into(),
             fields: self.fields,
         }
     }
@@ -440,6 +461,37 @@ impl ProgramBuilder {
             .push(memchr::memmem::Finder::new(text).into_owned());
         let id = self.finders.len() as u32 - 1;
         self.finder_ids.insert(part, id);
+        id
+    }
+
+    /// The question whether a text is, holds or looks like one of the constant's texts; `None` when the constant is no
+    /// text and no list of texts.
+    pub(super) fn text_test(
+        &mut self,
+        ask: Ask,
+        constant: ConstantId,
+    ) -> Option<Result<u32, regex::Error>> {
+        if let Some(id) = self.text_test_ids.get(&(ask, constant)) {
+            return Some(Ok(*id));
+        }
+        let value = &self.constants[constant.0 as usize];
+        let values = super::function::texts::constants(value).ok()?;
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        match TextTest::new(ask, &values, super::function::pattern::compile) {
+            Ok(test) => self.text_tests.push(test),
+            Err(error) => return Some(Err(error)),
+        }
+        let id = self.text_tests.len() as u32 - 1;
+        self.text_test_ids.insert((ask, constant), id);
+        Some(Ok(id))
+    }
+
+    pub(super) fn text_path(&mut self, path: TextPath) -> u32 {
+        let next = self.paths.len() as u32;
+        let id = *self.path_ids.entry(path.clone()).or_insert(next);
+        if id == next {
+            self.paths.push(path);
+        }
         id
     }
 

@@ -16,12 +16,13 @@ const NEVER_IN_CORE: [&str; 7] = [
 ];
 
 /// Modules of core, lowest first; a module may use those before it on the list.
-const FLOORS: [&str; 10] = [
+const FLOORS: [&str; 11] = [
     "limits",
     "diagnostic",
     "event",
     "selector",
     "rule",
+    "sigma",
     "wire",
     "evaluate",
     "state",

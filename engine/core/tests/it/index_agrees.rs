@@ -100,6 +100,47 @@ fn optional(field: &str, plain_first: bool) -> String {
     }
 }
 
+/// Conditions on whatever stands at a path.
+fn texts_condition() -> impl Strategy<Value = String> {
+    let call = prop::sample::select(
+        &[
+            "anyIs",
+            "anyStartsWith",
+            "anyEndsWith",
+            "anyContains",
+            "anyLike",
+        ][..],
+    );
+    let like = prop::sample::select(
+        &[
+            "abc*", "*ABC", "*abc*", "a?c*d", "*", "?", r"\\*", "*é*", "*abc?*x*", "",
+        ][..],
+    );
+    let pattern = prop::sample::select(&["^abc", "ab(c|d)", "a.c", "(?i)ABK|xyz", "(?s)^aBc"][..]);
+    let one = (field(), call.clone(), text())
+        .prop_map(|(f, c, t)| format!("texts(\"{f}\").{c}(\"{t}\")"));
+    let many = (field(), call, prop::collection::vec(text(), 0..4)).prop_map(|(f, c, all)| {
+        let all: Vec<String> = all.iter().map(|one| format!("\"{one}\"")).collect();
+        format!("texts(\"{f}\").{c}([{}])", all.join(", "))
+    });
+    prop_oneof![
+        5 => one,
+        3 => many,
+        2 => (field(), prop::sample::select(&["1", "1.0", "true", "FALSE", "null", "2.5"][..]))
+            .prop_map(|(f, t)| format!("texts(\"{f}\").anyIs(\"{t}\")")),
+        2 => (field(), like).prop_map(|(f, p)| format!("texts(\"{f}\").anyLike(\"{p}\")")),
+        2 => (field(), pattern).prop_map(|(f, p)| format!("texts(\"{f}\").anyMatches(\"{p}\")")),
+        2 => field().prop_map(|f| format!("hasField(\"{f}\")")),
+        1 => field().prop_map(|f| format!("isNullOrAbsent(\"{f}\")")),
+        1 => (field(), cel_number())
+            .prop_map(|(f, n)| format!("numbers(\"{f}\").exists(n, n >= {n})")),
+        1 => (field(), field())
+            .prop_map(|(f, g)| format!("texts(\"{f}\").exists(t, texts(\"{g}\").anyIs(t))")),
+        1 => text().prop_map(|t| format!("texts().anyContains(\"{t}\")")),
+        1 => (field(), text()).prop_map(|(f, t)| format!("texts(\"{f}\").exists(t, t == \"{t}\")")),
+    ]
+}
+
 fn condition() -> impl Strategy<Value = String> {
     let compare = prop::sample::select(&["==", "!=", "<", "<=", ">", ">="][..]);
     let call = prop::sample::select(&["startsWith", "endsWith", "contains"][..]);
@@ -134,6 +175,7 @@ fn condition() -> impl Strategy<Value = String> {
         2 => (field(), any::<bool>()).prop_map(|(f, p)| format!("{}.hasValue()", optional(f, p))),
         1 => (field(), pattern).prop_map(|(f, p)| format!("event.{f}.matches(\"{p}\")")),
         1 => (field(), globs).prop_map(|(f, p)| format!("glob(event.{f}, \"{p}\")")),
+        8 => texts_condition(),
         1 => (field(), field()).prop_map(|(f, g)| format!("event.{f} == event.{g}")),
         1 => (field(), literal()).prop_map(|(f, v)| format!("event.{f}.exists(x, x == {v})")),
         1 => (field(), literal(), literal())
@@ -172,7 +214,7 @@ fn json_value() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => text().prop_map(|text| format!("\"{text}\"")),
         2 => number(),
-        1 => prop::sample::select(&["true", "false", "null", "[]", "{}", "[\"a\",1,\"abc\"]", "\"\\u0061bc\"", "\"\\u0061b\\u0063\"", "\"\\u00e9\\u0001\\\"\"", "\"ABC\"", "[\"abc\"]", "{\"arn\":\"abc\"}", "[{\"a\":1}]", "\"\\u212a\""][..])
+        2 => prop::sample::select(&["true", "false", "null", "[[\"abc\"],null]", "{\"x\":{\"y\":\"aBc\"}}", "[]", "{}", "[\"a\",1,\"abc\"]", "\"\\u0061bc\"", "\"\\u0061b\\u0063\"", "\"\\u00e9\\u0001\\\"\"", "\"ABC\"", "[\"abc\"]", "{\"arn\":\"abc\"}", "[{\"a\":1}]", "\"\\u212a\""][..])
             .prop_map(str::to_owned),
     ]
 }
@@ -198,8 +240,16 @@ fn parent(
     children: impl Strategy<Value = Vec<Option<String>>>,
 ) -> impl Strategy<Value = Option<String>> {
     prop_oneof![
-        6 => children.prop_map(move |all| Some(format!("\"{name}\":{}", object(all)))),
-        1 => Just(Some(format!("\"{name}\":null"))),
+        6 => children.prop_map(move |all| {
+            // Now and then inside a list, or a list of lists.
+            let inner = object(all);
+            Some(match inner.len() % 7 {
+                0 => format!("\"{name}\":[{inner},null,{{}}]"),
+                1 if inner.len().is_multiple_of(2) => format!("\"{name}\":[[{inner}],7]"),
+                _ => format!("\"{name}\":{inner}"),
+            })
+        }),
+        2 => Just(Some(format!("\"{name}\":null"))),
         1 => json_value().prop_map(move |value| Some(format!("\"{name}\":{value}"))),
         1 => Just(None),
     ]
@@ -218,11 +268,18 @@ fn event() -> impl Strategy<Value = String> {
         (slot("arn"), slot("type")).prop_map(|(a, b)| vec![a, b]),
     );
     let deep = parent("deep", slot("er").prop_map(|one| vec![one]));
+    let dotted = prop::option::weighted(0.1, slot("deep.er"));
     let request = parent(
         "requestParameters",
-        (slot("name"), slot("count"), deep).prop_map(|(a, b, c)| vec![a, b, c]),
+        (slot("name"), slot("count"), deep, dotted)
+            .prop_map(|(a, b, c, d)| vec![a, b, c, d.flatten()]),
     );
-    (top, identity, request).prop_map(|((a, b, c, d, e), f, g)| object(vec![a, b, c, d, e, f, g]))
+    let dotted = prop::option::weighted(
+        0.1,
+        prop_oneof![slot("userIdentity.arn"), slot("requestParameters.deep.er")],
+    );
+    (top, identity, request, dotted)
+        .prop_map(|((a, b, c, d, e), f, g, h)| object(vec![a, b, c, d, e, f, g, h.flatten()]))
 }
 
 /// One rule per selector, in order.

@@ -9,4 +9,5 @@ mod floors;
 mod fuzz_corpora;
 mod index_agrees;
 mod shipped_rules;
+mod sigma;
 mod sources;

@@ -2,21 +2,23 @@
 
 use super::CommandError;
 use crate::exit::{Exit, exit_codes};
-use crate::rule_files::{RuleArguments, read_lists, read_paths};
+use crate::rule_files::RuleArguments;
 use crate::rule_loading::{all_reports, today_of};
+use crate::sigma_files::SigmaArguments;
 use crate::terminal::{ColorChoice, counted};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use tripline_core::diagnostic::{Code, Level, did_you_mean};
-use tripline_core::rule::{Report, load};
+use tripline_core::rule::Report;
 
 const EXAMPLES: &str = "\
 Examples:
   tripline check                            the rules that came with tripline
   tripline check my-rules/ overrides.toml
   tripline check --format json my-rules/
+  tripline check --sigma sigma/rules/cloud
   tripline check --explain E1001            what a code means, and the mend";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
@@ -40,12 +42,15 @@ pub(crate) struct Arguments {
     #[arg(long = "list", value_name = "NAME=FILE", action = clap::ArgAction::Append)]
     lists: Vec<String>,
 
+    #[command(flatten)]
+    sigma: SigmaArguments,
+
     /// How mistakes are written.
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     format: CheckFormat,
 
     /// Explain a code instead of checking.
-    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "lists"])]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "lists", "sigma"])]
     explain: Option<String>,
 
     /// The time to take for now: exceptions that ended before are told.
@@ -67,18 +72,13 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         io::stdout().write_all(page(code)?.as_bytes())?;
         return Ok(Exit::Success);
     }
-    let mut files = read_paths(&arguments.paths)?;
-    read_lists(
-        &RuleArguments {
-            rules: Vec::new(),
-            lists: arguments.lists,
-        },
-        &mut files,
-    )?;
-    let catalog = load(
-        &files,
-        today_of(arguments.now.unwrap_or_else(Timestamp::now)),
-    );
+    let now = arguments.now.unwrap_or_else(Timestamp::now);
+    let rules = RuleArguments {
+        rules: arguments.paths,
+        lists: arguments.lists,
+        sigma: arguments.sigma,
+    };
+    let catalog = rules.load(Vec::new(), today_of(now))?;
     let rules = catalog.rules.len() as u64;
     let reports = all_reports(catalog);
     let count = |level| {

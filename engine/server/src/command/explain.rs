@@ -26,6 +26,7 @@ a number it is the first.
 Examples:
   tripline explain --rule aws-cloudtrail-trail-stopped event.json
   tripline explain --rule aws-cloudtrail-trail-stopped logs/trail.json.gz:17
+  tripline explain --sigma rule.yml --rule 8ad1600d-e9dc-4251-b0ee-a65268f29add event.json
   tripline sample --events 100 | tripline explain --rule aws-root-api-call -:3";
 
 const EXIT_CODES: &[(Exit, &str)] = &[

@@ -12,6 +12,7 @@ mod rules;
 mod sample;
 mod scan;
 mod schema;
+mod sigma;
 mod test;
 
 use crate::exit::Exit;
@@ -50,6 +51,7 @@ enum Command {
     Rules(rules::Arguments),
     Coverage(coverage::Arguments),
     Schema(schema::Arguments),
+    Sigma(sigma::Arguments),
     Sample(sample::Arguments),
     Completions(completions::Arguments),
 }
@@ -107,6 +109,7 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
         Command::Rules(arguments) => rules::run(arguments, color),
         Command::Coverage(arguments) => coverage::run(arguments, color),
         Command::Schema(arguments) => schema::run(&arguments),
+        Command::Sigma(arguments) => sigma::run(arguments, color),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

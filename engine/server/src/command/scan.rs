@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tripline_core::limits::EVENT_BYTES_MAX;
-use tripline_core::rule::{File, Severity, load};
+use tripline_core::rule::{File, Severity};
 
 const EXAMPLES: &str = "\
 Inputs may be files, folders (in order of names, hidden files left out), patterns in quotes, and -
@@ -45,6 +45,8 @@ Examples:
   tripline scan --demo
   tripline scan logs/
   tripline scan --rules rules/ --rules overrides.toml 'logs/**/*.json.gz'
+  tripline scan --sigma sigma/rules/cloud/aws logs/
+  tripline scan --sigma sigma/ --sigma-pipeline fields.yml --rules my-rules/ logs/
   zcat trail.gz | tripline scan --format jsonl --fail-on high -
   tripline scan --format sarif --output findings.sarif logs/
   tripline scan --stats --strict --list admins=admins.csv logs/
@@ -170,12 +172,12 @@ pub(crate) fn severity(word: &str) -> Result<Severity, String> {
 pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let resolved = inputs(&arguments)?;
-    let mut files = arguments.rules.read()?;
-    if arguments.demo && arguments.rules.rules.is_empty() {
-        files.push(File::found("demo.toml", include_str!("demo.toml")));
+    let mut more = Vec::new();
+    if arguments.demo && arguments.rules.rules.is_empty() && arguments.rules.sigma.is_empty() {
+        more.push(File::found("demo.toml", include_str!("demo.toml")));
     }
     let loaded = Loaded {
-        catalog: load(&files, today_of(now)),
+        catalog: arguments.rules.load(more, today_of(now))?,
     };
     let rules = loaded.compile(color);
     if rules.rules().is_empty() {

@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         &RuleArguments {
             rules: Vec::new(),
             lists: arguments.lists,
+            ..RuleArguments::default()
         },
         &mut files,
     )?;

@@ -11,6 +11,7 @@ mod order;
 mod published_schemas;
 mod real_data;
 mod remember;
+mod sigma;
 
 /// Every test file beside this one is listed above.
 #[test]

@@ -5,8 +5,10 @@
 //! tag of ten thousand rules is looked up in it.
 
 mod coverage;
+mod pairs;
 
 pub use coverage::{Coverage, TacticCoverage, TechniqueCoverage, coverage};
+pub(crate) use pairs::attack_pairs;
 
 use crate::diagnostic::did_you_mean;
 use std::sync::OnceLock;

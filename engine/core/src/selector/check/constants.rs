@@ -5,6 +5,7 @@ use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use crate::selector::ast::{Expr, ExprKind};
 use crate::selector::function;
 use crate::selector::literal::quoted;
+use crate::selector::texts::TextPath;
 
 impl Checker<'_> {
     /// Looks at the constant arguments of a call; the receiver is the first.
@@ -14,7 +15,7 @@ impl Checker<'_> {
                 .and_then(|arg| Some((*arg, constant_text(arg)?)))
         };
         let found = match function {
-            "matches" => text_at(1).and_then(|(arg, text)| self.pattern(arg, text)),
+            "matches" | "anyMatches" => text_at(1).and_then(|(arg, text)| self.pattern(arg, text)),
             "cidr" => text_at(0).and_then(|(arg, text)| network(arg, text)),
             "ip" if args.len() == 1 => text_at(0).and_then(|(arg, text)| address(arg, text)),
             "timestamp" => text_at(0).and_then(|(arg, text)| moment(arg, text)),
@@ -22,6 +23,9 @@ impl Checker<'_> {
             "base64.decode" => text_at(0).and_then(|(arg, text)| base64_text(arg, text)),
             "json.parse" => text_at(0).and_then(|(arg, text)| json_text(arg, text)),
             "format" => text_at(0).and_then(|(arg, text)| self.format(arg, text, args.get(1)?)),
+            "texts" | "numbers" | "dateParts" | "hasField" | "isNullOrAbsent" => args
+                .first()
+                .and_then(|arg| field_path(arg, constant_text(arg).unwrap_or_default())),
             "inList" => text_at(0).and_then(|(arg, text)| self.list_name(arg, text)),
             name if name.starts_with("get") && args.len() == 2 => {
                 text_at(1).and_then(|(arg, text)| time_zone(arg, text))
@@ -294,4 +298,13 @@ fn time_zone(arg: &Expr, text: &str) -> Option<Diagnostic> {
         format!("{} is not a time zone", quoted(text)),
         "time zones are written `Europe/Berlin`, `UTC` or `+02:00`",
     )
+}
+
+/// A path that `texts` and its kin cannot follow.
+fn field_path(arg: &Expr, text: &str) -> Option<Diagnostic> {
+    if TextPath::new(text).is_some() {
+        return None;
+    }
+    let message = "the path of a field is a literal text such as \"a.b\"";
+    Some(Diagnostic::new(Code::BadConstant, arg.span, message))
 }

@@ -483,6 +483,9 @@ impl<'c> Compiler<'c> {
         if function == Function::InList {
             return self.in_list(&operands, args);
         }
+        if function.reads_a_path() {
+            return self.on_path(function, &operands, args, expr.span);
+        }
         self.function(function, &operands, expr.span)
     }
 

@@ -5,6 +5,7 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::selector::ast::Expr;
 use crate::selector::function::{self, Function};
 use crate::selector::program::{ConstantId, Goal, Node, NodeId, Operator, Shape};
+use crate::selector::texts::{DatePart, TextPath};
 use crate::selector::value::Value;
 
 impl<'c> Compiler<'c> {
@@ -107,9 +108,64 @@ impl<'c> Compiler<'c> {
                 let pattern = self.constant_text(*pattern)?;
                 return Some(self.matches(*text, pattern, span));
             }
+            (function, [texts, values]) => {
+                let ask = function.ask()?;
+                let Node::Texts(path) = self.builder.get(*texts) else {
+                    return None;
+                };
+                let constant = self.builder.constant_of(*values)?;
+                match self.builder.text_test(ask, constant)? {
+                    Ok(test) => Node::AnyText(path, test),
+                    Err(error) => return Some(self.bad_pattern(&error, span)),
+                }
+            }
             _ => return None,
         };
         Some(self.builder.node(node))
+    }
+
+    /// `texts("a.b")` and the others that read a path of the event: it has to be a literal, so that rules say what
+    /// they look at.
+    pub(super) fn on_path(
+        &mut self,
+        function: Function,
+        operands: &[NodeId],
+        args: &[Expr],
+        span: Span,
+    ) -> NodeId {
+        let path = match operands {
+            [] => Some(TextPath::whole()),
+            [first, ..] => self
+                .builder
+                .text_of(*first)
+                .and_then(|(_, text)| TextPath::new(text)),
+        };
+        let part = match operands {
+            [_, part] => self
+                .builder
+                .text_of(*part)
+                .and_then(|(_, text)| DatePart::named(text)),
+            _ => None,
+        };
+        let Some(path) = path.filter(|_| self.environment.event.is_some()) else {
+            let span = args.first().map_or(span, |arg| arg.span);
+            let message = "the path of a field is a literal text such as \"a.b\"";
+            return self.missing(Missing::Name, Code::BadConstant, span, message.to_owned());
+        };
+        let path = self.builder.text_path(path);
+        let node = match (function, part) {
+            (Function::Texts, _) => Node::Texts(path),
+            (Function::Numbers, _) => Node::Numbers(path),
+            (Function::HasField, _) => Node::HasPath(path),
+            (Function::IsNullOrAbsent, _) => Node::NullPath(path),
+            (_, Some(part)) => Node::DateParts(path, part),
+            (_, None) => {
+                let span = args.last().map_or(span, |arg| arg.span);
+                let message = "the part of a date is minute, hour, day, week, month or year";
+                return self.missing(Missing::Name, Code::BadConstant, span, message.to_owned());
+            }
+        };
+        self.builder.node(node)
     }
 
     fn constant_text(&self, node: NodeId) -> Option<ConstantId> {
@@ -127,13 +183,15 @@ impl<'c> Compiler<'c> {
     fn matches(&mut self, text: NodeId, pattern: ConstantId, span: Span) -> NodeId {
         match self.builder.regex(pattern) {
             Ok(regex) => self.builder.node(Node::Matches(text, regex)),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or("").trim().to_owned();
-                let message = format!("this regular expression cannot be compiled: {reason}");
-                self.missing(Missing::Pattern, Code::BadPattern, span, message)
-            }
+            Err(error) => self.bad_pattern(&error, span),
         }
+    }
+
+    fn bad_pattern(&mut self, error: &regex::Error, span: Span) -> NodeId {
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or("").trim().to_owned();
+        let message = format!("this regular expression cannot be compiled: {reason}");
+        self.missing(Missing::Pattern, Code::BadPattern, span, message)
     }
 
     /// `inList("name", value)`: the list must be there and its name a literal, so that rules say what they use.

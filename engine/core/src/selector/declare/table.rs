@@ -226,6 +226,25 @@ pub(super) const TABLE: &[(&str, Cost, &str)] = &[
     ("cidr.prefixLength() -> int", Constant, "The number after the slash."),
     // Lists of the site.
     ("inList(string, dyn) -> bool", Text, "Whether a list of the site has the value."),
+    // Texts at a path of the event.
+    ("texts() -> list(string)", Elements, "Every text, number and boolean of the event, as text."),
+    ("texts(string) -> list(string)", Elements, "Every text, number and boolean at a path such as `a.b`, as text: through lists by every element, through objects at its end; none when nothing is there."),
+    ("numbers(string) -> list(double)", Elements, "Every number at a path, and every text that spells one."),
+    ("dateParts(string, string) -> list(int)", Elements, "The `minute`, `hour`, `day`, `week`, `month` or `year` of every moment at a path, as written."),
+    ("hasField(string) -> bool", Elements, "Whether there is anything at a path, null included."),
+    ("isNullOrAbsent(string) -> bool", Elements, "Whether there is nothing at a path, or null."),
+    ("list(string).anyIs(string) -> bool", Text, "Whether one of the texts is this, in any case."),
+    ("list(string).anyIs(list(string)) -> bool", Text, "Whether one of the texts is one of these, in any case."),
+    ("list(string).anyStartsWith(string) -> bool", Text, "Whether one of the texts begins so, in any case."),
+    ("list(string).anyStartsWith(list(string)) -> bool", Text, "Whether one of the texts begins with one of these, in any case."),
+    ("list(string).anyEndsWith(string) -> bool", Text, "Whether one of the texts ends so, in any case."),
+    ("list(string).anyEndsWith(list(string)) -> bool", Text, "Whether one of the texts ends with one of these, in any case."),
+    ("list(string).anyContains(string) -> bool", Text, "Whether one of the texts has the part, in any case."),
+    ("list(string).anyContains(list(string)) -> bool", Text, "Whether one of the texts has one of these parts, in any case."),
+    ("list(string).anyLike(string) -> bool", Text, "Whether one of the texts fills the pattern, in any case: `*` is any text, `?` one character, `\\` before them takes their meaning away."),
+    ("list(string).anyLike(list(string)) -> bool", Text, "Whether one of the texts fills one of these patterns, in any case."),
+    ("list(string).anyMatches(string) -> bool", Pattern, "Whether the regular expression matches anywhere in one of the texts."),
+    ("list(string).anyMatches(list(string)) -> bool", Pattern, "Whether one of these regular expressions matches anywhere in one of the texts."),
     // Shared values of `cel.block`.
     ("cel.index(int) -> dyn", Constant, "The value of that number."),
 ];

@@ -12,6 +12,7 @@ use super::error::{EvalError, Why};
 use super::function::{self, Function};
 use super::meter::Meter;
 use super::program::{ConstantId, Goal, Missing, Node, NodeId, OperandsId, Operator, Program};
+use super::texts::TextPath;
 use super::value::{MapValue, Moment, Value, charge_lookup};
 use crate::event::{Document, FieldId, Json, Slots};
 
@@ -21,6 +22,7 @@ mod optional;
 mod peek;
 #[cfg(test)]
 mod peek_tests;
+mod scalars;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -197,6 +199,12 @@ impl<'e> Evaluation<'e> {
             Node::Contains(..) | Node::Matches(..) | Node::Glob(..) | Node::InNetwork(..) => {
                 return self.search(id);
             }
+            Node::AnyText(path, test) => {
+                let test = &self.program.text_tests[test as usize];
+                return self.on_path(id, |path, root, meter| path.any(root, test, meter), path);
+            }
+            Node::HasPath(path) => return self.on_path(id, TextPath::is_present, path),
+            Node::NullPath(path) => return self.on_path(id, TextPath::is_null_or_absent, path),
             Node::Has(operand, key) => return self.has(id, operand, key),
             Node::OptionalHasValue(operand) => {
                 return Ok(self.optional(operand)?.is_some());
@@ -331,8 +339,12 @@ impl<'e> Evaluation<'e> {
             | Node::Matches(..)
             | Node::Glob(..)
             | Node::InNetwork(..)
+            | Node::AnyText(..)
+            | Node::HasPath(_)
+            | Node::NullPath(_)
             | Node::Has(..)
             | Node::OptionalHasValue(_) => self.condition(id).map(Value::Bool),
+            Node::Texts(_) | Node::Numbers(_) | Node::DateParts(..) => self.scalars(id),
             Node::Conditional(condition, then, otherwise) => {
                 let taken = if self.condition(condition)? {
                     then

@@ -19,6 +19,7 @@ mod network;
 pub(crate) mod operator;
 pub(crate) mod pattern;
 pub(crate) mod string;
+pub(crate) mod texts;
 pub(crate) mod time;
 
 pub(crate) use network::{contains_ip, parse_cidr, parse_ip};
@@ -136,6 +137,17 @@ functions! {
     Masked = "masked", Member, 1..=1;
     PrefixLength = "prefixLength", Member, 1..=1;
     InList = "inList", Plain, 2..=2;
+    Texts = "texts", Plain, 0..=1;
+    Numbers = "numbers", Plain, 1..=1;
+    DateParts = "dateParts", Plain, 2..=2;
+    HasField = "hasField", Plain, 1..=1;
+    IsNullOrAbsent = "isNullOrAbsent", Plain, 1..=1;
+    AnyIs = "anyIs", Member, 2..=2;
+    AnyStartsWith = "anyStartsWith", Member, 2..=2;
+    AnyEndsWith = "anyEndsWith", Member, 2..=2;
+    AnyContains = "anyContains", Member, 2..=2;
+    AnyLike = "anyLike", Member, 2..=2;
+    AnyMatches = "anyMatches", Member, 2..=2;
 }
 
 /// Whether a function is called on a value.
@@ -279,7 +291,18 @@ pub(crate) fn call<'e>(
             [Value::Optional(Some(inner)), _] => Ok((**inner).clone()),
             _ => Err(Why::NoSuchOverload),
         },
-        F::InList => Err(Why::BadArgument),
+        F::InList | F::Texts | F::Numbers | F::DateParts | F::HasField | F::IsNullOrAbsent => {
+            Err(Why::BadArgument)
+        }
+        F::AnyIs
+        | F::AnyStartsWith
+        | F::AnyEndsWith
+        | F::AnyContains
+        | F::AnyLike
+        | F::AnyMatches => {
+            let ask = function.ask().ok_or(Why::NoSuchOverload)?;
+            texts::any(ask, arguments, meter)
+        }
         _ => string::call(function, arguments, meter),
     }
 }

@@ -1,0 +1,71 @@
+//! Finds and reads Sigma rules and the pipelines that change them.
+//!
+//! In a folder every `.yml` and `.yaml` is taken; a file that is named is taken whatever it is called. Core says what
+//! each document is.
+
+use crate::input::resolve::{Mention, Origin, resolve};
+use crate::rule_files::{RuleFilesError, read_file};
+use clap::Args;
+use tripline_core::rule::File;
+use tripline_core::sigma::BaseRules;
+
+/// Which Sigma rules a command works on.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SigmaArguments {
+    /// Sigma rules: a YAML file, a folder or a pattern; may be given several times. They are evaluated together with
+    /// those of --rules; the rules that came with tripline are left out.
+    #[arg(long = "sigma", value_name = "PATH", action = clap::ArgAction::Append)]
+    pub(crate) sigma: Vec<String>,
+
+    /// A processing pipeline in pySigma's YAML that changes the Sigma rules first; may be given several times.
+    #[arg(long = "sigma-pipeline", value_name = "FILE", action = clap::ArgAction::Append)]
+    pub(crate) pipelines: Vec<String>,
+
+    /// Report rules that Sigma correlations are about by themselves too, whatever `generate` says.
+    #[arg(long = "sigma-base-rules")]
+    pub(crate) base_rules: bool,
+}
+
+impl SigmaArguments {
+    /// Whether there are any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sigma.is_empty()
+    }
+
+    /// Whether rules that correlations are about report by themselves.
+    pub(crate) fn base_rules(&self) -> BaseRules {
+        if self.base_rules {
+            BaseRules::Reported
+        } else {
+            BaseRules::AsTheySay
+        }
+    }
+
+    /// Reads the rules and the pipelines.
+    pub(crate) fn read(&self) -> Result<(Vec<File>, Vec<File>), RuleFilesError> {
+        Ok((read_yaml(&self.sigma)?, read_yaml(&self.pipelines)?))
+    }
+}
+
+/// The YAML files that `paths` name.
+pub(crate) fn read_yaml(paths: &[String]) -> Result<Vec<File>, RuleFilesError> {
+    let mut files: Vec<File> = Vec::new();
+    for path in paths {
+        let before = files.len();
+        for input in resolve(std::slice::from_ref(path))?.inputs {
+            let Origin::File(found) = &input.origin else {
+                return Err(RuleFilesError::Stdin { path: path.clone() });
+            };
+            let kind = found.extension().and_then(|extension| extension.to_str());
+            if input.mention == Mention::Named || matches!(kind, Some("yml" | "yaml")) {
+                files.push(read_file(found, input.name.clone())?);
+            }
+        }
+        if files.len() == before {
+            return Err(RuleFilesError::NoYaml(path.clone()));
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.path.clone()));
+    Ok(files)
+}
