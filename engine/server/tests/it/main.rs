@@ -8,6 +8,7 @@ mod inputs;
 mod labelled_cases;
 mod memory;
 mod order;
+mod readme;
 mod real_data;
 
 /// Every test file beside this one is listed above.
