@@ -114,37 +114,78 @@ fn every_shipped_file_is_in_the_canonical_form() {
     assert!(others.is_empty(), "`tripline fmt` would change {others:?}");
 }
 
-/// The fenced blocks of the README whose first line names a file, as that file.
+/// The fenced blocks of the README, without their language.
+fn blocks(readme: &str) -> Vec<&str> {
+    let blocks = readme.split("\n```").skip(1).step_by(2);
+    blocks
+        .filter_map(|block| block.split_once('\n'))
+        .map(|(_, text)| text)
+        .collect()
+}
+
+/// The blocks whose first line names a file, as that file.
 fn examples(readme: &str) -> Vec<File> {
-    let mut files = Vec::new();
-    for block in readme.split("\n```").skip(1).step_by(2) {
-        let Some((_, text)) = block.split_once('\n') else {
-            continue;
-        };
-        let Some((path, text)) = text
-            .strip_prefix("# ")
-            .and_then(|text| text.split_once('\n'))
-        else {
-            continue;
-        };
-        files.push(File::found(path, format!("{text}\n")));
+    let named = |text: &str| {
+        let (path, text) = text.strip_prefix("# ")?.split_once('\n')?;
+        Some(File::found(path, format!("{text}\n")))
+    };
+    blocks(readme).into_iter().filter_map(named).collect()
+}
+
+/// What every rule has, for the parts of rules that the README shows.
+const HEAD: &str = r#"id = "part-NUMBER"
+name = "A part"
+description = "A part of a rule."
+severity = "low"
+status = "test"
+source = "aws.cloudtrail"
+"#;
+
+/// The blocks that show the part of a rule by which it remembers, each made a whole rule.
+fn parts(readme: &str) -> Vec<File> {
+    let tables = ["threshold", "sequence", "temporal", "absence", "first_seen"];
+    let tables = tables.into_iter().chain(["rare", "risk", "suppress"]);
+    let tables: Vec<String> = tables.map(|table| format!("[{table}]\n")).collect();
+    let remembers = |text: &&str| tables.iter().any(|table| text.contains(table));
+    let all = blocks(readme).into_iter().filter(remembers);
+    all.filter(|text| !text.starts_with("# "))
+        .enumerate()
+        .map(|(number, text)| {
+            let head = HEAD.replace("NUMBER", &number.to_string());
+            let gap = if text.starts_with('[') { "\n" } else { "" };
+            File::found(
+                format!("part-{number}.toml"),
+                format!("{head}{gap}{text}\n"),
+            )
+        })
+        .collect()
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(root().join("README.md")).expect("there is a README")
+}
+
+fn assert_formatted<'f>(files: impl IntoIterator<Item = &'f File>) {
+    for file in files {
+        if file.path.ends_with(".toml") {
+            let formatted = format(&file.path, &file.text);
+            assert_eq!(formatted.as_deref(), Ok(&*file.text), "{}", file.path);
+        }
     }
-    files
 }
 
 #[test]
 fn the_examples_of_the_readme_load() {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
     let mut files = Vec::new();
     let shipped = "aws/aws-console-root-login/rule.toml";
     let text = std::fs::read_to_string(root().join(shipped)).expect("the rule is there");
     files.push(File::found(shipped, text));
-    files.extend(examples(&readme));
+    files.extend(examples(&readme()));
     files.push(File::found(
         "rules/aws/aws-trail-stopped/recorded.json",
         "{}",
     ));
-    assert_eq!(files.len(), 9);
+    assert_eq!(files.len(), 11);
     let catalog = load(&files, date(2026, 1, 1));
     let ours: Vec<String> = catalog
         .reports
@@ -159,19 +200,29 @@ fn the_examples_of_the_readme_load() {
             catalog.lists.len(),
             catalog.schemas.len()
         ),
-        (2, 3, 1)
+        (3, 3, 1)
     );
     assert_eq!(catalog.suites[0].tests.len(), 4);
-    for file in files
-        .iter()
-        .skip(1)
-        .filter(|file| file.path.ends_with(".toml"))
-    {
-        assert_eq!(
-            format(&file.path, &file.text).as_deref(),
-            Ok(file.text.as_str()),
-            "{}",
-            file.path
-        );
-    }
+    assert_formatted(&files[1..]);
+    let timelines = run_tests(&catalog).into_iter();
+    let timelines: Vec<_> = timelines
+        .filter(|result| result.rule_id == "aws-sign-in-guessed")
+        .map(|result| result.failure)
+        .collect();
+    assert_eq!(timelines, [None, None]);
+}
+
+#[test]
+fn the_parts_of_rules_in_the_readme_check() {
+    let parts = parts(&readme());
+    assert_eq!(parts.len(), 7);
+    assert_formatted(&parts);
+    let mut files = Vec::new();
+    collect(&root(), &mut files);
+    files.extend(parts);
+    let catalog = load(&files, date(2026, 1, 1));
+    assert_eq!(reports(&catalog), "");
+    let (_, found) = RuleSet::of_catalog(&catalog);
+    let found = found.iter().map(|report| report.render(Palette::PLAIN));
+    assert_eq!(found.collect::<String>(), "");
 }

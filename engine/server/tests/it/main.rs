@@ -9,6 +9,7 @@ mod labelled_cases;
 mod memory;
 mod order;
 mod published_schemas;
+mod readme;
 mod real_data;
 mod remember;
 mod sigma;

@@ -1,0 +1,74 @@
+//! The README does as it says: its files are written, its commands run, and their output is the one shown.
+
+use crate::harness::{Folder, Ran, tripline};
+use std::path::Path;
+
+/// A fenced block: its language, its text, and the file it is when the line before it names one.
+struct Block {
+    language: String,
+    text: String,
+    file: Option<String>,
+}
+
+fn blocks(readme: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = readme.lines();
+    let mut before = "";
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let inside = lines.by_ref().take_while(|line| *line != "```");
+            let text = inside.map(|line| format!("{line}\n")).collect();
+            let file = before
+                .strip_prefix('`')
+                .and_then(|name| name.strip_suffix("`:"));
+            blocks.push(Block {
+                language: language.to_owned(),
+                text,
+                file: file.map(str::to_owned),
+            });
+            before = "";
+        } else if !line.is_empty() {
+            before = line;
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_readme_does_as_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(path).expect("there is a README");
+    let folder = Folder::new("readme");
+    let blocks = blocks(&readme);
+    let (mut files, mut shown) = (0, 0);
+    for (at, block) in blocks.iter().enumerate() {
+        if let Some(name) = &block.file {
+            folder.file(name, &block.text);
+            files += 1;
+        }
+        let commands = at.checked_sub(1).map(|before| &blocks[before]);
+        let Some(commands) = commands.filter(|_| block.language == "text") else {
+            continue;
+        };
+        assert_eq!(commands.language, "sh", "what shows this?\n{}", block.text);
+        assert_eq!(outputs(&folder, &commands.text), block.text);
+        shown += 1;
+    }
+    assert_eq!((files, shown), (4, 2));
+    outputs(&folder, "tripline fmt --check my-rules/");
+}
+
+/// What the commands print, run one after the other in the folder.
+fn outputs(folder: &Folder, commands: &str) -> String {
+    let mut outputs = String::new();
+    for line in commands.lines() {
+        let command = line.split(" #").next().unwrap_or_default();
+        let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let output = tripline(&arguments).current_dir(folder.path()).output();
+        let ran: Ran = output.expect("the binary runs").into();
+        assert_eq!(ran.code, 0, "{line}\n{}{}", ran.stdout, ran.stderr);
+        outputs.push_str(ran.stdout.trim_end());
+        outputs.push('\n');
+    }
+    outputs
+}
