@@ -249,6 +249,32 @@ event = \"c\"
 }
 
 #[test]
+fn many_are_not_few_because_not_all_are_kept() {
+    let rule = |is: &str| {
+        format!(
+            "when = 'event.kind == \"a\"'\n[threshold]\nwindow = \"1d\"\nover = \"tumbling\"\nis = \"{is}\"\n"
+        )
+    };
+    let tests = |findings: &str| {
+        format!(
+            "
+[[test]]
+name = \"six thousand\"
+findings = {findings}
+[[test.timeline]]
+event = \"a\"
+repeat = 6000
+every = \"1s\"
+"
+        )
+    };
+    check(&rule("< 5000"), &tests("[]"));
+    check(&rule("== 5000"), &tests("[]"));
+    check(&rule("<= 6000"), &tests("[{ at = \"1d\", count = 6000 }]"));
+    check(&rule("!= 5000"), &tests("[{ at = \"1d\" }]"));
+}
+
+#[test]
 fn sequences_follow_captures_repetition_and_until() {
     let rule = r#"
 group_by = ['event.user']
