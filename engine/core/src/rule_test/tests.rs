@@ -249,6 +249,86 @@ event = \"c\"
 }
 
 #[test]
+fn many_are_not_few_because_not_all_are_kept() {
+    let rule = |is: &str| {
+        format!(
+            "when = 'event.kind == \"a\"'\n[threshold]\nwindow = \"1d\"\nover = \"tumbling\"\nis = \"{is}\"\n"
+        )
+    };
+    let tests = |findings: &str| {
+        format!(
+            "
+[[test]]
+name = \"six thousand\"
+findings = {findings}
+[[test.timeline]]
+event = \"a\"
+repeat = 6000
+every = \"1s\"
+"
+        )
+    };
+    check(&rule("< 5000"), &tests("[]"));
+    check(&rule("== 5000"), &tests("[]"));
+    check(&rule("<= 6000"), &tests("[{ at = \"1d\", count = 6000 }]"));
+    check(&rule("!= 5000"), &tests("[{ at = \"1d\" }]"));
+}
+
+#[test]
+fn an_event_may_end_one_sequence_and_begin_another() {
+    let rule = r#"
+group_by = ['event.user']
+[sequence]
+within = "10m"
+[[sequence.step]]
+name = "one"
+when = 'event.kind == "a"'
+[[sequence.step]]
+name = "two"
+when = 'event.kind in ["a", "b"]'
+"#;
+    check(
+        rule,
+        r#"
+[[test]]
+name = "alone it is not two"
+findings = []
+[[test.timeline]]
+event = "a"
+
+[[test]]
+name = "each ends what the one before began"
+findings = [{ at = "1m", count = 2 }, { at = "2m", count = 2 }]
+[[test.timeline]]
+event = "a"
+repeat = 3
+every = "1m"
+
+[[test]]
+name = "what a newer one stands for is not taken as well"
+findings = [{ at = "1m", count = 2 }, { at = "2m", count = 2 }]
+[[test.timeline]]
+event = "a"
+repeat = 2
+every = "1m"
+[[test.timeline]]
+at = "2m"
+event = "b"
+[[test.timeline]]
+at = "3m"
+event = "b"
+
+[[test]]
+name = "in one second"
+findings = [{ at = "0s", count = 2 }]
+[[test.timeline]]
+event = "a"
+repeat = 2
+"#,
+    );
+}
+
+#[test]
 fn sequences_follow_captures_repetition_and_until() {
     let rule = r#"
 group_by = ['event.user']

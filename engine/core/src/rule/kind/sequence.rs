@@ -19,8 +19,9 @@
 //!
 //! A group holds what has begun: *partials*. An event takes the newest partial that waits for its step and accepts
 //! it, one step further; of two partials that know the same about their steps the newer one stays, because it can
-//! do all that the older one can and lasts longer. So memory is bounded, and what comes out does not
-//! depend on how events arrived, as they are seen in the order of time.
+//! do all that the older one can and lasts longer. Only the event that made the newer one may still take the
+//! older one, as no event follows itself. So memory is bounded, and what comes out does not depend on how events
+//! arrived, as they are seen in the order of time.
 
 use super::input::{self, Input};
 use super::moves::{Asked, CITED_MAX, EventKey, Firing, Observed, StoredEvent};
@@ -179,6 +180,9 @@ struct Partial {
     last: EventTime,
     events: Vec<EventKey>,
     count: u64,
+    /// The event that brought a newer one to where this one is. It may take this one further, as it cannot follow
+    /// itself; for all others the newer one stands.
+    shadowed_by: Option<EventKey>,
 }
 
 impl Partial {
@@ -224,8 +228,11 @@ impl Sequence {
     ) -> SequenceStep {
         let (time, input) = (observed.time(), observed.input);
         let from = time.minus(self.within);
-        group.partials.retain(|partial| partial.start > from);
         let event = observed.event;
+        group.partials.retain(|partial| {
+            let by = partial.shadowed_by.as_ref();
+            partial.start > from && by.is_none_or(|by| *by == event.key)
+        });
         if self.until == Some(input) {
             group
                 .partials
@@ -246,16 +253,22 @@ impl Sequence {
             return step;
         }
         // The one that moved is the newest that knows what it knows; older ones that wait where it does go.
-        let moved = group.partials.remove(at);
-        group.partials.retain(|partial| {
-            partial.done.len() != moved.done.len()
-                || partial.repeated > moved.repeated
-                || partial.known != moved.known
-        });
+        let mut moved = group.partials.remove(at);
+        moved.shadowed_by = None;
+        for partial in &mut group.partials {
+            if partial.done.len() == moved.done.len()
+                && partial.repeated <= moved.repeated
+                && partial.known == moved.known
+            {
+                partial.shadowed_by = Some(event.key.clone());
+            }
+        }
         group.partials.push(moved);
         if group.partials.len() > PARTIALS_MAX {
-            group.partials.remove(0);
-            step.dropped = 1;
+            let shadowed = |partial: &Partial| partial.shadowed_by.is_some();
+            let spare = group.partials.iter().position(shadowed);
+            group.partials.remove(spare.unwrap_or(0));
+            step.dropped = u64::from(spare.is_none());
         }
         step
     }
@@ -298,6 +311,7 @@ impl Sequence {
             last: event.time,
             count: events.len() as u64,
             events: events[skipped..].to_vec(),
+            shadowed_by: None,
         });
         Some(group.partials.len() - 1)
     }

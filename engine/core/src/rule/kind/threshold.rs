@@ -291,14 +291,16 @@ impl Threshold {
     }
 
     fn entries_needed(&self) -> usize {
-        let counted =
-            matches!(self.measure, Measure::Events | Measure::Distinct) && self.is.is_rising();
-        if counted {
-            (self.is.least_count().max(self.events_min) as usize)
-                .clamp(1, THRESHOLD_EVENTS_MAX as usize)
-        } else {
-            WINDOW_ENTRIES_MAX
+        if !matches!(self.measure, Measure::Events | Measure::Distinct) {
+            return WINDOW_ENTRIES_MAX;
         }
+        let told = if self.is.is_rising() {
+            self.is.least_count()
+        } else {
+            // One more than the number tells all that is to be told of more.
+            (self.is.number.max(0.0) as u64).saturating_add(1)
+        };
+        (told.max(self.events_min) as usize).clamp(1, THRESHOLD_EVENTS_MAX as usize + 1)
     }
 
     fn holds(&self, group: &ThresholdGroup) -> bool {
