@@ -181,6 +181,8 @@ codes! {
     Repeated = "W0002", Warning;
     /// A reference is no web address.
     Reference = "W0003", Warning;
+    /// The rules that a rule takes detections of are all off.
+    RuleSilent = "W0005", Warning;
     /// An exception has expired.
     ExceptionExpired = "W4002", Warning;
     /// An exception has no owner or no reason.

@@ -3,10 +3,11 @@
 //! Relies on the selector floor for what is wrong and on the rule floor for where it stands. Gives reports
 //! only; which rules are then left out is the rule set's decision.
 
-use super::memory::{STEP, WINDOW, mentions, steps_asked};
+use super::memory::{STEP, WINDOW, event_part, mentions, steps_asked};
 use crate::diagnostic::{Code, Diagnostic, Level};
 use crate::rule::kind::{Kind, Measure};
 use crate::rule::{Catalog, Condition, Report, Rule, Selector};
+use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{CheckEnv, Schema, Type, check};
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub(super) fn list_names(catalog: &Catalog) -> Vec<String> {
 /// Checks the selectors of one rule.
 pub(super) fn check_rule(rule: &Rule, schema: Option<&Schema>, lists: &[String]) -> Vec<Report> {
     let mut reports = steps(rule);
+    reports.extend(everything(rule));
     let mut run = |selector: &Selector, expected: Option<Type>| {
         let mut env = CheckEnv::value(&selector.text, schema).with_lists(lists);
         env.expected = expected;
@@ -102,6 +104,26 @@ pub(super) fn check_rule(rule: &Rule, schema: Option<&Schema>, lists: &[String])
         .chain(context)
         .for_each(|selector| run(selector, None));
     reports
+}
+
+/// Steps whose condition says nothing of the event alone, so that every event is kept for them.
+fn everything(rule: &Rule) -> Vec<Report> {
+    let of_events = rule.inputs.iter().filter(|input| input.rules.is_empty());
+    of_events
+        .filter_map(|input| input.when.as_ref())
+        .filter(|when| mentions(&when.expr, STEP) && is_true(&event_part(&when.expr)))
+        .map(|when| {
+            let message = "nothing in this condition is about the event alone";
+            let help = "Every event is kept until the step is asked. Say what the event itself must be, such as \
+                        `event.eventName == \"…\" && …`.";
+            let diagnostic = Diagnostic::new(Code::AlwaysMatches, when.expr.span, message);
+            when.report(diagnostic.with_help(help))
+        })
+        .collect()
+}
+
+fn is_true(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Literal(Literal::Bool(true)))
 }
 
 /// Steps that are asked about where they are not known.

@@ -7,7 +7,7 @@
 use super::rule_set::{RuleIndex, RulePre};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use crate::rule::kind::{Kind, RuleRef};
-use crate::rule::{Report, Rule};
+use crate::rule::{Place, Report, Rule};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{Environment, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,6 +193,17 @@ pub(super) fn feeds(rules: &[RulePre], known: &BTreeSet<String>) -> (Feeds, Vec<
                 }
                 reports.extend(unknown(reference, known));
             }
+            let fed = input
+                .rules
+                .iter()
+                .any(|one| !named(one, rules, &by_id).is_empty());
+            let all_known = input
+                .rules
+                .iter()
+                .all(|one| known.iter().any(|id| one.names(id)));
+            if !input.rules.is_empty() && !fed && all_known {
+                reports.push(silent(&input.place));
+            }
         }
     }
     for inputs in &mut of {
@@ -222,6 +233,16 @@ fn adds_up(rule: &Rule) -> bool {
     rule.memory
         .as_ref()
         .is_some_and(|memory| matches!(memory.kind, Kind::Risk(_)))
+}
+
+/// A report about an input whose rules are all off or have mistakes.
+fn silent(place: &Place) -> Report {
+    let message = "the rules whose detections this takes are all off or have mistakes";
+    let help = "It never happens as long as none of them is in force.";
+    Report {
+        source: place.source.clone(),
+        diagnostic: Diagnostic::new(Code::RuleSilent, place.span, message).with_help(help),
+    }
 }
 
 /// A report when no rule is called so, not even one that is off or has mistakes.

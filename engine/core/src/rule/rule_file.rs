@@ -22,6 +22,7 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
     let looks = read_looks(reader, &fields, table);
     let suppress = read_suppress(reader, &fields);
     let risk_score = read_risk_score(reader, &fields);
+    check_signal(reader, &fields);
     let attack = read_attack(reader, &fields);
     check_references(reader, &fields);
     let finding = read_finding(reader, &fields);
@@ -61,6 +62,19 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
         layers: Vec::new(),
         place: reader.place(id_span),
     })
+}
+
+/// A signal makes no findings, so there is nothing to suppress.
+fn check_signal(reader: &mut Reader, fields: &Fields<'_, '_>) {
+    let signal = fields.value("signal");
+    let is_signal = signal.and_then(|value| value.get_ref().as_bool()) == Some(true);
+    if let Some((_, span)) = fields.table("suppress").filter(|_| is_signal) {
+        let message = "a signal has no findings to suppress";
+        reader.report(
+            Diagnostic::new(Code::RuleKind, span, message)
+                .with_help("Remove `[suppress]`, or `signal = true`."),
+        );
+    }
 }
 
 fn read_risk_score(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<u64> {

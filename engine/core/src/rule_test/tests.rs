@@ -819,3 +819,57 @@ repeat = 2
         ]
     );
 }
+
+/// What checking and compiling says of rules, by code.
+fn complaints(files: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+    let files: Vec<File> = files
+        .iter()
+        .map(|(path, text)| match *path {
+            "site.toml" => File::found(*path, *text),
+            id => File::found(format!("{id}.toml"), HEAD.replace("probe", id) + text),
+        })
+        .collect();
+    let catalog = load(&files, date(2026, 1, 1));
+    let (_, found) = crate::evaluate::RuleSet::of_catalog(&catalog);
+    let all = catalog.reports.iter().chain(&found);
+    all.map(|report| {
+        (
+            report.diagnostic.code.as_str(),
+            report.diagnostic.message.clone(),
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn what_never_happens_or_always_does_is_told() {
+    let codes = |files: &[(&str, &str)]| -> Vec<&str> {
+        complaints(files).iter().map(|(code, _)| *code).collect()
+    };
+    let sequence = "[sequence]\nwithin = \"1m\"\n[[sequence.step]]\nname = \"a\"\nwhen = 'event.kind == \"a\"'\n[[sequence.step]]\nname = \"b\"\n";
+    let asks = format!("{sequence}when = 'event.user == step.a.user'\n");
+    assert_eq!(codes(&[("probe", &asks)]), ["W2003"]);
+    let narrowed = format!("{sequence}when = 'event.kind == \"b\" && event.user == step.a.user'\n");
+    assert_eq!(codes(&[("probe", &narrowed)]), Vec::<&str>::new());
+    let burst = "rules = [\"single\"]\n[threshold]\nwindow = \"1m\"\nis = \">= 2\"\n";
+    let single = "when = 'event.kind == \"a\"'\n";
+    let off =
+        "[[override]]\nrule = \"single\"\ndisabled = true\nowner = \"us\"\nreason = \"noise\"\n";
+    assert_eq!(
+        codes(&[("single", single), ("probe", burst)]),
+        Vec::<&str>::new()
+    );
+    assert_eq!(
+        codes(&[("single", single), ("probe", burst), ("site.toml", off)]),
+        ["W0005"]
+    );
+    assert_eq!(codes(&[("probe", burst)]), ["E0018"]);
+    let circle = "rules = [\"single\"]\n[threshold]\nwindow = \"1m\"\nis = \">= 2\"\n";
+    let back = "rules = [\"probe\"]\n[threshold]\nwindow = \"1m\"\nis = \">= 2\"\n";
+    assert_eq!(
+        codes(&[("single", back), ("probe", circle)]),
+        ["E0019", "E0019"]
+    );
+    let signal = format!("{single}signal = true\n[suppress]\nwindow = \"1h\"\n");
+    assert_eq!(codes(&[("probe", &signal)]), ["E0014"]);
+}

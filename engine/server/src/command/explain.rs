@@ -11,11 +11,11 @@ use crate::scan::nested::pieces_of;
 use crate::terminal::{ColorChoice, Shown};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tripline_core::evaluate::{Evaluator, Marks, RuleIndex, RuleSet};
+use tripline_core::evaluate::{Evaluator, Marks, Observations, Reason, RuleIndex, RuleSet};
 use tripline_core::event::{Event, Parser};
 use tripline_core::limits::EVENT_BYTES_MAX;
 
@@ -98,14 +98,21 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
     let mut evaluator = Evaluator::new(set);
     let verdicts = evaluator.evaluate(event);
     let (matched, excused) = (!verdicts.matched.is_empty(), !verdicts.excused.is_empty());
+    let observed: Vec<u16> = verdicts.observed.iter().map(|(_, input)| *input).collect();
     let undecided = !verdicts.indeterminate.is_empty();
     let foreign = !verdicts.not_applicable.is_empty();
     let verdict = match (matched, excused, undecided, foreign) {
         (true, ..) => "match",
+        _ if !observed.is_empty() => "observed",
         (_, true, ..) => "excused",
         (_, _, true, _) => "indeterminate",
         (.., true) => "not_applicable",
         _ => "no_match",
+    };
+    let rule = &set.rules()[0].rule;
+    let inputs = match rule.memory {
+        Some(_) => inputs(set, &mut evaluator, event, &observed),
+        None => Vec::new(),
     };
     let reason = evaluator.explain(index, event);
     let excused_by = if excused {
@@ -122,6 +129,7 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
             "disabled": disabled,
             "excused_by": excused_by,
             "reason": reason.to_json(),
+            "inputs": inputs.iter().map(InputExplained::to_json).collect::<Vec<_>>(),
             "finding": finding,
         });
         return format!("{document:#}\n");
@@ -143,7 +151,12 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
         out.push_str(&foreign_words(marks));
     }
     out.push('\n');
-    out.push_str(&reason.to_text());
+    if inputs.is_empty() {
+        out.push_str(&reason.to_text());
+    }
+    for input in &inputs {
+        out.push_str(&input.to_text());
+    }
     if let Some(finding) = finding {
         out.push_str(&format!(
             "\n{}: {}\n",
@@ -155,6 +168,99 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
         }
     }
     out
+}
+
+/// What one input of a rule that remembers says of the event.
+struct InputExplained {
+    name: String,
+    observed: bool,
+    /// The groups in which it is observed, each as the parts of its key.
+    groups: Vec<Vec<String>>,
+    /// What kept it from being observed.
+    faults: Vec<String>,
+    reason: Option<Reason>,
+    /// The rules whose detections it takes.
+    rules: Vec<String>,
+}
+
+fn inputs(
+    set: &RuleSet,
+    evaluator: &mut Evaluator<'_>,
+    event: &Event<'_>,
+    observed: &[u16],
+) -> Vec<InputExplained> {
+    let index = RuleIndex(0);
+    let mut observations = Observations::default();
+    evaluator.observe(event, &mut observations);
+    let faults = observations.faults.iter().map(|fault| fault.reason.clone());
+    let faults: Vec<String> = faults.collect();
+    let mut explained = Vec::new();
+    for (number, input) in (0u16..).zip(&set.rules()[0].rule.inputs) {
+        let of_input = observations.all.iter().filter(|one| one.input == number);
+        let hashes: Vec<u128> = of_input.map(|one| one.group).collect();
+        explained.push(InputExplained {
+            name: input.name.clone(),
+            observed: observed.contains(&number),
+            groups: hashes
+                .into_iter()
+                .map(|group| evaluator.group_text(index, number, group, event))
+                .collect(),
+            faults: if observed.contains(&number) {
+                faults.clone()
+            } else {
+                Vec::new()
+            },
+            reason: input
+                .when
+                .as_ref()
+                .map(|when| evaluator.explain_selector(when, event)),
+            rules: input.rules.iter().map(|one| one.pattern.clone()).collect(),
+        });
+    }
+    explained
+}
+
+impl InputExplained {
+    fn to_text(&self) -> String {
+        let mut out = match self.name.as_str() {
+            "" => String::new(),
+            name => format!("{}: ", Shown(name)),
+        };
+        if !self.rules.is_empty() {
+            out.push_str(&format!(
+                "takes detections of {}\n",
+                Shown(&self.rules.join(", "))
+            ));
+        } else if self.observed {
+            out.push_str("the event is observed\n");
+        } else {
+            out.push_str("the event is not observed\n");
+        }
+        for group in self.groups.iter().filter(|group| !group.is_empty()) {
+            out.push_str(&format!("  group {}\n", Shown(&group.join(", "))));
+        }
+        for fault in &self.faults {
+            out.push_str(&format!("  left out: {}\n", Shown(fault)));
+        }
+        if let Some(reason) = &self.reason {
+            for line in reason.to_text().lines() {
+                out.push_str(&format!("  {line}\n"));
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "observed": self.observed,
+            "groups": self.groups,
+            "faults": self.faults,
+            "rules": self.rules,
+            "reason": self.reason.as_ref().map(Reason::to_json),
+        })
+    }
 }
 
 /// Why an event is none of the rule's source.
