@@ -8,3 +8,4 @@ mod floors;
 mod fuzz_corpora;
 mod index_agrees;
 mod shipped_rules;
+mod state;
