@@ -160,6 +160,12 @@ impl<'r> Evaluator<'r> {
         most
     }
 
+    /// Whether an exception of a rule holds; one that cannot be decided does not excuse.
+    pub(super) fn is_excused(&mut self, rule: RuleIndex, event: &Event<'_>) -> bool {
+        !self.set.rules()[rule.0 as usize].exceptions.is_empty()
+            && self.excuse(rule, event) == Outcome::True
+    }
+
     fn ask(&mut self, node: NodeId, event: &Event<'_>) -> Outcome {
         self.on_event(event, |evaluation, _| evaluation.test(node))
             .into_outcome()

@@ -29,17 +29,16 @@ impl Evaluator<'_> {
         shaped.into_finding(prepared, event_id.as_str(), time, &[])
     }
 
-    /// What a rule that remembers found, and the key by which it is suppressed. Nothing when its events can no longer
+    /// What a rule that remembers found at this input and in this group, and the key by which it is suppressed. Nothing when its events can no longer
     /// be read.
     pub fn firing_finding(
         &mut self,
         rule: RuleIndex,
-        group: u128,
-        group_text: Vec<String>,
+        place: (u16, u128),
         firing: &Firing,
         parsers: &mut Parsers,
     ) -> Option<(Finding, Vec<String>)> {
-        let shaped = self.shape_firing(rule, firing, parsers)?;
+        let (shaped, group_text) = self.shape_firing(rule, place, firing, parsers)?;
         let prepared = &self.set.rules()[rule.0 as usize];
         let suppress_key = shaped.suppress_key.clone();
         let id = firing.event.key.to_string();
@@ -48,7 +47,7 @@ impl Evaluator<'_> {
             return Some((shaped.into_finding(prepared, &id, time, &[]), suppress_key));
         };
         let telling = [
-            group.to_le_bytes(),
+            place.1.to_le_bytes(),
             (firing.time.micros() as u128).to_le_bytes(),
         ]
         .concat();

@@ -7,7 +7,6 @@
 
 use super::evaluator::{Evaluator, describe};
 use super::memory::CapturePre;
-use super::outcome::Outcome;
 use super::rule_set::{RuleIndex, RuleSet};
 use crate::event::Event;
 use crate::limits::{GROUP_TEXT_CHARS_MAX, GROUPS_PER_EVENT_MAX};
@@ -94,12 +93,13 @@ impl Evaluator<'_> {
     }
 
     /// What other rules are told of a detection of `rule`, whose event is `event`.
+    /// Their exceptions excuse the events of detections as they excuse events.
     pub fn feed(&mut self, rule: RuleIndex, event: &Event<'_>, out: &mut Observations) {
         let set = self.set;
         let from = set.rules()[rule.0 as usize].detected_by;
         for (fed, input) in set.feeds(rule) {
             match self.input_holds(*fed, *input, event) {
-                Ok(true) if self.excuse(*fed, event) != Outcome::True => {
+                Ok(true) if !self.is_excused(*fed, event) => {
                     self.observe_input(*fed, *input, from, event, out);
                 }
                 Ok(_) => {}
@@ -166,30 +166,39 @@ impl Evaluator<'_> {
             Err(reason) => out.faults.push(ObserveFault { rule, reason }),
         }
     }
+}
 
-    /// The parts of the key of a group, as text: those of the event's groups that has this hash.
-    pub fn group_text(
-        &mut self,
-        rule: RuleIndex,
-        input: u16,
-        group: u128,
-        event: &Event<'_>,
-    ) -> Vec<String> {
-        let pre = &self.set.rules()[rule.0 as usize];
-        let Some(input) = pre.inputs.get(input as usize) else {
+impl Evaluator<'_> {
+    /// The parts of the key of a group that the event is observed in, as text; for explaining.
+    pub fn group_text(&mut self, told: &Observation, event: &Event<'_>) -> Vec<String> {
+        let pre = &self.set.rules()[told.rule.0 as usize];
+        let Some(input) = pre.inputs.get(told.input as usize) else {
             return Vec::new();
         };
         self.on_event(event, |evaluation, program| {
-            let Ok(parts) = parts(&input.group_by, evaluation, program) else {
-                return Vec::new();
-            };
-            let chosen = combinations(&parts)
-                .0
-                .into_iter()
-                .find(|one| hash_of(one) == group);
-            chosen.unwrap_or_default().into_iter().map(shown).collect()
+            group_text(&input.group_by, told.group, evaluation, program)
         })
     }
+}
+
+/// The parts of the key of a group, as text: those of the event's groups that has this hash.
+pub(super) fn group_text(
+    group_by: &[NodeId],
+    group: u128,
+    evaluation: &mut Evaluation<'_>,
+    program: &Program,
+) -> Vec<String> {
+    if group_by.is_empty() {
+        return Vec::new();
+    }
+    let Ok(parts) = parts(group_by, evaluation, program, &mut 0) else {
+        return Vec::new();
+    };
+    let chosen = combinations(&parts)
+        .0
+        .into_iter()
+        .find(|one| hash_of(one) == group);
+    chosen.unwrap_or_default().into_iter().map(shown).collect()
 }
 
 /// A detection that is to be suppressed.
@@ -250,8 +259,10 @@ fn groups(
             cut: 0,
         });
     }
-    let parts = parts(nodes, evaluation, program)?;
-    let (all, cut) = combinations(&parts);
+    let mut cut = 0;
+    let parts = parts(nodes, evaluation, program, &mut cut)?;
+    let (all, more) = combinations(&parts);
+    cut += more;
     let mut hashes: Vec<u128> = all.iter().map(|one| hash_of(one)).collect();
     hashes.sort_unstable();
     hashes.dedup();
@@ -263,11 +274,15 @@ fn parts<'e>(
     nodes: &[NodeId],
     evaluation: &mut Evaluation<'e>,
     program: &Program,
+    cut: &mut u64,
 ) -> Result<Vec<Vec<Value<'e>>>, String> {
     let mut parts = Vec::with_capacity(nodes.len());
     for node in nodes {
         match evaluation.eval(*node) {
-            Ok(Value::List(list)) if !list.is_empty() => parts.push(list.iter().collect()),
+            Ok(Value::List(list)) if !list.is_empty() => {
+                *cut += list.len().saturating_sub(GROUPS_PER_EVENT_MAX) as u64;
+                parts.push(list.iter().take(GROUPS_PER_EVENT_MAX).collect());
+            }
             Ok(Value::List(_)) => return Err("a part of the key is an empty list".to_owned()),
             Ok(value) => parts.push(vec![value]),
             Err(fault) => return Err(describe(&fault, program)),

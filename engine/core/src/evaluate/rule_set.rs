@@ -13,7 +13,7 @@ use super::memory::{self, CapturePre, Feeds, InputPre};
 use super::observe::detected_by;
 use super::source::{Marks, Sources};
 use crate::event::{FieldPath, FieldPlan};
-use crate::rule::kind::{Absence, Kind, Measure, Memory};
+use crate::rule::kind::{Absence, Kind, Measure, Memory, Period};
 use crate::rule::{Catalog, Condition, Exception, Lists, Part, Report, Rule, Selector};
 use crate::selector::ast::Expr;
 use crate::selector::schema::Presence;
@@ -50,6 +50,16 @@ impl RulePre {
     /// Whether a detection is a finding right away: the rule remembers nothing and is more than a signal.
     pub fn finds_at_once(&self) -> bool {
         !self.rule.signal && !self.rule.remembers()
+    }
+
+    /// The key by which findings are suppressed, as it is written.
+    pub fn suppress_key(&self) -> Vec<&str> {
+        let suppress = self.rule.suppress.iter();
+        let keys = suppress.filter_map(|suppress| {
+            let by = suppress.by.as_ref();
+            by.or(self.rule.finding.dedup_key.as_ref())
+        });
+        keys.flatten().map(|part| part.text.as_str()).collect()
     }
 
     /// The order in which inputs of the same time are to be seen.
@@ -226,6 +236,11 @@ impl RuleSet {
     /// The inputs that take a rule's detections.
     pub(super) fn feeds(&self, rule: RuleIndex) -> &[(RuleIndex, u16)] {
         &self.feeds.of[rule.0 as usize]
+    }
+
+    /// Whether other rules take a rule's detections.
+    pub fn feeds_others(&self, rule: RuleIndex) -> bool {
+        !self.feeds(rule).is_empty()
     }
 
     /// The rules that remember, those whose detections others take before those others.
@@ -578,45 +593,53 @@ fn parameters(memory: &Memory) -> String {
 /// severities, thresholds and lengths of windows may change and the memory stays good.
 fn memory_version(rule: &Rule) -> String {
     let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
+    let mut part = |name: &str, texts: &[&str]| {
+        // Names and counts, so that a part cannot move from one list into the next and mean the same.
+        for text in [&[name], texts].concat() {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        hash.update((texts.len() as u64).to_le_bytes());
     };
+    fn texts<'s>(selectors: impl IntoIterator<Item = &'s Selector>) -> Vec<&'s str> {
+        selectors.into_iter().map(|one| one.text.as_str()).collect()
+    }
     if let Some(memory) = &rule.memory {
-        part(memory.kind.as_str());
-        memory.group_by.iter().for_each(|one| part(&one.text));
-        memory
-            .kind
-            .selectors()
-            .into_iter()
-            .for_each(|one| part(&one.text));
+        part("kind", &[memory.kind.as_str()]);
+        part("group_by", &texts(&memory.group_by));
         match &memory.kind {
-            Kind::Threshold(kind) => part(&format!("{} {}", kind.measure, kind.over)),
-            Kind::Sequence(kind) => part(&format!(
-                "{:?} {:?} {}",
-                kind.repeats, kind.until, kind.ties
-            )),
-            Kind::Temporal(kind) => part(&format!("{:?}", kind.repeats)),
-            Kind::Absence(kind) => part(kind.order.as_str()),
-            Kind::FirstSeen(_) | Kind::Rare(_) | Kind::Risk(_) => {}
+            Kind::Threshold(kind) => {
+                part("of", &texts(&kind.of));
+                part("window", &[kind.measure.as_str(), kind.over.as_str()]);
+            }
+            Kind::Sequence(kind) => {
+                part(
+                    "repeats",
+                    &[&format!("{:?} {:?}", kind.repeats, kind.until)],
+                );
+                part("ties", &[kind.ties.as_str()]);
+            }
+            Kind::Temporal(kind) => part("repeats", &[&format!("{:?}", kind.repeats)]),
+            Kind::Absence(kind) => part("order", &[kind.order.as_str()]),
+            Kind::FirstSeen(kind) => {
+                part("of", &texts(&kind.of));
+                // Where values are kept depends on it.
+                let learns = kind.learning_of_group > Period::ZERO;
+                part("learns by group", &[if learns { "yes" } else { "no" }]);
+            }
+            Kind::Rare(kind) => {
+                part("of", &texts(&kind.of));
+                part("by", &texts(&kind.by));
+            }
+            Kind::Risk(kind) => part("score", &texts(&kind.score)),
         }
     }
     for input in &rule.inputs {
-        part(&input.name);
-        input.when.iter().for_each(|one| part(&one.text));
-        input.rules.iter().for_each(|one| part(&one.pattern));
-        input
-            .group_by
-            .iter()
-            .flatten()
-            .for_each(|one| part(&one.text));
-    }
-    for by in rule
-        .suppress
-        .iter()
-        .flat_map(|suppress| suppress.by.iter().flatten())
-    {
-        part(&by.text);
+        let rules = input.rules.iter().map(|one| one.pattern.as_str());
+        part("input", &[&input.name]);
+        part("when", &texts(&input.when));
+        part("rules", &rules.collect::<Vec<_>>());
+        part("group_by", &texts(input.group_by.iter().flatten()));
     }
     hex(&hash.finalize()[..8])
 }

@@ -5,6 +5,7 @@
 
 use super::evaluator::Evaluator;
 use super::finding::{Shaped, shape};
+use super::observe::group_text;
 use super::rule_set::RuleIndex;
 use crate::event::{Event, Json, Parser};
 use crate::rule::kind::{EventTime, Firing, StoredEvent};
@@ -20,13 +21,18 @@ pub struct Parsers {
 }
 
 impl Evaluator<'_> {
+    /// Whether the condition of an input asks about earlier steps.
+    pub fn asks(&self, rule: RuleIndex, input: usize) -> bool {
+        let pre = &self.set.rules()[rule.0 as usize];
+        pre.inputs.get(input).is_some_and(|input| input.asks)
+    }
+
     /// Whether an event meets the condition of an input, given the events of the steps before. What cannot be
-    /// decided does not hold.
+    /// decided does not hold. The event is read here unless the caller has done so.
     pub fn accepts(
         &mut self,
-        rule: RuleIndex,
-        input: usize,
-        event: &StoredEvent,
+        (rule, input): (RuleIndex, usize),
+        (event, read): (&StoredEvent, Option<&Event<'_>>),
         steps: &[Arc<StoredEvent>],
         parsers: &mut Parsers,
     ) -> bool {
@@ -42,19 +48,31 @@ impl Evaluator<'_> {
             .map(|input| input.name.as_str())
             .zip(steps.iter().map(|step| &**step));
         let named: Vec<_> = named.collect();
-        self.with_steps(event, &named, None, parsers, |evaluation, _| {
+        let Parsers {
+            event: parser,
+            steps: step_parsers,
+        } = parsers;
+        let parsed = match read {
+            Some(_) => None,
+            None => parser.parse(&event.bytes).ok().map(Event::new),
+        };
+        let Some(event) = read.or(parsed.as_ref()) else {
+            return false;
+        };
+        self.with_steps(event, &named, None, step_parsers, |evaluation, _| {
             evaluation.test(when).unwrap_or(false)
         })
         .unwrap_or(false)
     }
 
-    /// Title, severity, key and context of what a rule that remembers found.
+    /// Title, severity, key and context of what a rule that remembers found, and the parts of its group as text.
     pub(super) fn shape_firing(
         &mut self,
         rule: RuleIndex,
+        (input, group): (u16, u128),
         firing: &Firing,
         parsers: &mut Parsers,
-    ) -> Option<Shaped> {
+    ) -> Option<(Shaped, Vec<String>)> {
         let pre = &self.set.rules()[rule.0 as usize];
         let inputs = &pre.rule.inputs;
         let named: Vec<(&str, &StoredEvent)> = firing
@@ -64,12 +82,22 @@ impl Evaluator<'_> {
                 Some((inputs.get(*number as usize)?.name.as_str(), &**event))
             })
             .collect();
+        let Parsers {
+            event: parser,
+            steps: step_parsers,
+        } = parsers;
+        let event = Event::new(parser.parse(&firing.event.bytes).ok()?);
         self.with_steps(
-            &firing.event,
+            &event,
             &named,
             Some(firing),
-            parsers,
-            |evaluation, program| shape(evaluation, program, pre),
+            step_parsers,
+            |evaluation, program| {
+                let group_by = pre.inputs.get(usize::from(input));
+                let group_by = group_by.map_or(&[][..], |input| &input.group_by);
+                let text = group_text(group_by, group, evaluation, program);
+                (shape(evaluation, program, pre), text)
+            },
         )
     }
 
@@ -77,18 +105,12 @@ impl Evaluator<'_> {
     /// which only a tampered snapshot can bring about.
     fn with_steps<T>(
         &mut self,
-        event: &StoredEvent,
+        event: &Event<'_>,
         steps: &[(&str, &StoredEvent)],
         window: Option<&Firing>,
-        parsers: &mut Parsers,
+        step_parsers: &mut Vec<Parser>,
         work: impl FnOnce(&mut Evaluation<'_>, &crate::selector::Program) -> T,
     ) -> Option<T> {
-        let Parsers {
-            event: parser,
-            steps: step_parsers,
-        } = parsers;
-        let document = parser.parse(&event.bytes).ok()?;
-        let event = Event::new(document);
         if step_parsers.len() < steps.len() {
             step_parsers.resize_with(steps.len(), Parser::new);
         }

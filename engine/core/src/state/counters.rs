@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Different reasons kept for one rule.
+/// Different reasons kept for one rule, and the longest of them: they may have text of events in them.
 const REASONS_MAX: usize = 8;
+const REASON_CHARS_MAX: usize = 200;
 
 /// What happened to one rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct RuleCounters {
     pub faults: u64,
     /// Why, with how often.
     pub reasons: BTreeMap<String, u64>,
-    /// Groups that gave way because there were too many, or too much memory was taken.
+    /// Groups, values and open findings that gave way because there were too many, or too much memory was taken.
     pub evicted: u64,
     /// Sequences under way, or events waiting, that gave way within a group.
     pub dropped: u64,
@@ -39,6 +40,8 @@ impl RuleCounters {
     /// Counts an observation that could not be made.
     pub(super) fn fault(&mut self, reason: &str) {
         self.faults += 1;
+        let end = reason.char_indices().nth(REASON_CHARS_MAX);
+        let reason = end.map_or(reason, |(end, _)| &reason[..end]);
         if let Some(count) = self.reasons.get_mut(reason) {
             *count += 1;
         } else if self.reasons.len() < REASONS_MAX {
@@ -60,7 +63,7 @@ pub struct StateCounters {
     pub forced: u64,
     /// About how many bytes wait for their time.
     pub pending_bytes: u64,
-    /// About how many bytes groups take.
+    /// About how many bytes groups, values and open findings take.
     pub group_bytes: u64,
     /// Each rule that remembers, by id.
     pub rules: Vec<(String, RuleCounters)>,

@@ -27,7 +27,8 @@ pub(super) struct Group {
     pub(super) last: EventTime,
     /// The earliest timer that will look at it.
     pub(super) timer: Option<EventTime>,
-    /// About how many bytes it takes beside itself.
+    /// About how many bytes it takes beside itself; found again after a restart.
+    #[serde(skip)]
     pub(super) bytes: u32,
 }
 
@@ -97,6 +98,20 @@ impl Group {
         }
     }
 
+    /// Whether it holds nothing that an observation could be asked about.
+    pub(super) fn is_idle(&self) -> bool {
+        match &self.memory {
+            GroupMemory::Sequence(group) => group.is_idle(),
+            GroupMemory::Absence(group) => group.is_idle(),
+            _ => true,
+        }
+    }
+
+    /// Whether it is as good as none: only what will be forgotten some time is worth keeping.
+    pub(super) fn remembers_nothing(&self, kind: &Kind) -> bool {
+        self.forgotten_after(kind) == EventTime::MIN
+    }
+
     /// When it has to be looked at again, if nothing comes.
     pub(super) fn deadline(&self, kind: &Kind) -> Option<EventTime> {
         match (kind, &self.memory) {
@@ -130,8 +145,12 @@ impl Group {
         }
     }
 
-    /// About how many bytes it takes beside itself.
-    pub(super) fn heap_bytes(&self) -> usize {
+    /// About how many bytes it takes beside itself, as it is noted.
+    pub(super) fn heap_bytes_kept(&self) -> u32 {
+        u32::try_from(self.heap_bytes()).unwrap_or(u32::MAX)
+    }
+
+    fn heap_bytes(&self) -> usize {
         match &self.memory {
             GroupMemory::Threshold(group) => group.heap_bytes(),
             GroupMemory::Sequence(group) => group.heap_bytes(),

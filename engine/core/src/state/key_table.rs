@@ -49,50 +49,98 @@ impl KeyTable {
         let second = second_of(time);
         if time.micros() / 1_000_000 > EPOCH_SECONDS {
             self.seen.retain(|_, last| *last > second);
+            if self.seen.len() < self.seen.capacity() / 4 {
+                self.seen.shrink_to_fit();
+            }
         }
     }
 
-    /// Forgets the eighth that was not seen for longest, and says how many keys that is.
+    /// Forgets the eighth that was not seen for longest, to make room for others; says how many keys that is.
     pub(super) fn evict(&mut self) -> u64 {
-        let before = self.seen.len();
-        let mut lasts: Vec<u32> = self.seen.values().copied().collect();
-        let at = (lasts.len() / 8).min(lasts.len().saturating_sub(1));
-        if lasts.is_empty() {
+        self.evict_oldest(self.seen.len().div_ceil(8))
+    }
+
+    /// Forgets the half that was not seen for longest, and gives its memory back: the table only comes in sizes that
+    /// are twice one another, so fewer would free nothing.
+    pub(super) fn evict_half(&mut self) -> u64 {
+        let evicted = self.evict_oldest(self.seen.len().div_ceil(2));
+        self.seen.shrink_to_fit();
+        evicted
+    }
+
+    fn evict_oldest(&mut self, count: usize) -> u64 {
+        if count == 0 || count > self.seen.len() {
             return 0;
         }
-        let (_, limit, _) = lasts.select_nth_unstable(at);
+        let mut lasts: Vec<u32> = self.seen.values().copied().collect();
+        let (_, limit, _) = lasts.select_nth_unstable(count - 1);
         let limit = *limit;
-        let mut left = at + 1;
-        // Of keys last seen in the same second some go and some stay, so that a flood within one goes too.
-        self.seen.retain(|_, last| {
-            let goes = *last <= limit && left > 0;
-            left -= usize::from(goes);
-            !goes
-        });
-        (before - self.seen.len()) as u64
+        drop(lasts);
+        // Of keys last seen in the same second those with the lowest hashes go: in every run the same, and a flood
+        // within one second goes too.
+        let mut same: Vec<Words> = Vec::new();
+        let mut older = 0;
+        for (key, last) in &self.seen {
+            older += usize::from(*last < limit);
+            if *last == limit {
+                same.push(*key);
+            }
+        }
+        let (_, highest, _) = same.select_nth_unstable(count - older - 1);
+        let highest = *highest;
+        self.seen
+            .retain(|key, last| *last > limit || (*last == limit && *key > highest));
+        count as u64
     }
 
-    /// All keys in order, for writing.
-    pub(super) fn entries(&self) -> Vec<(Words, u32)> {
+    /// All keys in order, as bytes.
+    fn to_bytes(&self) -> Vec<u8> {
         let mut all: Vec<(Words, u32)> =
             self.seen.iter().map(|(key, last)| (*key, *last)).collect();
         all.sort_unstable();
-        all
+        let mut bytes = Vec::with_capacity(all.len() * ENTRY_BYTES);
+        for (key, last) in all {
+            for word in key.into_iter().chain([last]) {
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
+        let word = |entry: &[u8; ENTRY_BYTES], at: usize| {
+            let bytes = [entry[at], entry[at + 1], entry[at + 2], entry[at + 3]];
+            u32::from_le_bytes(bytes)
+        };
+        let entry = |entry: &[u8; ENTRY_BYTES]| {
+            let key = [
+                word(entry, 0),
+                word(entry, 4),
+                word(entry, 8),
+                word(entry, 12),
+            ];
+            (key, word(entry, 16))
+        };
+        rest.is_empty().then(|| Self {
+            seen: entries.iter().map(entry).collect(),
+        })
     }
 }
 
+/// Bytes of a written entry.
+const ENTRY_BYTES: usize = 20;
+
 impl Serialize for KeyTable {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.entries().serialize(serializer)
+        serializer.serialize_bytes(&self.to_bytes())
     }
 }
 
 impl<'de> Deserialize<'de> for KeyTable {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = Vec::<(Words, u32)>::deserialize(deserializer)?;
-        Ok(Self {
-            seen: entries.into_iter().collect(),
-        })
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        Self::from_bytes(bytes).ok_or_else(|| serde::de::Error::custom("keys are cut short"))
     }
 }
 
@@ -180,6 +228,42 @@ mod tests {
         assert_eq!(evicted, 88);
         assert_eq!(table.get(100 << 64 | 100), None);
         assert_eq!(table.get(799 << 64 | 799), Some(at(799)));
+        let written = table.to_bytes();
+        let read = KeyTable::from_bytes(&written).expect("what was written");
+        assert_eq!((read.len(), read.to_bytes()), (table.len(), written));
+        assert!(KeyTable::from_bytes(&[0; 21]).is_none());
+    }
+
+    #[test]
+    fn giving_way_gives_memory_back() {
+        for filled in [1u128, 2, 7, 14, 15, 1000, 7168, 7169] {
+            let mut table = KeyTable::default();
+            for key in 0..filled {
+                table.note(key << 64 | key, at(key as i64));
+            }
+            let before = table.heap_bytes();
+            let evicted = table.evict_half();
+            assert_eq!(evicted as u128, filled.div_ceil(2));
+            assert!(filled < 14 || table.heap_bytes() < before, "{filled}");
+            while table.len() > 0 {
+                table.evict_half();
+            }
+            assert_eq!(table.heap_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn the_same_keys_give_way_whatever_the_order_they_came_in() {
+        let (mut one, mut other) = (KeyTable::default(), KeyTable::default());
+        for key in 0..500u128 {
+            one.note(key << 64 | key, at(key as i64 / 100));
+            other.note(
+                (499 - key) << 64 | (499 - key),
+                at((499 - key as i64) / 100),
+            );
+        }
+        assert_eq!(one.evict(), other.evict());
+        assert_eq!(one.to_bytes(), other.to_bytes());
     }
 
     #[test]
@@ -188,7 +272,7 @@ mod tests {
         for key in 0..80u128 {
             table.note(key, at(0));
         }
-        assert_eq!(table.evict(), 11);
-        assert_eq!(table.len(), 69);
+        assert_eq!(table.evict(), 10);
+        assert_eq!(table.len(), 70);
     }
 }

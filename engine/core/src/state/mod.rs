@@ -18,12 +18,12 @@
 mod counters;
 mod group;
 mod key_table;
+mod memory;
 mod release;
 mod shard;
 mod snapshot;
 mod suppression;
-#[cfg(test)]
-mod tests;
+mod tell;
 mod watermark;
 
 pub use counters::{RuleCounters, StateCounters};
@@ -33,10 +33,12 @@ pub use watermark::Watermark;
 use crate::evaluate::{
     Evaluator, OWN_DETECTION, Observation, Observations, Parsers, RuleIndex, RuleSet,
 };
+use crate::event::Parser;
 use crate::limits::{SHARDS, STATE_BYTES_DEFAULT};
-use crate::rule::kind::{EventTime, Period, StoredEvent};
+use crate::rule::kind::{EventTime, Kind, Period, StoredEvent};
 use crate::wire::Finding;
 use shard::{Held, HeldKey, Shard};
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use suppression::Suppression;
 
@@ -87,13 +89,19 @@ struct RuleState {
     suppression: Suppression,
     /// Everything up to here has been seen.
     released: EventTime,
+    /// Nothing can happen before.
+    due: EventTime,
     /// Time of the first event, from which the rule learns.
     began: Option<EventTime>,
     /// How much later than others its detections come: lateness of its inputs and its own.
     lateness: Period,
+    /// Values are remembered where their own hash says, not that of their group, of which there may be few.
+    placed_by_value: bool,
     counters: RuleCounters,
     /// Observations seen since groups were last looked through for what can be forgotten.
-    since_sweep: usize,
+    since_sweep: u64,
+    /// What it took when it was measured last, what waits not among it.
+    bytes: usize,
 }
 
 /// What all rules of a rule set remember.
@@ -102,12 +110,17 @@ pub struct State<'r> {
     settings: StateSettings,
     rules: Vec<RuleState>,
     evaluator: Evaluator<'r>,
+    /// For the event at hand, and for those of earlier steps.
+    parser: Parser,
     parsers: Parsers,
     observations: Observations,
     counters: StateCounters,
-    /// Bytes of what is pending, and of groups.
+    /// Bytes of what waits.
     pending_bytes: usize,
-    group_bytes: usize,
+    /// Bytes of all rules, as they were measured last.
+    rules_bytes: usize,
+    /// Observations seen since memory was last looked at.
+    since_measured: usize,
     told: Vec<Told>,
 }
 
@@ -135,17 +148,23 @@ impl<'r> State<'r> {
                 own.max(fed)
             };
             state.shards = (0..SHARDS).map(|_| Shard::default()).collect();
+            state.placed_by_value = matches!(
+                pre.rule.memory.as_ref().map(|memory| &memory.kind),
+                Some(Kind::FirstSeen(kind)) if kind.learning_of_group == Period::ZERO
+            );
         }
         Self {
             set,
             settings,
             rules,
             evaluator: Evaluator::new(set),
+            parser: Parser::new(),
             parsers: Parsers::default(),
             observations: Observations::default(),
             counters: StateCounters::default(),
             pending_bytes: 0,
-            group_bytes: 0,
+            rules_bytes: 0,
+            since_measured: 0,
             told: Vec::new(),
         }
     }
@@ -166,23 +185,40 @@ impl<'r> State<'r> {
             self.counters.future += 1;
             return;
         }
-        let share = event.heap_bytes() / observations.len().max(1);
-        for observation in observations {
-            self.hold(event, observation, share);
-        }
+        self.hold_all(event, observations);
         if self.pending_bytes > self.settings.bytes_max / 2 {
             self.release_half();
         }
     }
 
-    fn hold(&mut self, event: &Arc<StoredEvent>, observation: &Observation, share: usize) {
+    /// Several rules may hold one event. It is counted where it is held for longest.
+    fn hold_all(&mut self, event: &Arc<StoredEvent>, observations: &[Observation]) {
+        let rules = &self.rules;
+        let in_time = observations
+            .iter()
+            .enumerate()
+            .map(|(at, one)| (at, &rules[one.rule.0 as usize]))
+            .filter(|(_, rule)| event.time > rule.released);
+        let longest = in_time
+            .max_by_key(|(_, rule)| rule.lateness)
+            .map(|(at, _)| at);
+        for (at, observation) in observations.iter().enumerate() {
+            let bytes = if longest == Some(at) {
+                event.heap_bytes()
+            } else {
+                0
+            };
+            self.hold(event, observation, bytes);
+        }
+    }
+
+    fn hold(&mut self, event: &Arc<StoredEvent>, observation: &Observation, event_bytes: usize) {
         let pre = &self.set.rules()[observation.rule.0 as usize];
         let state = &mut self.rules[observation.rule.0 as usize];
         if event.time <= state.released {
             state.counters.late += 1;
             return;
         }
-        state.counters.observed += 1;
         let rank = if observation.input == OWN_DETECTION {
             0
         } else {
@@ -196,18 +232,25 @@ impl<'r> State<'r> {
             input: observation.input,
             group: observation.group,
         };
-        let bytes = share + size_of::<(HeldKey, Held)>() + 16;
+        let bytes = event_bytes + HELD_BYTES;
         let held = Held {
             event: event.clone(),
             captured: observation.captured,
-            bytes: bytes as u32,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
-        let shard = &mut state.shards[shard_of(observation.group)];
-        if shard.pending.insert(key, held).is_none() {
-            self.pending_bytes += bytes;
+        let place = if state.placed_by_value {
+            value_key(observation.captured.hash(), observation.group)
         } else {
-            state.counters.observed -= 1;
-            state.counters.duplicates += 1;
+            observation.group
+        };
+        match state.shards[shard_of(place)].pending.entry(key) {
+            Entry::Occupied(_) => state.counters.duplicates += 1,
+            Entry::Vacant(entry) => {
+                state.counters.observed += 1;
+                state.due = state.due.min(event.time);
+                self.pending_bytes += held.bytes as usize;
+                entry.insert(held);
+            }
         }
     }
 
@@ -226,18 +269,14 @@ impl<'r> State<'r> {
         self.counters.groups_cut += count;
     }
 
-    /// What was found since the last call, in the order of time.
+    /// What was found since the last call, in the order of time. It is the caller's from then on: a snapshot does not
+    /// have it.
     pub fn take_told(&mut self) -> Vec<Told> {
         let mut told = std::mem::take(&mut self.told);
-        told.sort_by(|left, right| {
-            let key = |one: &Told| {
-                (
-                    one.finding.event_time.clone(),
-                    one.rule,
-                    one.finding.finding_id.clone(),
-                )
-            };
-            key(left).cmp(&key(right))
+        told.sort_by_cached_key(|one| {
+            let time = one.finding.event_time.as_deref();
+            let time: Option<jiff::Timestamp> = time.and_then(|time| time.parse().ok());
+            (time, one.rule, one.finding.finding_id.clone())
         });
         told
     }
@@ -246,7 +285,7 @@ impl<'r> State<'r> {
     pub fn counters(&self) -> StateCounters {
         let mut counters = self.counters.clone();
         counters.pending_bytes = self.pending_bytes as u64;
-        counters.group_bytes = self.group_bytes as u64;
+        counters.group_bytes = self.rules_bytes as u64;
         for (rule, state) in self.set.rules().iter().zip(&self.rules) {
             if rule.rule.remembers() {
                 let mut one = state.counters.clone();
@@ -266,8 +305,21 @@ impl<'r> State<'r> {
 /// How late detections may come whose rule only suppresses.
 const DEFAULT_LATENESS: Period = Period::from_seconds(crate::limits::LATENESS_SECONDS_DEFAULT);
 
-/// The shard of a group.
-pub(crate) fn shard_of(group: u128) -> usize {
+/// What an observation takes while it waits; the nodes of its tree are about two thirds full.
+const HELD_BYTES: usize = size_of::<(HeldKey, Held)>() * 3 / 2;
+
+/// A value within its group; a value that is its own group stands for itself.
+fn value_key(value: u128, group: u128) -> u128 {
+    const ODD: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+    if value == group {
+        value
+    } else {
+        value.wrapping_mul(ODD) ^ group.rotate_left(64)
+    }
+}
+
+/// The shard of a group, or of a value.
+fn shard_of(group: u128) -> usize {
     (group >> 120) as usize % SHARDS
 }
 
@@ -277,10 +329,13 @@ impl Default for RuleState {
             shards: Vec::new(),
             suppression: Suppression::default(),
             released: EventTime::MIN,
+            due: EventTime::MAX,
             began: None,
             lateness: Period::ZERO,
+            placed_by_value: false,
             counters: RuleCounters::default(),
             since_sweep: 0,
+            bytes: 0,
         }
     }
 }

@@ -1,31 +1,32 @@
 //! Time goes on: what waited is seen in order, groups whose time is up are closed, and detections become findings.
 
-use super::group::Group;
+use super::group::{Group, GroupMemory};
 use super::shard::{Held, HeldKey, Next};
-use super::{RuleState, State, Telling, Told};
+use super::{RuleState, State, value_key};
 use crate::evaluate::{OWN_DETECTION, RuleIndex};
-use crate::event::{Event, Parser};
-use crate::limits::{OPEN_FINDINGS_MAX, SHARDS};
-use crate::rule::Severity;
+use crate::event::Event;
+use crate::limits::SHARDS;
 use crate::rule::kind::{
-    EventTime, Firing, FirstSeen, Kind, Memory, Novelty, Observed, Period, StoredEvent, Suppressed,
+    EventTime, Firing, FirstSeen, Kind, Memory, Novelty, Observed, Period, StoredEvent,
 };
+use hashbrown::hash_map::Entry;
 use std::sync::Arc;
 
 /// A firing, with where it came from.
-struct Found {
-    group: u128,
-    input: u16,
-    firing: Firing,
+pub(super) struct Found {
+    pub(super) group: u128,
+    pub(super) input: u16,
+    pub(super) firing: Firing,
 }
 
 impl State<'_> {
-    /// Event time has come to `reached`: every rule sees what is older than its lateness before that.
+    /// Event time has come to `reached`: every rule sees what is older than its lateness before that. What is exactly as
+    /// old may still come.
     pub fn advance(&mut self, reached: EventTime) {
-        self.advance_by(|state| reached.minus(state.lateness));
+        self.advance_by(|state| reached.minus(state.lateness).just_before());
     }
 
-    /// Nothing older than `reached` will come: every rule sees all up to there.
+    /// Nothing as old as `reached`, or older, will come: every rule sees all up to there.
     pub fn complete(&mut self, reached: EventTime) {
         self.advance_by(|_| reached);
     }
@@ -33,18 +34,27 @@ impl State<'_> {
     /// Ends all open findings; nothing more will be counted on them.
     pub fn finish(&mut self) {
         for rule in self.set.remembering() {
-            while let Some(told) = self.rules[rule.0 as usize].suppression.close_oldest() {
+            while let Some(told) = self.rules[rule.0 as usize].suppression.close_first() {
                 self.close(told);
             }
+            self.measure(rule.0 as usize);
         }
     }
 
     fn advance_by(&mut self, until: impl Fn(&RuleState) -> EventTime) {
+        // Rules that others take detections from come first, so what they feed is seen in the same round.
         for rule in self.set.remembering() {
-            let until = until(&self.rules[rule.0 as usize]);
-            if until > self.rules[rule.0 as usize].released {
-                self.release(*rule, until);
+            let state = &mut self.rules[rule.0 as usize];
+            let until = until(state);
+            if until <= state.released {
+                continue;
             }
+            if until < state.due {
+                state.released = until;
+                continue;
+            }
+            self.release(*rule, until);
+            self.measure(rule.0 as usize);
         }
         self.keep_within_memory();
     }
@@ -91,6 +101,7 @@ impl State<'_> {
                     (Next::Held(key, held), memory) => {
                         self.pending_bytes -= held.bytes as usize;
                         self.see(rule, memory, shard, (key, held), &mut found);
+                        self.measure_now_and_then(rule);
                     }
                     (Next::Timer(..), None) => {}
                 }
@@ -111,6 +122,10 @@ impl State<'_> {
         if let Some(memory) = memory {
             self.sweep(rule, &memory.kind, until);
         }
+        let state = &mut self.rules[rule.0 as usize];
+        let shards = state.shards.iter().map(|shard| shard.due());
+        state.due = shards.min().unwrap_or(EventTime::MAX);
+        state.due = state.due.min(state.suppression.due());
     }
 
     fn see(
@@ -131,12 +146,14 @@ impl State<'_> {
                     detected_by: key.detected_by,
                     captured: held.captured,
                 };
-                match &memory.kind {
+                let firing = match &memory.kind {
                     Kind::FirstSeen(kind) => {
                         self.see_value(rule, memory, kind, shard, group_key, &observed)
                     }
                     _ => self.step(rule, memory, shard, group_key, &observed),
-                }
+                };
+                self.keep_within_groups(rule, memory, shard);
+                firing
             }
             _ => Some(Firing::of_event(&held.event)),
         };
@@ -158,28 +175,34 @@ impl State<'_> {
         let Self {
             rules,
             evaluator,
+            parser,
             parsers,
             ..
         } = self;
+        let (kind, time) = (&memory.kind, observed.time());
         let state = &mut rules[rule.0 as usize];
-        let began = state.began.unwrap_or(observed.time());
+        let began = state.began.unwrap_or(time);
         let shard = &mut state.shards[shard];
-        let group = shard
-            .groups
-            .entry(key)
-            .or_insert_with(|| Group::new(&memory.kind, observed.time()));
-        group.last = observed.time();
-        let mut asked = |event: &Arc<StoredEvent>, input: usize, steps: &[Arc<StoredEvent>]| {
-            evaluator.accepts(rule, input, event, steps, parsers)
+        let group = match shard.groups.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(_) if !kind.begins(observed.input) => return None,
+            Entry::Vacant(entry) => entry.insert(Group::new(kind, time)),
         };
-        let step = group.observe(&memory.kind, observed, began, &mut asked);
+        group.last = time;
+        // Many earlier events may be asked about with the one at hand, which is read once for all of them.
+        let at_hand = if evaluator.asks(rule, observed.input) && !group.is_idle() {
+            parser.parse(&observed.event.bytes).ok().map(Event::new)
+        } else {
+            None
+        };
+        let mut asked = |event: &Arc<StoredEvent>, input: usize, steps: &[Arc<StoredEvent>]| {
+            let is_at_hand = Arc::ptr_eq(event, observed.event);
+            let at_hand = at_hand.as_ref().filter(|_| is_at_hand);
+            evaluator.accepts((rule, input), (event, at_hand), steps, parsers)
+        };
+        let step = group.observe(kind, observed, began, &mut asked);
         state.counters.dropped += step.dropped;
-        let bytes = group.heap_bytes();
-        self.group_bytes = (self.group_bytes + bytes).saturating_sub(group.bytes as usize);
-        group.bytes = bytes as u32;
-        let deadline = group.deadline(&memory.kind);
-        shard.set_timer(key, deadline);
-        self.keep_within_groups(rule, memory, shard_index(key));
+        shard.settle(key, kind);
         step.firing
     }
 
@@ -196,35 +219,31 @@ impl State<'_> {
         let time = observed.time();
         let state = &mut self.rules[rule.0 as usize];
         let began = state.began.unwrap_or(time);
-        let shard_state = &mut state.shards[shard];
+        let shard = &mut state.shards[shard];
         let group_began = if kind.learning_of_group == Period::ZERO {
             EventTime::MIN
         } else {
-            let group = shard_state
+            let group = shard
                 .groups
                 .entry(group_key)
                 .or_insert_with(|| Group::new(&memory.kind, time));
+            if group.forgotten_after(&memory.kind) <= time {
+                *group = Group::new(&memory.kind, time);
+            }
             group.last = time;
             match group.memory {
-                super::group::GroupMemory::Began(began) => began,
+                GroupMemory::Began(began) => began,
                 _ => time,
             }
         };
-        let before = shard_state.keys.heap_bytes();
-        let last = shard_state
-            .keys
-            .note(value_key(observed.captured.hash(), group_key), time);
-        self.group_bytes += shard_state.keys.heap_bytes() - before;
+        let key = value_key(observed.captured.hash(), group_key);
         let known = Novelty {
-            last,
+            last: shard.keys.note(key, time),
             began,
             group_began,
         };
-        let new = kind.is_new(known, time);
-        if shard_state.keys.len() > memory.groups_max.div_ceil(SHARDS) {
-            state.counters.evicted += shard_state.keys.evict();
-        }
-        new.then(|| Firing::of_event(observed.event))
+        kind.is_new(known, time)
+            .then(|| Firing::of_event(observed.event))
     }
 
     fn time_is_up(
@@ -239,9 +258,7 @@ impl State<'_> {
         let Some(group) = shard.groups.get_mut(&key) else {
             return;
         };
-        if group.timer == Some(time) {
-            group.timer = None;
-        }
+        group.timer = None;
         while let Some(firing) = group.close(&memory.kind, time) {
             found.push(Found {
                 group: key,
@@ -249,207 +266,6 @@ impl State<'_> {
                 firing,
             });
         }
-        let bytes = group.heap_bytes();
-        self.group_bytes = (self.group_bytes + bytes).saturating_sub(group.bytes as usize);
-        group.bytes = bytes as u32;
-        let deadline = group.deadline(&memory.kind);
-        shard.set_timer(key, deadline);
+        shard.settle(key, &memory.kind);
     }
-
-    /// A rule detected something: other rules are told, and it becomes a finding or is counted on one.
-    fn detection(&mut self, rule: RuleIndex, found: Found) {
-        let set = self.set;
-        let pre = &set.rules()[rule.0 as usize];
-        let own = found.input == OWN_DETECTION;
-        if !own {
-            self.rules[rule.0 as usize].counters.detections += 1;
-            self.feed(rule, &found.firing);
-        }
-        if pre.rule.signal {
-            return;
-        }
-        let group_text = self.group_text(rule, &found);
-        let shaped = self.evaluator.firing_finding(
-            rule,
-            found.group,
-            group_text,
-            &found.firing,
-            &mut self.parsers,
-        );
-        let Some((finding, key)) = shaped else { return };
-        let severity = Severity::from_word(&finding.severity).unwrap_or(pre.rule.severity);
-        let event = found.firing.event.clone();
-        let told = Told {
-            rule,
-            finding,
-            event,
-        };
-        let state = &mut self.rules[rule.0 as usize];
-        let Some(suppress) = &pre.rule.suppress else {
-            state.counters.findings += 1;
-            self.told.push(told);
-            return;
-        };
-        let (became, ended) =
-            state
-                .suppression
-                .observe(suppress, (key, severity), found.firing.time, &told);
-        match became {
-            Suppressed::Counted => state.counters.suppressed += 1,
-            Suppressed::Opens | Suppressed::Reopens => state.counters.findings += 1,
-        }
-        let too_many = if state.suppression.len() > OPEN_FINDINGS_MAX {
-            state.suppression.close_oldest()
-        } else {
-            None
-        };
-        if self.settings.telling == Telling::AtOnce && became != Suppressed::Counted {
-            self.told.push(told);
-        }
-        for one in ended.into_iter().chain(too_many) {
-            self.close(one);
-        }
-    }
-
-    /// Tells of a finding that is over, when it was not told before or something was counted on it since.
-    fn close(&mut self, told: Told) {
-        if self.settings.telling == Telling::Once || told.finding.suppressed.is_some() {
-            self.told.push(told);
-        }
-    }
-
-    fn group_text(&mut self, rule: RuleIndex, found: &Found) -> Vec<String> {
-        let mut parser = Parser::new();
-        match parser.parse(&found.firing.event.bytes) {
-            Ok(document) => {
-                self.evaluator
-                    .group_text(rule, found.input, found.group, &Event::new(document))
-            }
-            Err(_) => Vec::new(),
-        }
-    }
-
-    /// Tells other rules of a detection, at the time at which it came to hold.
-    fn feed(&mut self, rule: RuleIndex, firing: &Firing) {
-        let mut observations = std::mem::take(&mut self.observations);
-        observations.clear();
-        let mut parser = Parser::new();
-        if let Ok(document) = parser.parse(&firing.event.bytes) {
-            self.evaluator
-                .feed(rule, &Event::new(document), &mut observations);
-        }
-        for fault in &observations.faults {
-            self.rules[fault.rule.0 as usize]
-                .counters
-                .fault(&fault.reason);
-        }
-        let event = if firing.time == firing.event.time {
-            firing.event.clone()
-        } else {
-            Arc::new(StoredEvent {
-                time: firing.time,
-                ..(*firing.event).clone()
-            })
-        };
-        let share = event.heap_bytes() / observations.all.len().max(1);
-        for observation in &observations.all {
-            self.hold(&event, observation, share);
-        }
-        self.observations = observations;
-    }
-
-    /// Forgets groups that can no longer matter, now and then.
-    fn sweep(&mut self, rule: RuleIndex, kind: &Kind, now: EventTime) {
-        let state = &mut self.rules[rule.0 as usize];
-        let groups: usize = state
-            .shards
-            .iter()
-            .map(|shard| shard.groups.len() + shard.keys.len())
-            .sum();
-        if state.since_sweep < groups / 2 + 1024 {
-            return;
-        }
-        state.since_sweep = 0;
-        let mut freed = 0;
-        for shard in &mut state.shards {
-            shard.groups.retain(|_, group| {
-                let stays = group.forgotten_after(kind) > now || group.timer.is_some();
-                freed += if stays { 0 } else { group.bytes as usize };
-                stays
-            });
-            if let Kind::FirstSeen(kind) = kind {
-                shard.keys.forget(now.minus(kind.history));
-            }
-        }
-        self.group_bytes = self.group_bytes.saturating_sub(freed);
-    }
-
-    /// A shard has too many groups: those not seen for longest give way.
-    fn keep_within_groups(&mut self, rule: RuleIndex, memory: &Memory, shard: usize) {
-        let state = &mut self.rules[rule.0 as usize];
-        if state.shards[shard].groups.len() > memory.groups_max.div_ceil(SHARDS) {
-            let (count, bytes) = state.shards[shard].evict();
-            state.counters.evicted += count;
-            self.group_bytes = self.group_bytes.saturating_sub(bytes);
-        }
-    }
-
-    /// Too much memory is taken: the rule that takes most gives way, its groups not seen for longest first.
-    fn keep_within_memory(&mut self) {
-        let mut rounds = 0;
-        while self.bytes() > self.settings.bytes_max && rounds < 64 {
-            rounds += 1;
-            let heaviest = self.rules.iter_mut().max_by_key(|rule| rule.group_bytes());
-            let Some(state) = heaviest.filter(|rule| rule.group_bytes() > 0) else {
-                return;
-            };
-            let mut freed = 0;
-            for shard in &mut state.shards {
-                let before = shard.keys.heap_bytes();
-                state.counters.evicted += shard.keys.evict();
-                let (count, bytes) = shard.evict();
-                state.counters.evicted += count;
-                freed += bytes + before.saturating_sub(shard.keys.heap_bytes());
-            }
-            self.group_bytes = self.group_bytes.saturating_sub(freed);
-        }
-    }
-
-    /// About how many bytes are taken.
-    pub fn bytes(&self) -> usize {
-        let tables: usize = self.rules.iter().map(RuleState::table_bytes).sum();
-        self.pending_bytes + self.group_bytes + tables
-    }
-}
-
-impl RuleState {
-    /// Bytes of the tables of groups, beside what groups hold.
-    fn table_bytes(&self) -> usize {
-        let shards = self.shards.iter();
-        shards
-            .map(|shard| shard.groups.allocation_size() + shard.timers.len() * 40)
-            .sum()
-    }
-
-    fn group_bytes(&self) -> usize {
-        let shards = self.shards.iter();
-        let held: usize = shards
-            .map(|shard| shard.groups.len() * 96 + shard.keys.heap_bytes())
-            .sum();
-        held
-    }
-}
-
-/// A value within its group; a value that is its own group stands for itself.
-fn value_key(value: u128, group: u128) -> u128 {
-    const ODD: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
-    if value == group {
-        value
-    } else {
-        value.wrapping_mul(ODD) ^ group.rotate_left(64)
-    }
-}
-
-fn shard_index(key: u128) -> usize {
-    super::shard_of(key)
 }

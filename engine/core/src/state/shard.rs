@@ -2,7 +2,8 @@
 
 use super::group::Group;
 use super::key_table::{KeyTable, OfHash};
-use crate::rule::kind::{Captured, EventKey, EventTime, StoredEvent};
+use crate::evaluate::OWN_DETECTION;
+use crate::rule::kind::{Captured, EventKey, EventTime, Kind, StoredEvent};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,7 @@ pub(super) struct HeldKey {
 pub(super) struct Held {
     pub(super) event: Arc<StoredEvent>,
     pub(super) captured: Captured,
-    /// Its share of the memory.
+    /// What it takes; the event itself is counted where it is held for longest.
     pub(super) bytes: u32,
 }
 
@@ -33,7 +34,9 @@ pub(super) struct Held {
 pub(super) struct Shard {
     pub(super) pending: BTreeMap<HeldKey, Held>,
     pub(super) groups: HashMap<u128, Group, OfHash>,
-    /// When groups have to be looked at; an entry may be too early, never too late.
+    /// Bytes that groups take beside themselves.
+    pub(super) group_heap: usize,
+    /// When groups have to be looked at: one entry for each group with a timer, perhaps too early, never too late.
     pub(super) timers: BTreeSet<(EventTime, u128)>,
     /// Values seen, of first-seen rules.
     pub(super) keys: KeyTable,
@@ -66,46 +69,112 @@ impl Shard {
         }
     }
 
-    /// Sees to it that a group is looked at no later than at its deadline.
-    pub(super) fn set_timer(&mut self, key: u128, deadline: Option<EventTime>) {
+    /// Whether all that waits is for a rule with so many inputs.
+    pub(super) fn is_of(&self, inputs: usize) -> bool {
+        let mut waiting = self.pending.keys();
+        waiting.all(|key| key.input == OWN_DETECTION || usize::from(key.input) < inputs)
+    }
+
+    /// When something can happen next.
+    pub(super) fn due(&self) -> EventTime {
+        let timer = self.timers.first().map(|(time, _)| *time);
+        let held = self.pending.first_key_value().map(|(key, _)| key.time);
+        timer
+            .into_iter()
+            .chain(held)
+            .min()
+            .unwrap_or(EventTime::MAX)
+    }
+
+    /// After a step: notes what the group takes, and sees to it that it is looked at no later than at its deadline. A
+    /// group that remembers nothing any more is as good as none.
+    pub(super) fn settle(&mut self, key: u128, kind: &Kind) {
         let Some(group) = self.groups.get_mut(&key) else {
             return;
         };
-        let Some(deadline) = deadline else { return };
+        if group.remembers_nothing(kind) {
+            self.remove(key);
+            return;
+        }
+        let bytes = group.heap_bytes_kept();
+        self.group_heap = self.group_heap + bytes as usize - group.bytes as usize;
+        group.bytes = bytes;
+        let Some(deadline) = group.deadline(kind) else {
+            return;
+        };
         if group.timer.is_none_or(|timer| deadline < timer) {
-            group.timer = Some(deadline);
+            if let Some(timer) = group.timer.replace(deadline) {
+                self.timers.remove(&(timer, key));
+            }
             self.timers.insert((deadline, key));
         }
     }
 
-    /// Forgets the eighth of the groups that was not seen for longest, and says how many that is, and their bytes.
-    pub(super) fn evict(&mut self) -> (u64, usize) {
-        let mut lasts: Vec<EventTime> = self.groups.values().map(|group| group.last).collect();
-        if lasts.is_empty() {
-            return (0, 0);
+    /// Forgets a group.
+    fn remove(&mut self, key: u128) {
+        let Some(group) = self.groups.remove(&key) else {
+            return;
+        };
+        self.group_heap -= group.bytes as usize;
+        if let Some(timer) = group.timer {
+            self.timers.remove(&(timer, key));
         }
-        let at = lasts.len() / 8;
-        let (_, limit, _) = lasts.select_nth_unstable(at);
-        let (limit, mut left) = (*limit, at + 1);
-        let mut going: Vec<(EventTime, u128)> = self
+    }
+
+    /// Forgets groups that can no longer matter.
+    pub(super) fn sweep(&mut self, kind: &Kind, now: EventTime) {
+        let group_heap = &mut self.group_heap;
+        self.groups.retain(|_, group| {
+            let stays = group.timer.is_some() || group.forgotten_after(kind) > now;
+            *group_heap -= if stays { 0 } else { group.bytes as usize };
+            stays
+        });
+        if let Kind::FirstSeen(kind) = kind {
+            self.keys.forget(now.minus(kind.history));
+        }
+    }
+
+    /// Forgets the eighth of the groups that was not seen for longest, and says how many that is.
+    pub(super) fn evict(&mut self) -> u64 {
+        let mut all: Vec<(EventTime, u128)> = self
             .groups
             .iter()
-            .filter(|(_, group)| group.last <= limit)
             .map(|(key, group)| (group.last, *key))
             .collect();
-        // The same ones in every run, whatever the order of the table.
-        going.sort_unstable();
-        left = left.min(going.len());
-        let mut bytes = 0;
-        for (_, key) in &going[..left] {
-            bytes += self
-                .groups
-                .remove(key)
-                .map_or(0, |group| group.bytes as usize);
+        if all.is_empty() {
+            return 0;
         }
-        (left as u64, bytes)
+        // By key within one time, so that they are the same ones in every run, whatever the order of the table.
+        let count = all.len().div_ceil(8);
+        all.select_nth_unstable(count - 1);
+        for (_, key) in &all[..count] {
+            self.remove(*key);
+        }
+        count as u64
+    }
+
+    /// For want of memory: what takes most of it gives way. Says how many groups or keys that is.
+    pub(super) fn give_way(&mut self) -> u64 {
+        if self.keys.heap_bytes() > self.group_bytes() {
+            return self.keys.evict_half();
+        }
+        let evicted = self.evict();
+        self.groups.shrink_to_fit();
+        evicted
+    }
+
+    fn group_bytes(&self) -> usize {
+        self.group_heap + self.groups.allocation_size() + self.timers.len() * TIMER_BYTES
+    }
+
+    /// About how many bytes it takes, what waits not among them.
+    pub(super) fn bytes(&self) -> usize {
+        self.group_bytes() + self.keys.heap_bytes()
     }
 }
+
+/// An entry in the tree of timers, whose nodes are about two thirds full.
+const TIMER_BYTES: usize = 48;
 
 /// What comes next in a shard.
 pub(super) enum Next {

@@ -37,14 +37,27 @@ pub enum EnvelopeFault {
     Checksum,
 }
 
-/// The bytes of a snapshot with this payload.
-pub fn seal(payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&SNAPSHOT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&Sha256::digest(payload));
-    bytes.extend_from_slice(payload);
+/// Room for the header, behind which the payload is written.
+pub fn begin() -> Vec<u8> {
+    vec![0; HEADER_BYTES]
+}
+
+/// Makes what was begun and written a snapshot. Payloads are large, so they are not copied.
+pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+    debug_assert!(
+        bytes.len() >= HEADER_BYTES,
+        "begun with room for the header"
+    );
+    let (header, payload) = bytes.split_at_mut(HEADER_BYTES);
+    let length = (payload.len() as u64).to_le_bytes();
+    let checksum = Sha256::digest(&*payload);
+    let parts = [
+        &MAGIC[..],
+        &SNAPSHOT_VERSION.to_le_bytes(),
+        &length,
+        &checksum,
+    ];
+    header.copy_from_slice(&parts.concat());
     bytes
 }
 
@@ -80,8 +93,12 @@ pub fn open(bytes: &[u8]) -> Result<&[u8], EnvelopeFault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EnvelopeFault, open, seal};
+    use super::{EnvelopeFault, begin, open};
     use proptest::prelude::*;
+
+    fn seal(payload: &[u8]) -> Vec<u8> {
+        super::seal([begin(), payload.to_vec()].concat())
+    }
 
     proptest! {
         #[test]

@@ -11,3 +11,4 @@ mod index_agrees;
 mod shipped_rules;
 mod sigma;
 mod sources;
+mod state;

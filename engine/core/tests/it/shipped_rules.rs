@@ -137,7 +137,7 @@ const HEAD: &str = r#"id = "part-NUMBER"
 name = "A part"
 description = "A part of a rule."
 severity = "low"
-status = "test"
+status = "experimental"
 source = "aws.cloudtrail"
 "#;
 

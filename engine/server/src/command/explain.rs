@@ -189,7 +189,6 @@ fn inputs(
     event: &Event<'_>,
     observed: &[u16],
 ) -> Vec<InputExplained> {
-    let index = RuleIndex(0);
     let mut observations = Observations::default();
     evaluator.observe(event, &mut observations);
     let faults = observations.faults.iter().map(|fault| fault.reason.clone());
@@ -197,14 +196,13 @@ fn inputs(
     let mut explained = Vec::new();
     for (number, input) in (0u16..).zip(&set.rules()[0].rule.inputs) {
         let of_input = observations.all.iter().filter(|one| one.input == number);
-        let hashes: Vec<u128> = of_input.map(|one| one.group).collect();
+        let groups = of_input
+            .map(|one| evaluator.group_text(one, event))
+            .collect();
         explained.push(InputExplained {
             name: input.name.clone(),
             observed: observed.contains(&number),
-            groups: hashes
-                .into_iter()
-                .map(|group| evaluator.group_text(index, number, group, event))
-                .collect(),
+            groups,
             faults: if observed.contains(&number) {
                 faults.clone()
             } else {

@@ -14,7 +14,7 @@
 //! comes at the same time counts as before and as after.
 
 use super::input::Input;
-use super::moves::{Asked, Firing, Observed, StoredEvent};
+use super::moves::{Asked, EventKey, Firing, Observed, StoredEvent};
 use super::period::{EventTime, Period};
 use super::{Kind, window};
 use crate::diagnostic::{Code, Diagnostic};
@@ -103,6 +103,8 @@ pub struct AbsenceGroup {
     waiting: VecDeque<Arc<StoredEvent>>,
     /// Events that something may come after, oldest first.
     before: VecDeque<Arc<StoredEvent>>,
+    /// The last event that something was missed before: several rules may detect it, and it is one all the same.
+    missed: Option<(EventTime, EventKey)>,
 }
 
 /// What a step came to.
@@ -121,6 +123,11 @@ impl Absence {
             Order::After | Order::Either => input as u16,
             Order::Before => 1 - input.min(1) as u16,
         }
+    }
+
+    /// Whether an event of this input means anything where nothing has happened yet.
+    pub fn begins(&self, input: usize) -> bool {
+        input == 0 || self.order != Order::After
     }
 
     /// An event comes into a group.
@@ -143,7 +150,13 @@ impl Absence {
                 .any(|one| asked(one, 1, std::slice::from_ref(event)));
             match (happened, self.order) {
                 (true, _) => {}
-                (false, Order::Before) => step.firing = Some(self.missed(event, event.time)),
+                (false, Order::Before) => {
+                    let this = Some((event.time, event.key.clone()));
+                    if group.missed != this {
+                        group.missed = this;
+                        step.firing = Some(self.missed(event, event.time));
+                    }
+                }
                 (false, _) => step.dropped = keep(&mut group.waiting, event),
             }
             return step;
@@ -184,14 +197,12 @@ impl Absence {
 
     /// When the group can be forgotten.
     pub fn forgotten_after(&self, group: &AbsenceGroup) -> EventTime {
-        let last = group
-            .waiting
-            .back()
-            .into_iter()
-            .chain(group.before.back())
-            .map(|event| event.time)
-            .max();
-        last.map_or(EventTime::MIN, |last| last.plus(self.within))
+        let lasts = [group.waiting.back(), group.before.back()];
+        let lasts = lasts.into_iter().flatten();
+        let last = lasts.map(|event| event.time.plus(self.within));
+        // What was missed only matters to events of the same time.
+        let missed = group.missed.as_ref().map(|(time, _)| *time);
+        last.chain(missed).max().unwrap_or(EventTime::MIN)
     }
 }
 
@@ -214,6 +225,11 @@ fn keep(events: &mut VecDeque<Arc<StoredEvent>>, event: &Arc<StoredEvent>) -> u6
 }
 
 impl AbsenceGroup {
+    /// Whether there is nothing that an event could be asked about.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.before.is_empty()
+    }
+
     /// About how much memory it takes beside itself.
     pub fn heap_bytes(&self) -> usize {
         self.waiting

@@ -20,6 +20,7 @@ use toml::de::DeTable;
 
 mod absence;
 mod comparison;
+mod entries;
 mod first_seen;
 mod input;
 mod moves;
@@ -108,6 +109,15 @@ impl Kind {
             Self::Rare(kind) => kind.of.iter().chain(&kind.by).collect(),
             Self::Risk(kind) => kind.score.iter().collect(),
             Self::Sequence(_) | Self::Temporal(_) | Self::Absence(_) => Vec::new(),
+        }
+    }
+
+    /// Whether an observation of this input means anything to a group that remembers nothing.
+    pub fn begins(&self, input: usize) -> bool {
+        match self {
+            Self::Sequence(_) => input == 0,
+            Self::Absence(kind) => kind.begins(input),
+            _ => true,
         }
     }
 

@@ -116,6 +116,11 @@ impl EventTime {
         Self(self.0.saturating_sub(period.0))
     }
 
+    /// The last moment before.
+    pub fn just_before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// The time from `earlier` to here; nothing when that is later.
     pub fn since(self, earlier: Self) -> Period {
         Period(self.0.saturating_sub(earlier.0).max(0))

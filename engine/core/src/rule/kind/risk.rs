@@ -92,7 +92,7 @@ pub struct RiskGroup {
 }
 
 impl Risk {
-    /// After so many half-lives nothing is left that counts.
+    /// After so many half-lives without a detection an entity begins anew.
     const HALF_LIVES: i64 = 12;
 
     /// How far back in event time scores matter.
@@ -108,6 +108,9 @@ impl Risk {
     /// A detection is added.
     pub fn observe(&self, group: &mut RiskGroup, observed: &Observed<'_>) -> Option<Firing> {
         let (time, event) = (observed.time(), observed.event);
+        if self.forgotten_after(group) <= time {
+            *group = RiskGroup::default();
+        }
         let halves = time.since(group.last).seconds() / self.half_life.seconds();
         let left = 0.5f64.powf(halves);
         group

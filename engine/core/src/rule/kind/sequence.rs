@@ -18,10 +18,11 @@
 //! ```
 //!
 //! A group holds what has begun: *partials*. An event takes the newest partial that waits for its step and accepts
-//! it, one step further; of two partials that know the same about their steps the newer one stays, because it can
-//! do all that the older one can and lasts longer. Only the event that made the newer one may still take the
-//! older one, as no event follows itself. So memory is bounded, and what comes out does not depend on how events
-//! arrived, as they are seen in the order of time.
+//! it one step further, and with it all that know the same about their steps and are further in repeating this one. Of
+//! two that know the same and are equally far the newer one stays, because it can do all that the older one can and
+//! lasts longer; only the event that made the newer one may still take the older one, as no event follows itself. So
+//! memory is bounded, nobody can hold a sequence up by beginning it again, and what comes out
+//! does not depend on how events arrived, as they are seen in the order of time.
 
 use super::input::{self, Input};
 use super::moves::{Asked, CITED_MAX, EventKey, Firing, Observed, StoredEvent};
@@ -164,8 +165,12 @@ pub(super) fn read(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<(Kind
 pub struct SequenceGroup {
     /// The latest events of the first step, when it has to happen more than once.
     leading: VecDeque<Arc<StoredEvent>>,
-    /// What has begun, oldest first.
+    /// What these events take.
+    leading_bytes: usize,
+    /// What has begun; what moved last comes last.
     partials: Vec<Partial>,
+    /// The last event, with its input: several rules may detect it, and it is one all the same.
+    last: Option<(EventTime, EventKey, u16)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -180,6 +185,8 @@ struct Partial {
     last: EventTime,
     events: Vec<EventKey>,
     count: u64,
+    /// What the events of the steps take.
+    bytes: usize,
     /// The event that brought a newer one to where this one is. It may take this one further, as it cannot follow
     /// itself; for all others the newer one stands.
     shadowed_by: Option<EventKey>,
@@ -226,122 +233,126 @@ impl Sequence {
         observed: &Observed<'_>,
         asked: Asked<'_>,
     ) -> SequenceStep {
-        let (time, input) = (observed.time(), observed.input);
-        let from = time.minus(self.within);
-        let event = observed.event;
+        let (event, input) = (observed.event, observed.input);
+        let from = event.time.minus(self.within);
+        group.forget(from);
         group.partials.retain(|partial| {
             let by = partial.shadowed_by.as_ref();
-            partial.start > from && by.is_none_or(|by| *by == event.key)
+            by.is_none_or(|by| *by == event.key)
         });
         if self.until == Some(input) {
-            group
-                .partials
-                .retain(|partial| !asked(event, input, &partial.done));
-            group.leading.clear();
+            group.end(|steps| asked(event, input, steps));
             return SequenceStep::default();
         }
-        let mut step = SequenceStep::default();
-        let advanced = if input == 0 {
-            self.begin(group, observed, from)
+        let this = (event.time, event.key.clone(), input as u16);
+        if group.last.as_ref() == Some(&this) {
+            return SequenceStep::default();
+        }
+        group.last = Some(this);
+        let moved = if input == 0 {
+            self.begin(group, observed)
         } else {
             self.advance(group, observed, asked)
         };
-        let Some(at) = advanced else { return step };
-        if group.partials[at].done.len() == self.repeats.len() {
-            let partial = group.partials.remove(at);
-            step.firing = Some(firing(&partial, event));
-            return step;
-        }
-        // The one that moved is the newest that knows what it knows; older ones that wait where it does go.
-        let mut moved = group.partials.remove(at);
-        moved.shadowed_by = None;
-        for partial in &mut group.partials {
-            if partial.done.len() == moved.done.len()
-                && partial.repeated <= moved.repeated
-                && partial.known == moved.known
-            {
-                partial.shadowed_by = Some(event.key.clone());
+        let mut step = SequenceStep::default();
+        for moved in moved {
+            if moved.done.len() == self.repeats.len() {
+                step.firing = Some(firing(&moved, event));
+                continue;
             }
+            // It is the newest that knows what it knows; older ones that are no further do go.
+            for partial in &mut group.partials {
+                if partial.done.len() == moved.done.len()
+                    && partial.repeated == moved.repeated
+                    && partial.known == moved.known
+                    && partial.start <= moved.start
+                {
+                    partial.shadowed_by = Some(event.key.clone());
+                }
+            }
+            group.partials.push(moved);
         }
-        group.partials.push(moved);
-        if group.partials.len() > PARTIALS_MAX {
+        while group.partials.len() > PARTIALS_MAX {
             let shadowed = |partial: &Partial| partial.shadowed_by.is_some();
             let spare = group.partials.iter().position(shadowed);
             group.partials.remove(spare.unwrap_or(0));
-            step.dropped = u64::from(spare.is_none());
+            step.dropped += u64::from(spare.is_none());
         }
         step
     }
 
-    fn begin(
-        &self,
-        group: &mut SequenceGroup,
-        observed: &Observed<'_>,
-        from: EventTime,
-    ) -> Option<usize> {
+    fn begin(&self, group: &mut SequenceGroup, observed: &Observed<'_>) -> Vec<Partial> {
         let event = observed.event;
         let repeat = self.repeats[0] as usize;
-        if group
-            .leading
-            .back()
-            .is_some_and(|last| last.key == event.key)
-        {
-            return None;
-        }
-        while group
-            .leading
-            .front()
-            .is_some_and(|first| first.time <= from)
-        {
-            group.leading.pop_front();
-        }
         group.leading.push_back(event.clone());
+        group.leading_bytes += event.heap_bytes();
         if group.leading.len() < repeat {
-            return None;
+            return Vec::new();
         }
         let first = group.leading.front().map_or(event.time, |first| first.time);
-        let events: Vec<EventKey> = group.leading.iter().map(|one| one.key.clone()).collect();
-        let skipped = events.len().saturating_sub(CITED_MAX);
-        group.leading.pop_front();
-        group.partials.push(Partial {
+        let count = group.leading.len();
+        let cited = group.leading.iter().skip(count.saturating_sub(CITED_MAX));
+        let partial = Partial {
             start: first,
             done: vec![event.clone()],
             repeated: 0,
             known: vec![observed.captured.hash()],
             last: event.time,
-            count: events.len() as u64,
-            events: events[skipped..].to_vec(),
+            events: cited.map(|one| one.key.clone()).collect(),
+            count: count as u64,
+            bytes: event.heap_bytes(),
             shadowed_by: None,
-        });
-        Some(group.partials.len() - 1)
+        };
+        group.pop_leading();
+        vec![partial]
     }
 
+    /// Takes out of the group what the event takes further, the furthest first.
     fn advance(
         &self,
         group: &mut SequenceGroup,
         observed: &Observed<'_>,
         asked: Asked<'_>,
-    ) -> Option<usize> {
+    ) -> Vec<Partial> {
         let (event, step) = (observed.event, observed.input);
         let after = |last: EventTime| match self.ties {
             Ties::InOrder => event.time >= last,
             Ties::Apart => event.time > last,
         };
-        let at = group.partials.iter().rposition(|partial| {
-            partial.done.len() == step
-                && after(partial.last)
-                && !partial.has(&event.key)
-                && asked(event, step, &partial.done)
-        })?;
-        let partial = &mut group.partials[at];
-        partial.note(event);
-        partial.repeated += 1;
-        if partial.repeated == self.repeats[step] {
-            partial.repeated = 0;
-            partial.done.push(event.clone());
-            partial.known.push(observed.captured.hash());
+        let could = |partial: &Partial| {
+            partial.done.len() == step && after(partial.last) && !partial.has(&event.key)
+        };
+        let mut refused: Vec<&[u128]> = Vec::new();
+        let accepting = group.partials.iter().rev().find(|partial| {
+            if !could(partial) || refused.contains(&partial.known.as_slice()) {
+                return false;
+            }
+            let accepts = asked(event, step, &partial.done);
+            if !accepts {
+                refused.push(&partial.known);
+            }
+            accepts
+        });
+        let Some(known) = accepting.map(|partial| partial.known.clone()) else {
+            return Vec::new();
+        };
+        let mut moved: Vec<Partial> = group
+            .partials
+            .extract_if(.., |partial| could(partial) && partial.known == known)
+            .collect();
+        moved.sort_by_key(|partial| std::cmp::Reverse(partial.repeated));
+        for partial in &mut moved {
+            partial.shadowed_by = None;
+            partial.note(event);
+            partial.repeated += 1;
+            if partial.repeated == self.repeats[step] {
+                partial.repeated = 0;
+                partial.bytes += event.heap_bytes();
+                partial.done.push(event.clone());
+                partial.known.push(observed.captured.hash());
+            }
         }
-        Some(at)
+        moved
     }
 
     /// When the group can be forgotten.
@@ -371,16 +382,40 @@ fn firing(partial: &Partial, event: &Arc<StoredEvent>) -> Firing {
 }
 
 impl SequenceGroup {
+    /// Forgets what began at or before `from`.
+    fn forget(&mut self, from: EventTime) {
+        self.partials.retain(|partial| partial.start > from);
+        while self.leading.front().is_some_and(|first| first.time <= from) {
+            self.pop_leading();
+        }
+    }
+
+    fn pop_leading(&mut self) {
+        self.leading_bytes -= self.leading.pop_front().map_or(0, |one| one.heap_bytes());
+    }
+
+    /// Ends what has begun, and what is about to, of which the events of its steps say so.
+    fn end(&mut self, mut ends: impl FnMut(&[Arc<StoredEvent>]) -> bool) {
+        self.partials.retain(|partial| !ends(&partial.done));
+        self.leading.retain(|one| !ends(std::slice::from_ref(one)));
+        self.leading_bytes = self.leading.iter().map(|one| one.heap_bytes()).sum();
+    }
+
+    /// Whether nothing has begun that an event could be asked about.
+    pub fn is_idle(&self) -> bool {
+        self.partials.is_empty() && self.leading.is_empty()
+    }
+
     /// About how much memory it takes beside itself.
     pub fn heap_bytes(&self) -> usize {
         let of_partial = |partial: &Partial| {
-            let events: usize = partial.done.iter().map(|event| event.heap_bytes()).sum();
             size_of::<Partial>()
-                + events
-                + partial.events.len() * size_of::<EventKey>()
-                + partial.known.len() * 16
+                + partial.bytes
+                + partial.events.capacity() * size_of::<EventKey>()
+                + partial.known.capacity() * 16
+                + partial.done.capacity() * size_of::<Arc<StoredEvent>>()
         };
-        let leading: usize = self.leading.iter().map(|event| event.heap_bytes()).sum();
+        let leading = self.leading.capacity() * size_of::<Arc<StoredEvent>>() + self.leading_bytes;
         leading + self.partials.iter().map(of_partial).sum::<usize>()
     }
 }

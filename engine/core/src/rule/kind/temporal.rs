@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Each step remembers its latest events, as many as it has to happen. When all steps have theirs within the time
-//! the rule fires and the group begins anew.
+//! the rule fires and the group begins anew, also for the event that completed it: it is not counted for another step.
 
 use super::input::Input;
 use super::moves::{CITED_MAX, EventKey, Firing, Observed, StoredEvent};
@@ -56,44 +56,58 @@ pub(super) fn read(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<(Kind
 pub struct TemporalGroup {
     /// The latest events of each step.
     steps: Vec<VecDeque<Arc<StoredEvent>>>,
+    /// What these events take.
+    bytes: usize,
+    /// The event at which the rule fired last.
+    fired: Option<(EventTime, EventKey)>,
 }
 
 impl Temporal {
     /// An event comes into a group.
     pub fn observe(&self, group: &mut TemporalGroup, observed: &Observed<'_>) -> Option<Firing> {
         let (time, event) = (observed.time(), observed.event);
+        let fired = group.fired.as_ref();
+        if fired.is_some_and(|(at, key)| *at == time && *key == event.key) {
+            return None;
+        }
         group.steps.resize_with(self.repeats.len(), VecDeque::new);
         let from = time.minus(self.within);
         for step in &mut group.steps {
             while step.front().is_some_and(|first| first.time <= from) {
-                step.pop_front();
+                group.bytes -= step.pop_front().map_or(0, |gone| gone.heap_bytes());
             }
         }
         let step = &mut group.steps[observed.input];
-        if step.iter().any(|one| one.key == event.key) {
+        let same_time = step.iter().rev().take_while(|one| one.time == time);
+        if same_time.into_iter().any(|one| one.key == event.key) {
             return None;
         }
         step.push_back(event.clone());
+        group.bytes += event.heap_bytes();
         if step.len() > self.repeats[observed.input] as usize {
-            step.pop_front();
+            group.bytes -= step.pop_front().map_or(0, |gone| gone.heap_bytes());
         }
         let complete = group
             .steps
             .iter()
             .zip(&self.repeats)
             .all(|(step, repeat)| step.len() >= *repeat as usize);
-        complete.then(|| firing(std::mem::take(group), event))
+        complete.then(|| {
+            let began_anew = TemporalGroup {
+                fired: Some((time, event.key.clone())),
+                ..TemporalGroup::default()
+            };
+            firing(std::mem::replace(group, began_anew), event)
+        })
     }
 
     /// When the group can be forgotten.
     pub fn forgotten_after(&self, group: &TemporalGroup) -> EventTime {
-        let last = group
-            .steps
-            .iter()
-            .filter_map(|step| step.back())
-            .map(|event| event.time)
-            .max();
-        last.map_or(EventTime::MIN, |last| last.plus(self.within))
+        let lasts = group.steps.iter().filter_map(|step| step.back());
+        let last = lasts.map(|event| event.time.plus(self.within));
+        // That it fired only matters to events of the same time.
+        let fired = group.fired.as_ref().map(|(time, _)| *time);
+        last.chain(fired).max().unwrap_or(EventTime::MIN)
     }
 }
 
@@ -126,12 +140,6 @@ fn firing(group: TemporalGroup, event: &Arc<StoredEvent>) -> Firing {
 impl TemporalGroup {
     /// About how much memory it takes beside itself.
     pub fn heap_bytes(&self) -> usize {
-        let events: usize = self
-            .steps
-            .iter()
-            .flatten()
-            .map(|event| event.heap_bytes())
-            .sum();
-        events + self.steps.capacity() * size_of::<VecDeque<Arc<StoredEvent>>>()
+        self.bytes + self.steps.capacity() * size_of::<VecDeque<Arc<StoredEvent>>>()
     }
 }

@@ -18,8 +18,9 @@
 //! when a tumbling window or a session is over.
 
 use super::comparison::{self, Comparison};
+use super::entries::{Entries, Entry};
 use super::input::Input;
-use super::moves::{CITED_MAX, EventKey, Firing, Observed, StoredEvent};
+use super::moves::{CITED_MAX, Firing, Observed, StoredEvent};
 use super::period::{EventTime, Period};
 use super::{Kind, integer, window};
 use crate::diagnostic::{Code, Diagnostic};
@@ -27,7 +28,6 @@ use crate::limits::{THRESHOLD_EVENTS_MAX, WINDOW_ENTRIES_MAX};
 use crate::rule::model::{Selector, words};
 use crate::rule::read::{Fields, Reader, span_of};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -141,6 +141,14 @@ fn check(reader: &mut Reader, fields: &Fields<'_, '_>, threshold: &Threshold) ->
             "Ask it when a window is over: `over = \"tumbling\"` or `\"session\"`. For what does not happen at \
              all, there is `[absence]`.",
         )
+    } else if !matches!(measure, Measure::Events | Measure::Distinct)
+        && threshold.events_min > WINDOW_ENTRIES_MAX as u64
+    {
+        (
+            span("events_min"),
+            format!("a window over which a {measure} is taken never holds so many events"),
+            "It holds at most the latest 4,096.",
+        )
     } else if matches!(measure, Measure::Events | Measure::Distinct)
         && is.number > THRESHOLD_EVENTS_MAX as f64
     {
@@ -159,25 +167,18 @@ fn check(reader: &mut Reader, fields: &Fields<'_, '_>, threshold: &Threshold) ->
 /// The memory of one group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ThresholdGroup {
-    entries: VecDeque<Entry>,
+    entries: Entries,
     /// Fired, and still holds.
     latched: bool,
     /// The last event, when it is needed after its window is over.
     last: Option<Arc<StoredEvent>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Entry {
-    time: EventTime,
-    key: EventKey,
-    /// Half of the hash of the value, or the number's bits.
-    value: u64,
-}
-
 impl Threshold {
     /// An event comes into a group.
     pub fn observe(&self, group: &mut ThresholdGroup, observed: &Observed<'_>) -> Option<Firing> {
         let time = observed.time();
+        group.entries.prepare();
         self.make_room(group, time);
         let key = &observed.event.key;
         if group
@@ -192,14 +193,15 @@ impl Threshold {
             Measure::Distinct => (observed.captured.hash() >> 64) as u64,
             _ => observed.captured.number().to_bits(),
         };
-        if self.measure == Measure::Distinct {
-            group.entries.retain(|entry| entry.value != value);
-        }
-        group.entries.push_back(Entry {
+        let entry = Entry {
             time,
             key: key.clone(),
             value,
-        });
+        };
+        match self.measure {
+            Measure::Distinct => group.entries.push_distinct(entry),
+            _ => group.entries.push(entry),
+        }
         while group.entries.len() > self.entries_needed() {
             group.entries.pop_front();
         }
@@ -275,6 +277,8 @@ impl Threshold {
                 {
                     group.entries.pop_front();
                 }
+                // With nothing left in it the window is a new one, whether it was swept away meanwhile or not.
+                group.latched &= !group.entries.is_empty();
             }
             Over::Tumbling | Over::Session => {
                 if group
@@ -294,13 +298,12 @@ impl Threshold {
         if !matches!(self.measure, Measure::Events | Measure::Distinct) {
             return WINDOW_ENTRIES_MAX;
         }
-        let told = if self.is.is_rising() {
-            self.is.least_count()
-        } else {
-            // One more than the number tells all that is to be told of more.
-            (self.is.number.max(0.0) as u64).saturating_add(1)
+        // One more than the number that is compared with tells whether the count is above it.
+        let compared = match self.is.is_rising() {
+            true => self.is.least_count(),
+            false => self.is.number.max(0.0) as u64 + 1,
         };
-        (told.max(self.events_min) as usize).clamp(1, THRESHOLD_EVENTS_MAX as usize + 1)
+        (compared.max(self.events_min) as usize).clamp(1, THRESHOLD_EVENTS_MAX as usize + 1)
     }
 
     fn holds(&self, group: &ThresholdGroup) -> bool {
@@ -321,11 +324,13 @@ impl Threshold {
             Measure::Sum => numbers().sum(),
             Measure::Share | Measure::Average => numbers().sum::<f64>() / count.max(1.0),
             Measure::Percentile => {
-                let mut sorted: Vec<f64> = numbers().collect();
-                sorted.sort_by(f64::total_cmp);
+                let mut all: Vec<f64> = numbers().collect();
                 // The nearest rank: the smallest value that so many per cent do not exceed.
                 let rank = (self.percentile / 100.0 * count).ceil().max(1.0) as usize;
-                sorted.get(rank - 1).copied().unwrap_or(0.0)
+                if rank > all.len() {
+                    return 0.0;
+                }
+                *all.select_nth_unstable_by(rank - 1, f64::total_cmp).1
             }
         }
     }
@@ -352,13 +357,8 @@ impl Threshold {
 impl ThresholdGroup {
     /// About how much memory it takes beside itself.
     pub fn heap_bytes(&self) -> usize {
-        let texts: usize = self
-            .entries
-            .iter()
-            .map(|entry| entry.key.heap_bytes())
-            .sum();
         let last = self.last.as_ref().map_or(0, |event| event.heap_bytes());
-        self.entries.capacity() * size_of::<Entry>() + texts + last
+        self.entries.heap_bytes() + last
     }
 }
 

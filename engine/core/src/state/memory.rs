@@ -1,0 +1,108 @@
+//! How much memory is taken, and who gives way when it is too much.
+//!
+//! Each rule is measured after it moved, so that the sum is at hand for every event. Too many groups: those of their
+//! shard not seen for longest give way, the same ones in every run. Too much memory: whatever takes most of it does, a
+//! part at a time, until it is enough. Nothing is lost unsaid: all of it is counted.
+
+use super::{RuleState, State};
+use crate::evaluate::RuleIndex;
+use crate::limits::{MEASURED_EVERY, SHARDS};
+use crate::rule::kind::{EventTime, Kind, Memory};
+
+impl State<'_> {
+    /// About how many bytes are taken.
+    pub fn bytes(&self) -> usize {
+        self.pending_bytes + self.rules_bytes
+    }
+
+    /// Measures a rule again, after it moved.
+    pub(super) fn measure(&mut self, rule: usize) {
+        let state = &mut self.rules[rule];
+        let bytes = state.measured();
+        self.rules_bytes = self.rules_bytes - state.bytes + bytes;
+        state.bytes = bytes;
+    }
+
+    /// Now and then while much is seen at once, memory is looked at.
+    pub(super) fn measure_now_and_then(&mut self, rule: RuleIndex) {
+        self.since_measured += 1;
+        if self.since_measured >= MEASURED_EVERY {
+            self.since_measured = 0;
+            self.measure(rule.0 as usize);
+            self.keep_within_memory();
+        }
+    }
+
+    /// Too much memory is taken: the rule that takes most gives way.
+    pub(super) fn keep_within_memory(&mut self) {
+        while self.bytes() > self.settings.bytes_max {
+            let sizes = self.rules.iter().enumerate();
+            let Some((heaviest, _)) = sizes.max_by_key(|(_, rule)| rule.bytes) else {
+                return;
+            };
+            let before = self.rules[heaviest].bytes;
+            let gone = self.give_way(heaviest);
+            self.measure(heaviest);
+            if gone == 0 && self.rules[heaviest].bytes >= before {
+                return;
+            }
+        }
+    }
+
+    /// A part of what a rule remembers goes: an eighth of its open findings, or of its heaviest shard.
+    fn give_way(&mut self, rule: usize) -> u64 {
+        let state = &mut self.rules[rule];
+        let mut gone = 0;
+        if state.suppression.bytes() > state.bytes / 2 {
+            let count = state.suppression.len().div_ceil(8);
+            for _ in 0..count {
+                let Some(told) = self.rules[rule].suppression.close_first() else {
+                    break;
+                };
+                gone += 1;
+                self.close(told);
+            }
+        } else if let Some(shard) = state.shards.iter_mut().max_by_key(|shard| shard.bytes()) {
+            gone = shard.give_way();
+        }
+        self.rules[rule].counters.evicted += gone;
+        gone
+    }
+
+    /// A shard has too many groups or values: those not seen for longest give way.
+    pub(super) fn keep_within_groups(&mut self, rule: RuleIndex, memory: &Memory, shard: usize) {
+        let state = &mut self.rules[rule.0 as usize];
+        let shard = &mut state.shards[shard];
+        let most = memory.groups_max.div_ceil(SHARDS);
+        if shard.groups.len() > most {
+            state.counters.evicted += shard.evict();
+        }
+        if shard.keys.len() > most {
+            state.counters.evicted += shard.keys.evict();
+        }
+    }
+
+    /// Forgets groups that can no longer matter, now and then.
+    pub(super) fn sweep(&mut self, rule: RuleIndex, kind: &Kind, now: EventTime) {
+        let state = &mut self.rules[rule.0 as usize];
+        let groups: usize = state
+            .shards
+            .iter()
+            .map(|shard| shard.groups.len() + shard.keys.len())
+            .sum();
+        if state.since_sweep < groups as u64 / 2 + 1024 {
+            return;
+        }
+        state.since_sweep = 0;
+        for shard in &mut state.shards {
+            shard.sweep(kind, now);
+        }
+    }
+}
+
+impl RuleState {
+    fn measured(&self) -> usize {
+        let shards: usize = self.shards.iter().map(|shard| shard.bytes()).sum();
+        shards + self.suppression.bytes()
+    }
+}

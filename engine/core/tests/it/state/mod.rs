@@ -1,0 +1,8 @@
+//! What rules remember: proved on random rules and events, and under attack.
+//!
+//! More cases: `TRIPLINE_STATE_CASES=1000 cargo test -p tripline-core state`.
+
+mod order;
+mod restart;
+mod rules;
+mod world;
