@@ -144,24 +144,28 @@ impl Evaluator<'_> {
             set.score_of(detected_by)
         };
         let told = self.on_event(event, |evaluation, program| {
-            let captured = capture(&input_pre.captures, score, evaluation, program)?;
-            let mut groups = groups(&input_pre.group_by, evaluation, program)?;
-            if input_pre.group_by.is_empty() && input_pre.grouped_by_value {
-                groups.hashes = vec![captured.hash()];
-            }
+            let captured = match &input_pre.captures {
+                CapturePre::Values(nodes) => values(nodes, evaluation, program)?,
+                captures => (vec![capture(captures, score, evaluation, program)?], 0),
+            };
+            let groups = groups(&input_pre.group_by, evaluation, program)?;
             Ok::<_, String>((captured, groups))
         });
         match told {
-            Ok((captured, groups)) => {
-                out.groups_cut += groups.cut;
-                let of_group = |group| Observation {
-                    rule,
-                    input,
-                    detected_by,
-                    group,
-                    captured,
-                };
-                out.all.extend(groups.hashes.into_iter().map(of_group));
+            Ok(((all, cut), groups)) => {
+                out.groups_cut += cut + groups.cut;
+                let by_value = input_pre.group_by.is_empty() && input_pre.grouped_by_value;
+                for captured in all {
+                    let own = [captured.hash()];
+                    let hashes = if by_value { &own[..] } else { &groups.hashes };
+                    out.all.extend(hashes.iter().map(|group| Observation {
+                        rule,
+                        input,
+                        detected_by,
+                        group: *group,
+                        captured,
+                    }));
+                }
             }
             Err(reason) => out.faults.push(ObserveFault { rule, reason }),
         }
@@ -212,6 +216,23 @@ fn own_detection(rule: RuleIndex) -> Observation {
     }
 }
 
+/// The hashes of values that must be there, one for each choice of elements of those that are lists, and how many
+/// choices there are beyond the bound.
+fn values(
+    nodes: &[NodeId],
+    evaluation: &mut Evaluation<'_>,
+    program: &Program,
+) -> Result<(Vec<Captured>, u64), String> {
+    let mut cut = 0;
+    let parts = parts(nodes, evaluation, program, &mut cut)?;
+    let (all, more) = combinations(&parts);
+    let mut hashes: Vec<u128> = all.iter().map(|one| hash_of(one)).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    let captured = hashes.into_iter().map(Captured::Hash).collect();
+    Ok((captured, cut + more))
+}
+
 fn capture(
     captures: &CapturePre,
     score: f64,
@@ -219,7 +240,7 @@ fn capture(
     program: &Program,
 ) -> Result<Captured, String> {
     match captures {
-        CapturePre::Nothing => Ok(Captured::Nothing),
+        CapturePre::Nothing | CapturePre::Values(_) => Ok(Captured::Nothing),
         CapturePre::Score => Ok(Captured::Number(score)),
         CapturePre::Hash(nodes) => {
             // What a later step asks of an absent field it is told then; here it is only one more value.
@@ -283,7 +304,9 @@ fn parts<'e>(
                 *cut += list.len().saturating_sub(GROUPS_PER_EVENT_MAX) as u64;
                 parts.push(list.iter().take(GROUPS_PER_EVENT_MAX).collect());
             }
-            Ok(Value::List(_)) => return Err("a part of the key is an empty list".to_owned()),
+            Ok(Value::List(_)) => {
+                return Err("a part of the key or value is an empty list".to_owned());
+            }
             Ok(value) => parts.push(vec![value]),
             Err(fault) => return Err(describe(&fault, program)),
         }

@@ -414,17 +414,17 @@ impl Compiling<'_> {
                 let of = threshold.of.as_ref().and_then(|of| self.selector(of));
                 match (threshold.measure, of) {
                     (Measure::Events, _) | (_, None) => CapturePre::Nothing,
-                    (Measure::Distinct, Some(of)) => CapturePre::Hash(vec![of]),
+                    (Measure::Distinct, Some(of)) => CapturePre::Values(vec![of]),
                     (Measure::Share, Some(of)) => CapturePre::Flag(of),
                     (_, Some(of)) => CapturePre::Number(of),
                 }
             }
             Kind::FirstSeen(first_seen) => {
                 let of = first_seen.of.iter().filter_map(|part| self.selector(part));
-                CapturePre::Hash(of.collect())
+                CapturePre::Values(of.collect())
             }
             Kind::Rare(rare) => match rare.by.as_ref().and_then(|by| self.selector(by)) {
-                Some(by) => CapturePre::Hash(vec![by]),
+                Some(by) => CapturePre::Values(vec![by]),
                 None => CapturePre::Nothing,
             },
             Kind::Risk(risk) => match risk.score.as_ref().and_then(|score| self.selector(score)) {

@@ -873,3 +873,59 @@ fn what_never_happens_or_always_does_is_told() {
     let signal = format!("{single}signal = true\n[suppress]\nwindow = \"1h\"\n");
     assert_eq!(codes(&[("probe", &signal)]), ["E0014"]);
 }
+
+#[test]
+fn values_that_are_lists_are_their_elements() {
+    let threshold = "when = 'event.kind == \"a\"'\n[threshold]\nwindow = \"1h\"\nmeasure = \"distinct\"\nof = 'event.ids'\nis = \">= 3\"\n";
+    let tests = |findings: &str, ids: [&str; 2]| {
+        let [first, second] = ids;
+        format!(
+            "
+[[test]]
+name = \"two events\"
+findings = {findings}
+[[test.timeline]]
+event = \"a\"
+set = {{ ids = {first} }}
+[[test.timeline]]
+at = \"1m\"
+event = \"a\"
+set = {{ ids = {second} }}
+"
+        )
+    };
+    check(
+        threshold,
+        &tests("[{ at = \"1m\", count = 3 }]", ["['x', 'y']", "['y', 'z']"]),
+    );
+    check(threshold, &tests("[]", ["['x', 'y']", "['y', 'x']"]));
+    check(
+        threshold,
+        &tests("[{ at = \"0s\", count = 3 }]", ["['x', 'y', 'z']", "['x']"]),
+    );
+    let first_seen =
+        "when = 'event.kind == \"a\"'\n[first_seen]\nof = ['event.ids']\nlearning = \"30s\"\n";
+    check(
+        first_seen,
+        &tests("[{ at = \"1m\" }]", ["['x', 'y']", "['y', 'z']"]),
+    );
+    check(first_seen, &tests("[]", ["['x', 'y']", "['y', 'x']"]));
+    // A value that is not there is no value: the event is left out, and a failing test says why.
+    let failed = failures(
+        first_seen,
+        r#"
+[[test]]
+name = "no ids"
+findings = [{ at = "0s" }]
+[[test.timeline]]
+event = "a"
+"#,
+    );
+    assert_eq!(
+        failed,
+        [
+            "expected 1 finding, found no finding",
+            "an event was left out: event.ids is absent"
+        ]
+    );
+}

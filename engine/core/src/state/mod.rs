@@ -231,6 +231,7 @@ impl<'r> State<'r> {
             detected_by: observation.detected_by,
             input: observation.input,
             group: observation.group,
+            value: shard::value_of(observation.captured),
         };
         let bytes = event_bytes + HELD_BYTES;
         let held = Held {

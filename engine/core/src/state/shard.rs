@@ -18,6 +18,16 @@ pub(super) struct HeldKey {
     pub(super) detected_by: u64,
     pub(super) input: u16,
     pub(super) group: u128,
+    /// The hash of the value: an event that has several is observed for each.
+    pub(super) value: u128,
+}
+
+/// What tells apart the observations of one event for several values.
+pub(super) fn value_of(captured: Captured) -> u128 {
+    match captured {
+        Captured::Hash(hash) => hash,
+        _ => 0,
+    }
 }
 
 /// An observation that waits for its time.

@@ -297,6 +297,7 @@ impl ShardKept {
                 detected_by: one.detected_by,
                 input: one.input,
                 group: one.group,
+                value: super::shard::value_of(one.captured),
             };
             let held = Held {
                 event: event.clone(),

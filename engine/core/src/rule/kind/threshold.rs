@@ -20,7 +20,7 @@
 use super::comparison::{self, Comparison};
 use super::entries::{Entries, Entry};
 use super::input::Input;
-use super::moves::{CITED_MAX, Firing, Observed, StoredEvent};
+use super::moves::{CITED_MAX, EventKey, Firing, Observed, StoredEvent};
 use super::period::{EventTime, Period};
 use super::{Kind, integer, window};
 use crate::diagnostic::{Code, Diagnostic};
@@ -181,18 +181,16 @@ impl Threshold {
         group.entries.prepare();
         self.make_room(group, time);
         let key = &observed.event.key;
-        if group
-            .entries
-            .back()
-            .is_some_and(|last| last.time == time && last.key == *key)
-        {
-            return None;
-        }
         let value = match self.measure {
             Measure::Events => 0,
             Measure::Distinct => (observed.captured.hash() >> 64) as u64,
             _ => observed.captured.number().to_bits(),
         };
+        // One event may have several values to tell apart; otherwise it is one, whoever detects it.
+        let same = |last: &Entry| last.time == time && last.key == *key && last.value == value;
+        if group.entries.back().is_some_and(same) {
+            return None;
+        }
         let entry = Entry {
             time,
             key: key.clone(),
@@ -342,6 +340,8 @@ impl Threshold {
             .iter()
             .skip(skipped)
             .map(|entry| entry.key.clone());
+        let mut cited: Vec<EventKey> = cited.collect();
+        cited.dedup();
         Firing {
             time,
             event: event.clone(),
@@ -349,7 +349,7 @@ impl Threshold {
             count: group.entries.len() as u64,
             value: self.value(group),
             steps: Vec::new(),
-            cited: cited.collect(),
+            cited,
         }
     }
 }
