@@ -1,5 +1,6 @@
 //! The `tripline` binary: arguments in, an exit code out. Everything it does is in `command`.
 
+mod backtest;
 mod command;
 mod exit;
 mod input;

@@ -4,6 +4,7 @@ use crate::rule_files::{RuleArguments, RuleFilesError};
 use crate::terminal::{ColorChoice, counted};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use tripline_core::diagnostic::Level;
 use tripline_core::evaluate::{RuleSet, check_rules};
@@ -32,12 +33,31 @@ impl Loaded {
 
     /// The rules in force. Those with errors are left out, which must not go unnoticed.
     pub(crate) fn compile(self, color: ColorChoice) -> RuleSet {
+        self.compile_and_tell(color).rules
+    }
+
+    /// The same, with the files that have errors.
+    pub(crate) fn compile_and_tell(self, color: ColorChoice) -> Compiled {
         let (rules, mut compiling) = RuleSet::of_catalog(&self.catalog);
         let mut reports = self.catalog.reports;
         reports.append(&mut compiling);
         show_errors(&reports, color);
-        rules
+        let errors = reports
+            .iter()
+            .filter(|one| one.diagnostic.level == Level::Error);
+        let broken: BTreeSet<String> = errors.map(|one| one.source.name.to_string()).collect();
+        Compiled {
+            rules,
+            broken: broken.into_iter().collect(),
+        }
     }
+}
+
+/// The rules in force, and what keeps others from being it.
+pub(crate) struct Compiled {
+    pub(crate) rules: RuleSet,
+    /// Files with errors.
+    pub(crate) broken: Vec<String>,
 }
 
 /// Everything that is wrong with a catalog: what reading, checking and compiling it showed, by file and place.

@@ -37,6 +37,16 @@ impl ColorChoice {
     }
 }
 
+/// Columns of a line on standard output: those of the terminal, or what COLUMNS says, or 120.
+pub(crate) fn width() -> usize {
+    let told = std::env::var("COLUMNS").ok();
+    let told = told.and_then(|text| text.parse::<usize>().ok());
+    let measured = || terminal_size::terminal_size_of(std::io::stdout());
+    told.or_else(|| measured().map(|(width, _)| usize::from(width.0)))
+        .filter(|width| *width > 0)
+        .unwrap_or(120)
+}
+
 /// Text made safe to print: control and direction-changing characters are written as escapes.
 pub(crate) struct Shown<'t>(pub(crate) &'t str);
 

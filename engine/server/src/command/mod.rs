@@ -3,6 +3,7 @@
 //! Adding one is a file, a variant and a line in `run`. A command writes to standard output what was asked
 //! for, to standard error what else a person should know, and ends with one of the published codes.
 
+mod backtest;
 mod check;
 mod completions;
 mod coverage;
@@ -44,6 +45,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     Scan(scan::Arguments),
+    Backtest(Box<backtest::Arguments>),
     Check(check::Arguments),
     Test(test::Arguments),
     Explain(explain::Arguments),
@@ -65,7 +67,7 @@ Examples:
 
 Exit codes:
   0    done; nothing to complain about
-  1    findings at or above --fail-on, failed tests, or errors found by check or fmt
+  1    findings at or above --fail-on, failed tests, unmet expectations, or errors found by check or fmt
   2    wrong usage, or something could not be opened, read to its end or written
   3    input was rejected and --strict is on
   130  interrupted
@@ -79,6 +81,12 @@ pub(crate) enum CommandError {
     RuleFiles(#[from] RuleFilesError),
     #[error(transparent)]
     Input(#[from] crate::input::resolve::ResolveError),
+    #[error(transparent)]
+    Baseline(#[from] crate::backtest::baseline::BaselineError),
+    #[error(transparent)]
+    Expectations(#[from] crate::backtest::expect::ExpectError),
+    #[error(transparent)]
+    Labels(#[from] crate::backtest::labels::LabelError),
     #[error("writing the output failed")]
     Output(#[source] io::Error),
     #[error("{path}: cannot be written")]
@@ -102,6 +110,7 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
     let color = arguments.color;
     let outcome = match arguments.command {
         Command::Scan(arguments) => scan::run(arguments, color),
+        Command::Backtest(arguments) => backtest::run(*arguments, color),
         Command::Check(arguments) => check::run(arguments, color),
         Command::Test(arguments) => test::run(arguments, color),
         Command::Explain(arguments) => explain::run(arguments, color),

@@ -5,11 +5,12 @@ use crate::exit::{Exit, exit_codes};
 use crate::input::resolve::{Input, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
-use crate::pipeline::{Flow, Workload, run as run_pipeline};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
+use crate::scan::drive::{drive, progress, threads};
 use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
-use crate::scan::progress::{Counters, Progress, Wanted};
+use crate::scan::outlet::Writing;
+use crate::scan::progress::{Counters, Wanted};
 use crate::scan::remember::{Arrival, Remembering};
 use crate::scan::report::{Findings, Reporter, Strictness};
 use crate::scan::statistics::{self, RuleTimes, Statistics};
@@ -20,9 +21,6 @@ use jiff::Timestamp;
 use std::hash::RandomState;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use tripline_core::limits::EVENT_BYTES_MAX;
 use tripline_core::rule::{File, Severity};
 
 const EXAMPLES: &str = "\
@@ -227,13 +225,18 @@ impl Scan<'_> {
     fn run(self) -> Result<Exit, CommandError> {
         let inputs = &self.resolved.inputs;
         let counters = Counters::default();
-        let progress = self.progress(&counters);
+        let wanted = match self.arguments.no_progress {
+            true => Wanted::Never,
+            false => Wanted::WhenTerminal,
+        };
+        let progress = progress(wanted, inputs, &counters);
         let (statistics, dedup, strictness) = self.options();
         let times = RuleTimes::new(self.rules.rules().len());
         let examination = Examination {
             rules: self.rules,
+            baseline: None,
             inputs,
-            format: &self.format,
+            shape: &self.format,
             counters: counters.clone(),
             dedup,
             strictness,
@@ -247,11 +250,10 @@ impl Scan<'_> {
             false => Findings::Shown,
         };
         let remembering = self.remembering(telling)?;
+        let writing = Writing::new(&self.format, self.output()?, progress.clone());
         let mut reporter = Reporter::new(
             (inputs, self.rules),
-            &self.format,
-            self.output()?,
-            progress.clone(),
+            (&self.format, writing),
             (dedup, strictness),
             (telling, remembering),
         );
@@ -260,34 +262,12 @@ impl Scan<'_> {
         }
         let mut head = Vec::new();
         self.format.begin(self.rules, &mut head)?;
-        let _ = reporter.write(&head);
-        let sink = Mutex::new(reporter);
-        let interrupted = interruptions();
-        let workload = Workload {
-            inputs,
-            threads: self.threads(),
-            record_bytes_max: EVENT_BYTES_MAX,
-            bytes_read: counters.bytes.clone(),
-        };
-        run_pipeline(
-            workload,
-            || examination.examiner(),
-            &sink,
-            || {
-                progress.update();
-                if interrupted.load(Ordering::Relaxed) {
-                    // A thread may be waiting for input that never comes; nobody waits for it.
-                    let mut reporter = sink.lock().unwrap_or_else(PoisonError::into_inner);
-                    progress.finish();
-                    let exit = self.finish(&mut reporter, &times, Ending::Interrupted);
-                    std::process::exit(i32::from(exit.unwrap_or(Exit::Interrupted).code()));
-                }
-                Flow::Continue
-            },
-        );
-        progress.finish();
-        let mut reporter = sink.into_inner().unwrap_or_else(PoisonError::into_inner);
-        reporter.close_unfinished();
+        let _ = reporter.outlet.write(&head);
+        let threads = threads(self.arguments.threads);
+        let mut reporter = drive(&examination, reporter, threads, &progress, |reporter| {
+            let exit = self.finish(reporter, &times, Ending::Interrupted);
+            exit.unwrap_or(Exit::Interrupted)
+        });
         let stopped = self.arguments.strict && !reporter.accounting.is_complete();
         let ending = if stopped {
             Ending::Strict
@@ -345,14 +325,14 @@ impl Scan<'_> {
     /// Writes what comes after the findings, and says how the scan ended.
     fn finish(
         &self,
-        reporter: &mut Reporter<'_>,
+        reporter: &mut Reporter<'_, Writing<'_>>,
         times: &RuleTimes,
         ending: Ending,
     ) -> Result<Exit, CommandError> {
         reporter.close_unfinished();
         reporter.finish_remembering();
         reporter.note_state();
-        let broken_pipe = match reporter.write_fault.take() {
+        let broken_pipe = match reporter.outlet.fault.take() {
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
             Some(error) => return Err(self.output_error(error)),
             None => false,
@@ -364,8 +344,8 @@ impl Scan<'_> {
             tail.extend(summary(&reporter.accounting, ending, &self.format.palette).into_bytes());
         }
         if !broken_pipe {
-            let _ = reporter.write(&tail);
-            if let Some(error) = reporter.write_fault.take()
+            let _ = reporter.outlet.write(&tail);
+            if let Some(error) = reporter.outlet.fault.take()
                 && error.kind() != io::ErrorKind::BrokenPipe
             {
                 return Err(self.output_error(error));
@@ -387,7 +367,7 @@ impl Scan<'_> {
         Ok(self.exit(reporter, ending))
     }
 
-    fn exit(&self, reporter: &Reporter<'_>, ending: Ending) -> Exit {
+    fn exit(&self, reporter: &Reporter<'_, Writing<'_>>, ending: Ending) -> Exit {
         let severe = self
             .arguments
             .fail_on
@@ -401,7 +381,11 @@ impl Scan<'_> {
         }
     }
 
-    fn statistics(&self, reporter: &Reporter<'_>, times: &RuleTimes) -> Result<(), CommandError> {
+    fn statistics(
+        &self,
+        reporter: &Reporter<'_, Writing<'_>>,
+        times: &RuleTimes,
+    ) -> Result<(), CommandError> {
         if !self.wants_stats() {
             return Ok(());
         }
@@ -435,24 +419,6 @@ impl Scan<'_> {
         self.arguments.stats || self.arguments.stats_output.is_some()
     }
 
-    fn threads(&self) -> usize {
-        match self.arguments.threads {
-            Some(threads) => usize::from(threads),
-            None => std::thread::available_parallelism().map_or(1, usize::from),
-        }
-    }
-
-    fn progress(&self, counters: &Counters) -> Progress {
-        let wanted = if self.arguments.no_progress {
-            Wanted::Never
-        } else {
-            Wanted::WhenTerminal
-        };
-        let sizes = self.resolved.inputs.iter().map(|input| input.bytes);
-        let bytes = sizes.sum::<Option<u64>>();
-        Progress::start(wanted, bytes, counters.clone())
-    }
-
     fn output(&self) -> Result<Box<dyn Write + Send>, CommandError> {
         match &self.arguments.output {
             Some(path) => match std::fs::File::create(path) {
@@ -475,17 +441,4 @@ impl Scan<'_> {
             None => CommandError::Output(source),
         }
     }
-}
-
-/// Set by Ctrl-C or a polite request to end; a second one ends the process at once.
-fn interruptions() -> Arc<AtomicBool> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // Without handlers the scan still works, only without a summary at the end.
-        let again = Arc::clone(&interrupted);
-        let code = i32::from(Exit::Interrupted.code());
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, code, again);
-        let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
-    }
-    interrupted
 }

@@ -9,21 +9,25 @@
 //! the event again. So a batch is left as soon as its findings take too much memory, and gone on with
 //! when they are handed on, from the record and the finding where it was left.
 
+mod judge;
+
 use super::accounting::{REJECTIONS_SHOWN, Rejection};
 use super::nested::{delivery_within, pieces_within};
+use super::outlet::Shape;
+use super::record_id::id_number;
 use super::remember::Observed;
 use super::report::Strictness;
 use super::statistics::{RuleTimes, Statistics};
 use crate::input::reader::Batch;
 use crate::input::resolve::Input;
 use crate::input::split::{Piece, PieceKind};
-use crate::output::{Format, Rendered, Sighting};
 use crate::pipeline::{Resume, Worker};
 use crate::scan::progress::Counters;
+use judge::{judge, judge_beside};
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::sync::atomic::Ordering;
-use tripline_core::evaluate::{Evaluated, Evaluator, Observations, RuleIndex, RuleSet};
+use tripline_core::evaluate::{Evaluator, Observations, RuleSet};
 use tripline_core::event::{Event, Malformed, Parser, Reason};
 use tripline_core::rule::Severity;
 
@@ -51,11 +55,18 @@ pub(crate) enum Mark {
 }
 
 /// A finding, its place counted in records of the batch.
-pub(crate) struct Found {
+pub(crate) struct Found<T> {
     pub(crate) record: u32,
     pub(crate) rule: u32,
     pub(crate) severity: Severity,
-    pub(crate) rendered: Rendered,
+    pub(crate) shaped: T,
+}
+
+/// What another version of the rules finds in the same records.
+#[derive(Default)]
+pub(crate) struct Beside<T> {
+    pub(crate) found: Vec<Found<T>>,
+    pub(crate) observed: Vec<Observed>,
 }
 
 /// A rejected record of the batch that may be shown.
@@ -69,9 +80,11 @@ pub(crate) struct RejectedHere {
 
 /// Everything there is to say about a batch, in the order of its records.
 #[derive(Default)]
-pub(crate) struct Examined {
+pub(crate) struct Examined<T> {
     pub(crate) marks: Vec<Mark>,
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Vec<Found<T>>,
+    /// What the baseline finds, if there is one.
+    pub(crate) beside: Beside<T>,
     /// Record and number of rules that could not be decided, or not be excused.
     pub(crate) undecided: Vec<(u32, u32)>,
     /// How often which rule could not be decided and why, with statistics; of all records, duplicates too. One
@@ -88,7 +101,7 @@ pub(crate) struct Examined {
     /// What rules that remember are told.
     pub(crate) observed: Vec<Observed>,
     pub(crate) rejected: Vec<RejectedHere>,
-    /// Bytes of the rendered findings.
+    /// Bytes of the shaped findings.
     found_bytes: usize,
     /// Records begun of the piece at hand, those passed over too.
     begun: u32,
@@ -109,7 +122,7 @@ enum Step {
     Leave,
 }
 
-impl Examined {
+impl<T> Examined<T> {
     fn next_record(&mut self, findings_bytes_max: usize) -> Step {
         let record = self.begun;
         if record < self.from.record {
@@ -135,10 +148,12 @@ impl Examined {
 }
 
 /// What all threads share.
-pub(crate) struct Examination<'r> {
+pub(crate) struct Examination<'r, S> {
     pub(crate) rules: &'r RuleSet,
+    /// Another version of the rules, evaluated beside them.
+    pub(crate) baseline: Option<&'r RuleSet>,
     pub(crate) inputs: &'r [Input],
-    pub(crate) format: &'r Format,
+    pub(crate) shape: &'r S,
     pub(crate) counters: Counters,
     pub(crate) dedup: Dedup,
     pub(crate) strictness: Strictness,
@@ -150,10 +165,11 @@ pub(crate) struct Examination<'r> {
 }
 
 /// One thread's tools.
-pub(crate) struct Examiner<'r> {
-    shared: &'r Examination<'r>,
+pub(crate) struct Examiner<'r, S> {
+    shared: &'r Examination<'r, S>,
     parser: Parser,
     evaluator: Evaluator<'r>,
+    baseline: Option<Evaluator<'r>>,
     observations: Observations,
     evaluated: u64,
 }
@@ -177,23 +193,29 @@ struct Record<'d> {
     place: Place<'d>,
 }
 
-impl<'r> Examination<'r> {
+impl<'r, S> Examination<'r, S> {
     /// Tools for one more thread.
-    pub(crate) fn examiner(&'r self) -> Examiner<'r> {
+    pub(crate) fn examiner(&'r self) -> Examiner<'r, S> {
         Examiner {
             shared: self,
             parser: Parser::new(),
             evaluator: Evaluator::new(self.rules),
+            baseline: self.baseline.map(Evaluator::new),
             observations: Observations::default(),
             evaluated: 0,
         }
     }
 }
 
-impl Worker for Examiner<'_> {
-    type Output = Examined;
+impl<S: Shape> Worker for Examiner<'_, S> {
+    type Output = Examined<S::Shaped>;
 
-    fn work(&mut self, input: usize, batch: &Batch, from: Resume) -> (Examined, Option<Resume>) {
+    fn work(
+        &mut self,
+        input: usize,
+        batch: &Batch,
+        from: Resume,
+    ) -> (Examined<S::Shaped>, Option<Resume>) {
         let mut out = Examined {
             from,
             ..Examined::default()
@@ -230,31 +252,33 @@ impl Worker for Examiner<'_> {
         (out, left)
     }
 
-    fn bytes(output: &Examined) -> usize {
+    fn bytes(output: &Examined<S::Shaped>) -> usize {
         let entry = size_of::<((u32, String), u64)>() + FAULT_BYTES;
         output.found_bytes
             + output.undecided_by_fault.len() * entry
             + size_of_val(output.marks.as_slice())
             + size_of_val(output.found.as_slice())
+            + size_of_val(output.beside.found.as_slice())
             + size_of_val(output.undecided.as_slice())
             + size_of_val(output.not_applicable.as_slice())
             + size_of_val(output.not_applicable_by_rule.as_slice())
             + output
                 .observed
                 .iter()
+                .chain(&output.beside.observed)
                 .map(Observed::heap_bytes)
                 .sum::<usize>()
     }
 }
 
-impl Examiner<'_> {
+impl<S: Shape> Examiner<'_, S> {
     /// Whether nothing that follows will be looked at.
-    fn stops_after(&self, out: &Examined) -> bool {
+    fn stops_after(&self, out: &Examined<S::Shaped>) -> bool {
         let rejected = matches!(out.marks.last(), Some(Mark::Rejected(_)));
         rejected && self.shared.strictness == Strictness::Strict
     }
 
-    fn count(&self, out: &Examined) {
+    fn count(&self, out: &Examined<S::Shaped>) {
         let again = usize::from(matches!(out.marks.first(), Some(Mark::Continued)));
         let counters = &self.shared.counters;
         let events = (out.marks.len() - again) as u64;
@@ -268,7 +292,7 @@ impl Examiner<'_> {
         &mut self,
         bytes: &[u8],
         place: Place<'_>,
-        out: &mut Examined,
+        out: &mut Examined<S::Shaped>,
     ) -> Result<(), Vec<Piece>> {
         let document = match self.parser.parse(bytes) {
             Ok(document) => document,
@@ -308,6 +332,11 @@ impl Examiner<'_> {
             place,
         };
         judge(&mut self.evaluator, shared, &record, out);
+        if let Some(evaluator) = &mut self.baseline
+            && out.left.is_none()
+        {
+            judge_beside(evaluator, &mut self.observations, shared, &record, out);
+        }
         if given == 0 {
             self.evaluator.observe(&event, &mut self.observations);
             if !self.observations.is_empty() {
@@ -324,7 +353,13 @@ impl Examiner<'_> {
     }
 
     /// Examines what a record was found to hold.
-    fn pieces(&mut self, bytes: &[u8], pieces: &[Piece], place: Place<'_>, out: &mut Examined) {
+    fn pieces(
+        &mut self,
+        bytes: &[u8],
+        pieces: &[Piece],
+        place: Place<'_>,
+        out: &mut Examined<S::Shaped>,
+    ) {
         for piece in pieces {
             let here = Place {
                 file: place.file,
@@ -349,7 +384,7 @@ impl Examiner<'_> {
         }
     }
 
-    fn refuse(&self, malformed: Malformed, place: Place<'_>, out: &mut Examined) {
+    fn refuse(&self, malformed: Malformed, place: Place<'_>, out: &mut Examined<S::Shaped>) {
         let offset = place.offset + malformed.offset as u64;
         let place = Place { offset, ..place };
         self.reject(
@@ -360,7 +395,13 @@ impl Examiner<'_> {
         );
     }
 
-    fn reject(&self, rejection: Rejection, detail: String, place: Place<'_>, out: &mut Examined) {
+    fn reject(
+        &self,
+        rejection: Rejection,
+        detail: String,
+        place: Place<'_>,
+        out: &mut Examined<S::Shaped>,
+    ) {
         match out.next_record(self.shared.findings_bytes_max) {
             Step::Pass | Step::Leave => return,
             Step::GoOn(_) | Step::Begin => {}
@@ -387,125 +428,6 @@ impl Examiner<'_> {
             });
         }
     }
-}
-
-/// Evaluates a record, and shapes and renders what is found.
-fn judge(
-    evaluator: &mut Evaluator<'_>,
-    shared: &Examination<'_>,
-    record: &Record<'_>,
-    out: &mut Examined,
-) {
-    let verdicts = evaluator.evaluate(record.event);
-    let rules = shared.rules.rules();
-    let at_once = |rule: &RuleIndex| rules[rule.0 as usize].finds_at_once();
-    if record.given == 0 && !verdicts.matched.iter().all(at_once) {
-        out.quietly.push(record.number);
-    }
-    let matched: Vec<RuleIndex> = verdicts.matched.iter().copied().filter(at_once).collect();
-    if record.given == 0 {
-        let undecided = [verdicts.indeterminate, verdicts.exception_faults].concat();
-        note_verdicts(&verdicts, shared, record, out);
-        if !undecided.is_empty() {
-            out.undecided.push((record.number, undecided.len() as u32));
-        }
-        if shared.statistics == Statistics::Wanted {
-            for rule in undecided {
-                let fault = evaluator.fault(rule, record.event);
-                *out.undecided_by_fault.entry((rule.0, fault)).or_default() += 1;
-            }
-        }
-    }
-    for (finding, rule) in (0u32..).zip(matched).skip(record.given as usize) {
-        let first = finding == record.given;
-        if out.found_bytes > shared.findings_bytes_max && !first {
-            let record = out.begun - 1;
-            out.left = Some(Resume { record, ..out.from }.at_finding(finding));
-            return;
-        }
-        out.found.push(find(evaluator, shared, record, rule));
-        out.found_bytes += out
-            .found
-            .last()
-            .map_or(0, |one| one.rendered.text.capacity());
-    }
-}
-
-/// Counts what an exception excused and what does not concern the event.
-fn note_verdicts(
-    verdicts: &Evaluated<'_>,
-    shared: &Examination<'_>,
-    record: &Record<'_>,
-    out: &mut Examined,
-) {
-    let excused = verdicts.excused.iter();
-    out.excused
-        .extend(excused.map(|rule| (record.number, rule.0)));
-    if verdicts.not_applicable.is_empty() {
-        return;
-    }
-    let count = verdicts.not_applicable.len() as u32;
-    out.not_applicable.push((record.number, count));
-    if shared.statistics == Statistics::Wanted {
-        let rules = shared.rules.rules().len();
-        out.not_applicable_by_rule.resize(rules, 0);
-        for rule in verdicts.not_applicable {
-            out.not_applicable_by_rule[rule.0 as usize] += 1;
-        }
-    }
-}
-
-/// The finding of a rule that matches, shaped and rendered.
-fn find(
-    evaluator: &mut Evaluator<'_>,
-    shared: &Examination<'_>,
-    record: &Record<'_>,
-    rule: RuleIndex,
-) -> Found {
-    let finding = evaluator.finding(rule, record.event);
-    let rendered = shared.format.render(&Sighting {
-        finding: &finding,
-        rule: rule.0 as usize,
-        rules: shared.rules,
-        event: record.event,
-        bytes: record.bytes,
-        file: record.place.file,
-        physical_line: record.place.line,
-    });
-    let severity = Severity::from_word(&finding.severity)
-        .unwrap_or(shared.rules.rules()[rule.0 as usize].rule.severity);
-    Found {
-        record: record.number,
-        rule: rule.0,
-        severity,
-        rendered,
-    }
-}
-
-/// 128 bits that stand for an event id: the id itself when it is a UUID, as nearly all are.
-fn id_number(id: &str, states: &[RandomState; 2]) -> u128 {
-    uuid(id.as_bytes()).unwrap_or_else(|| {
-        let [high, low] = states;
-        u128::from(high.hash_one(id)) << 64 | u128::from(low.hash_one(id))
-    })
-}
-
-fn uuid(id: &[u8]) -> Option<u128> {
-    if id.len() != 36 {
-        return None;
-    }
-    let mut number = 0u128;
-    for (at, byte) in id.iter().enumerate() {
-        let digit = match (at, byte) {
-            (8 | 13 | 18 | 23, b'-') => continue,
-            (8 | 13 | 18 | 23, _) => return None,
-            (_, b'0'..=b'9') => byte - b'0',
-            (_, b'a'..=b'f') => byte - b'a' + 10,
-            _ => return None,
-        };
-        number = number << 4 | u128::from(digit);
-    }
-    Some(number)
 }
 
 #[cfg(test)]

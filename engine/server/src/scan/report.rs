@@ -1,28 +1,25 @@
-//! The ordered stage: gives positions, drops duplicates, counts, writes.
+//! The ordered stage: gives positions, drops duplicates, counts, hands on.
 //!
 //! Runs in input order whatever the number of threads, one batch at a time, so all that is counted and
-//! written here is the same in every run. Must stay light: what is heavy (parsing, evaluating, rendering)
+//! handed on here is the same in every run. Must stay light: what is heavy (parsing, evaluating, rendering)
 //! was done by the threads.
 
 use super::accounting::{Accounting, Counts, InputAccount, RejectedRecord};
 use super::examine::{Dedup, Examined, Mark, RejectedHere};
-use super::progress::Progress;
+use super::outlet::{Outlet, Placed, Shape, Side};
 use super::remember::Remembering;
 use super::statistics::RuleCounts;
 use crate::input::decode::InputFault;
 use crate::input::resolve::{Input, Mention};
-use crate::output::{self, Format, Rendered};
+use crate::output;
 use crate::pipeline::dedup::{IDS_REMEMBERED, RecentIds, Sighting};
 use crate::pipeline::{Delivery, Flow, Sink};
 use crate::state_folder::StateFault;
-use std::io::{self, Write};
+use std::io;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::event::{Event, Parser};
 use tripline_core::rule::Severity;
 use tripline_core::state::Told;
-
-/// Rendered findings are handed to the operating system in portions of this size.
-const WRITE_BYTES: usize = 64 * 1024;
 
 /// Whether rejected input ends the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +61,14 @@ impl<'p> Place<'p> {
     }
 }
 
-/// Where findings go.
-pub(crate) struct Reporter<'r> {
+/// What an outlet takes.
+type Shaped<O> = <<O as Outlet>::Shape as Shape>::Shaped;
+
+/// Counts, and hands findings on.
+pub(crate) struct Reporter<'r, O: Outlet> {
     inputs: &'r [Input],
-    format: &'r Format,
-    out: Box<dyn Write + Send>,
-    pending: Vec<u8>,
-    progress: Progress,
+    shape: &'r O::Shape,
+    pub(crate) outlet: O,
     strictness: Strictness,
     recent: Option<RecentIds>,
     pub(crate) accounting: Accounting,
@@ -84,31 +82,26 @@ pub(crate) struct Reporter<'r> {
     position: u64,
     /// Whether the last record was a duplicate.
     again: bool,
-    written: u64,
     /// Highest severity found.
     pub(crate) worst: Option<Severity>,
     /// Something could not be opened or read to its end, so nobody knows what was missed.
     pub(crate) unread: bool,
-    /// Why writing stopped, if it did.
-    pub(crate) write_fault: Option<io::Error>,
+    /// Another version of the rules, and what it remembers.
+    baseline: Option<(&'r RuleSet, Option<Remembering<'r>>)>,
 }
 
-impl<'r> Reporter<'r> {
-    /// A reporter before the first finding; `rules` is their number.
+impl<'r, O: Outlet> Reporter<'r, O> {
+    /// A reporter before the first finding.
     pub(crate) fn new(
         (inputs, rule_set): (&'r [Input], &'r RuleSet),
-        format: &'r Format,
-        out: Box<dyn Write + Send>,
-        progress: Progress,
+        (shape, outlet): (&'r O::Shape, O),
         (dedup, strictness): (Dedup, Strictness),
         (telling, remembering): (Findings, Option<Remembering<'r>>),
     ) -> Self {
         Self {
             inputs,
-            format,
-            out,
-            pending: Vec::new(),
-            progress,
+            shape,
+            outlet,
             strictness,
             recent: (dedup == Dedup::ById).then(|| RecentIds::new(IDS_REMEMBERED)),
             accounting: Accounting::default(),
@@ -120,23 +113,26 @@ impl<'r> Reporter<'r> {
             counts: Counts::default(),
             position: 0,
             again: false,
-            written: 0,
             worst: None,
             unread: false,
-            write_fault: None,
+            baseline: None,
         }
+    }
+
+    /// Another version of the rules is evaluated beside them.
+    pub(crate) fn beside(
+        mut self,
+        rules: &'r RuleSet,
+        remembering: Option<Remembering<'r>>,
+    ) -> Self {
+        self.baseline = Some((rules, remembering));
+        self
     }
 
     /// Notes something on the way to inputs that could not be followed.
     pub(crate) fn unresolved(&mut self, path: String, error: &io::Error) {
         self.accounting.fault(path, error.to_string());
         self.unread = true;
-    }
-
-    /// Writes text right away.
-    pub(crate) fn write(&mut self, text: &[u8]) -> Flow {
-        self.pending.extend_from_slice(text);
-        self.flush()
     }
 
     /// Ends the account of an input that was cut short. Inputs are closed in order, so it is the one after
@@ -147,7 +143,7 @@ impl<'r> Reporter<'r> {
         }
     }
 
-    fn batch(&mut self, input: usize, examined: Examined) -> Flow {
+    fn batch(&mut self, input: usize, examined: Examined<Shaped<O>>) -> Flow {
         let file = &self.inputs[input].name;
         let mut found = examined.found.into_iter().peekable();
         let mut undecided = examined.undecided.into_iter().peekable();
@@ -155,13 +151,21 @@ impl<'r> Reporter<'r> {
         let mut excused = examined.excused.into_iter().peekable();
         let mut rejected = examined.rejected.into_iter().peekable();
         let mut observed = examined.observed.into_iter().peekable();
+        let mut beside = examined.beside.found.into_iter().peekable();
+        let mut observed_beside = examined.beside.observed.into_iter().peekable();
         let mut quietly = examined.quietly.into_iter().peekable();
         for (record, mark) in (0u32..).zip(&examined.marks) {
             let begins = !matches!(mark, Mark::Continued);
             self.position += u64::from(begins);
             self.counts.read += u64::from(begins);
             let again = match mark {
-                Mark::Evaluated(id) => self.is_again(*id),
+                Mark::Evaluated(id) => {
+                    let again = self.is_again(*id);
+                    if !again {
+                        self.outlet.record(*id);
+                    }
+                    again
+                }
                 Mark::Continued => self.again,
                 Mark::Rejected(rejection) => {
                     *self.counts.rejected.entry(rejection.as_str()).or_default() += 1;
@@ -179,8 +183,21 @@ impl<'r> Reporter<'r> {
             while let Some(one) = found.next_if(|one| one.record == record) {
                 if !again {
                     any = true;
-                    self.finding(one.rule, one.severity, &one.rendered, self.position);
+                    let placed = self.placed((Side::Rules, one.rule), one.severity, file);
+                    self.finding(&placed, one.shaped);
                 }
+            }
+            while let Some(one) = beside.next_if(|one| one.record == record) {
+                if !again {
+                    let placed = self.placed((Side::Baseline, one.rule), one.severity, file);
+                    self.finding(&placed, one.shaped);
+                }
+            }
+            if let Some(one) = observed_beside.next_if(|one| one.record == record)
+                && !again
+                && let Some((_, Some(remembering))) = &mut self.baseline
+            {
+                remembering.observe(one, file, self.position);
             }
             if let Some(one) = observed.next_if(|one| one.record == record)
                 && !again
@@ -217,12 +234,22 @@ impl<'r> Reporter<'r> {
         for ((rule, fault), count) in examined.undecided_by_fault {
             self.rules[rule as usize].undecided(fault, count);
         }
-        let told = self.remembering.as_mut().map(Remembering::told);
-        self.tell(told.unwrap_or_default());
-        if self.pending.len() >= WRITE_BYTES {
-            self.flush()
-        } else {
-            Flow::Continue
+        self.tell_all(Remembering::told);
+        self.outlet.batch()
+    }
+
+    fn placed<'p>(
+        &self,
+        (side, rule): (Side, u32),
+        severity: Severity,
+        file: &'p str,
+    ) -> Placed<'p> {
+        Placed {
+            side,
+            rule,
+            severity,
+            file,
+            position: self.position,
         }
     }
 
@@ -244,8 +271,16 @@ impl<'r> Reporter<'r> {
 
     /// The inputs are at their end, all of them: what rules that remember found until then.
     pub(crate) fn finish_remembering(&mut self) {
-        let told = self.remembering.as_mut().map(Remembering::finish);
-        self.tell(told.unwrap_or_default());
+        self.tell_all(Remembering::finish);
+    }
+
+    fn tell_all(&mut self, mut told_by: impl FnMut(&mut Remembering<'r>) -> Vec<Told>) {
+        let told = self.remembering.as_mut().map(&mut told_by);
+        self.tell(Side::Rules, self.rule_set, told.unwrap_or_default());
+        if let Some((rules, Some(remembering))) = &mut self.baseline {
+            let (rules, told) = (*rules, told_by(remembering));
+            self.tell(Side::Baseline, rules, told);
+        }
     }
 
     /// Notes what became of what was remembered.
@@ -264,59 +299,52 @@ impl<'r> Reporter<'r> {
         }
     }
 
-    /// Shows what rules that remember found.
-    fn tell(&mut self, told: Vec<Told>) {
+    /// Hands on what rules that remember found.
+    fn tell(&mut self, side: Side, rules: &RuleSet, told: Vec<Told>) {
         for one in told {
-            let Some((rendered, position)) = self.render(&one) else {
+            let (Some(place), Ok(document)) = (
+                Place::read(&one.event.origin),
+                self.parser.parse(&one.event.bytes),
+            ) else {
                 continue;
             };
+            let shaped = self.shape.shape(&output::Sighting {
+                finding: &one.finding,
+                rule: one.rule.0 as usize,
+                rules,
+                event: &Event::new(document),
+                bytes: &one.event.bytes,
+                file: place.file,
+                physical_line: place.physical_line,
+            });
             let severity = Severity::from_word(&one.finding.severity);
-            let declared = self.rule_set.rules()[one.rule.0 as usize].rule.severity;
-            self.finding(
-                one.rule.0,
-                severity.unwrap_or(declared),
-                &rendered,
-                position,
-            );
+            let declared = rules.rules()[one.rule.0 as usize].rule.severity;
+            let placed = Placed {
+                side,
+                rule: one.rule.0,
+                severity: severity.unwrap_or(declared),
+                file: place.file,
+                position: place.position,
+            };
+            self.finding(&placed, shaped);
         }
     }
 
-    fn render(&mut self, told: &Told) -> Option<(Rendered, u64)> {
-        let place = Place::read(&told.event.origin)?;
-        let document = self.parser.parse(&told.event.bytes).ok()?;
-        let rendered = self.format.render(&output::Sighting {
-            finding: &told.finding,
-            rule: told.rule.0 as usize,
-            rules: self.rule_set,
-            event: &Event::new(document),
-            bytes: &told.event.bytes,
-            file: place.file,
-            physical_line: place.physical_line,
-        });
-        Some((rendered, place.position))
-    }
-
-    fn finding(&mut self, rule: u32, severity: Severity, rendered: &Rendered, position: u64) {
+    fn finding(&mut self, placed: &Placed<'_>, shaped: Shaped<O>) {
         if self.telling == Findings::Learnt {
             return;
         }
-        if self.written > 0 {
-            self.pending
-                .extend_from_slice(self.format.separator().as_bytes());
+        self.outlet.finding(placed, shaped);
+        if placed.side == Side::Baseline {
+            return;
         }
-        self.written += 1;
-        let (before, after) = rendered.text.split_at(rendered.position_at);
-        self.pending.extend_from_slice(before);
-        self.pending
-            .extend_from_slice(position.to_string().as_bytes());
-        self.pending.extend_from_slice(after);
-        self.rules[rule as usize].matches += 1;
+        self.rules[placed.rule as usize].matches += 1;
         *self
             .accounting
             .findings
-            .entry(severity.as_str())
+            .entry(placed.severity.as_str())
             .or_default() += 1;
-        self.worst = self.worst.max(Some(severity));
+        self.worst = self.worst.max(Some(placed.severity));
     }
 
     fn close(&mut self, input: usize, fault: Option<InputFault>) {
@@ -333,31 +361,10 @@ impl<'r> Reporter<'r> {
         });
         self.position = 0;
     }
-
-    fn flush(&mut self) -> Flow {
-        if self.pending.is_empty() {
-            return Flow::Continue;
-        }
-        let Self {
-            out,
-            pending,
-            progress,
-            ..
-        } = self;
-        let written = progress.aside(|| out.write_all(pending).and_then(|()| out.flush()));
-        self.pending.clear();
-        match written {
-            Ok(()) => Flow::Continue,
-            Err(error) => {
-                self.write_fault = Some(error);
-                Flow::Stop
-            }
-        }
-    }
 }
 
-impl Sink<Examined> for Reporter<'_> {
-    fn take(&mut self, delivery: Delivery<Examined>) -> Flow {
+impl<O: Outlet> Sink<Examined<Shaped<O>>> for Reporter<'_, O> {
+    fn take(&mut self, delivery: Delivery<Examined<Shaped<O>>>) -> Flow {
         match delivery {
             Delivery::Output(input, examined) => self.batch(input, examined),
             Delivery::End(input, fault) => {
@@ -370,7 +377,7 @@ impl Sink<Examined> for Reporter<'_> {
     }
 
     fn pause(&mut self) -> Flow {
-        self.flush()
+        self.outlet.flush()
     }
 }
 

@@ -32,6 +32,8 @@ const FAULTS_KEPT_MAX: usize = 5;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Statistics {
     Wanted,
+    /// Without times.
+    Counts,
     Unwanted,
 }
 

@@ -33,8 +33,9 @@ fn usage_is_checked() {
     assert_eq!(run(&["--version"]).code, 0);
 }
 
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 13] = [
     &["scan"],
+    &["backtest"],
     &["check"],
     &["test"],
     &["explain"],
@@ -77,6 +78,7 @@ fn every_help_has_its_own_exit_codes() {
             .collect();
         let wanted: &[&str] = match command[0] {
             "scan" => &["0", "1", "2", "3", "130"],
+            "backtest" => &["0", "1", "2", "130"],
             "check" | "test" | "explain" | "fmt" => &["0", "1", "2"],
             _ => &["0", "2"],
         };

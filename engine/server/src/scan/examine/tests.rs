@@ -1,7 +1,7 @@
-use super::{Dedup, Examination, Examined, Mark, id_number, uuid};
+use super::{Dedup, Examination, Examined, Mark};
 use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::Input;
-use crate::output::{Format, FormatName};
+use crate::output::{Format, FormatName, Rendered};
 use crate::pipeline::{Resume, Worker};
 use crate::scan::progress::Counters;
 use crate::scan::report::Strictness;
@@ -12,19 +12,12 @@ use tripline_core::evaluate::RuleSet;
 use tripline_core::limits::EVENT_BYTES_MAX;
 use tripline_core::rule::{File, load};
 
-#[test]
-fn ids_become_numbers() {
-    let states = [RandomState::new(), RandomState::new()];
-    let number = |id| id_number(id, &states);
-    assert_eq!(uuid(b"00000000-0000-0000-0000-0000000000ff"), Some(255));
-    assert_eq!(uuid(b"00000000-0000-0000-0000-0000000000fF"), None);
-    assert_eq!(uuid(b"00000000x0000-0000-0000-0000000000ff"), None);
-    assert_eq!(number("event-1"), number("event-1"));
-    assert_ne!(number("event-1"), number("event-2"));
-}
-
 /// Everything that is said of a text of one batch, turn by turn.
-fn turns(conditions: &[&str], text: &'static str, findings_bytes_max: usize) -> Vec<Examined> {
+fn turns(
+    conditions: &[&str],
+    text: &'static str,
+    findings_bytes_max: usize,
+) -> Vec<Examined<Rendered>> {
     let files = conditions.iter().enumerate().map(|(at, when)| {
         let text = format!(
             "id = \"rule-{at}\"\nname = \"a\"\ndescription = \"a\"\nseverity = \"low\"\nstatus = \"test\"\nwhen = '''{when}'''\n"
@@ -44,8 +37,9 @@ fn turns(conditions: &[&str], text: &'static str, findings_bytes_max: usize) -> 
     let counters = Counters::default();
     let examination = Examination {
         rules: &rules,
+        baseline: None,
         inputs: &inputs,
-        format: &format,
+        shape: &format,
         counters: counters.clone(),
         dedup: Dedup::ById,
         strictness: Strictness::Tolerant,
@@ -78,7 +72,7 @@ struct Said {
     rejected: Vec<usize>,
 }
 
-fn said(turns: &[Examined]) -> Said {
+fn said(turns: &[Examined<Rendered>]) -> Said {
     let mut said = Said::default();
     let mut begun = 0;
     for turn in turns {
@@ -93,7 +87,7 @@ fn said(turns: &[Examined]) -> Said {
         let number = |record: u32| numbers[record as usize];
         let texts = turn.found.iter();
         said.found
-            .extend(texts.map(|one| (number(one.record), one.rendered.text.clone())));
+            .extend(texts.map(|one| (number(one.record), one.shaped.text.clone())));
         said.undecided.extend(
             turn.undecided
                 .iter()
@@ -126,7 +120,7 @@ fn a_batch_that_is_left_goes_on_where_it_was() {
             let last = turn
                 .found
                 .last()
-                .map_or(0, |one| one.rendered.text.capacity());
+                .map_or(0, |one| one.shaped.text.capacity());
             assert!(turn.found_bytes <= findings_bytes_max + last);
         }
     }

@@ -1,0 +1,209 @@
+//! What a person expects of rules, and whether it came.
+//!
+//! A file of expectations is TOML or JSON. Every key that is not described is a mistake; so is an expectation that
+//! says nothing. One whose rule is not there fails like any other: the rule was to find something.
+
+use super::keep::{Keeper, key_parts, key_text};
+use super::tally::Tally;
+use crate::terminal::counted;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use thiserror::Error;
+use tripline_core::diagnostic::did_you_mean;
+use tripline_core::evaluate::RuleSet;
+
+/// Keys that are named in a failure.
+const KEYS_NAMED_MAX: usize = 5;
+
+/// Why expectations could not be read.
+#[derive(Debug, Error)]
+pub(crate) enum ExpectError {
+    #[error("{path}: not what expectations look like: {reason}")]
+    Shape { path: String, reason: String },
+    #[error(
+        "{path}: the expectation of `{rule}` says nothing; give findings, at_least, at_most or keys"
+    )]
+    Empty { path: String, rule: String },
+}
+
+/// All that is expected.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expectations {
+    #[serde(default)]
+    expect: Vec<Expectation>,
+    #[serde(default)]
+    others: Others,
+}
+
+/// What rules without an expectation may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Others {
+    #[default]
+    Any,
+    None,
+}
+
+/// What is expected of one rule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expectation {
+    rule: String,
+    /// So many findings, no more and no fewer.
+    findings: Option<u64>,
+    at_least: Option<u64>,
+    at_most: Option<u64>,
+    /// These keys and no others.
+    keys: Option<Vec<Vec<String>>>,
+}
+
+/// One thing that was expected.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) rule: String,
+    pub(crate) expected: String,
+    /// What came instead; nothing when it is met.
+    pub(crate) failure: Option<String>,
+}
+
+impl Expectations {
+    /// Reads a file of them.
+    pub(crate) fn read(path: &str, text: &str) -> Result<Self, ExpectError> {
+        let is_json = text.trim_start().starts_with('{');
+        let read: Result<Self, String> = if is_json {
+            serde_json::from_str(text).map_err(|error| error.to_string())
+        } else {
+            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+        };
+        let read = read.map_err(|reason| ExpectError::Shape {
+            path: path.to_owned(),
+            reason,
+        })?;
+        let says_nothing = |one: &&Expectation| {
+            one.keys.is_none() && [one.findings, one.at_least, one.at_most] == [None; 3]
+        };
+        match read.expect.iter().find(says_nothing) {
+            Some(empty) => Err(ExpectError::Empty {
+                path: path.to_owned(),
+                rule: empty.rule.clone(),
+            }),
+            None => Ok(read),
+        }
+    }
+
+    /// Judges what was found.
+    pub(crate) fn judge(&self, rules: &RuleSet, tallies: &[Tally], keeper: &Keeper) -> Vec<Judged> {
+        let ids: Vec<&str> = rules
+            .rules()
+            .iter()
+            .map(|one| one.rule.id.as_str())
+            .collect();
+        let mut judged = Vec::new();
+        for one in &self.expect {
+            match ids.iter().position(|id| *id == one.rule) {
+                Some(rule) => one.judge(&tallies[rule], keeper, &mut judged),
+                None => judged.push(Judged {
+                    rule: one.rule.clone(),
+                    expected: "the rule is in force".to_owned(),
+                    failure: Some(absent(&one.rule, &ids)),
+                }),
+            }
+        }
+        if self.others == Others::None {
+            let named: BTreeSet<&str> = self.expect.iter().map(|one| one.rule.as_str()).collect();
+            for (id, tally) in ids.iter().zip(tallies) {
+                if !named.contains(id) {
+                    judged.push(count(id, "no finding", tally.findings, tally.findings == 0));
+                }
+            }
+        }
+        judged
+    }
+}
+
+fn absent(rule: &str, ids: &[&str]) -> String {
+    let near = did_you_mean(rule, ids.iter().copied());
+    let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+    format!("no rule with this id is in force{near}")
+}
+
+fn count(rule: &str, expected: &str, found: u64, met: bool) -> Judged {
+    Judged {
+        rule: rule.to_owned(),
+        expected: expected.to_owned(),
+        failure: (!met).then(|| counted(found, "finding")),
+    }
+}
+
+impl Expectation {
+    fn judge(&self, tally: &Tally, keeper: &Keeper, judged: &mut Vec<Judged>) {
+        let found = tally.findings;
+        let mut counts = |words: &str, wanted: Option<u64>, met: fn(u64, u64) -> bool| {
+            if let Some(wanted) = wanted {
+                let expected = format!("{words} {}", counted(wanted, "finding"));
+                judged.push(count(&self.rule, &expected, found, met(found, wanted)));
+            }
+        };
+        counts("exactly", self.findings, |found, wanted| found == wanted);
+        counts("at least", self.at_least, |found, wanted| found >= wanted);
+        counts("at most", self.at_most, |found, wanted| found <= wanted);
+        if let Some(keys) = &self.keys {
+            judged.push(self.judge_keys(keys, tally, keeper));
+        }
+    }
+
+    fn judge_keys(&self, keys: &[Vec<String>], tally: &Tally, keeper: &Keeper) -> Judged {
+        let wanted: BTreeSet<String> = keys.iter().map(|key| key_text(key)).collect();
+        let found = tally.keys.keys();
+        let found: BTreeSet<String> = found
+            .map(|key| keeper.texts.text(*key).to_owned())
+            .collect();
+        let mut failures = Vec::new();
+        for (words, these, those) in [("lacks", &wanted, &found), ("also has", &found, &wanted)] {
+            let differing: Vec<&String> = these.difference(those).collect();
+            if differing.is_empty() {
+                continue;
+            }
+            let named = differing.iter().take(KEYS_NAMED_MAX);
+            let named: Vec<String> = named.map(|key| shown(key)).collect();
+            let more = differing.len().saturating_sub(KEYS_NAMED_MAX);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            failures.push(format!("{words} {}{more}", named.join(", ")));
+        }
+        Judged {
+            rule: self.rule.clone(),
+            expected: format!("exactly the {} given", counted(wanted.len() as u64, "key")),
+            failure: (!failures.is_empty()).then(|| failures.join("; ")),
+        }
+    }
+}
+
+fn shown(key: &str) -> String {
+    format!("`{}`", key_parts(key).join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Expectations;
+
+    #[test]
+    fn mistakes_are_refused() {
+        let check = |text: &str, expected: &str| {
+            let error = Expectations::read("e.toml", text).expect_err(text);
+            assert!(error.to_string().contains(expected), "{error}");
+        };
+        check(
+            "[[expect]]\nrule = 'a'\nfindigs = 1\n",
+            "unknown field `findigs`",
+        );
+        check("[[expect]]\nrule = 'a'\n", "says nothing");
+        check("{\"expect\": [{\"rule\": 1}]}", "expected a string");
+        check("others = 'some'", "unknown variant");
+        check("[[expect]]\nrule = 'a'\nfindings = -1\n", "e.toml");
+    }
+}

@@ -1,0 +1,391 @@
+//! `tripline backtest`: what rules would have found in past events.
+
+use super::CommandError;
+use crate::backtest::compare::{Comparison, compare};
+use crate::backtest::expect::Expectations;
+use crate::backtest::histogram::Axis;
+use crate::backtest::keep::{FINDINGS_KEPT_MAX, Keeper, Keeping};
+use crate::backtest::labels::{self, Label};
+use crate::backtest::report::{Report, Versions};
+use crate::backtest::tally::{span, tally};
+use crate::backtest::traits::Traits;
+use crate::backtest::{baseline, json, junit, propose, text};
+use crate::exit::{Exit, exit_codes};
+use crate::input::resolve::{Resolved, resolve};
+use crate::rule_files::{RuleArguments, load_files};
+use crate::rule_loading::{Compiled, Loaded, today_of};
+use crate::scan::drive::{drive, progress, threads};
+use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
+use crate::scan::outlet::Side;
+use crate::scan::progress::{Counters, Wanted};
+use crate::scan::remember::{Arrival, Remembering};
+use crate::scan::report::{Findings, Reporter, Strictness};
+use crate::scan::statistics::{RuleTimes, Statistics};
+use crate::terminal::{ColorChoice, width};
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::RandomState;
+use std::io::{self, Write};
+use tripline_core::evaluate::RuleSet;
+
+const EXAMPLES: &str = "\
+The inputs are read as `tripline scan` reads them, each once, whatever is asked for. Records with the
+same event id count once. Rules that remember begin without memory.
+
+--baseline also evaluates another version of the rules and tells what is new, gone and changed. A
+finding is the same when rule, event and key are, whatever the version of the rule. What exists as a
+path is one; anything else is a commit of the repository of --rules, read through git.
+
+--expect is TOML (or the same as JSON):
+  others = \"none\"                (rules not named find nothing; any without it)
+  [[expect]]
+  rule = \"aws-trail-stopped\"
+  findings = 2                   (or at_least, at_most)
+  keys = [[\"111122223333\", \"main\"]]
+
+--labels is CSV with a header, or JSON lines; a line of `scan --format jsonl` with a label will do:
+  rule_id,event_id,label,note    (finding_id instead of event_id holds for one version of a rule)
+  aws-trail-stopped,6c1…,false_positive,planned
+Each rule gets a verdict. undecided: fewer than 5 labelled findings. tune: something labelled true is
+not found, or less than half is true. retire: 10 or more, none true. keep: all others.
+
+Examples:
+  tripline backtest --rules my-rules/ --against logs/
+  tripline backtest --rules my-rules/ --against logs/ --baseline main
+  tripline backtest --against logs/ --expect expected.toml --format junit --output backtest.xml
+  tripline backtest --against logs/ --labels labels.csv --propose proposed.toml";
+
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (
+        Exit::Success,
+        "every input was read to its end, and what was expected came",
+    ),
+    (
+        Exit::Findings,
+        "an expectation is not met, or something labelled true is not found",
+    ),
+    (
+        Exit::Fault,
+        "wrong usage, no rule to run, or something could not be opened, read to its end or\n       written; this goes before 1",
+    ),
+    (Exit::Interrupted, "interrupted"),
+];
+
+/// Find what rules would have said about past events, and compare it with another version or what is expected.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    rules: RuleArguments,
+
+    /// Events: files, folders, patterns, or - for standard input.
+    #[arg(long, required = true, num_args = 1.., value_name = "INPUT")]
+    against: Vec<String>,
+
+    /// Another version of the rules: a path, or a commit of the repository of --rules.
+    #[arg(long, value_name = "GITREF|PATH", action = clap::ArgAction::Append)]
+    baseline: Vec<String>,
+
+    /// What rules are expected to find.
+    #[arg(long, value_name = "FILE")]
+    expect: Option<String>,
+
+    /// Which findings are true and which are false positives.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<String>,
+
+    /// Look for exceptions for what is noisy, and write them to this file as overrides.
+    #[arg(long, value_name = "FILE")]
+    propose: Option<String>,
+
+    /// How the report is written.
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    format: BacktestFormat,
+
+    /// Write the report to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<String>,
+
+    /// Noisiest keys to show of each rule.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    top: usize,
+
+    /// Most memory for what rules remember, in MiB, for each version.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    state_memory: u32,
+
+    /// Threads that evaluate; all cores without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
+
+    /// No progress bar.
+    #[arg(long)]
+    no_progress: bool,
+
+    /// The time to take for now: events much later are broken clocks.
+    #[arg(long, value_name = "TIME")]
+    now: Option<Timestamp>,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BacktestFormat {
+    /// For people.
+    Text,
+    /// One document.
+    Json,
+    /// JUnit XML: a test case for each rule, expectation and label.
+    Junit,
+}
+
+/// What was read before the first event is.
+struct Prepared {
+    now: Compiled,
+    before: Option<Compiled>,
+    expectations: Option<Expectations>,
+    labels: Option<Vec<Label>>,
+    resolved: Resolved,
+    states: [RandomState; 2],
+}
+
+/// Backtests, and ends with `Findings` when what was expected did not come.
+pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
+    let now = arguments.now.unwrap_or_else(Timestamp::now);
+    let prepared = prepare(&arguments, now, color)?;
+    let times = RuleTimes::default();
+    let mut reporter = go_through(&arguments, &prepared, &times, now)?;
+    reporter.finish_remembering();
+    reporter.note_state();
+    if reporter.outlet.overflowed {
+        let words = format!(
+            "more than {FINDINGS_KEPT_MAX} findings; a backtest of fewer rules or a shorter time fits"
+        );
+        return Err(CommandError::Usage(words));
+    }
+    let report = report(&arguments, &prepared, &reporter);
+    let palette = match arguments.output {
+        Some(_) => ColorChoice::Never.palette(&io::stdout()),
+        None => color.palette(&io::stdout()),
+    };
+    let written = match arguments.format {
+        BacktestFormat::Text => text::to_text(&report, &palette),
+        BacktestFormat::Json => format!("{:#}\n", json::to_json(&report)),
+        BacktestFormat::Junit => junit::to_junit(&report),
+    };
+    write(&arguments, &report, &written)?;
+    Ok(match (reporter.unread, report.is_met()) {
+        (true, _) => Exit::Fault,
+        (false, true) => Exit::Success,
+        (false, false) => Exit::Findings,
+    })
+}
+
+fn prepare(
+    arguments: &Arguments,
+    now: Timestamp,
+    color: ColorChoice,
+) -> Result<Prepared, CommandError> {
+    let resolved = resolve(&arguments.against)?;
+    let compile = |catalog| Loaded { catalog }.compile_and_tell(color);
+    let read = |path: &String| {
+        std::fs::read_to_string(path).map_err(|source| CommandError::Read {
+            path: path.clone(),
+            source,
+        })
+    };
+    let expectations = match &arguments.expect {
+        Some(path) => Some(Expectations::read(path, &read(path)?)?),
+        None => None,
+    };
+    let labels = match &arguments.labels {
+        Some(path) => Some(labels::read(path, &read(path)?)?),
+        None => None,
+    };
+    let rules = compile(arguments.rules.load(Vec::new(), today_of(now))?);
+    if rules.rules.rules().is_empty() {
+        let words = "no rule is left to run; `tripline check` tells why";
+        return Err(CommandError::Usage(words.to_owned()));
+    }
+    let before = match arguments.baseline.as_slice() {
+        [] => None,
+        paths => {
+            // Sigma rules are given for both sides.
+            let (files, sigma) = (
+                baseline::read(paths, &arguments.rules)?,
+                &arguments.rules.sigma,
+            );
+            Some(compile(load_files(&files, sigma, today_of(now))?))
+        }
+    };
+    Ok(Prepared {
+        now: rules,
+        before,
+        expectations,
+        labels,
+        resolved,
+        states: [RandomState::new(), RandomState::new()],
+    })
+}
+
+fn go_through<'p>(
+    arguments: &Arguments,
+    prepared: &'p Prepared,
+    times: &'p RuleTimes,
+    now: Timestamp,
+) -> Result<Reporter<'p, Keeper>, CommandError> {
+    static WITH_TRAITS: Keeping = Keeping {
+        traits: Traits::Kept,
+    };
+    static WITHOUT: Keeping = Keeping {
+        traits: Traits::Unwanted,
+    };
+    let keeping = if arguments.propose.is_some() {
+        &WITH_TRAITS
+    } else {
+        &WITHOUT
+    };
+    let inputs = &prepared.resolved.inputs;
+    let counters = Counters::default();
+    let wanted = match arguments.no_progress {
+        true => Wanted::Never,
+        false => Wanted::WhenTerminal,
+    };
+    let progress = progress(wanted, inputs, &counters);
+    let rules = &prepared.now.rules;
+    let before = prepared.before.as_ref().map(|one| &one.rules);
+    let (dedup, strictness) = (Dedup::ById, Strictness::Tolerant);
+    let examination = Examination {
+        rules,
+        baseline: before,
+        inputs,
+        shape: keeping,
+        counters,
+        dedup,
+        strictness,
+        statistics: Statistics::Counts,
+        findings_bytes_max: FINDINGS_BYTES_MAX,
+        times,
+        hash_states: prepared.states.clone(),
+    };
+    let bytes_max = (arguments.state_memory as usize).saturating_mul(1024 * 1024);
+    let remembering = |rules: &'p RuleSet| {
+        let how = (Arrival::Archive, Findings::Shown, bytes_max);
+        Remembering::start(rules, how, now, None)
+    };
+    let labels = prepared.labels.as_deref().unwrap_or_default();
+    let keeper = Keeper::awaiting(labels::awaited(labels, &prepared.states));
+    let mut reporter = Reporter::new(
+        (inputs, rules),
+        (keeping, keeper),
+        (dedup, strictness),
+        (Findings::Shown, remembering(rules)?),
+    );
+    if let Some(before) = before {
+        reporter = reporter.beside(before, remembering(before)?);
+    }
+    for (path, error) in &prepared.resolved.faults {
+        reporter.unresolved(path.clone(), error);
+    }
+    let threads = threads(arguments.threads);
+    let interrupted = |_: &mut Reporter<'p, Keeper>| {
+        // Nothing is told: what was found in a part would look like what there is.
+        let _ = writeln!(
+            io::stderr(),
+            "interrupted: the inputs were not read to their end"
+        );
+        Exit::Interrupted
+    };
+    Ok(drive(
+        &examination,
+        reporter,
+        threads,
+        &progress,
+        interrupted,
+    ))
+}
+
+fn report<'p>(
+    arguments: &Arguments,
+    prepared: &'p Prepared,
+    reporter: &'p Reporter<'p, Keeper>,
+) -> Report<'p> {
+    let (rules, keeper) = (&prepared.now.rules, &reporter.outlet);
+    let findings = keeper.findings(Side::Rules);
+    let span = span(findings);
+    let bars = text::bars_width(rules, width());
+    let axis = span.map(|(first, last)| Axis::fit(first, last, bars));
+    let tallies = tally(findings, rules.rules().len(), axis);
+    let expected = prepared.expectations.as_ref();
+    let expectations = expected.map(|one| one.judge(rules, &tallies, keeper));
+    let labels = prepared.labels.clone();
+    let labels =
+        labels.map(|labels| labels::judge(labels, (rules, keeper), findings, &prepared.states));
+    let nothing = HashMap::new();
+    let said = labels.as_ref().map_or(&nothing, |labels| &labels.said);
+    let proposals = arguments
+        .propose
+        .as_ref()
+        .map(|_| propose::propose(rules, (keeper, findings), &tallies, said));
+    let baseline = prepared.before.as_ref().map(|before| Versions {
+        name: arguments.baseline.join(", "),
+        rules: &before.rules,
+        broken: &before.broken,
+        comparison: compare_versions((rules, &before.rules), keeper),
+        added: Versions::only_in(rules, &before.rules),
+        removed: Versions::only_in(&before.rules, rules),
+    });
+    Report {
+        rules,
+        broken: &prepared.now.broken,
+        keeper,
+        accounting: &reporter.accounting,
+        counts: &reporter.rules,
+        tallies,
+        axis,
+        span,
+        baseline,
+        expectations,
+        labels,
+        proposals,
+        top: arguments.top,
+    }
+}
+
+/// Rules of the two versions are the same when their ids are.
+fn compare_versions((now, before): (&RuleSet, &RuleSet), keeper: &Keeper) -> Comparison {
+    let sets = [now, before].into_iter().flat_map(RuleSet::rules);
+    let ids: BTreeSet<&str> = sets.map(|one| one.rule.id.as_str()).collect();
+    let numbers: HashMap<&str, u32> = ids.into_iter().zip(0..).collect();
+    let names = |rules: &RuleSet| -> Vec<u32> {
+        let ids = rules.rules().iter().map(|one| one.rule.id.as_str());
+        ids.map(|id| numbers[id]).collect()
+    };
+    let (now_names, before_names) = (names(now), names(before));
+    compare(
+        (keeper.findings(Side::Rules), &now_names),
+        (keeper.findings(Side::Baseline), &before_names),
+    )
+}
+
+fn write(arguments: &Arguments, report: &Report<'_>, written: &str) -> Result<(), CommandError> {
+    let to_file = |path: &String, text: &str| {
+        std::fs::write(path, text).map_err(|source| CommandError::Write {
+            path: path.clone(),
+            source,
+        })
+    };
+    match (&arguments.propose, &report.proposals) {
+        (Some(path), Some(proposals)) if !proposals.is_empty() => {
+            to_file(path, &propose::to_toml(proposals))?;
+        }
+        (Some(path), _) => {
+            let _ = writeln!(io::stderr(), "nothing to propose; {path} is not written");
+        }
+        (None, _) => {}
+    }
+    match &arguments.output {
+        Some(path) => to_file(path, written),
+        None => Ok(io::stdout().write_all(written.as_bytes())?),
+    }
+}
