@@ -41,6 +41,8 @@ fn id_width(rules: &RuleSet) -> usize {
 /// The report.
 pub(crate) fn to_text(report: &Report<'_>, palette: &Palette) -> String {
     let mut out = summary(report.accounting, Ending::Complete, palette);
+    // The reasons follow; nobody has to ask for them.
+    out = out.replace("; --stats tells why", "");
     out.push_str(&rules(report, palette));
     let silent = report.silent();
     if !silent.is_empty() {
