@@ -48,6 +48,8 @@ pub(super) enum CapturePre {
     Nothing,
     /// The hash of these values together.
     Hash(Vec<NodeId>),
+    /// The same of what later steps ask, where one that is absent is a value like others.
+    Asked(Vec<NodeId>),
     /// A number.
     Number(NodeId),
     /// Whether it holds.

@@ -198,7 +198,14 @@ fn capture(
         CapturePre::Nothing => Ok(Captured::Nothing),
         CapturePre::Score => Ok(Captured::Number(score)),
         CapturePre::Hash(nodes) => {
-            // What a later step asks of an absent field it is told then; here it is only one more value.
+            let values: Result<Vec<Value<'_>>, _> =
+                nodes.iter().map(|node| evaluation.eval(*node)).collect();
+            match values {
+                Ok(values) => Ok(Captured::Hash(hash_of(&values.iter().collect::<Vec<_>>()))),
+                Err(fault) => Err(describe(&fault, program)),
+            }
+        }
+        CapturePre::Asked(nodes) => {
             let values: Vec<Value<'_>> = nodes
                 .iter()
                 .map(|node| evaluation.eval(*node).unwrap_or(Value::Null))
