@@ -46,10 +46,10 @@ pub(super) struct InputPre {
 /// What is computed of an event when it is observed.
 pub(super) enum CapturePre {
     Nothing,
-    /// The hash of these values together; what is absent is a value too.
-    Hash(Vec<NodeId>),
-    /// The same of values that must be there, for each element of those that are lists.
+    /// The hash of these values together, which must be there: one for each element of those that are lists.
     Values(Vec<NodeId>),
+    /// The hash of what later steps ask, where one that is absent is a value like others.
+    Asked(Vec<NodeId>),
     /// A number.
     Number(NodeId),
     /// Whether it holds.

@@ -242,8 +242,7 @@ fn capture(
     match captures {
         CapturePre::Nothing | CapturePre::Values(_) => Ok(Captured::Nothing),
         CapturePre::Score => Ok(Captured::Number(score)),
-        CapturePre::Hash(nodes) => {
-            // What a later step asks of an absent field it is told then; here it is only one more value.
+        CapturePre::Asked(nodes) => {
             let values: Vec<Value<'_>> = nodes
                 .iter()
                 .map(|node| evaluation.eval(*node).unwrap_or(Value::Null))

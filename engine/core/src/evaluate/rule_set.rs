@@ -433,7 +433,7 @@ impl Compiling<'_> {
             },
             Kind::Sequence(_) if number < rule.inputs.len() && !asked.is_empty() => {
                 let nodes = asked.iter().filter_map(|expr| self.expr(expr));
-                CapturePre::Hash(nodes.collect())
+                CapturePre::Asked(nodes.collect())
             }
             Kind::Sequence(_) | Kind::Temporal(_) | Kind::Absence(_) => CapturePre::Nothing,
         }

@@ -189,6 +189,7 @@ impl<'r> State<'r> {
         if self.pending_bytes > self.settings.bytes_max / 2 {
             self.release_half();
         }
+        self.keep_within_memory();
     }
 
     /// Several rules may hold one event. It is counted where it is held for longest.

@@ -149,7 +149,7 @@ impl Risk {
         fires.then(|| Firing {
             start: group.cited.front().map_or(time, |(first, _)| *first),
             count: group.cited.len() as u64,
-            value: (sum * 100.0).round() / 100.0,
+            value: (sum.clamp(-1e300, 1e300) * 100.0).round() / 100.0,
             cited: group.cited.iter().map(|(_, key)| key.clone()).collect(),
             ..Firing::of_event(event)
         })

@@ -309,7 +309,12 @@ impl Threshold {
         enough && self.is.holds(self.value(group))
     }
 
+    /// What is compared. Sums of numbers that were all finite need not be, and findings are.
     fn value(&self, group: &ThresholdGroup) -> f64 {
+        self.measured(group).clamp(f64::MIN, f64::MAX)
+    }
+
+    fn measured(&self, group: &ThresholdGroup) -> f64 {
         let numbers = || {
             group
                 .entries

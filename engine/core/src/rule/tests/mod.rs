@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 use jiff::civil::date;
 
 mod hostile;
+mod remember;
 
 /// Loads files written one after the other, each after a line `--- path`.
 fn read(files: &str) -> Catalog {

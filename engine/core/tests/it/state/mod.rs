@@ -2,6 +2,9 @@
 //!
 //! More cases: `TRIPLINE_STATE_CASES=1000 cargo test -p tripline-core state`.
 
+mod changed;
+mod hostile;
+mod oracle;
 mod order;
 mod restart;
 mod rules;

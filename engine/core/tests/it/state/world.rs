@@ -76,6 +76,12 @@ pub(super) struct Arrival {
 }
 
 impl Drawn {
+    /// Names that do not follow the order of time, so that an order by name would show.
+    pub(super) fn id(number: usize) -> String {
+        let id = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16;
+        format!("00000000-0000-4000-8000-{id:012x}")
+    }
+
     pub(super) fn arrival(&self, number: usize) -> Arrival {
         let time = at(self.at);
         let Self {
@@ -85,10 +91,9 @@ impl Drawn {
             n,
             ..
         } = self;
-        // Names that do not follow the order of time, so that an order by name would show.
-        let id = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16;
+        let id = Self::id(number);
         let text = format!(
-            "{{\"eventID\":\"00000000-0000-4000-8000-{id:012x}\",\"eventTime\":\"{time}\",\
+            "{{\"eventID\":\"{id}\",\"eventTime\":\"{time}\",\
              \"kind\":\"{kind}\",\"user\":\"{user}\",\"host\":\"{host}\",\"n\":{n},\
              \"both\":[\"{user}\",\"{host}\"]}}"
         );
