@@ -100,10 +100,12 @@ pub(super) fn needs(formula: &Formula<'_>) -> Needs {
                 }
             }
             for (field, reachable) in parts.iter().filter_map(guard) {
-                for ((of, _), accepted) in &mut all {
+                for ((of, look), accepted) in &mut all {
                     if *of == field {
                         accepted.absent = false;
-                        accepted.unreachable &= !reachable;
+                        // Of texts it means another thing, of which presence says nothing.
+                        let of_texts = matches!(look, Look::Text | Look::TextLiteral);
+                        accepted.unreachable &= !reachable || of_texts;
                     }
                 }
             }

@@ -329,3 +329,23 @@ proptest! {
         }
     }
 }
+
+/// Found by the test above, once in thousands of cases: that a field is there says nothing of texts in a list.
+#[test]
+fn a_condition_on_a_field_leaves_texts_in_a_list_alone() {
+    let selector = r#"event.?eventSource.orValue("ABC").startsWith("a") && texts("eventSource").anyIs(["ABC"])"#;
+    let catalog = catalog(&[selector.to_owned()]);
+    let (set, reports) = RuleSet::compile(catalog.rules.clone(), &catalog.lists, &|_| None);
+    assert!(reports.is_empty(), "{reports:?}");
+    let mut evaluator = Evaluator::new(&set);
+    let mut parser = Parser::new();
+    for (text, undecided) in [
+        (r#"{"eventSource":[["abc"],null]}"#, true),
+        (r#"{"eventSource":[["abd"],null]}"#, false),
+        (r#"{"eventSource":"b"}"#, false),
+    ] {
+        let document = parser.parse(text.as_bytes()).expect("an event");
+        let found = evaluator.evaluate(&Event::new(document));
+        assert_eq!(found.indeterminate.len() == 1, undecided, "{text}");
+    }
+}

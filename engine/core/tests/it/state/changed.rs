@@ -67,7 +67,7 @@ fn what_changes_the_meaning_drops_the_memory() {
     let rare_by = "when = 'event.kind == \"a\"'\n[rare]\nof = ['event.user']\nby = 'event.host'\nwindow = \"1h\"\nfewer_than = 2\n";
     let steps = |second: &str| {
         format!(
-            "[sequence]\nwithin = \"1h\"\n[[sequence.step]]\nname = \"one\"\nwhen = 'event.kind == \"a\"'\n\
+            "group_by = ['event.host']\n[sequence]\nwithin = \"1h\"\n[[sequence.step]]\nname = \"one\"\nwhen = 'event.kind == \"a\"'\n\
              [[sequence.step]]\nname = \"two\"\n{second}\n"
         )
     };
