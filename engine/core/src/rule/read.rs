@@ -67,6 +67,10 @@ impl Reader {
             self.silenced += 1;
             return;
         }
+        // A string that TOML only recovers in part leads nowhere after where it broke.
+        let end = self.source.text.len() as u32;
+        let diagnostic = diagnostic
+            .relocated(|span| Span::new(span.start.min(end) as usize, span.end.min(end) as usize));
         self.reports.push(Report {
             source: self.source.clone(),
             diagnostic,
