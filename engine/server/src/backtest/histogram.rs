@@ -30,7 +30,7 @@ impl Axis {
     /// The finest axis from the first to the last second that has at most `width` bars.
     pub(crate) fn fit(first: i64, last: i64, width: usize) -> Self {
         let named = UNITS.iter().map(|(unit, _)| *unit);
-        let longer = (1..).map(|power| (28 * DAY).saturating_mul(1 << power.min(40)));
+        let longer = (1..=40).map(|power| (28 * DAY).saturating_mul(1 << power));
         let width = width.max(1) as i64;
         for unit in named.chain(longer) {
             let start = first.div_euclid(unit) * unit;
@@ -43,10 +43,10 @@ impl Axis {
                 };
             }
         }
-        // Not reached: units grow without end.
+        // One bar cannot begin at a whole unit when times lie on both sides of 1970.
         Self {
             start: first,
-            unit: i64::MAX,
+            unit: last.saturating_sub(first).saturating_add(1),
             bars: 1,
         }
     }
