@@ -7,6 +7,7 @@
 
 pub mod cel_text;
 pub mod linear;
+pub mod remember;
 pub mod residual;
 pub mod rule;
 pub mod set;

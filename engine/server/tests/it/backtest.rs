@@ -551,47 +551,6 @@ fn verdicts_follow_labels() {
     );
 }
 
-/// The text between two marks of the README.
-fn between<'r>(readme: &'r str, from: &str, to: &str) -> &'r str {
-    let (_, rest) = readme.split_once(from).expect(from);
-    rest.split_once(to).expect(to).0
-}
-
-/// What the README shows is what comes.
-#[test]
-fn the_readme_shows_what_comes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    let readme = std::fs::read_to_string(&path).expect("there is a README");
-    let folder = Folder::new("backtest-readme");
-    let rule = between(&readme, "rule.toml`:\n\n```toml\n", "```");
-    folder.file("my-rules/root-in-new-region/rule.toml", rule);
-    let section = between(&readme, "### Backtest\n", "\n## ");
-    let mut shown = String::new();
-    for line in between(section, "```sh\n", "```").lines() {
-        let words = line.trim_start_matches("tripline ");
-        let (words, file) = words.split_once(" > ").unwrap_or((words, ""));
-        let output = tripline(&words.split(' ').collect::<Vec<_>>())
-            .current_dir(folder.path())
-            .env("COLUMNS", "100")
-            .output()
-            .expect("the binary runs");
-        let ran = Ran::from(output);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        if file.is_empty() {
-            shown.push_str(&ran.stdout);
-        } else {
-            folder.file(file, ran.stdout);
-        }
-    }
-    let there = between(section, "```text\n", "```");
-    if std::env::var_os("TRIPLINE_BLESS").is_some() {
-        let readme = readme.replace(there, &shown);
-        std::fs::write(&path, readme).expect("the README can be written");
-    } else {
-        assert!(there == shown, "TRIPLINE_BLESS=1 accepts it:\n{shown}");
-    }
-}
-
 /// Nothing differs from itself, and what proposals are said to remove is gone when they are applied.
 #[test]
 fn real_logs_are_backtested() {

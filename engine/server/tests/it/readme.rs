@@ -54,7 +54,7 @@ fn the_readme_does_as_it_says() {
         assert_eq!(outputs(&folder, &commands.text), block.text);
         shown += 1;
     }
-    assert_eq!((files, shown), (4, 2));
+    assert_eq!((files, shown), (4, 3));
     outputs(&folder, "tripline fmt --check my-rules/");
 }
 
@@ -63,10 +63,21 @@ fn outputs(folder: &Folder, commands: &str) -> String {
     let mut outputs = String::new();
     for line in commands.lines() {
         let command = line.split(" #").next().unwrap_or_default();
+        let (command, written) = match command.split_once(" > ") {
+            Some((command, file)) => (command, Some(file.trim())),
+            None => (command, None),
+        };
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
-        let output = tripline(&arguments).current_dir(folder.path()).output();
+        let output = tripline(&arguments)
+            .current_dir(folder.path())
+            .env("COLUMNS", "100")
+            .output();
         let ran: Ran = output.expect("the binary runs").into();
         assert_eq!(ran.code, 0, "{line}\n{}{}", ran.stdout, ran.stderr);
+        if let Some(file) = written {
+            folder.file(file, ran.stdout);
+            continue;
+        }
         outputs.push_str(ran.stdout.trim_end());
         outputs.push('\n');
     }
