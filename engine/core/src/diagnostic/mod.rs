@@ -8,9 +8,11 @@
 use std::fmt;
 
 mod code;
+mod printable;
 mod render;
 
 pub use code::Code;
+pub use printable::{Printable, is_printable, printable_json, printable_lines};
 pub use render::{Palette, render_json, render_text};
 
 /// A half-open range of bytes in one text.

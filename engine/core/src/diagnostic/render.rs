@@ -2,7 +2,7 @@
 //!
 //! Never decides anything: the order, the level and the words are the diagnostic's own.
 
-use super::{Diagnostic, Level, Source, Span};
+use super::{Diagnostic, Level, Printable, Source, Span, is_printable, printable_lines};
 use std::fmt::Write as _;
 
 /// The escape sequences used, all empty when colour is off.
@@ -67,20 +67,18 @@ fn place(text: &str, offset: u32) -> Place {
     }
 }
 
-/// The line `line` (from 1) of `text`, as `shown` shows it.
+/// The line `line` (from 1) of `text`, as `in_place` shows it.
 fn line_of(text: &str, line: usize) -> String {
-    shown(text.lines().nth(line - 1).unwrap_or(""))
+    in_place(text.lines().nth(line - 1).unwrap_or(""))
 }
 
-/// One character for each of `text`, so that carets line up, and none that a terminal would act on: rule files
-/// are read before they are trusted.
-fn shown(text: &str) -> String {
+/// One character for each of `text`, so that carets line up: the notation of `Printable` would move what follows.
+fn in_place(text: &str) -> String {
     let show = |c: char| match c {
         '\n' => c,
         '\t' => ' ',
-        '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
+        c if is_printable(c) => c,
+        _ => char::REPLACEMENT_CHARACTER,
     };
     text.chars().map(show).collect()
 }
@@ -123,7 +121,7 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
         "{colour}{}[{}]{reset}{bold}: {}{reset}",
         diagnostic.level,
         diagnostic.code.as_str(),
-        shown(&diagnostic.message)
+        printable_lines(&diagnostic.message)
     );
     let labels = diagnostic
         .labels
@@ -134,7 +132,7 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
         out,
         "{:widest$}{quiet}-->{reset} {}:{}:{}",
         "",
-        shown(&source.name),
+        Printable(&source.name),
         at.line,
         at.column
     );
@@ -158,7 +156,7 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
         );
     }
     for help in &diagnostic.help {
-        let help = shown(help);
+        let help = printable_lines(help);
         let mut lines = help.lines();
         let first = lines.next().unwrap_or("");
         let _ = writeln!(
@@ -177,7 +175,7 @@ pub fn render_text(diagnostic: &Diagnostic, source: &Source, palette: Palette) -
             let line = line_of(&source.text, at.line);
             let before: String = line.chars().take(at.column - 1).collect();
             let after: String = line.chars().skip(end.column - 1).collect();
-            let fixed = format!("{before}{}{after}", shown(&suggestion.replacement));
+            let fixed = format!("{before}{}{after}", in_place(&suggestion.replacement));
             let (fixed, ..) = window(&fixed, at.column - 1);
             let _ = writeln!(
                 out,
@@ -212,7 +210,7 @@ fn snippet(
     let (line, indent, room) = window(&line, start.column - 1);
     let _ = writeln!(out, "{quiet}{number:>widest$} |{reset} {line}");
     let marks: String = std::iter::repeat_n(mark, width.min(room)).collect();
-    let message = shown(message);
+    let message = printable_lines(message);
     let space = if message.is_empty() { "" } else { " " };
     let _ = writeln!(
         out,
@@ -250,15 +248,26 @@ pub fn render_json(diagnostic: &Diagnostic, source: &Source) -> serde_json::Valu
 
 #[cfg(test)]
 mod tests {
-    use super::{Palette, render_text, shown, window};
-    use crate::diagnostic::{Code, Diagnostic, Source, Span};
+    use super::{Palette, in_place, render_text, window};
+    use crate::diagnostic::{Code, Diagnostic, Source, Span, is_printable};
 
     #[test]
     fn nothing_that_a_terminal_acts_on_is_shown() {
         assert_eq!(
-            shown("a\tb\u{1b}[31m\u{9b}\u{202e}é"),
-            "a b\u{fffd}[31m\u{fffd}\u{fffd}é"
+            in_place("a\tb\u{1b}[31m\u{9b}\u{202e}\u{200b}é"),
+            "a b\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}é"
         );
+        let span = Span::new(0, 3);
+        let hostile = "\u{1b}[2J\u{202e}\u{200b}\u{9b}";
+        let diagnostic = Diagnostic::new(Code::TomlSyntax, span, hostile)
+            .with_caret(hostile)
+            .with_help(hostile)
+            .with_label(span, hostile)
+            .with_suggestion(span, hostile);
+        let (name, text) = (hostile.to_owned(), hostile.to_owned());
+        let rendered = render_text(&diagnostic, &Source { name, text }, Palette::PLAIN);
+        let all_shown = rendered.chars().all(|one| one == '\n' || is_printable(one));
+        assert!(all_shown, "{rendered:?}");
     }
 
     #[test]

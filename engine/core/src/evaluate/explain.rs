@@ -5,6 +5,7 @@
 //! verdict that evaluation gives; the same trace serves failing rule tests.
 
 use super::outcome::Outcome;
+use crate::diagnostic::Printable;
 use crate::selector::ast::{Expr, ExprId, ExprKind, UnaryOp};
 use serde_json::{Value as JsonValue, json};
 use std::fmt::Write as _;
@@ -206,7 +207,7 @@ fn mark_decisive(reason: &mut Reason) {
 }
 
 impl Reason {
-    /// As an indented text: a mark per condition, values below it, an arrow at what decided.
+    /// As an indented text, safe to print: a mark per condition, values below it, an arrow at what decided.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         self.write(&mut out, 0);
@@ -227,6 +228,7 @@ impl Reason {
             Joint::Not | Joint::Leaf => &self.text,
         };
         let leaf = self.parts.is_empty() || label == self.text;
+        let label = Printable(label);
         let arrow = if self.decisive && leaf {
             "   <-- decides"
         } else {
@@ -239,14 +241,15 @@ impl Reason {
             &self.values
         };
         for shown in shown {
+            let text = Printable(&shown.text);
             let _ = match &shown.value {
-                Ok(value) => writeln!(out, "      {indent}  {} = {value}", shown.text),
-                Err(fault) => writeln!(out, "      {indent}  {}: {fault}", shown.text),
+                Ok(value) => writeln!(out, "      {indent}  {text} = {}", Printable(value)),
+                Err(fault) => writeln!(out, "      {indent}  {text}: {}", Printable(fault)),
             };
         }
         let said = shown.iter().any(|shown| shown.value.is_err());
         if let (Some(fault), true, false) = (&self.fault, leaf, said) {
-            let _ = writeln!(out, "      {indent}  {fault}");
+            let _ = writeln!(out, "      {indent}  {}", Printable(fault));
         }
         if !leaf {
             for part in &self.parts {

@@ -6,6 +6,7 @@
 use super::evaluator::{Evaluator, describe};
 use super::rule_set::{RuleIndex, RulePre, TitlePart};
 use super::step::Parsers;
+use crate::diagnostic::Printable;
 use crate::event::Event;
 use crate::rule::Severity;
 use crate::rule::kind::Firing;
@@ -254,20 +255,11 @@ fn plain(value: &JsonValue) -> String {
 
 /// Text from an event must not move the cursor, colour the terminal or flood the line.
 fn printable(text: &str) -> String {
-    // Direction overrides can make `evil` read `live`.
-    let unruly = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let clean = |c: char| {
-        if c.is_control() || unruly(c) {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    };
-    let mut out: String = text.chars().take(TITLE_PART_CHARS_MAX).map(clean).collect();
-    if text.chars().nth(TITLE_PART_CHARS_MAX).is_some() {
-        out.push('…');
+    let cut = text.char_indices().nth(TITLE_PART_CHARS_MAX);
+    match cut {
+        Some((end, _)) => format!("{}…", Printable(&text[..end])),
+        None => Printable(text).to_string(),
     }
-    out
 }
 
 #[cfg(test)]
@@ -276,7 +268,7 @@ mod tests {
 
     #[test]
     fn titles_hold_no_control_characters_and_end() {
-        assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(printable("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\u{a}");
         assert_eq!(printable(&"x".repeat(300)).chars().count(), 257);
     }
 }

@@ -5,6 +5,7 @@
 //! is still checked.
 
 use super::lex::{self, TokenKind};
+use crate::diagnostic::is_printable;
 use std::fmt::Write as _;
 
 /// How a string is opened.
@@ -304,7 +305,7 @@ impl Unescape<'_> {
     }
 }
 
-/// `text` as a string literal in double quotes.
+/// `text` as a string literal in double quotes, all of which can be seen.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -315,10 +316,13 @@ pub(crate) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
+            c if is_printable(c) => out.push(c),
+            c if c > '\u{ffff}' => {
+                let _ = write!(out, "\\U{:08x}", u32::from(c));
             }
-            c => out.push(c),
+            c => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
         }
     }
     out.push('"');
@@ -340,4 +344,17 @@ pub(super) fn quoted_bytes(bytes: &[u8]) -> String {
     }
     out.push('"');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn all_of_a_quoted_text_can_be_seen() {
+        assert_eq!(
+            quoted("é \"\\\t\u{1b}\u{9b}\u{202e}\u{e0041}"),
+            r#""é \"\\\t\u001b\u009b\u202e\U000e0041""#
+        );
+    }
 }
