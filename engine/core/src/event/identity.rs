@@ -148,7 +148,16 @@ fn name_in<'d>(object: Json<'d>, key: &str) -> Option<EventId<'d>> {
 }
 
 fn time_in(object: Json<'_>, key: &str) -> Option<Timestamp> {
-    object.get(key)?.as_text()?.decode().parse().ok()
+    let text = object.get(key)?.as_text()?.decode();
+    text.parse().ok().or_else(|| last_time(&text))
+}
+
+/// Of times the last that can be told, for one in the hours of the year 9999 that lie beyond it: an event with such
+/// a time, which stands for "never" in some systems, is from the future and not without a time.
+fn last_time(text: &str) -> Option<Timestamp> {
+    let rest = text.strip_prefix("9999-12-3")?;
+    let year_before: Option<Timestamp> = format!("9998-12-3{rest}").parse().ok();
+    year_before.map(|_| Timestamp::MAX)
 }
 
 fn content_id(bytes: &[u8]) -> EventId<'static> {

@@ -401,15 +401,15 @@ fn no_fields_are_no_work() {
 }
 
 fn check_event(text: &str, expected: Expect) {
+    expected.assert_eq(&described(text));
+}
+
+fn described(text: &str) -> String {
     let mut parser = Parser::new();
     let event = Event::new(parser.parse(text.as_bytes()).unwrap());
     let raw = std::str::from_utf8(event.raw()).unwrap();
     let time = event.time().map(|time| time.to_string());
-    expected.assert_eq(&format!(
-        "{} {} {raw}",
-        event.id(),
-        time.unwrap_or("-".to_owned())
-    ));
+    format!("{} {} {raw}", event.id(), time.unwrap_or("-".to_owned()))
 }
 
 #[test]
@@ -447,6 +447,15 @@ fn identity() {
         expect![[
             r#"sha256:280ff77127a3d6819e77c6a40241a3de749bb4122fbfb060ee3fb1446f037eee - {"eventID":7,"eventTime":"noon"}"#
         ]],
+    );
+    for time in ["9999-12-30T22:00:01Z", "9999-12-31T23:59:59.9+14:00"] {
+        let event = format!(r#"{{"eventID":"e-9","eventTime":"{time}"}}"#);
+        let expected = format!("e-9 9999-12-30T22:00:00.999999999Z {event}");
+        assert_eq!(described(&event), expected);
+    }
+    check_event(
+        r#"{"eventID":"e-9","eventTime":"9999-12-32T00:00:00Z"}"#,
+        expect![[r#"e-9 - {"eventID":"e-9","eventTime":"9999-12-32T00:00:00Z"}"#]],
     );
     check_event(
         r#"{"eventID":"","detail-type":1,"detail":{}}"#,

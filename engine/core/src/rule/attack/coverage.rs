@@ -159,9 +159,21 @@ impl Coverage {
             let _ = writeln!(out, "{}", line.trim_end());
         }
         let shown: BTreeSet<&str> = self.techniques().map(|one| one.id.as_str()).collect();
-        let _ = writeln!(out, "{} rules show {} techniques", self.rules, shown.len());
-        if !self.untagged.is_empty() {
-            let _ = writeln!(out, "{} rules carry no ATT&CK tag", self.untagged.len());
+        let rules = match self.rules {
+            1 => "1 rule shows".to_owned(),
+            count => format!("{count} rules show"),
+        };
+        let techniques = match shown.len() {
+            1 => "1 technique".to_owned(),
+            count => format!("{count} techniques"),
+        };
+        let _ = writeln!(out, "{rules} {techniques}");
+        match self.untagged.len() {
+            0 => {}
+            1 => out.push_str("1 rule carries no ATT&CK tag\n"),
+            count => {
+                let _ = writeln!(out, "{count} rules carry no ATT&CK tag");
+            }
         }
         out
     }
@@ -191,7 +203,7 @@ impl Coverage {
             "name": name,
             "versions": { "attack": "17", "layer": "4.5", "navigator": "5.1.0" },
             "domain": "enterprise-attack",
-            "description": format!("{} rules of Tripline", self.rules),
+            "description": format!("Rules of Tripline: {}", self.rules),
             "filters": { "platforms": ["IaaS", "Identity Provider", "SaaS", "Office Suite"] },
             "sorting": 3,
             "layout": { "layout": "side", "showID": true, "showName": true },
