@@ -277,7 +277,7 @@ mod tests {
             TA0040    Impact                    1   1/12  T1485
             TA0099    TA0099                    1    0/0  T9999
             4 rules show 4 techniques
-            1 rules carry no ATT&CK tag
+            1 rule carries no ATT&CK tag
         "#]]
         .assert_eq(&sample().table());
     }
