@@ -5,6 +5,7 @@ mod command;
 mod exit;
 mod input;
 mod output;
+mod overwriting;
 mod pipeline;
 mod rule_files;
 mod rule_loading;

@@ -7,7 +7,7 @@ use crate::input::resolve::{Origin, ResolveError, resolve};
 use crate::sigma_files::SigmaArguments;
 use clap::Args;
 use jiff::civil::Date;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 use thiserror::Error;
 use tripline_core::rule::{Catalog, File, load_with};
@@ -68,6 +68,20 @@ impl RuleArguments {
         files.extend(more);
         load_files(&files, &self.sigma, today)
     }
+
+    /// The paths of all files that `load` reads.
+    pub(crate) fn paths_read(&self) -> Result<Vec<PathBuf>, RuleFilesError> {
+        let mut paths = paths_at(&self.rules)?;
+        let lists = self.lists.iter().filter_map(|list| list.split_once('='));
+        paths.extend(lists.map(|(_, path)| PathBuf::from(path)));
+        paths.extend(self.sigma.paths_read()?);
+        Ok(paths)
+    }
+}
+
+/// The paths of all rule files that `paths` name.
+pub(crate) fn paths_at(paths: &[String]) -> Result<Vec<PathBuf>, RuleFilesError> {
+    Ok(found_at(paths)?.into_iter().map(|(path, _)| path).collect())
 }
 
 /// A catalog of files of ours and of Sigma rules.
@@ -101,30 +115,40 @@ pub(crate) fn read_paths(paths: &[String]) -> Result<Vec<File>, RuleFilesError> 
     if paths.is_empty() {
         return Ok(shipped());
     }
-    let mut files = Vec::new();
+    let found = found_at(paths)?.into_iter();
+    found.map(|(path, name)| read_file(&path, name)).collect()
+}
+
+/// The rule files at `paths`, each once, with its name.
+fn found_at(paths: &[String]) -> Result<Vec<(PathBuf, String)>, RuleFilesError> {
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
     for path in paths {
         let before = files.len();
         for input in resolve(std::slice::from_ref(path))?.inputs {
-            let Origin::File(found) = &input.origin else {
+            let Origin::File(found) = input.origin else {
                 return Err(RuleFilesError::Stdin { path: path.clone() });
             };
             let kind = found.extension().and_then(|extension| extension.to_str());
             if matches!(kind, Some("toml" | "json" | "csv")) {
-                files.push(read_file(found, input.name.clone())?);
-                if found.file_name().is_some_and(|name| name == "rule.toml") {
-                    read_companions(found, &mut files)?;
-                }
+                let is_rule = found.file_name().is_some_and(|name| name == "rule.toml");
+                let companions = match is_rule {
+                    true => companions_of(&found)?,
+                    false => Vec::new(),
+                };
+                files.push((found, input.name));
+                let named = |path: PathBuf| (path.clone(), path.display().to_string());
+                files.extend(companions.into_iter().map(named));
             }
         }
         let any = files[before..]
             .iter()
-            .any(|file| file.path.ends_with(".toml"));
+            .any(|(_, name)| name.ends_with(".toml"));
         if !any {
             return Err(RuleFilesError::NoRules(path.clone()));
         }
     }
     let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.path.clone()));
+    files.retain(|(_, name)| seen.insert(name.clone()));
     Ok(files)
 }
 
@@ -137,9 +161,9 @@ pub(crate) fn shipped() -> Vec<File> {
 }
 
 /// A rule's tests and events lie beside it: naming the rule names them too.
-fn read_companions(rule: &Path, files: &mut Vec<File>) -> Result<(), RuleFilesError> {
+fn companions_of(rule: &Path) -> Result<Vec<PathBuf>, RuleFilesError> {
     let Some(folder) = rule.parent() else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
@@ -162,10 +186,7 @@ fn read_companions(rule: &Path, files: &mut Vec<File>) -> Result<(), RuleFilesEr
         }
     }
     companions.sort();
-    for path in companions {
-        files.push(read_file(&path, path.display().to_string())?);
-    }
-    Ok(())
+    Ok(companions)
 }
 
 /// A file among others: one that is no text is a mistake like others, and the rest goes on.

@@ -36,19 +36,47 @@ impl Loaded {
         self.compile_and_tell(color).rules
     }
 
-    /// The same, with the files that have errors.
+    /// The same, with what is wrong.
     pub(crate) fn compile_and_tell(self, color: ColorChoice) -> Compiled {
+        let compiled = self.compile_quietly();
+        show_errors(&compiled.errors, color);
+        compiled
+    }
+
+    /// The same of another version of the rules `told`: mistakes that they have too are not told again.
+    pub(crate) fn compile_beside(self, told: &Compiled, color: ColorChoice) -> Compiled {
+        let compiled = self.compile_quietly();
+        let is_told = |one: &Report| {
+            // The folders differ, and what lies in them is called the same.
+            let name = |one: &Report| -> Vec<String> {
+                let parts = one.source.name.rsplit('/').take(2);
+                parts.map(str::to_owned).collect()
+            };
+            let same = |other: &Report| {
+                one.diagnostic == other.diagnostic
+                    && one.source.text == other.source.text
+                    && name(one) == name(other)
+            };
+            told.errors.iter().any(same)
+        };
+        let fresh = compiled.errors.iter().filter(|one| !is_told(one));
+        show_errors(&fresh.cloned().collect::<Vec<_>>(), color);
+        compiled
+    }
+
+    fn compile_quietly(self) -> Compiled {
         let (rules, mut compiling) = RuleSet::of_catalog(&self.catalog);
-        let mut reports = self.catalog.reports;
-        reports.append(&mut compiling);
-        show_errors(&reports, color);
-        let errors = reports
+        let mut errors = self.catalog.reports;
+        errors.append(&mut compiling);
+        errors.retain(|one| one.diagnostic.level == Level::Error);
+        let broken: BTreeSet<String> = errors
             .iter()
-            .filter(|one| one.diagnostic.level == Level::Error);
-        let broken: BTreeSet<String> = errors.map(|one| one.source.name.to_string()).collect();
+            .map(|one| one.source.name.to_string())
+            .collect();
         Compiled {
             rules,
             broken: broken.into_iter().collect(),
+            errors,
         }
     }
 }
@@ -58,6 +86,7 @@ pub(crate) struct Compiled {
     pub(crate) rules: RuleSet,
     /// Files with errors.
     pub(crate) broken: Vec<String>,
+    errors: Vec<Report>,
 }
 
 /// Everything that is wrong with a catalog: what reading, checking and compiling it showed, by file and place.

@@ -6,14 +6,15 @@
 use crate::input::resolve::{Mention, Origin, resolve};
 use crate::rule_files::{RuleFilesError, read_file};
 use clap::Args;
+use std::path::PathBuf;
 use tripline_core::rule::File;
 use tripline_core::sigma::BaseRules;
 
 /// Which Sigma rules a command works on.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SigmaArguments {
-    /// Sigma rules: a YAML file, a folder or a pattern; may be given several times. They are evaluated together with
-    /// those of --rules; the rules that came with tripline are left out.
+    /// Sigma rules: a YAML file, a folder or a pattern; may be given several times. Other rules that are named are taken
+    /// too; those that came with tripline are left out.
     #[arg(long = "sigma", value_name = "PATH", action = clap::ArgAction::Append)]
     pub(crate) sigma: Vec<String>,
 
@@ -45,20 +46,33 @@ impl SigmaArguments {
     pub(crate) fn read(&self) -> Result<(Vec<File>, Vec<File>), RuleFilesError> {
         Ok((read_yaml(&self.sigma)?, read_yaml(&self.pipelines)?))
     }
+
+    /// The paths of the files that `read` reads.
+    pub(crate) fn paths_read(&self) -> Result<Vec<PathBuf>, RuleFilesError> {
+        let mut files = found_at(&self.sigma)?;
+        files.extend(found_at(&self.pipelines)?);
+        Ok(files.into_iter().map(|(path, _)| path).collect())
+    }
 }
 
 /// The YAML files that `paths` name.
 pub(crate) fn read_yaml(paths: &[String]) -> Result<Vec<File>, RuleFilesError> {
-    let mut files: Vec<File> = Vec::new();
+    let found = found_at(paths)?.into_iter();
+    found.map(|(path, name)| read_file(&path, name)).collect()
+}
+
+/// The YAML files at `paths`, each once, with its name.
+fn found_at(paths: &[String]) -> Result<Vec<(PathBuf, String)>, RuleFilesError> {
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
     for path in paths {
         let before = files.len();
         for input in resolve(std::slice::from_ref(path))?.inputs {
-            let Origin::File(found) = &input.origin else {
+            let Origin::File(found) = input.origin else {
                 return Err(RuleFilesError::Stdin { path: path.clone() });
             };
             let kind = found.extension().and_then(|extension| extension.to_str());
             if input.mention == Mention::Named || matches!(kind, Some("yml" | "yaml")) {
-                files.push(read_file(found, input.name.clone())?);
+                files.push((found, input.name));
             }
         }
         if files.len() == before {
@@ -66,6 +80,6 @@ pub(crate) fn read_yaml(paths: &[String]) -> Result<Vec<File>, RuleFilesError> {
         }
     }
     let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.path.clone()));
+    files.retain(|(_, name)| seen.insert(name.clone()));
     Ok(files)
 }

@@ -1,16 +1,22 @@
 //! Another version of the rules: from a path, or from a commit of the repository that the rules lie in.
 
 use super::git::{Commit, GitError};
-use crate::rule_files::{RuleArguments, RuleFilesError, read_lists, read_paths};
-use std::path::Path;
+use crate::rule_files::{RuleArguments, RuleFilesError, paths_at, read_lists, read_paths};
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tripline_core::rule::File;
 
 /// Why a baseline could not be read.
 #[derive(Debug, Error)]
 pub(crate) enum BaselineError {
+    #[error("what --baseline names cannot be read as rules")]
+    Files(#[source] RuleFilesError),
     #[error(transparent)]
-    Files(#[from] RuleFilesError),
+    Lists(RuleFilesError),
+    #[error(
+        "--baseline {0}: no such file or folder; a commit stands alone, without other baselines"
+    )]
+    NotAlone(String),
     #[error(transparent)]
     Git(#[from] GitError),
     #[error("--baseline {0}: no such path, and without --rules there is no repository to look in")]
@@ -26,13 +32,31 @@ pub(crate) fn read(
     baseline: &[String],
     arguments: &RuleArguments,
 ) -> Result<Vec<File>, BaselineError> {
-    let is_path = |one: &String| std::fs::symlink_metadata(one).is_ok();
     let mut files = match baseline {
-        [reference] if !is_path(reference) => of_commit(reference, &arguments.rules)?,
-        paths => read_paths(paths)?,
+        [reference] if is_commit(reference) => of_commit(reference, &arguments.rules)?,
+        paths => {
+            if let Some(reference) = paths.iter().find(|one| is_commit(one)) {
+                return Err(BaselineError::NotAlone(reference.clone()));
+            }
+            read_paths(paths).map_err(BaselineError::Files)?
+        }
     };
-    read_lists(arguments, &mut files)?;
+    read_lists(arguments, &mut files).map_err(BaselineError::Lists)?;
     Ok(files)
+}
+
+/// The paths of the files that a baseline is read from; none when it is a commit.
+pub(crate) fn paths_read(baseline: &[String]) -> Result<Vec<PathBuf>, BaselineError> {
+    match baseline {
+        [] => Ok(Vec::new()),
+        [reference] if is_commit(reference) => Ok(Vec::new()),
+        paths => paths_at(paths).map_err(BaselineError::Files),
+    }
+}
+
+/// Whether it is nothing else: neither a path nor a pattern of paths, which no name of a commit can be.
+fn is_commit(text: &str) -> bool {
+    !text.contains(['*', '?', '[']) && std::fs::symlink_metadata(text).is_err()
 }
 
 fn of_commit(reference: &str, paths: &[String]) -> Result<Vec<File>, BaselineError> {

@@ -17,11 +17,15 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(crate) enum GitError {
     #[error("failed to run git, which reads the baseline")]
     Run(#[source] io::Error),
-    #[error("{folder}: lies in no git repository, so --baseline {reference} must be a path")]
+    #[error(
+        "--baseline {reference}: no such file or folder, and no commit either, for {folder} lies in no git repository"
+    )]
     NoRepository { folder: String, reference: String },
     #[error("--baseline {reference}: neither a path nor a commit of the repository of {folder}")]
     NoCommit { folder: String, reference: String },
-    #[error("--baseline {reference}: that commit has no {path}")]
+    #[error(
+        "--baseline {reference}: that commit has no {path}, which --rules names; name paths instead of a commit"
+    )]
     NoPath { path: String, reference: String },
     #[error("failed to read {path} of {reference} from git: {reason}")]
     Object {

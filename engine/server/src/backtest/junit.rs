@@ -10,6 +10,8 @@ use crate::terminal::{Shown, counted};
 enum End {
     Passed,
     Failed(String),
+    /// It could not be said.
+    Broken(String),
     Skipped(String),
 }
 
@@ -77,7 +79,7 @@ fn rules(report: &Report<'_>) -> Suite {
     });
     let broken = report.broken.iter().map(|file| {
         let words = "has errors, so that rules of it are off; tripline check tells".to_owned();
-        (file.clone(), "is in force".to_owned(), End::Skipped(words))
+        (file.clone(), "is in force".to_owned(), End::Broken(words))
     });
     Suite {
         name: "rules",
@@ -103,13 +105,14 @@ fn label((label, outcome): &(Label, Outcome)) -> (String, String, End) {
 }
 
 fn totals<'c>(cases: impl Iterator<Item = &'c (String, String, End)>) -> String {
-    let (mut tests, mut failures, mut skipped) = (0, 0, 0);
+    let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
     for (_, _, end) in cases {
         tests += 1;
         failures += u64::from(matches!(end, End::Failed(_)));
+        errors += u64::from(matches!(end, End::Broken(_)));
         skipped += u64::from(matches!(end, End::Skipped(_)));
     }
-    format!("tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\"")
+    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
 }
 
 fn case(class: &str, name: &str, end: &End) -> String {
@@ -121,6 +124,7 @@ fn case(class: &str, name: &str, end: &End) -> String {
     let inner = match end {
         End::Passed => return format!("{head}/>\n"),
         End::Failed(words) => format!("<failure message=\"{}\"/>", escaped(words)),
+        End::Broken(words) => format!("<error message=\"{}\"/>", escaped(words)),
         End::Skipped(words) => format!("<skipped message=\"{}\"/>", escaped(words)),
     };
     format!("{head}>{inner}</testcase>\n")

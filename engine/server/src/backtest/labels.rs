@@ -16,6 +16,7 @@ use thiserror::Error;
 use tripline_core::evaluate::RuleSet;
 
 use crate::scan::record_id::id_number;
+use crate::terminal::counted;
 
 /// Labels of findings that a verdict needs.
 pub(crate) const LABELS_MIN: u64 = 5;
@@ -191,8 +192,18 @@ fn json_lines(text: &str) -> Lines {
     let lines = (1..)
         .zip(text.lines())
         .filter(|(_, line)| !line.trim().is_empty());
-    let read = |line: &str| serde_json::from_str(line).map_err(|error| error.to_string());
+    let read = |line: &str| serde_json::from_str(line).map_err(|error| json_words(&error));
     lines.map(|(number, line)| (number, read(line))).collect()
+}
+
+/// What is wrong with a line. It was read by itself, so that only the column says where.
+fn json_words(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    let words = error.to_string();
+    match words.strip_suffix(&format!(" at line {line} column {column}")) {
+        Some(words) => format!("{words} (column {column})"),
+        None => words,
+    }
 }
 
 fn csv_lines(text: &str) -> Lines {
@@ -300,7 +311,9 @@ impl RuleLabels {
     pub(crate) fn verdict(&self) -> (&'static str, String) {
         let found = self.true_found + self.false_found;
         let precision = self.precision().unwrap_or(0.0);
-        let share = format!("{} of {found} labelled findings are true", self.true_found);
+        let findings = counted(found, "labelled finding");
+        let verb = if self.true_found == 1 { "is" } else { "are" };
+        let share = format!("{} of {findings} {verb} true", self.true_found);
         if self.true_missed > 0 {
             let (missed, verb) = (
                 self.true_missed,
@@ -310,14 +323,11 @@ impl RuleLabels {
             return ("tune", words);
         }
         if found < LABELS_MIN {
-            let words = format!("{found} labelled findings; a verdict needs {LABELS_MIN}");
+            let words = format!("{findings}; a verdict needs {LABELS_MIN}");
             return ("undecided", words);
         }
         if self.true_found == 0 && self.false_found >= FALSE_RETIRE {
-            return (
-                "retire",
-                format!("none of {found} labelled findings is true"),
-            );
+            return ("retire", format!("none of {findings} is true"));
         }
         if precision < PRECISION_KEEP {
             return ("tune", share);

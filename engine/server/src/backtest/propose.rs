@@ -10,9 +10,12 @@ use super::keep::{Keeper, KeptFinding};
 use super::labels::Truth;
 use super::tally::Tally;
 use super::traits::{ADDRESSES, PATHS, value_at};
+use crate::terminal::{counted, grouped};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::net::IpAddr;
+use thiserror::Error;
 use tripline_core::evaluate::{Evaluator, RuleSet};
 use tripline_core::event::{Event, Parser};
 use tripline_core::rule::{File, Rule, load};
@@ -292,11 +295,50 @@ fn try_out(ideas: &[Idea], alike: &BTreeMap<u32, Alike>, keeper: &Keeper) -> Vec
     covers
 }
 
+/// How every file of proposals begins.
+const HEAD: &str = "# Exceptions proposed by `tripline backtest`, each tried on the findings of its rule. Look at each, take out what\n# you would rather see, and say who answers for it and why: `tripline check` warns of those that do not say.\n";
+
+/// Why proposals are not written.
+#[derive(Debug, Error)]
+pub(crate) enum ProposeError {
+    #[error(
+        "--propose {path}: there is a file that no backtest wrote; name another, or move it away"
+    )]
+    Foreign { path: String },
+    #[error(
+        "--propose {path}: somebody answers for exceptions in this file; name another, or move it away"
+    )]
+    Answered { path: String },
+    #[error("--propose {path}: there is a file that cannot be read; name another")]
+    Unreadable { path: String, source: io::Error },
+}
+
+/// Whether proposals may be written at this path: where nothing is, or earlier proposals to which nobody has put an
+/// owner or a reason yet.
+pub(crate) fn may_be_written(path: &str) -> Result<(), ProposeError> {
+    // Nothing is lost in a device, and reading one may take forever.
+    if !std::fs::metadata(path).is_ok_and(|data| data.is_file()) {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(source) => return Err(ProposeError::Unreadable { path, source }),
+    };
+    if !text.starts_with(HEAD.as_bytes()) {
+        return Err(ProposeError::Foreign { path });
+    }
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines().map(str::trim_start);
+    if lines.any(|line| line.starts_with("owner") || line.starts_with("reason")) {
+        return Err(ProposeError::Answered { path });
+    }
+    Ok(())
+}
+
 /// Proposals as a file of overrides.
 pub(crate) fn to_toml(proposals: &[Proposal]) -> String {
-    let mut out = String::from(
-        "# Exceptions proposed by `tripline backtest`, each tried on the findings of its rule. Look at each, take out what\n# you would rather see, and say who answers for it and why: `tripline check` warns of those that do not say.\n",
-    );
+    let mut out = String::from(HEAD);
     let mut rule = "";
     for proposal in proposals {
         if proposal.rule != rule {
@@ -322,7 +364,11 @@ pub(crate) fn to_toml(proposals: &[Proposal]) -> String {
 impl Proposal {
     /// What it does, in words.
     pub(crate) fn effect(&self) -> String {
-        let mut out = format!("Removes {} of {} findings", self.removes, self.of);
+        let mut out = format!(
+            "Removes {} of {}",
+            grouped(self.removes),
+            counted(self.of, "finding")
+        );
         if self.removes_false > 0 {
             out.push_str(&format!(", {} of them labelled false", self.removes_false));
         }

@@ -31,6 +31,8 @@ pub(crate) struct Report<'r> {
     pub(crate) proposals: Option<Vec<Proposal>>,
     /// Keys that are shown of each rule.
     pub(crate) top: usize,
+    /// Columns of a line.
+    pub(crate) width: usize,
 }
 
 /// The other version of the rules, and what differs.

@@ -9,7 +9,7 @@ use super::labels::{About, LabelReport, Outcome, Truth};
 use super::report::{Report, Versions};
 use crate::output::summary::{Ending, summary};
 use crate::scan::outlet::Side;
-use crate::terminal::{Shown, counted, grouped};
+use crate::terminal::{Shown, counted, grouped, joined};
 use tripline_core::diagnostic::Palette;
 use tripline_core::evaluate::RuleSet;
 
@@ -104,10 +104,15 @@ fn rules(report: &Report<'_>, palette: &Palette) -> String {
     let id_width = id_width(report.rules);
     let all_days = report.span.map_or(1, |(first, last)| days(first, last));
     let axis = report.axis.map_or(String::new(), |axis| axis.words());
-    let mut out = format!(
-        "\n{bold}{:<id_width$}  {:>10}  {:>9}  {:<10}  {:<10}  {:>7}  {axis}{reset}\n",
+    let head = format!(
+        "{:<id_width$}  {:>10}  {:>9}  {:<10}  {:<10}  {:>7}",
         "rule", "findings", "entities", "first", "last", "per day"
     );
+    // Where both do not fit on a line, what the histograms show is told above them.
+    let mut out = match head.len() + 2 + axis.len() <= report.width {
+        true => format!("\n{bold}{head}  {axis}{reset}\n"),
+        false => format!("\nhistograms {axis}\n{bold}{head}{reset}\n"),
+    };
     for rule in fired {
         let tally = &report.tallies[rule];
         let date = |second: Option<i64>| second.map_or("-".to_owned(), day);
@@ -128,7 +133,7 @@ fn rules(report: &Report<'_>, palette: &Palette) -> String {
             if count < 2 || share < NOISY_PERCENT_MIN {
                 break;
             }
-            let parts = key_parts(report.keeper.texts.text(key)).join(" | ");
+            let parts = joined(&key_parts(report.keeper.texts.text(key)), " | ");
             out.push_str(&format!(
                 "  {quiet}{:>10}  {share:>3.0}%  {}{reset}\n",
                 grouped(count),
@@ -238,7 +243,7 @@ fn change(
         Difference::Severity => one.severity.to_string(),
         Difference::Title => short(report.keeper.texts.text(one.title)),
         Difference::Count => grouped(one.count),
-        Difference::Key => short(&report.keeper.key(one).join(" | ")),
+        Difference::Key => short(&joined(&report.keeper.key(one), " | ")),
     };
     format!("{}: {} -> {}", difference.as_str(), of(was), of(is))
 }

@@ -10,8 +10,9 @@ use crate::backtest::report::{Report, Versions};
 use crate::backtest::tally::{span, tally};
 use crate::backtest::traits::Traits;
 use crate::backtest::{baseline, json, junit, propose, text};
-use crate::exit::{Exit, exit_codes};
+use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Resolved, resolve};
+use crate::overwriting::FilesRead;
 use crate::rule_files::{RuleArguments, load_files};
 use crate::rule_loading::{Compiled, Loaded, today_of};
 use crate::scan::drive::{drive, progress, threads};
@@ -21,7 +22,7 @@ use crate::scan::progress::{Counters, Wanted};
 use crate::scan::remember::{Arrival, Remembering};
 use crate::scan::report::{Findings, Reporter, Strictness};
 use crate::scan::statistics::{RuleTimes, Statistics};
-use crate::terminal::{ColorChoice, width};
+use crate::terminal::{ColorChoice, Shown, printable_json, width};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -34,10 +35,13 @@ The inputs are read as `tripline scan` reads them, each once, whatever is asked 
 same event id count once. Rules that remember begin without memory.
 
 --baseline also evaluates another version of the rules and tells what is new, gone and changed. A
-finding is the same when rule, event and key are, whatever the version of the rule. What exists as a
-path is one; anything else is a commit of the repository of --rules, read through git.
+finding is the same when rule, event and key are, whatever the version of the rule. Paths stand for
+all that --rules names, and may be given several times. What is no path is a commit of the repository
+of --rules, read through git; everything that --rules names must be in it.
 
---expect is TOML (or the same as JSON):
+--propose writes where nothing is, or over earlier proposals that nobody answers for yet.
+
+--expect is TOML, or the same as JSON:
   others = \"none\"                (rules not named find nothing; any without it)
   [[expect]]
   rule = \"aws-trail-stopped\"
@@ -45,36 +49,37 @@ path is one; anything else is a commit of the repository of --rules, read throug
   keys = [[\"111122223333\", \"main\"]]
 
 --labels is CSV with a header, or JSON lines; a line of `scan --format jsonl` with a label will do:
-  rule_id,event_id,label,note    (finding_id instead of event_id holds for one version of a rule)
+  rule_id,event_id,label,note
   aws-trail-stopped,6c1…,false_positive,planned
-Each rule gets a verdict. undecided: fewer than 5 labelled findings. tune: something labelled true is
-not found, or less than half is true. retire: 10 or more, none true. keep: all others.
+A finding_id instead of the event_id holds for one version of a rule. Each rule gets a verdict.
+undecided: fewer than 5 labelled findings. tune: something labelled true is not found, or less than
+half is true. retire: 10 or more, none true. keep: all others.
 
 Examples:
   tripline backtest --rules my-rules/ --against logs/
   tripline backtest --rules my-rules/ --against logs/ --baseline main
-  tripline backtest --against logs/ --expect expected.toml --format junit --output backtest.xml
+  tripline backtest --against logs/ --expect expected.toml --format junit
   tripline backtest --against logs/ --labels labels.csv --propose proposed.toml";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
     (
         Exit::Success,
-        "every input was read to its end, and what was expected came",
+        "every input was read to its end, every rule was in force, and what was expected came",
     ),
     (
         Exit::Findings,
-        "an expectation is not met, or something labelled true is not found",
+        "an expectation is not met, something labelled true is not found, or a file of the rules has errors, so that rules of it are off; errors of a baseline do not count",
     ),
     (
         Exit::Fault,
-        "wrong usage, no rule to run, or something could not be opened, read to its end or\n       written; this goes before 1",
+        "wrong usage, no rule to run, or something could not be opened, read to its end or written; this goes before 1",
     ),
     (Exit::Interrupted, "interrupted"),
 ];
 
 /// Find what rules would have said about past events, and compare it with another version or what is expected.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     rules: RuleArguments,
@@ -83,7 +88,7 @@ pub(crate) struct Arguments {
     #[arg(long, required = true, num_args = 1.., value_name = "INPUT")]
     against: Vec<String>,
 
-    /// Another version of the rules: a path, or a commit of the repository of --rules.
+    /// Another version of the rules: a path (may be given several times), or one commit of the repository of --rules.
     #[arg(long, value_name = "GITREF|PATH", action = clap::ArgAction::Append)]
     baseline: Vec<String>,
 
@@ -124,7 +129,7 @@ pub(crate) struct Arguments {
     no_progress: bool,
 
     /// The time to take for now: events much later are broken clocks.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::scan::time)]
     now: Option<Timestamp>,
 }
 
@@ -153,6 +158,7 @@ struct Prepared {
 pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let prepared = prepare(&arguments, now, color)?;
+    keep_what_is_read(&arguments, &prepared)?;
     let times = RuleTimes::default();
     let mut reporter = go_through(&arguments, &prepared, &times, now)?;
     reporter.finish_remembering();
@@ -170,11 +176,13 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     };
     let written = match arguments.format {
         BacktestFormat::Text => text::to_text(&report, &palette),
-        BacktestFormat::Json => format!("{:#}\n", json::to_json(&report)),
+        BacktestFormat::Json => printable_json(&format!("{:#}\n", json::to_json(&report))),
         BacktestFormat::Junit => junit::to_junit(&report),
     };
     write(&arguments, &report, &written)?;
-    Ok(match (reporter.unread, report.is_met()) {
+    // A rule that is off cannot find what it should: nothing passes because of that.
+    let good = report.is_met() && report.broken.is_empty();
+    Ok(match (reporter.unread, good) {
         (true, _) => Exit::Fault,
         (false, true) => Exit::Success,
         (false, false) => Exit::Findings,
@@ -187,7 +195,6 @@ fn prepare(
     color: ColorChoice,
 ) -> Result<Prepared, CommandError> {
     let resolved = resolve(&arguments.against)?;
-    let compile = |catalog| Loaded { catalog }.compile_and_tell(color);
     let read = |path: &String| {
         std::fs::read_to_string(path).map_err(|source| CommandError::Read {
             path: path.clone(),
@@ -202,7 +209,8 @@ fn prepare(
         Some(path) => Some(labels::read(path, &read(path)?)?),
         None => None,
     };
-    let rules = compile(arguments.rules.load(Vec::new(), today_of(now))?);
+    let catalog = arguments.rules.load(Vec::new(), today_of(now))?;
+    let rules = Loaded { catalog }.compile_and_tell(color);
     if rules.rules.rules().is_empty() {
         let words = "no rule is left to run; `tripline check` tells why";
         return Err(CommandError::Usage(words.to_owned()));
@@ -215,7 +223,8 @@ fn prepare(
                 baseline::read(paths, &arguments.rules)?,
                 &arguments.rules.sigma,
             );
-            Some(compile(load_files(&files, sigma, today_of(now))?))
+            let catalog = load_files(&files, sigma, today_of(now))?;
+            Some(Loaded { catalog }.compile_beside(&rules, color))
         }
     };
     Ok(Prepared {
@@ -226,6 +235,23 @@ fn prepare(
         resolved,
         states: [RandomState::new(), RandomState::new()],
     })
+}
+
+/// Refuses to write over what the backtest reads, and proposals over what a person wrote.
+fn keep_what_is_read(arguments: &Arguments, prepared: &Prepared) -> Result<(), CommandError> {
+    let mut read = FilesRead::default();
+    read.inputs(&prepared.resolved.inputs);
+    read.paths(arguments.rules.paths_read()?);
+    read.paths(baseline::paths_read(&arguments.baseline)?);
+    read.paths([&arguments.expect, &arguments.labels].into_iter().flatten());
+    read.keep_from(&[
+        ("--output", arguments.output.as_deref()),
+        ("--propose", arguments.propose.as_deref()),
+    ])?;
+    if let Some(path) = &arguments.propose {
+        propose::may_be_written(path)?;
+    }
+    Ok(())
 }
 
 fn go_through<'p>(
@@ -313,7 +339,8 @@ fn report<'p>(
     let (rules, keeper) = (&prepared.now.rules, &reporter.outlet);
     let findings = keeper.findings(Side::Rules);
     let span = span(findings);
-    let bars = text::bars_width(rules, width());
+    let width = width();
+    let bars = text::bars_width(rules, width);
     let axis = span.map(|(first, last)| Axis::fit(first, last, bars));
     let tallies = tally(findings, rules.rules().len(), axis);
     let expected = prepared.expectations.as_ref();
@@ -349,6 +376,7 @@ fn report<'p>(
         labels,
         proposals,
         top: arguments.top,
+        width,
     }
 }
 
@@ -380,7 +408,11 @@ fn write(arguments: &Arguments, report: &Report<'_>, written: &str) -> Result<()
             to_file(path, &propose::to_toml(proposals))?;
         }
         (Some(path), _) => {
-            let _ = writeln!(io::stderr(), "nothing to propose; {path} is not written");
+            let _ = writeln!(
+                io::stderr(),
+                "nothing to propose; {} is not written",
+                Shown(path)
+            );
         }
         (None, _) => {}
     }

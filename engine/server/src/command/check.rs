@@ -1,11 +1,11 @@
 //! `tripline check`: everything that is wrong with rules, tests, lists and overrides, all at once.
 
 use super::CommandError;
-use crate::exit::{Exit, exit_codes};
+use crate::exit::{Exit, after_help};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{all_reports, today_of};
 use crate::sigma_files::SigmaArguments;
-use crate::terminal::{ColorChoice, counted};
+use crate::terminal::{ColorChoice, counted, printable_json};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
 
 /// Check rules, tests, lists and overrides; all mistakes of all files at once.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
     /// Files, folders or patterns; the rules that came with tripline without any.
     #[arg(value_name = "PATH")]
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     explain: Option<String>,
 
     /// The time to take for now: exceptions that ended before are told.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::scan::time)]
     now: Option<Timestamp>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
 fn to_json(reports: &[Report], (errors, warnings): (u64, u64)) -> String {
     let diagnostics: Vec<Value> = reports.iter().map(Report::to_json).collect();
     let document = json!({ "diagnostics": diagnostics, "errors": errors, "warnings": warnings });
-    format!("{document:#}\n")
+    printable_json(&format!("{document:#}\n"))
 }
 
 fn page(code: &str) -> Result<&'static str, CommandError> {

@@ -1,20 +1,20 @@
 //! `tripline completions`: what a shell needs to complete the arguments.
 
 use super::CommandError;
-use crate::exit::{Exit, PRINTING, exit_codes};
+use crate::exit::{Exit, PRINTING, after_help};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use std::io::{self, Write};
 
 const EXAMPLES: &str = "\
 Examples:
-  tripline completions bash > ~/.local/share/bash-completion/completions/tripline
+  tripline completions bash > tripline.bash      (source it in ~/.bashrc)
   tripline completions zsh > ~/.zfunc/_tripline
   tripline completions fish > ~/.config/fish/completions/tripline.fish";
 
 /// Print completions for a shell.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
+#[command(after_help = after_help(EXAMPLES, PRINTING))]
 pub(crate) struct Arguments {
     /// The shell.
     #[arg(value_enum)]

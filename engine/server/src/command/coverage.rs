@@ -1,10 +1,10 @@
 //! `tripline coverage`: which ATT&CK techniques the rules show.
 
 use super::CommandError;
-use crate::exit::{Exit, PRINTING, exit_codes};
+use crate::exit::{Exit, PRINTING, after_help};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
-use crate::terminal::ColorChoice;
+use crate::terminal::{ColorChoice, printable_json, printable_lines};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ Examples:
 
 /// Show which ATT&CK tactics and techniques the rules cover.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
+#[command(after_help = after_help(EXAMPLES, PRINTING))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     rules: RuleArguments,
@@ -48,8 +48,11 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     show_errors(&loaded.catalog.reports, color);
     let coverage = coverage(&loaded.catalog.rules);
     let text = match arguments.format {
-        CoverageFormat::Table => coverage.table(),
-        CoverageFormat::Navigator => format!("{:#}\n", coverage.navigator_layer(&arguments.name)),
+        CoverageFormat::Table => printable_lines(&coverage.table()),
+        CoverageFormat::Navigator => {
+            let layer = coverage.navigator_layer(&arguments.name);
+            printable_json(&format!("{layer:#}\n"))
+        }
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Success)

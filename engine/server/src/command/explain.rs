@@ -1,14 +1,14 @@
 //! `tripline explain`: why a rule says what it says of one event.
 
 use super::CommandError;
-use crate::exit::{Exit, exit_codes};
+use crate::exit::{Exit, after_help};
 use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::resolve;
 use crate::input::split::{Piece, PieceKind};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
 use crate::scan::nested::pieces_of;
-use crate::terminal::{ColorChoice, Shown};
+use crate::terminal::{ColorChoice, Shown, joined, printable_json};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ a number it is the first.
 Examples:
   tripline explain --rule aws-cloudtrail-trail-stopped event.json
   tripline explain --rule aws-cloudtrail-trail-stopped logs/trail.json.gz:17
-  tripline explain --sigma rule.yml --rule 8ad1600d-e9dc-4251-b0ee-a65268f29add event.json
+  tripline explain --sigma rule.yml --rule aws_root_login event.json
   tripline sample --events 100 | tripline explain --rule aws-root-api-call -:3";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
@@ -40,7 +40,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
 
 /// Show why a rule matches an event or does not: which condition decided, what was absent.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
     /// The rule's id.
     #[arg(long, value_name = "ID")]
@@ -132,16 +132,16 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
             "inputs": inputs.iter().map(InputExplained::to_json).collect::<Vec<_>>(),
             "finding": finding,
         });
-        return format!("{document:#}\n");
+        return printable_json(&format!("{document:#}\n"));
     }
     let words = match &excused_by {
-        Some(exception) => format!("match, but excused by the exception `{exception}`"),
+        Some(exception) => format!("match, but excused by the exception `{}`", Shown(exception)),
         None => verdict.replace('_', " "),
     };
     let event_id = event.id();
     let mut out = format!(
         "{} on event {}: {words}\n",
-        arguments.rule,
+        Shown(&arguments.rule),
         Shown(event_id.as_str())
     );
     if disabled {
@@ -235,7 +235,7 @@ impl InputExplained {
             out.push_str("the event is not observed\n");
         }
         for group in self.groups.iter().filter(|group| !group.is_empty()) {
-            out.push_str(&format!("  group {}\n", Shown(&group.join(", "))));
+            out.push_str(&format!("  group {}\n", Shown(&joined(group, ", "))));
         }
         for fault in &self.faults {
             out.push_str(&format!("  left out: {}\n", Shown(fault)));
@@ -268,7 +268,7 @@ fn foreign_words(marks: &Marks) -> String {
         "the rule is for events of `{}`, which have one of {};\nthis event has none of them, and what it has \
          does not decide the rule\n",
         Shown(&marks.source),
-        fields.join(", ")
+        Shown(&fields.join(", "))
     )
 }
 

@@ -1,9 +1,9 @@
 //! `tripline fmt`: rule files in their canonical form.
 
 use super::CommandError;
-use crate::exit::{Exit, exit_codes};
+use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Origin, resolve};
-use crate::terminal::{ColorChoice, counted};
+use crate::terminal::{ColorChoice, Shown, counted};
 use clap::Args;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -12,7 +12,7 @@ use tripline_core::rule::format;
 const EXAMPLES: &str = "\
 Examples:
   tripline fmt my-rules/
-  tripline fmt --check my-rules/        change nothing; exit with 1 when something would change
+  tripline fmt --check my-rules/        (change nothing, say what would change)
   tripline fmt - < rule.toml";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
@@ -29,7 +29,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
 
 /// Rewrite rule, test, list and override files in their canonical form.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
     /// Files, folders or patterns; - rewrites standard input to standard output.
     #[arg(value_name = "PATH", required = true)]
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
             continue;
         }
         changed += 1;
-        writeln!(io::stdout(), "{name}")?;
+        writeln!(io::stdout(), "{}", Shown(name))?;
         match &input.origin {
             Origin::File(path) if !arguments.check => {
                 std::fs::write(path, &formatted).map_err(|source| CommandError::Write {

@@ -16,16 +16,17 @@ mod schema;
 mod sigma;
 mod test;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, after_help};
 use crate::rule_files::RuleFilesError;
-use crate::terminal::ColorChoice;
+use crate::terminal::{ColorChoice, printable_lines};
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::io::{self, Write};
 
 /// Detections as code over audit events: rules in CEL, tested, explained, fast.
 #[derive(Parser, Debug)]
-#[command(name = "tripline", version, after_help = OVERVIEW, max_term_width = 100)]
+#[command(name = "tripline", version, max_term_width = 100)]
+#[command(after_help = format!("{}\n\n{CODES_OF_COMMANDS}", after_help(OVERVIEW, EXIT_CODES)))]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub(crate) struct Arguments {
     /// When to use colour.
@@ -61,18 +62,26 @@ enum Command {
 const OVERVIEW: &str = "\
 Examples:
   tripline scan --demo                         findings in a bundled sample
-  tripline scan logs/                          every file under logs/, with the bundled rules
+  tripline scan logs/                          every file under logs/
   tripline scan --rules my-rules/ --fail-on high trail.json.gz
-  tripline test my-rules/                      run the rules' own tests
+  tripline test my-rules/                      run the rules' own tests";
 
-Exit codes:
-  0    done; nothing to complain about
-  1    findings at or above --fail-on, failed tests, unmet expectations, or errors found by check or fmt
-  2    wrong usage, or something could not be opened, read to its end or written
-  3    input was rejected and --strict is on
-  130  interrupted
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "done; nothing to complain about"),
+    (
+        Exit::Findings,
+        "findings at or above --fail-on, failed tests, unmet expectations, or errors in rules found by check, test, explain, backtest, fmt or sigma convert",
+    ),
+    (
+        Exit::Fault,
+        "wrong usage, or something could not be opened, read to its end or written",
+    ),
+    (Exit::Rejected, "input was rejected and --strict is on"),
+    (Exit::Interrupted, "interrupted"),
+];
 
-The help of each command says which of them it ends with, and what they mean for it.";
+const CODES_OF_COMMANDS: &str =
+    "The help of each command says which of them it ends with, and what they mean for it.";
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +95,13 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Expectations(#[from] crate::backtest::expect::ExpectError),
     #[error(transparent)]
+    Propose(#[from] crate::backtest::propose::ProposeError),
+    #[error(transparent)]
     Labels(#[from] crate::backtest::labels::LabelError),
     #[error("writing the output failed")]
     Output(#[source] io::Error),
+    #[error(transparent)]
+    Overwrite(#[from] crate::overwriting::OverwriteError),
     #[error("{path}: cannot be written")]
     Write { path: String, source: io::Error },
     #[error("{path}: cannot be read")]
@@ -145,6 +158,7 @@ fn report(error: &dyn Error, color: ColorChoice) {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
+    let text = printable_lines(&text);
     // If standard error is closed too, there is nobody left to tell.
     let _ = writeln!(
         io::stderr(),

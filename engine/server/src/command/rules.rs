@@ -1,11 +1,11 @@
 //! `tripline rules`: what rules there are, and everything about one of them.
 
 use super::CommandError;
-use crate::exit::{Exit, PRINTING, exit_codes};
+use crate::exit::{Exit, PRINTING, after_help};
 use crate::output::pretty::severity_colour;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
-use crate::terminal::{ColorChoice, Shown, counted};
+use crate::terminal::{ColorChoice, Shown, counted, printable_json, printable_lines};
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ Examples:
 
 /// List rules, or show one.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
+#[command(after_help = after_help(EXAMPLES, PRINTING))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -47,7 +47,7 @@ enum Action {
 
 /// List rules: severity, id, name, ATT&CK.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{LIST_EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
+#[command(after_help = after_help(LIST_EXAMPLES, PRINTING))]
 struct ListArguments {
     #[command(flatten)]
     rules: RuleArguments,
@@ -67,7 +67,7 @@ struct ListArguments {
 
 /// Show everything about one rule: text, condition, exceptions, overrides, runbook.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{SHOW_EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
+#[command(after_help = after_help(SHOW_EXAMPLES, PRINTING))]
 struct ShowArguments {
     /// The rule's id.
     id: String,
@@ -127,7 +127,7 @@ fn list(
     }
     if arguments.format == ListFormat::Json {
         let rules: Vec<Value> = rules.iter().map(|rule| to_json(rule)).collect();
-        return Ok(format!("{:#}\n", Value::Array(rules)));
+        return Ok(printable_json(&format!("{:#}\n", Value::Array(rules))));
     }
     let width = rules
         .iter()
@@ -137,25 +137,26 @@ fn list(
     let mut out = String::new();
     for rule in &rules {
         let colour = severity_colour(rule.severity.as_str(), palette);
-        let tags: Vec<String> = rule
+        let tags: Vec<&str> = rule
             .attack
             .iter()
-            .map(|tag| tag.technique.clone())
+            .map(|tag| tag.technique.as_str())
             .collect();
+        let tags = match tags.join(" ") {
+            none if none.is_empty() => none,
+            tags => format!("  {}{}{}", palette.quiet, Shown(&tags), palette.reset),
+        };
         let off = if rule.is_enabled() {
             ""
         } else {
             "  (switched off by an override)"
         };
         out.push_str(&format!(
-            "{colour}{:<13}{}  {:<width$}  {}  {}{}{}{off}\n",
+            "{colour}{:<13}{}  {:<width$}  {}{tags}{off}\n",
             rule.severity,
             palette.reset,
             rule.id,
             Shown(&rule.name),
-            palette.quiet,
-            tags.join(" "),
-            palette.reset,
         ));
     }
     out.push_str(&format!("{}\n", counted(rules.len() as u64, "rule")));
@@ -171,7 +172,7 @@ fn show(
     show_errors(&loaded.catalog.reports, color);
     let rule = find(&loaded.catalog.rules, &arguments.id)?;
     Ok(match arguments.format {
-        ShowFormat::Json => format!("{:#}\n", to_json(rule)),
+        ShowFormat::Json => printable_json(&format!("{:#}\n", to_json(rule))),
         ShowFormat::Text => to_text(rule, palette),
     })
 }
@@ -194,7 +195,7 @@ fn to_text(rule: &Rule, palette: &Palette) -> String {
     let mut out = format!(
         "{bold}{}{reset}\n{}\n\n",
         Shown(&rule.name),
-        rule.description.trim()
+        printable_lines(rule.description.trim())
     );
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {
@@ -207,18 +208,17 @@ fn to_text(rule: &Rule, palette: &Palette) -> String {
         format!("{colour}{}{reset}{}", rule.severity, declared(rule)),
     );
     row("status", rule.status.to_string());
-    row("source", rule.source.clone().unwrap_or_default());
-    row(
-        "attack",
-        rule.attack
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
-    );
-    row("tags", rule.tags.join(" "));
-    row("authors", rule.authors.join(", "));
-    row("file", rule.place.source.name.clone());
+    let attack: Vec<String> = rule.attack.iter().map(ToString::to_string).collect();
+    let source = rule.source.as_deref().unwrap_or_default();
+    for (name, text) in [
+        ("source", source),
+        ("attack", attack.join(" ").as_str()),
+        ("tags", rule.tags.join(" ").as_str()),
+        ("authors", rule.authors.join(", ").as_str()),
+        ("file", rule.place.source.name.as_str()),
+    ] {
+        row(name, Shown(text).to_string());
+    }
     if !rule.is_enabled() {
         row("enabled", "no, switched off by an override".to_owned());
     }
@@ -337,7 +337,7 @@ fn section(out: &mut String, palette: &Palette, heading: &str, text: &str) {
         return;
     }
     out.push_str(&format!("\n{}{heading}{}\n", palette.bold, palette.reset));
-    for line in text.lines() {
+    for line in printable_lines(text).lines() {
         out.push_str(&format!("  {line}\n"));
     }
 }

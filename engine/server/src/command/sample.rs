@@ -1,7 +1,8 @@
 //! `tripline sample`: invented events with incidents planted in them.
 
 use super::CommandError;
-use crate::exit::{Exit, PRINTING, exit_codes};
+use crate::exit::{Exit, PRINTING, after_help};
+use crate::overwriting::FilesRead;
 use clap::Args;
 use jiff::Timestamp;
 use std::io::{self, BufWriter, Write};
@@ -20,7 +21,7 @@ Examples:
 
 /// Write invented CloudTrail events with known incidents among them, as JSON lines.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
+#[command(after_help = after_help(EXAMPLES, PRINTING))]
 pub(crate) struct Arguments {
     /// How many events; all planted ones always come.
     #[arg(long, default_value_t = Options::default().events, value_name = "N")]
@@ -31,7 +32,7 @@ pub(crate) struct Arguments {
     seed: u64,
 
     /// Time of the first hour.
-    #[arg(long, default_value_t = Options::default().start, value_name = "TIME")]
+    #[arg(long, default_value_t = Options::default().start, value_name = "TIME", value_parser = super::scan::time)]
     start: Timestamp,
 
     /// Days that the events are spread over.
@@ -61,6 +62,8 @@ pub(crate) struct Arguments {
 
 /// Writes the events.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let manifest = arguments.manifest.as_deref();
+    FilesRead::default().keep_from(&[("--manifest", manifest)])?;
     let generator = Generator::new(&Options {
         seed: arguments.seed,
         events: arguments.events,

@@ -1,10 +1,11 @@
 //! `tripline scan`: events in, findings out.
 
 use super::CommandError;
-use crate::exit::{Exit, exit_codes};
+use crate::exit::{Exit, after_help, flowing};
 use crate::input::resolve::{Input, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
+use crate::overwriting::FilesRead;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
 use crate::scan::drive::{drive, progress, threads};
@@ -15,11 +16,11 @@ use crate::scan::remember::{Arrival, Remembering};
 use crate::scan::report::{Findings, Reporter, Strictness};
 use crate::scan::statistics::{self, RuleTimes, Statistics};
 use crate::state_folder::StateFolder;
-use crate::terminal::ColorChoice;
+use crate::terminal::{ColorChoice, JsonForTerminal, printable_json};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::hash::RandomState;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use tripline_core::rule::{File, Severity};
 
@@ -30,7 +31,8 @@ files, EventBridge envelopes, values one after another; plain, gzip or zstd.
 
 Every record is accounted for: read = matched + unmatched + duplicates + rejected. A duplicate is
 a record whose event id is among the last 4,194,304 different ids read (they take up to 96 MiB);
-the first one counts.
+the first one counts. What rules that remember observe is not matched by that: the summary tells how
+many records they observed and how many of the findings are theirs.
 
 A rule that cannot be decided on an event is counted as such, or as not applicable when the event is
 certainly of another source than the rule. Where it matches, it always matches.
@@ -39,12 +41,17 @@ Rules that remember find things in the order of event time, whatever the order o
 all other findings. With --live or --state a finding is told when its lateness has passed, and once
 more with a higher revision when later detections were counted on it.
 
+--state keeps what rules remember in a folder, for the next scan to go on from; the same events
+scanned again with it are late and do not count twice. --seed lets rules learn what is usual from
+earlier events, and reports nothing. --live is for input that arrives as it happens: rules wait only
+as long as their lateness.
+
 Examples:
   tripline scan --demo
   tripline scan logs/
   tripline scan --rules rules/ --rules overrides.toml 'logs/**/*.json.gz'
   tripline scan --sigma sigma/rules/cloud/aws logs/
-  tripline scan --sigma sigma/ --sigma-pipeline fields.yml --rules my-rules/ logs/
+  tripline scan --sigma sigma/ --sigma-pipeline fields.yml logs/
   zcat trail.gz | tripline scan --format jsonl --fail-on high -
   tripline scan --format sarif --output findings.sarif logs/
   tripline scan --stats --strict --list admins=admins.csv logs/
@@ -60,7 +67,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Findings, "a finding is at or above --fail-on"),
     (
         Exit::Fault,
-        "wrong usage, no rule to scan with, findings that could not be written, or something that\n       could not be opened or read to its end; this goes before 1",
+        "wrong usage, no rule to scan with, findings that could not be written, or something that could not be opened or read to its end; this goes before 1",
     ),
     (
         Exit::Rejected,
@@ -75,7 +82,7 @@ without --strict, nor files met in a folder that are of a format not read, such 
 
 /// Find what rules say about events.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}\n\n{CODES_OF_FAULTS}", exit_codes(EXIT_CODES)))]
+#[command(after_help = format!("{}\n\n{}", after_help(EXAMPLES, EXIT_CODES), flowing(CODES_OF_FAULTS)))]
 pub(crate) struct Arguments {
     /// Files, folders, patterns, or - for standard input.
     #[arg(value_name = "INPUT", required_unless_present = "demo")]
@@ -150,7 +157,7 @@ pub(crate) struct Arguments {
     no_progress: bool,
 
     /// The time to take for now, for output that must be the same tomorrow.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<Timestamp>,
 }
 
@@ -164,6 +171,12 @@ enum StatsFormat {
 /// A severity by its name.
 pub(crate) fn severity(word: &str) -> Result<Severity, String> {
     Severity::from_word(word).ok_or_else(|| format!("one of {}", Severity::WORDS.join(", ")))
+}
+
+/// A time.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
+    let words = "give a time with its zone, such as 2024-06-01T00:00:00Z";
+    text.parse().map_err(|_| words.to_owned())
 }
 
 /// Scans.
@@ -182,6 +195,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         let words = "no rule is left to scan with; `tripline check` tells why";
         return Err(CommandError::Usage(words.to_owned()));
     }
+    keep_what_is_read(&arguments, &resolved)?;
     let format = Format {
         name: arguments.format,
         palette: match arguments.output {
@@ -210,6 +224,21 @@ fn inputs(arguments: &Arguments) -> Result<Resolved, CommandError> {
         });
     }
     Ok(resolve(&arguments.inputs)?)
+}
+
+/// Refuses to write findings or statistics over an input, a rule or the state.
+fn keep_what_is_read(arguments: &Arguments, resolved: &Resolved) -> Result<(), CommandError> {
+    let mut read = FilesRead::default();
+    read.inputs(&resolved.inputs);
+    read.paths(arguments.rules.paths_read()?);
+    if let Some(path) = &arguments.state {
+        read.state(path);
+    }
+    read.keep_from(&[
+        ("--output", arguments.output.as_deref()),
+        ("--stats-output", arguments.stats_output.as_deref()),
+    ])?;
+    Ok(())
 }
 
 struct Scan<'s> {
@@ -397,10 +426,8 @@ impl Scan<'_> {
         let text = match self.arguments.stats_format {
             StatsFormat::Text => statistics::to_text(self.rules, counts, times, accounting),
             StatsFormat::Json => {
-                format!(
-                    "{}\n",
-                    statistics::to_json(self.rules, counts, times, accounting)
-                )
+                let json = statistics::to_json(self.rules, counts, times, accounting);
+                printable_json(&format!("{json}\n"))
             }
         };
         match &self.arguments.stats_output {
@@ -428,6 +455,9 @@ impl Scan<'_> {
                     source,
                 }),
             },
+            None if self.format.name != FormatName::Pretty && io::stdout().is_terminal() => {
+                Ok(Box::new(JsonForTerminal::new(io::stdout())))
+            }
             None => Ok(Box::new(io::stdout())),
         }
     }

@@ -1,14 +1,14 @@
 //! `tripline schema`: the JSON Schemas of our files, for editors.
 
 use super::CommandError;
-use crate::exit::{Exit, PRINTING, exit_codes};
+use crate::exit::{Exit, PRINTING, after_help};
 use clap::Args;
 use std::io::{self, Write};
 use tripline_core::rule::{FileKind, json_schema};
 
 const EXAMPLES: &str = "\
-An editor with Even Better TOML or Taplo takes the schema from a first line such as
-#:schema ./rule.schema.json
+An editor with Even Better TOML or Taplo takes the schema from a first line such as:
+  #:schema ./rule.schema.json
 
 Examples:
   tripline schema rule > rule.schema.json
@@ -18,7 +18,7 @@ Examples:
 
 /// Print the JSON Schema of a kind of file: rule, tests, overrides, list or fields.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(PRINTING)))]
+#[command(after_help = after_help(EXAMPLES, PRINTING))]
 pub(crate) struct Arguments {
     /// The kind of file: rule, tests, overrides, list or fields.
     #[arg(value_name = "KIND", default_value = "rule", value_parser = kind)]

@@ -1,11 +1,11 @@
 //! `tripline sigma`: Sigma rules as files of ours.
 
 use super::CommandError;
-use crate::exit::{Exit, exit_codes};
+use crate::exit::{Exit, after_help};
 use crate::rule_files::{RuleArguments, read_lists, read_text};
 use crate::rule_loading::{show_errors, today_of};
 use crate::sigma_files::read_yaml;
-use crate::terminal::{ColorChoice, counted};
+use crate::terminal::{ColorChoice, Shown, counted};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ is `experimental` until it has tests that match and that do not.
 
 Examples:
   tripline sigma convert sigma/rules/cloud/aws -o my-rules/
-  tripline sigma convert rule.yml --sigma-pipeline fields.yml --list admins=admins.csv -o my-rules/";
+  tripline sigma convert rule.yml --sigma-pipeline fields.yml -o my-rules/";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Success, "everything was converted"),
@@ -35,8 +35,9 @@ const EXIT_CODES: &[(Exit, &str)] = &[
     ),
 ];
 
-/// Work with Sigma rules.
+/// Work with Sigma rules: write them as rules of Tripline.
 #[derive(Args, Debug)]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -49,7 +50,7 @@ enum Action {
 
 /// Write Sigma rules as rules of Tripline.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 struct ConvertArguments {
     /// Sigma files, folders or patterns.
     #[arg(value_name = "PATH", required = true)]
@@ -94,7 +95,8 @@ fn run_convert(arguments: ConvertArguments, color: ColorChoice) -> Result<Exit, 
     };
     for converted in convert(&found.rules, of_rule) {
         let folder = arguments.output.join(&converted.folder);
-        if folder.join("rule.toml").exists() {
+        let is_there = |(name, _): &(_, _)| folder.join(name as &String).symlink_metadata().is_ok();
+        if converted.files.iter().any(is_there) {
             skipped += 1;
             continue;
         }
@@ -113,7 +115,8 @@ fn run_convert(arguments: ConvertArguments, color: ColorChoice) -> Result<Exit, 
         .filter(|one| one.diagnostic.level == Level::Error)
         .count();
     let written = counted((found.rules.len() - skipped) as u64, "rule");
-    let mut text = format!("{written} written to {}", arguments.output.display());
+    let output = arguments.output.display().to_string();
+    let mut text = format!("{written} written to {}", Shown(&output));
     if skipped > 0 {
         text.push_str(&format!(", {skipped} there already"));
     }

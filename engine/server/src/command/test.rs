@@ -1,15 +1,16 @@
 //! `tripline test`: the tests that stand beside rules.
 
 use super::CommandError;
-use crate::exit::{Exit, exit_codes};
+use crate::exit::{Exit, after_help};
 use crate::rule_files::{RuleArguments, read_lists, read_paths};
 use crate::rule_loading::{show_errors, today_of};
-use crate::terminal::ColorChoice;
+use crate::terminal::{ColorChoice, Shown, printable_json};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use tripline_core::diagnostic::Palette;
+use tripline_core::diagnostic::{Level, Palette};
+use tripline_core::evaluate::RuleSet;
 use tripline_core::rule::load;
 use tripline_core::rule_test::{TestResult, run_tests};
 
@@ -31,7 +32,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
 
 /// Run the tests of rules; a failure shows the condition's parts with their values.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit_codes(EXIT_CODES)))]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
     /// Files, folders or patterns; the rules that came with tripline without any.
     #[arg(value_name = "PATH")]
@@ -66,8 +67,12 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         &mut files,
     )?;
     let catalog = load(&files, today_of(Timestamp::now()));
-    show_errors(&catalog.reports, color);
     let results = run_tests(&catalog);
+    // A rule may be without tests, and wrong in what only compiling shows.
+    let (_, mut reports) = RuleSet::of_catalog(&catalog);
+    reports.retain(|one| !catalog.reports.contains(one));
+    let reports = [catalog.reports, reports].concat();
+    show_errors(&reports, color);
     let failed = results
         .iter()
         .filter(|result| result.failure.is_some())
@@ -85,10 +90,8 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         }
         TestFormat::Json => {
             let tests: Vec<Value> = results.iter().map(to_json).collect();
-            format!(
-                "{:#}\n",
-                json!({ "tests": tests, "passed": passed, "failed": failed })
-            )
+            let document = json!({ "tests": tests, "passed": passed, "failed": failed });
+            printable_json(&format!("{document:#}\n"))
         }
     };
     io::stdout().write_all(text.as_bytes())?;
@@ -99,7 +102,10 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
             "no test was found; tests stand in tests.toml beside the rule"
         );
     }
-    let good = failed == 0 && catalog.errors() == 0;
+    let errors = reports
+        .iter()
+        .any(|one| one.diagnostic.level == Level::Error);
+    let good = failed == 0 && !errors;
     Ok(if good { Exit::Success } else { Exit::Findings })
 }
 
@@ -117,12 +123,15 @@ fn failure(result: &TestResult, palette: &Palette) -> String {
     } = palette;
     let mut out = format!(
         "{error}FAILED{reset} {bold}{}: {}{reset}\n  {quiet}-->{reset} {}\n",
-        result.rule_id, result.name, result.place
+        Shown(&result.rule_id),
+        Shown(&result.name),
+        Shown(&result.place.to_string())
     );
     for line in &failure.mismatches {
-        out.push_str(&format!("  {line}\n"));
+        out.push_str(&format!("  {}\n", Shown(line)));
     }
     if let Some(exception) = &failure.excused_by {
+        let exception = Shown(exception);
         out.push_str(&format!("  excused by the exception `{exception}`\n"));
     }
     if let Some(reason) = &failure.reason {

@@ -1,6 +1,7 @@
 //! One JSON object per finding and line. Fields are only ever added.
 //!
-//! `event` holds the record's own bytes; `line` is its place among the records of its file, from 1.
+//! `event` holds the record's own bytes; `line` is its place among the records of its file, from 1. What is not
+//! printable is written as escapes in all other fields, and in `event` too where a terminal would get it.
 
 use super::{Rendered, Sighting, on_one_line};
 use serde_json::{Value, json};
@@ -44,15 +45,15 @@ pub(crate) fn finding(sighting: &Sighting<'_>) -> Rendered {
         ("version", json!(finding.version)),
     ] {
         field(&mut out, name);
-        out.push(&value.to_string());
+        out.json(&value.to_string());
     }
     if let Some(pattern) = &finding.pattern {
         field(&mut out, "pattern");
-        out.push(&json!(pattern).to_string());
+        out.json(&json!(pattern).to_string());
     }
     if let Some(suppressed) = &finding.suppressed {
         field(&mut out, "suppressed");
-        out.push(&json!(suppressed).to_string());
+        out.json(&json!(suppressed).to_string());
     }
     if finding.revision > 0 {
         field(&mut out, "revision");

@@ -11,6 +11,7 @@ pub(crate) mod sarif;
 pub(crate) mod summary;
 
 use crate::scan::accounting::Accounting;
+use crate::terminal::printable_json;
 use clap::ValueEnum;
 use std::io::{self, Write};
 use tripline_core::diagnostic::Palette;
@@ -93,14 +94,33 @@ impl Rendered {
 
     /// Adds a string as JSON.
     pub(crate) fn json_text(&mut self, text: &str) {
+        let from = self.text.len();
         // Writing JSON of a string into memory cannot fail.
         let _ = serde_json::to_writer(&mut self.text, text);
+        if !is_plain(text) {
+            let json = self.text.split_off(from);
+            self.json(&String::from_utf8_lossy(&json));
+        }
+    }
+
+    /// Adds JSON of ours, with what is not printable as escapes.
+    pub(crate) fn json(&mut self, json: &str) {
+        if is_plain(json) {
+            self.push(json);
+        } else {
+            self.push(&printable_json(json));
+        }
     }
 
     /// Adds text as it is.
     pub(crate) fn push(&mut self, text: &str) {
         self.text.extend_from_slice(text.as_bytes());
     }
+}
+
+/// Most text is, and need not be gone through.
+fn is_plain(text: &str) -> bool {
+    text.is_ascii() && !text.contains('\u{7f}')
 }
 
 impl Format {

@@ -59,7 +59,7 @@ pub(crate) fn finding(sighting: &Sighting<'_>, now_ms: i64) -> Rendered {
     }
     let mut out = Rendered::default();
     let text = Value::Object(fields).to_string();
-    out.push(&text[..text.len() - 1]);
+    out.json(&text[..text.len() - 1]);
     out.push(",\"evidences\":[");
     evidence(sighting, &mut out);
     out.push("],\"unmapped\":");
@@ -162,7 +162,7 @@ fn evidence(sighting: &Sighting<'_>, out: &mut Rendered) {
         evidence.insert("src_endpoint".to_owned(), json!({ key: address }));
     }
     let text = Value::Object(evidence).to_string();
-    out.push(&text[..text.len() - 1]);
+    out.json(&text[..text.len() - 1]);
     out.push(if text.len() > 2 {
         ",\"data\":"
     } else {
@@ -181,7 +181,7 @@ fn unmapped(sighting: &Sighting<'_>, out: &mut Rendered) {
         "file": sighting.file,
     });
     let text = fields.to_string();
-    out.push(&text[..text.len() - 1]);
+    out.json(&text[..text.len() - 1]);
     out.push(",\"line\":");
     out.mark_position();
     out.push("}");

@@ -4,7 +4,7 @@
 //! a person copies what stands here.
 
 use super::{Rendered, Sighting};
-use crate::terminal::Shown;
+use crate::terminal::{NO_TEXT, Shown, cell, joined};
 use serde_json::Value;
 use tripline_core::diagnostic::Palette;
 use tripline_core::wire::Pattern;
@@ -24,7 +24,7 @@ pub(crate) fn finding(sighting: &Sighting<'_>, palette: &Palette) -> Rendered {
     ));
     let attack = match finding.attack.as_slice() {
         [] => String::new(),
-        tags => format!("  {quiet}{}{reset}", tags.join(" ")),
+        tags => format!("  {quiet}{}{reset}", Shown(&tags.join(" "))),
     };
     row(
         &mut out,
@@ -92,17 +92,15 @@ fn pattern_rows(out: &mut Rendered, palette: &Palette, pattern: &Pattern) {
         row(out, palette, "saw", &Shown(&text).to_string());
     }
     if !pattern.group.is_empty() {
-        let group = pattern.group.join(", ");
+        let group = joined(&pattern.group, ", ");
         row(out, palette, "group", &Shown(&group).to_string());
     }
 }
 
 fn row(out: &mut Rendered, palette: &Palette, name: &str, text: &str) {
     let Palette { quiet, reset, .. } = palette;
-    out.push(&format!(
-        "  {quiet}{:<10}{reset}  {text}\n",
-        Shown(name).to_string()
-    ));
+    let text = if text.is_empty() { NO_TEXT } else { text };
+    out.push(&format!("  {quiet}{}{reset}  {text}\n", cell(name, 10)));
 }
 
 /// The colour of a severity.

@@ -5,6 +5,7 @@
 
 use super::{Rendered, Sighting};
 use crate::scan::accounting::Accounting;
+use crate::terminal::printable_json;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use tripline_core::evaluate::RuleSet;
@@ -28,6 +29,7 @@ pub(crate) fn begin(rules: &RuleSet, out: &mut dyn Write) -> io::Result<()> {
         out,
         "{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":[{{"
     )?;
+    let driver = printable_json(&driver.to_string());
     writeln!(out, "\"tool\":{{\"driver\":{driver}}},")?;
     writeln!(out, "\"columnKind\":\"unicodeCodePoints\",\"results\":[")
 }
@@ -42,6 +44,7 @@ pub(crate) fn end(accounting: &Accounting, out: &mut dyn Write) -> io::Result<()
         "executionSuccessful": accounting.faults_total == 0,
         "toolExecutionNotifications": notifications,
     });
+    let invocation = printable_json(&invocation.to_string());
     writeln!(out, "],\"invocations\":[{invocation}],")?;
     writeln!(out, "\"properties\":{}}}]}}", accounting.to_json())
 }
@@ -102,9 +105,9 @@ pub(crate) fn result(sighting: &Sighting<'_>) -> Rendered {
     });
     let mut out = Rendered::default();
     let (result, properties) = (result.to_string(), properties.to_string());
-    out.push(&result[..result.len() - 1]);
+    out.json(&result[..result.len() - 1]);
     out.push(",\"properties\":");
-    out.push(&properties[..properties.len() - 1]);
+    out.json(&properties[..properties.len() - 1]);
     out.push(",\"record\":");
     out.mark_position();
     out.push("}}");

@@ -84,6 +84,13 @@ fn records(accounting: &Accounting) -> String {
         out.push_str(&format!(" ({})", reasons.join(", ")));
     }
     out.push('\n');
+    if accounting.findings_of_memory > 0 {
+        out.push_str(&format!(
+            "{} from rules that remember, which observed {}; observed is not matched\n",
+            counted(accounting.findings_of_memory, "finding"),
+            counted(counts.observed, "record"),
+        ));
+    }
     if accounting.indeterminate > 0 {
         let verdicts = counted(accounting.indeterminate, "verdict");
         out.push_str(&format!(
@@ -126,49 +133,52 @@ fn records(accounting: &Accounting) -> String {
 
 /// What of the observations of rules that remember did not go as a person would expect.
 fn remembered(state: &StateCounters, is_kept: bool) -> String {
-    let mut out = String::new();
-    let mut line = |count: u64, one: &str, many: &str| {
-        if count > 0 {
-            let words = if count == 1 { one } else { many };
-            out.push_str(&format!("{} {words}\n", grouped(count)));
-        }
+    let line = |count: u64, one: &str, many: &str| match count {
+        0 => String::new(),
+        1 => format!("1 {one}\n"),
+        count => format!("{} {many}\n", grouped(count)),
     };
-    line(
+    let mut out = line(
         state.late(),
         "observation came later than its rule allows and was left out",
         "observations came later than their rules allow and were left out",
     );
-    line(
-        state.faults(),
-        "observation had no key or value and was left out; --stats tells why",
-        "observations had no key or value and were left out; --stats tells why",
-    );
-    line(
-        state.timeless,
-        "event has no time, so rules that remember left it out",
-        "events have no time, so rules that remember left them out",
-    );
-    line(
-        state.future,
-        "event is from the future, so rules that remember left it out",
-        "events are from the future, so rules that remember left them out",
-    );
-    line(
-        state.evicted(),
-        "remembered group gave way for want of room",
-        "remembered groups gave way for want of room",
-    );
-    line(
-        state.groups_cut,
-        "group of an event with too many was left out",
-        "groups of events with too many were left out",
-    );
-    if is_kept {
-        line(
-            state.pending(),
+    if is_kept && state.late() > 0 {
+        out.push_str("  (events that were scanned before with this state come late, and do not count twice)\n");
+    }
+    for (count, one, many) in [
+        (
+            state.faults(),
+            "observation had no key or value and was left out; --stats tells why",
+            "observations had no key or value and were left out; --stats tells why",
+        ),
+        (
+            state.timeless,
+            "event has no time, so rules that remember left it out",
+            "events have no time, so rules that remember left them out",
+        ),
+        (
+            state.future,
+            "event is from the future, so rules that remember left it out",
+            "events are from the future, so rules that remember left them out",
+        ),
+        (
+            state.evicted(),
+            "remembered group gave way for want of room",
+            "remembered groups gave way for want of room",
+        ),
+        (
+            state.groups_cut,
+            "group of an event with too many was left out",
+            "groups of events with too many were left out",
+        ),
+        (
+            if is_kept { state.pending() } else { 0 },
             "observation waits in the state for later events",
             "observations wait in the state for later events",
-        );
+        ),
+    ] {
+        out.push_str(&line(count, one, many));
     }
     out
 }
@@ -196,7 +206,7 @@ fn notices(accounting: &Accounting) -> Vec<String> {
     }
     let left_out = accounting.faults_total.saturating_sub(FAULTS_SHOWN as u64);
     if left_out > 0 {
-        notices.push(format!("{} more inputs with faults", grouped(left_out)));
+        notices.push(format!("{} with faults", counted(left_out, "more input")));
     }
     notices
 }

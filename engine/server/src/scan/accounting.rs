@@ -2,6 +2,8 @@
 //!
 //! Invariant: read = matched + unmatched + duplicates + rejected, for every input and for the run. A record is
 //! one value of an input, or one stretch of text that is none; each is read once and counted in one place.
+//! What rules that remember find is about many records, so no record is matched by it. How many they observed is
+//! counted apart: observed records are among the matched and unmatched ones, never among duplicates.
 //! Faults of whole inputs (no permission, compression cut short) are counted apart: nobody knows how many
 //! records they cost.
 
@@ -94,6 +96,8 @@ pub(crate) struct Counts {
     pub(crate) unmatched: u64,
     pub(crate) duplicates: u64,
     pub(crate) rejected: BTreeMap<&'static str, u64>,
+    /// Those that a rule that remembers looked at: some of the matched and unmatched.
+    pub(crate) observed: u64,
 }
 
 impl Counts {
@@ -105,6 +109,7 @@ impl Counts {
     /// Whether every record is accounted for.
     pub(crate) fn balance(&self) -> bool {
         self.read == self.matched + self.unmatched + self.duplicates + self.rejected_total()
+            && self.observed <= self.matched + self.unmatched
     }
 
     fn add(&mut self, other: &Self) {
@@ -112,6 +117,7 @@ impl Counts {
         self.matched += other.matched;
         self.unmatched += other.unmatched;
         self.duplicates += other.duplicates;
+        self.observed += other.observed;
         for (reason, count) in &other.rejected {
             *self.rejected.entry(reason).or_default() += count;
         }
@@ -126,6 +132,7 @@ impl Counts {
             "duplicates": self.duplicates,
             "rejected": self.rejected_total(),
             "rejected_by_reason": self.rejected,
+            "observed": self.observed,
         })
     }
 }
@@ -153,6 +160,8 @@ pub(crate) struct Accounting {
     /// Records shown one by one.
     pub(crate) rejections: Vec<RejectedRecord>,
     pub(crate) findings: BTreeMap<&'static str, u64>,
+    /// Those of rules that remember.
+    pub(crate) findings_of_memory: u64,
     /// Verdicts that could not be decided.
     pub(crate) indeterminate: u64,
     /// Verdicts that could not be decided because the event is of another source than the rule.
@@ -233,6 +242,7 @@ impl Accounting {
             "inputs": { "read": self.inputs_read, "empty": self.inputs_empty, "faults": self.faults_total },
             "findings": self.findings_total(),
             "findings_by_severity": self.findings,
+            "findings_of_rules_that_remember": self.findings_of_memory,
             "indeterminate": self.indeterminate,
             "not_applicable": self.not_applicable,
             "excused": self.excused,

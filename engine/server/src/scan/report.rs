@@ -203,6 +203,7 @@ impl<'r, O: Outlet> Reporter<'r, O> {
                 && !again
                 && let Some(remembering) = &mut self.remembering
             {
+                self.counts.observed += u64::from(!one.observations.all.is_empty());
                 remembering.observe(one, file, self.position);
             }
             if let Some((_, count)) = undecided.next_if(|(at, _)| *at == record)
@@ -339,6 +340,8 @@ impl<'r, O: Outlet> Reporter<'r, O> {
             return;
         }
         self.rules[placed.rule as usize].matches += 1;
+        let remembers = self.rule_set.rules()[placed.rule as usize].rule.remembers();
+        self.accounting.findings_of_memory += u64::from(remembers);
         *self
             .accounting
             .findings

@@ -8,7 +8,7 @@
 //! expensive, not how long the scan took.
 
 use super::accounting::Accounting;
-use crate::terminal::{Shown, grouped};
+use crate::terminal::{Shown, cell, columns, counted, grouped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -194,43 +194,60 @@ fn state_of<'a>(accounting: &'a Accounting, rule: &str) -> Option<&'a RuleCounte
 
 /// The counters of one rule that remembers, those that are not zero.
 fn remembered(state: &RuleCounters) -> String {
-    let all = [
-        ("observed", state.observed),
-        ("duplicate", state.duplicates),
-        ("late", state.late),
-        ("without key", state.faults),
-        ("detections", state.detections),
-        ("suppressed", state.suppressed),
-        ("groups", state.groups),
-        ("gave way", state.evicted + state.dropped),
-        ("waiting", state.pending),
-    ];
-    let told: Vec<String> = all
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{} {name}", grouped(*count)))
-        .collect();
+    let mut told = Vec::new();
+    for (count, one, many) in [
+        (state.observed, "observed", "observed"),
+        (state.duplicates, "duplicate", "duplicates"),
+        (state.late, "late", "late"),
+        (state.faults, "without key", "without key"),
+        (state.detections, "detection", "detections"),
+        (state.suppressed, "suppressed", "suppressed"),
+        (state.groups, "group", "groups"),
+        (state.evicted + state.dropped, "gave way", "gave way"),
+        (state.pending, "waiting", "waiting"),
+    ] {
+        let words = if count == 1 { one } else { many };
+        if count > 0 {
+            told.push(format!("{} {words}", grouped(count)));
+        }
+    }
     told.join(", ")
 }
 
+/// The account of every input. What rules that remember observed is told where there are such rules.
 fn inputs_table(accounting: &Accounting) -> String {
-    let names = accounting.inputs.iter().map(|one| one.file.len());
+    let names = accounting.inputs.iter();
+    let names = names.map(|one| columns(&Shown(&one.file).to_string()));
     let width = names.max().unwrap_or(5).clamp(5, 60);
-    let mut out = format!(
-        "{:<width$}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}\n",
-        "input", "read", "matched", "unmatched", "duplicate", "rejected"
-    );
+    let remembers = accounting.state.is_some();
+    let row = |name: &str, counts: [&str; 6]| {
+        let mut out = cell(name, width);
+        for count in counts.iter().take(if remembers { 6 } else { 5 }) {
+            out.push_str(&format!("  {count:>10}"));
+        }
+        out
+    };
+    let head = [
+        "read",
+        "matched",
+        "unmatched",
+        "duplicate",
+        "rejected",
+        "observed",
+    ];
+    let mut out = row("input", head) + "\n";
     for input in &accounting.inputs {
         let counts = &input.counts;
-        out.push_str(&format!(
-            "{:<width$}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}",
-            Shown(&input.file).to_string(),
-            grouped(counts.read),
-            grouped(counts.matched),
-            grouped(counts.unmatched),
-            grouped(counts.duplicates),
-            grouped(counts.rejected_total()),
-        ));
+        let numbers = [
+            counts.read,
+            counts.matched,
+            counts.unmatched,
+            counts.duplicates,
+            counts.rejected_total(),
+            counts.observed,
+        ];
+        let numbers = numbers.map(grouped);
+        out.push_str(&row(&input.file, numbers.each_ref().map(String::as_str)));
         let reasons: Vec<String> = counts
             .rejected
             .iter()
@@ -246,7 +263,7 @@ fn inputs_table(accounting: &Accounting) -> String {
     }
     let left_out = accounting.inputs_read - accounting.inputs.len() as u64;
     if left_out > 0 {
-        out.push_str(&format!("and {} more inputs\n", grouped(left_out)));
+        out.push_str(&format!("and {}\n", counted(left_out, "more input")));
     }
     out
 }

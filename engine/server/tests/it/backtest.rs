@@ -356,8 +356,74 @@ fn broken_rules_on_one_side_are_told() {
         ran.stderr
     );
     folder.file("rules/burst/rule.toml", "id = 3");
+    for format in ["text", "json", "junit"] {
+        let ran = backtest(&folder, &["--format", format]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+    }
     let junit = backtest(&folder, &["--format", "junit"]).stdout;
-    assert!(junit.contains("<skipped message=\"has errors"), "{junit}");
+    assert!(junit.contains("<error message=\"has errors"), "{junit}");
+    assert!(junit.contains("failures=\"0\" errors=\"1\""), "{junit}");
+    // A mistake that both versions have is told once, one of the baseline by itself too.
+    folder.file("old/burst/rule.toml", "id = 3");
+    let ran = backtest(&folder, &["--baseline", "old"]);
+    let times = |words: &str| ran.stderr.matches(words).count();
+    assert_eq!(
+        times("rules/burst/rule.toml:"),
+        times("old/listed/rule.toml:")
+    );
+    assert!(times("rules/burst/rule.toml:") > 0, "{}", ran.stderr);
+    assert_eq!(times("old/burst/rule.toml:"), 0, "{}", ran.stderr);
+}
+
+#[test]
+fn baselines_that_are_none_are_told() {
+    let folder = workplace("backtest-no-baseline");
+    std::fs::create_dir(format!("{}/empty", folder.path())).expect("a folder");
+    for (baseline, words) in [
+        (
+            &["empty"][..],
+            "what --baseline names cannot be read as rules: empty: holds no file",
+        ),
+        (
+            &["events.jsonl"],
+            "--baseline names cannot be read as rules: events.jsonl: holds no .toml",
+        ),
+        (
+            &["old", "nowhere"],
+            "--baseline nowhere: no such file or folder",
+        ),
+    ] {
+        let named: Vec<&str> = baseline
+            .iter()
+            .flat_map(|one| ["--baseline", one])
+            .collect();
+        let ran = backtest(&folder, &named);
+        assert!(
+            ran.code == 2 && ran.stderr.contains(words),
+            "{baseline:?}: {ran:?}"
+        );
+    }
+    let ran = backtest(&folder, &["--baseline", "ol*"]);
+    assert!(ran.stdout.contains("Compared with ol*"), "{ran:?}");
+}
+
+#[test]
+fn the_head_of_the_table_fits_narrow_terminals() {
+    let folder = workplace("backtest-narrow");
+    for (columns, above) in [("100", false), ("60", true)] {
+        let arguments = ["backtest", "--rules", "rules", "--against", "events.jsonl"];
+        let output = tripline(&arguments)
+            .current_dir(folder.path())
+            .env("COLUMNS", columns)
+            .output();
+        let ran = Ran::from(output.expect("the binary runs"));
+        assert_eq!(
+            ran.stdout.contains("\nhistograms by "),
+            above,
+            "{}",
+            ran.stdout
+        );
+    }
 }
 
 #[test]
@@ -480,6 +546,29 @@ fn proposals_are_tried_and_pass_the_check() {
             .find(|one| one["rule_id"] == "listed")
             .expect("it is there");
         assert_eq!(listed["findings"], 4);
+    }
+}
+
+#[test]
+fn proposals_do_not_replace_what_a_person_wrote() {
+    let folder = workplace("backtest-propose-over");
+    let path = format!("{}/proposed.toml", folder.path());
+    let propose = || backtest(&folder, &["--propose", "proposed.toml"]);
+    assert_eq!(propose().code, 0);
+    let proposed = std::fs::read_to_string(&path).expect("it was written");
+    assert_eq!(propose().code, 0, "nobody answers for them yet");
+    let mine = "[[override]]\nrule = \"listed\"\nenabled = false\n".to_owned();
+    let answered = proposed.replacen("# owner", "owner", 1);
+    assert_ne!(answered, proposed);
+    for (text, words) in [
+        (mine, "that no backtest wrote"),
+        (String::new(), "that no backtest wrote"),
+        (answered, "somebody answers"),
+    ] {
+        folder.file("proposed.toml", &text);
+        let ran = propose();
+        assert!(ran.code == 2 && ran.stderr.contains(words), "{ran:?}");
+        assert_eq!(std::fs::read_to_string(&path).expect("it is there"), text);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands and their exit codes.
 
-use crate::harness::{Folder, data, other, run, run_with_stdin, seen, tripline};
+use crate::harness::{Folder, Ran, data, other, run, run_with_stdin, seen, tripline};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
@@ -22,6 +22,21 @@ fn fail_on_a_severity() {
     assert_eq!(run(&["scan", "--fail-on", "bad", "-"]).code, 2);
 }
 
+/// A rule without tests that does not compile is told, and does not pass.
+#[test]
+fn tests_of_a_rule_that_does_not_compile_fail() {
+    let folder = Folder::new("test-broken");
+    let rule = std::fs::read_to_string(data("rules/seen/rule.toml")).expect("the rule");
+    let typed = rule.replace(r#"event.eventName == "Seen""#, "1 + \"a\" == 2");
+    assert_ne!(rule, typed);
+    let path = folder.file("rules/seen/rule.toml", typed);
+    for format in ["text", "json"] {
+        let ran = run(&["test", "--format", format, &path]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stderr.contains("rule.toml:"), "{}", ran.stderr);
+    }
+}
+
 #[test]
 fn usage_is_checked() {
     assert_eq!(run(&[]).code, 2);
@@ -29,11 +44,22 @@ fn usage_is_checked() {
     assert_eq!(run(&["scan", "--format", "xml", "-"]).code, 2);
     assert_eq!(run(&["scan", "--rules", "nowhere", "-"]).code, 2);
     assert_eq!(run(&["scan", "--list", "nofile", "-"]).code, 2);
+    for command in [
+        &["scan", "-"][..],
+        &["check"],
+        &["backtest", "--against", "-"],
+    ] {
+        let ran = run(&[command, &["--now", "garbage"]].concat());
+        assert!(
+            ran.code == 2 && ran.stderr.contains("such as 2024-06-01T00:00:00Z"),
+            "{ran:?}"
+        );
+    }
     assert_eq!(run(&["--help"]).code, 0);
     assert_eq!(run(&["--version"]).code, 0);
 }
 
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 15] = [
     &["scan"],
     &["backtest"],
     &["check"],
@@ -45,6 +71,8 @@ const COMMANDS: [&[&str]; 13] = [
     &["rules", "show"],
     &["coverage"],
     &["schema"],
+    &["sigma"],
+    &["sigma", "convert"],
     &["sample"],
     &["completions"],
 ];
@@ -64,6 +92,39 @@ fn every_help_has_examples_and_exit_codes() {
     }
 }
 
+/// What follows the options is as wide as the terminal, and examples and codes are never broken.
+#[test]
+fn every_help_fits_narrow_terminals() {
+    let commands = COMMANDS.into_iter().chain([&[][..]]);
+    for command in commands {
+        let with = |columns: &str| {
+            let arguments = [command, &["--help"]].concat();
+            let output = tripline(&arguments).env("COLUMNS", columns).output();
+            let ran = Ran::from(output.expect("the binary runs"));
+            let (_, tail) = ran.stdout.split_once("Print help").expect("options");
+            tail.to_owned()
+        };
+        let indented = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| line.starts_with("  "));
+            lines.map(str::to_owned).collect()
+        };
+        let (narrow, wide) = (with("80"), with("100"));
+        assert_eq!(indented(&narrow), indented(&wide), "{command:?}");
+        for (text, width) in [(&narrow, 80), (&wide, 100)] {
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                let (line, next) = (pair[0], pair[1]);
+                assert!(line.chars().count() <= width, "{command:?}: {line}");
+                // A line ends early only where a word would not fit, or a paragraph ends.
+                let word = next.split(' ').next().unwrap_or_default();
+                let fits = line.chars().count() + 1 + word.chars().count() <= width;
+                let flows = |line: &str| !line.is_empty() && !line.starts_with(' ');
+                assert!(!(flows(line) && flows(next) && fits), "{command:?}: {line}");
+            }
+        }
+    }
+}
+
 /// A command's help tells of the codes that it ends with, and of no other.
 #[test]
 fn every_help_has_its_own_exit_codes() {
@@ -79,7 +140,7 @@ fn every_help_has_its_own_exit_codes() {
         let wanted: &[&str] = match command[0] {
             "scan" => &["0", "1", "2", "3", "130"],
             "backtest" => &["0", "1", "2", "130"],
-            "check" | "test" | "explain" | "fmt" => &["0", "1", "2"],
+            "check" | "test" | "explain" | "fmt" | "sigma" => &["0", "1", "2"],
             _ => &["0", "2"],
         };
         assert_eq!(codes, wanted, "{command:?}");
@@ -263,4 +324,134 @@ fn a_rule_that_is_no_text_is_switched_off() {
     let scan = run_with_stdin(&["scan", "--rules", &rules, "-"], seen(1).as_bytes());
     assert_eq!(scan.code, 0, "{}", scan.stderr);
     assert!(scan.stdout.contains("1 finding"), "{}", scan.stdout);
+}
+
+/// A run never empties what it reads, by whatever name it is called, nor writes two things to one file.
+#[cfg(unix)]
+#[test]
+fn nothing_that_is_read_is_written_over() {
+    let folder = Folder::new("overwriting");
+    let rule = std::fs::read_to_string(data("rules/seen/rule.toml")).expect("the rule");
+    let files = [
+        ("logs/in.jsonl", format!("{}\n", seen(1))),
+        ("rules/seen/rule.toml", rule.clone()),
+        ("rules/seen/event.json", seen(1)),
+        ("old/seen/rule.toml", rule),
+        ("list.csv", "value\na\n".to_owned()),
+        ("expect.toml", "others = \"any\"\n".to_owned()),
+        (
+            "labels.csv",
+            "rule_id,event_id,label\nseen,id-1,tp\n".to_owned(),
+        ),
+    ];
+    for (name, text) in &files {
+        folder.file(name, text);
+    }
+    let at = |name: &str| format!("{}/{name}", folder.path());
+    std::os::unix::fs::symlink("logs/in.jsonl", at("soft.jsonl")).expect("a link");
+    std::fs::hard_link(at("logs/in.jsonl"), at("hard.jsonl")).expect("a link");
+    std::os::unix::fs::symlink("new.out", at("soft.out")).expect("a link");
+    std::fs::create_dir(at("state")).expect("a folder");
+    let scan = "scan --rules rules --list l=list.csv --no-progress";
+    let backtest = "backtest --rules rules --against logs --baseline old --expect expect.toml --labels labels.csv";
+    for (command, words) in [
+        (format!("{scan} logs -o logs/in.jsonl"), "reads this file"),
+        (
+            format!("{scan} logs -o ./rules/../soft.jsonl"),
+            "as logs/in.jsonl",
+        ),
+        (
+            format!("{scan} logs --stats-output hard.jsonl"),
+            "as logs/in.jsonl",
+        ),
+        (format!("{scan} soft.jsonl -o hard.jsonl"), "as soft.jsonl"),
+        (
+            format!("{scan} logs -o rules/seen/rule.toml"),
+            "reads this file",
+        ),
+        (
+            format!("{scan} logs -o rules/seen/event.json"),
+            "reads this file",
+        ),
+        (format!("{scan} logs -o list.csv"), "reads this file"),
+        (
+            format!("{scan} logs -o new.out --stats-output ./soft.out"),
+            "--output goes to the same",
+        ),
+        (
+            format!("{scan} logs --state state -o state/state.snapshot"),
+            "is kept in state",
+        ),
+        (
+            format!("{scan} logs --state fresh -o fresh/state.snapshot"),
+            "is kept in fresh",
+        ),
+        (format!("{backtest} -o expect.toml"), "reads this file"),
+        (format!("{backtest} -o labels.csv"), "reads this file"),
+        (
+            format!("{backtest} -o old/seen/rule.toml"),
+            "reads this file",
+        ),
+        (
+            format!("{backtest} --propose hard.jsonl"),
+            "as logs/in.jsonl",
+        ),
+        (
+            format!("{backtest} --propose new.out -o new.out"),
+            "goes to the same",
+        ),
+    ] {
+        let arguments: Vec<&str> = command.split_whitespace().collect();
+        let output = tripline(&arguments).current_dir(folder.path()).output();
+        let ran = Ran::from(output.expect("the binary runs"));
+        assert_eq!(ran.code, 2, "{command}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{command}: {}", ran.stderr);
+        for (name, text) in &files {
+            let now = std::fs::read_to_string(at(name)).expect("it is there");
+            assert_eq!(&now, text, "{command} changed {name}");
+        }
+        assert!(!std::path::Path::new(&at("new.out")).exists(), "{command}");
+    }
+    // Streams are files too.
+    let open = |name: &str| {
+        std::fs::File::options()
+            .append(true)
+            .read(true)
+            .open(at(name))
+    };
+    let ran = tripline(&[
+        "scan",
+        "--rules",
+        &data("rules"),
+        "-",
+        "-o",
+        &at("hard.jsonl"),
+    ])
+    .stdin(open("logs/in.jsonl").expect("it opens"))
+    .output();
+    let ran = Ran::from(ran.expect("the binary runs"));
+    assert!(
+        ran.code == 2 && ran.stderr.contains("as <stdin>"),
+        "{ran:?}"
+    );
+    let ran = tripline(&["scan", "--rules", &data("rules"), &at("logs")])
+        .stdout(open("hard.jsonl").expect("it opens"))
+        .output();
+    let ran = Ran::from(ran.expect("the binary runs"));
+    assert!(
+        ran.code == 2 && ran.stderr.contains("standard output"),
+        "{ran:?}"
+    );
+    // What is only beside them is written, and again.
+    for _ in 0..2 {
+        let ran = run(&[
+            "scan",
+            "--rules",
+            &data("rules"),
+            &at("logs"),
+            "-o",
+            &at("new.out"),
+        ]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
 }

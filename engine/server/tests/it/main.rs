@@ -9,6 +9,7 @@ mod inputs;
 mod labelled_cases;
 mod memory;
 mod order;
+mod printable;
 mod published_schemas;
 mod readme;
 mod real_data;

@@ -54,7 +54,7 @@ fn the_readme_does_as_it_says() {
         assert_eq!(outputs(&folder, &commands.text), block.text);
         shown += 1;
     }
-    assert_eq!((files, shown), (4, 3));
+    assert_eq!((files, shown), (5, 5));
     outputs(&folder, "tripline fmt --check my-rules/");
 }
 

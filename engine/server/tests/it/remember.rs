@@ -405,3 +405,139 @@ fn a_changed_rule_begins_anew_and_the_others_go_on() {
         ran.stderr
     );
 }
+
+/// Observed is not matched: every record is in one place of the account, and findings of rules that remember are told
+/// beside it.
+#[test]
+fn what_is_observed_is_accounted_for() {
+    let folder = workplace("remember-account");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    for id in ["no-end", "reads"] {
+        std::fs::remove_dir_all(path(&format!("rules/{id}"))).expect("the rule can go");
+    }
+    let (rules, all) = (path("rules"), path("all.jsonl"));
+    let scan = [
+        "scan",
+        "--rules",
+        &rules,
+        "--now",
+        "2030-01-01T00:00:00Z",
+        &all,
+    ];
+    let ran = run(&[
+        &scan[..],
+        &["--format", "jsonl", "--stats-format", "json", "--stats"],
+    ]
+    .concat());
+    let statistics: Value = ran
+        .stderr
+        .lines()
+        .last()
+        .and_then(|line| serde_json::from_str(line).ok())
+        .expect("statistics are JSON");
+    let summary = &statistics["summary"];
+    let findings = ran.stdout.lines().count();
+    assert!(findings > 0);
+    assert_eq!(summary["findings"], findings);
+    assert_eq!(summary["findings_of_rules_that_remember"], findings);
+    for records in [&summary["records"], &statistics["inputs"][0]] {
+        let count = |name: &str| records[name].as_u64().expect("a count");
+        assert_eq!(count("matched"), 0, "{records}");
+        assert_eq!(
+            count("read"),
+            count("unmatched") + count("duplicates"),
+            "{records}"
+        );
+        assert_eq!(count("observed"), count("unmatched"), "{records}");
+    }
+    let unmatched = summary["records"]["unmatched"].as_u64().expect("a count");
+    let ran = run(&[&scan[..], &["--stats"]].concat());
+    let grouped = |count: u64| format!("{},{:03}", count / 1000, count % 1000);
+    let wanted = format!(
+        "\n{} findings from rules that remember, which observed {} records; observed is not matched\n",
+        grouped(findings as u64),
+        grouped(unmatched)
+    );
+    let end = ran.stdout.lines().rev().take(3).collect::<Vec<_>>();
+    assert!(ran.stdout.contains(&wanted), "{wanted}{end:?}");
+    assert!(
+        ran.stderr.contains("rejected    observed\n"),
+        "{}",
+        ran.stderr
+    );
+    // With rules about single events only, nothing is told of others.
+    let single = crate::harness::data("rules");
+    let ran = run(&["scan", "--rules", &single, "--stats", &all]);
+    assert!(!(ran.stdout + &ran.stderr).contains("observed"));
+}
+
+#[test]
+fn what_was_scanned_before_is_told_when_it_comes_late() {
+    let folder = workplace("remember-again");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let (rules, all, state) = (path("rules"), path("all.jsonl"), path("state"));
+    let scan = [
+        "scan",
+        "--rules",
+        &rules,
+        "--now",
+        "2030-01-01T00:00:00Z",
+        "--state",
+        &state,
+        &all,
+    ];
+    let hint = "scanned before with this state";
+    assert!(!run(&scan).stdout.contains(hint));
+    let again = run(&scan);
+    assert!(again.stdout.contains(hint), "{}", again.stdout);
+    assert!(again.stdout.starts_with("0 findings"), "{}", again.stdout);
+}
+
+/// Times beyond the last that can be told are in the future; groups and plurals read well.
+#[test]
+fn odd_events_are_told_well() {
+    let folder = Folder::new("remember-odd");
+    let rule = RULES[0].1.replace(">= 5", ">= 1");
+    folder.file("rules/burst/rule.toml", format!(
+        "id = \"burst\"\nname = \"burst\"\ndescription = \"d\"\nseverity = \"low\"\nstatus = \"experimental\"\n{rule}"
+    ));
+    let event = |time: &str| format!("{{\"readOnly\":false,\"eventTime\":\"{time}\"}}\n");
+    let times = [
+        "9999-12-31T23:59:59Z",
+        "9998-12-31T23:59:59Z",
+        "2024-01-01T00:00:00Z",
+    ];
+    let name = "日本.jsonl";
+    folder.file(name, times.map(event).concat());
+    folder.file("latin.jsonl", "");
+    let output = tripline(&["scan", "--rules", "rules", "--stats", name, "latin.jsonl"])
+        .current_dir(folder.path())
+        .output();
+    let ran = crate::harness::Ran::from(output.expect("the binary runs"));
+    assert!(
+        ran.stdout.contains("2 events are from the future"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("no time"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("\n  group       \"\"\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr.contains("1 observed, 1 detection, 1 group\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("\n日本.jsonl            3 "),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("\nlatin.jsonl           0 "),
+        "{}",
+        ran.stderr
+    );
+}

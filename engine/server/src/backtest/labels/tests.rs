@@ -34,6 +34,11 @@ fn mistakes_have_a_place() {
         "rule_id,event_id,label\na,e,tp\na,e,fp\n",
         "l:3: an earlier line says the opposite",
     );
+    check("{\n", "l:1: EOF while parsing an object (column 1)");
+    check(
+        "\n{\"rule_id\":3}",
+        "l:2: invalid type: integer `3`, expected a string (column 12)",
+    );
     check("rule_id,event_id,label\na,e,maybe\n", "l:2: label `maybe`");
     check(
         "{\"rule_id\":\"a\",\"label\":\"tp\"}",
