@@ -306,7 +306,9 @@ fn record(argument: &str) -> Result<Vec<u8>, CommandError> {
             }
             Portion::End(None) => {
                 let seen = number - left;
-                let words = format!("{path}: record {number} was asked for, and there are {seen}");
+                let are = if seen == 1 { "is" } else { "are" };
+                let words =
+                    format!("{path}: record {number} was asked for, and there {are} {seen}");
                 return Err(CommandError::Usage(words));
             }
         }

@@ -159,7 +159,10 @@ pub(crate) fn to_text(
             time,
         ));
         if let Some(state) = state_of(accounting, rules.rules()[rule].rule.id.as_str()) {
-            out.push_str(&format!("{:<width$}  {}\n", "", remembered(state)));
+            let told = remembered(state);
+            if !told.is_empty() {
+                out.push_str(&format!("{:<width$}  {told}\n", ""));
+            }
             for (reason, count) in &state.reasons {
                 out.push_str(&format!(
                     "{:<width$}  {:>25}  {}\n",

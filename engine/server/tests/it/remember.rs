@@ -498,9 +498,12 @@ fn what_was_scanned_before_is_told_when_it_comes_late() {
 fn odd_events_are_told_well() {
     let folder = Folder::new("remember-odd");
     let rule = RULES[0].1.replace(">= 5", ">= 1");
-    folder.file("rules/burst/rule.toml", format!(
-        "id = \"burst\"\nname = \"burst\"\ndescription = \"d\"\nseverity = \"low\"\nstatus = \"experimental\"\n{rule}"
-    ));
+    for (id, text) in [("burst", &rule), ("quiet", &rule.replace("false", "true"))] {
+        let head = format!(
+            "id = \"{id}\"\nname = \"{id}\"\ndescription = \"d\"\nseverity = \"low\"\nstatus = \"experimental\"\n"
+        );
+        folder.file(&format!("rules/{id}/rule.toml"), head + text);
+    }
     let event = |time: &str| format!("{{\"readOnly\":false,\"eventTime\":\"{time}\"}}\n");
     let times = [
         "9999-12-31T23:59:59Z",
@@ -520,6 +523,8 @@ fn odd_events_are_told_well() {
         ran.stdout
     );
     assert!(!ran.stdout.contains("no time"), "{}", ran.stdout);
+    let blank_ended = ran.stderr.lines().find(|line| line.ends_with(' '));
+    assert_eq!(blank_ended, None);
     assert!(
         ran.stdout.contains("\n  group       \"\"\n"),
         "{}",
