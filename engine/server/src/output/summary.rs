@@ -196,7 +196,7 @@ fn notices(accounting: &Accounting) -> Vec<String> {
     }
     let left_out = accounting.faults_total.saturating_sub(FAULTS_SHOWN as u64);
     if left_out > 0 {
-        notices.push(format!("{} more inputs with faults", grouped(left_out)));
+        notices.push(format!("{} with faults", counted(left_out, "more input")));
     }
     notices
 }

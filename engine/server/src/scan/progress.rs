@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::terminal::grouped;
+use crate::terminal::{counted, grouped};
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default)]
@@ -70,9 +70,9 @@ impl Progress {
         let rate = (events as f64 / seconds) as u64;
         bar.set_position(self.counters.bytes.load(Ordering::Relaxed));
         bar.set_message(format!(
-            "{} events/s, {} findings",
+            "{} events/s, {}",
             grouped(rate),
-            grouped(findings)
+            counted(findings, "finding")
         ));
     }
 

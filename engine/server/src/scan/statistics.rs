@@ -8,7 +8,7 @@
 //! expensive, not how long the scan took.
 
 use super::accounting::Accounting;
-use crate::terminal::{Shown, grouped};
+use crate::terminal::{Shown, counted, grouped};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -199,16 +199,19 @@ fn remembered(state: &RuleCounters) -> String {
         ("duplicate", state.duplicates),
         ("late", state.late),
         ("without key", state.faults),
-        ("detections", state.detections),
+        ("detection", state.detections),
         ("suppressed", state.suppressed),
-        ("groups", state.groups),
+        ("group", state.groups),
         ("gave way", state.evicted + state.dropped),
         ("waiting", state.pending),
     ];
     let told: Vec<String> = all
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{} {name}", grouped(*count)))
+        .map(|(name, count)| match *name {
+            "detection" | "group" => counted(*count, name),
+            _ => format!("{} {name}", grouped(*count)),
+        })
         .collect();
     told.join(", ")
 }
@@ -246,7 +249,7 @@ fn inputs_table(accounting: &Accounting) -> String {
     }
     let left_out = accounting.inputs_read - accounting.inputs.len() as u64;
     if left_out > 0 {
-        out.push_str(&format!("and {} more inputs\n", grouped(left_out)));
+        out.push_str(&format!("and {}\n", counted(left_out, "more input")));
     }
     out
 }

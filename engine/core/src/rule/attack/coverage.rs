@@ -159,10 +159,19 @@ impl Coverage {
             let _ = writeln!(out, "{}", line.trim_end());
         }
         let shown: BTreeSet<&str> = self.techniques().map(|one| one.id.as_str()).collect();
-        let _ = writeln!(out, "{} rules show {} techniques", self.rules, shown.len());
-        if !self.untagged.is_empty() {
-            let _ = writeln!(out, "{} rules carry no ATT&CK tag", self.untagged.len());
-        }
+        let techniques = match shown.len() {
+            1 => "1 technique".to_owned(),
+            more => format!("{more} techniques"),
+        };
+        let _ = match self.rules {
+            1 => writeln!(out, "1 rule shows {techniques}"),
+            rules => writeln!(out, "{rules} rules show {techniques}"),
+        };
+        let _ = match self.untagged.len() {
+            0 => Ok(()),
+            1 => writeln!(out, "1 rule carries no ATT&CK tag"),
+            untagged => writeln!(out, "{untagged} rules carry no ATT&CK tag"),
+        };
         out
     }
 
@@ -265,7 +274,7 @@ mod tests {
             TA0040    Impact                    1   1/12  T1485
             TA0099    TA0099                    1    0/0  T9999
             4 rules show 4 techniques
-            1 rules carry no ATT&CK tag
+            1 rule carries no ATT&CK tag
         "#]]
         .assert_eq(&sample().table());
     }

@@ -233,7 +233,7 @@ fn flooded() -> Vec<(&'static str, String)> {
         ),
         (
             "tumbling",
-            format!("{when}[threshold]\nwindow = \"1d\"\nover = \"tumbling\"\nis = \"< 1\"\n"),
+            format!("{when}[threshold]\nwindow = \"1d\"\nover = \"tumbling\"\nis = \"== 9\"\n"),
         ),
         (
             "sequence",
