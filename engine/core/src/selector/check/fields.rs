@@ -186,6 +186,7 @@ impl Checker<'_> {
             other => (other, false),
         };
         let container = self.decided.bare(&container);
+        let before = self.diagnostics.len();
         let found = match (&container, constant_text(index)) {
             (Type::Record(record), Some(name)) => {
                 self.record_field(operand, *record, name, index.span)
@@ -209,6 +210,16 @@ impl Checker<'_> {
                 )
             }
         };
+        // What is put in the place of a text has to be one.
+        for one in self.diagnostics.iter_mut().skip(before) {
+            if let Some(mend) = one
+                .suggestion
+                .as_mut()
+                .filter(|mend| mend.span == index.span)
+            {
+                mend.replacement = quoted(&mend.replacement);
+            }
+        }
         if optional || chained {
             Type::optional(found)
         } else {

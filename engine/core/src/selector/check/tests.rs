@@ -1058,3 +1058,20 @@ fn defaults_of_fields_that_may_be_null_are_told() {
     "#]]
     .assert_eq(&found("event.?actor.orValue(\"\") == \"\""));
 }
+
+#[test]
+fn names_in_brackets_are_mended_as_texts() {
+    check(
+        "event[\"eventNam\"] == 'x'",
+        expect![[r#"
+            error[E2004]: `event` has no field `eventNam` in aws.cloudtrail
+             --> <selector>:1:7
+              |
+            1 | event["eventNam"] == 'x'
+              |       ^^^^^^^^^^
+              = help: did you mean `eventName`?
+              = try: event["eventName"] == 'x'
+
+        "#]],
+    );
+}
