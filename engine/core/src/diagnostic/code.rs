@@ -115,6 +115,8 @@ codes! {
     UnlikelyValue = "W2004", Warning;
     /// A part that is an error whatever the event holds.
     AlwaysErrs = "W2005", Warning;
+    /// A default is compared with, and null keeps it away.
+    NullDefault = "W2006", Warning;
     /// A source that looks like a slip of a known one.
     SourceUnknown = "W0004", Warning;
     /// Tests that belong to no rule.

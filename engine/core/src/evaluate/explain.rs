@@ -4,6 +4,7 @@
 //! would skip, so that a person sees what each condition amounts to and what was absent. The verdict shown is the
 //! verdict that evaluation gives; the same trace serves failing rule tests.
 
+use super::memory::{STEP, mentions};
 use super::outcome::Outcome;
 use crate::diagnostic::Printable;
 use crate::selector::ast::{Expr, ExprId, ExprKind, UnaryOp};
@@ -103,6 +104,9 @@ impl Tree<'_> {
             .as_ref()
             .map_or(Outcome::Unknown, |traced| traced.outcome);
         let fault = match &traced {
+            Some(Traced { value: Err(_), .. }) if mentions(expr, STEP) => {
+                Some("asks about earlier steps".to_owned())
+            }
             Some(Traced {
                 value: Err(fault), ..
             }) => Some(fault.clone()),
@@ -130,6 +134,8 @@ impl Tree<'_> {
     fn collect(&self, expr: &Expr, values: &mut Vec<Shown>, top: bool) {
         let shown = match &expr.kind {
             ExprKind::Literal(_) | ExprKind::Ident(_) => return,
+            // One event alone does not tell what it followed.
+            _ if mentions(expr, STEP) => false,
             ExprKind::Select { .. } | ExprKind::Index { .. } => true,
             ExprKind::MemberCall { .. } | ExprKind::Call { .. } => !top,
             _ => false,

@@ -4,11 +4,12 @@
 //! only; which rules are then left out is the rule set's decision.
 
 use super::memory::{STEP, WINDOW, event_part, mentions, steps_asked};
+use super::step::WINDOW_FIELDS;
 use crate::diagnostic::{Code, Diagnostic, Level};
 use crate::rule::kind::{Kind, Measure};
 use crate::rule::{Catalog, Condition, Report, Rule, Selector};
 use crate::selector::ast::{Expr, ExprKind, Literal};
-use crate::selector::{CheckEnv, Schema, Type, check};
+use crate::selector::{CheckEnv, Checked, Schema, Type, check};
 use std::sync::Arc;
 
 /// Checks every selector of every rule, disabled ones too: they may be enabled again.
@@ -37,73 +38,140 @@ pub(super) fn list_names(catalog: &Catalog) -> Vec<String> {
         .collect()
 }
 
+/// What a selector should give.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Anything,
+    Condition,
+    Severity,
+    Number,
+}
+
 /// Checks the selectors of one rule.
 pub(super) fn check_rule(rule: &Rule, schema: Option<&Schema>, lists: &[String]) -> Vec<Report> {
     let mut reports = steps(rule);
     reports.extend(everything(rule));
-    let mut run = |selector: &Selector, expected: Option<Type>| {
+    reports.extend(groupless(rule));
+    for (selector, wanted) in selectors(rule) {
         let mut env = CheckEnv::value(&selector.text, schema).with_lists(lists);
-        env.expected = expected;
+        env.expected = match wanted {
+            Wanted::Condition => Some(Type::Bool),
+            Wanted::Severity => Some(Type::String),
+            Wanted::Anything | Wanted::Number => None,
+        };
         if rule.memory.is_some() {
             let event = env.variables.get("event").cloned().unwrap_or(Type::Dyn);
             let steps = Type::Map(Arc::new(Type::String), Arc::new(event));
-            let window = Type::Map(Arc::new(Type::String), Arc::new(Type::Dyn));
             env.variables.insert(STEP.to_owned(), steps);
-            env.variables.insert(WINDOW.to_owned(), window);
+            env.variables
+                .insert(WINDOW.to_owned(), Type::Fixed(&WINDOW_FIELDS));
         }
-        let checked = check(&selector.expr, &env);
-        reports.extend(
-            checked
-                .diagnostics
-                .into_iter()
-                .map(|one| selector.report(one)),
-        );
-    };
+        let mut checked = check(&selector.expr, &env);
+        match wanted {
+            Wanted::Severity => help_severity(&mut checked),
+            Wanted::Number if !checked.has_errors() => {
+                let no_number = no_number(selector, &checked.result);
+                checked.diagnostics.extend(no_number);
+            }
+            _ => {}
+        }
+        let found = checked.diagnostics.into_iter();
+        reports.extend(found.map(|one| selector.report(one)));
+    }
+    reports
+}
+
+/// Every selector of a rule with what it should give.
+fn selectors(rule: &Rule) -> Vec<(&Selector, Wanted)> {
+    let mut all: Vec<(&Selector, Wanted)> = Vec::new();
     for input in &rule.inputs {
-        if let Some(when) = &input.when {
-            run(when, Some(Type::Bool));
-        }
-        input
-            .group_by
-            .iter()
-            .flatten()
-            .for_each(|part| run(part, None));
+        all.extend(input.when.iter().map(|one| (one, Wanted::Condition)));
+        let group_by = input.group_by.iter().flatten();
+        all.extend(group_by.map(|one| (one, Wanted::Anything)));
     }
     if let Some(memory) = &rule.memory {
-        memory.group_by.iter().for_each(|part| run(part, None));
-        let expected = match &memory.kind {
-            Kind::Threshold(threshold) if threshold.measure == Measure::Share => Some(Type::Bool),
-            _ => None,
-        };
-        for selector in memory.kind.selectors() {
-            run(selector, expected.clone());
-        }
+        all.extend(memory.group_by.iter().map(|one| (one, Wanted::Anything)));
+        let values = memory.kind.selectors();
+        let wanted = wanted_of(&memory.kind);
+        all.extend(values.into_iter().map(|one| (one, wanted)));
     }
-    rule.suppress
-        .iter()
-        .flat_map(|suppress| suppress.by.iter().flatten())
-        .for_each(|part| run(part, None));
+    let by = rule.suppress.iter().filter_map(|one| one.by.as_ref());
+    all.extend(by.flatten().map(|one| (one, Wanted::Anything)));
     for exception in &rule.exceptions {
-        match &exception.condition {
-            Condition::When(selector) => run(selector, Some(Type::Bool)),
-            Condition::Listed { value, .. } => run(value, None),
+        all.push(match &exception.condition {
+            Condition::When(selector) => (selector, Wanted::Condition),
+            Condition::Listed { value, .. } => (value, Wanted::Anything),
+        });
+    }
+    let finding = &rule.finding;
+    all.extend(finding.severity.iter().map(|one| (one, Wanted::Severity)));
+    let title = finding.title.iter().flat_map(|title| title.selectors());
+    let key = finding.dedup_key.iter().flatten();
+    let context = finding.context.iter().map(|(_, selector)| selector);
+    let shown = title.chain(key).chain(context);
+    all.extend(shown.map(|one| (one, Wanted::Anything)));
+    all
+}
+
+/// What the values of a kind should be.
+fn wanted_of(kind: &Kind) -> Wanted {
+    match kind {
+        Kind::Threshold(threshold) => match threshold.measure {
+            Measure::Share => Wanted::Condition,
+            Measure::Sum | Measure::Average | Measure::Percentile => Wanted::Number,
+            Measure::Events | Measure::Distinct => Wanted::Anything,
+        },
+        Kind::Risk(_) => Wanted::Number,
+        _ => Wanted::Anything,
+    }
+}
+
+/// An error when what is measured is certainly no number.
+fn no_number(selector: &Selector, found: &Type) -> Option<Diagnostic> {
+    let help = match found.non_null() {
+        Type::Dyn | Type::Error | Type::Int | Type::Uint | Type::Double => return None,
+        Type::Optional(_) => "say what counts when the field is absent: `….orValue(0)`",
+        Type::Bool => "for how often something holds there is `measure = \"share\"`",
+        Type::String => "`double(text)` reads a number; `size(text)` counts characters",
+        Type::List(_) | Type::Map(..) | Type::Record(_) => "`size(x)` counts what is in it",
+        _ => "give a field that holds a number, or compute one",
+    };
+    let message = format!("expected a number, found {found}");
+    let diagnostic = Diagnostic::new(Code::WrongResultType, selector.expr.span, message);
+    Some(diagnostic.with_help(help))
+}
+
+fn help_severity(checked: &mut Checked) {
+    for one in &mut checked.diagnostics {
+        if one.code == Code::WrongResultType {
+            let help = "a severity is one of the words, as text: `condition ? \"high\" : \"low\"`";
+            one.help.push(help.to_owned());
         }
     }
-    if let Some(severity) = &rule.finding.severity {
-        run(severity, Some(Type::String));
-    }
-    let title = rule
-        .finding
-        .title
-        .iter()
-        .flat_map(|title| title.selectors());
-    let key = rule.finding.dedup_key.iter().flatten();
-    let context = rule.finding.context.iter().map(|(_, selector)| selector);
-    title
-        .chain(key)
-        .chain(context)
-        .for_each(|selector| run(selector, None));
-    reports
+}
+
+/// Keys and values that are an empty list whatever the event holds: they stand for no group and no value at all.
+fn groupless(rule: &Rule) -> Vec<Report> {
+    let Some(memory) = &rule.memory else {
+        return Vec::new();
+    };
+    let of_inputs = rule.inputs.iter().filter_map(|one| one.group_by.as_ref());
+    let values = match wanted_of(&memory.kind) {
+        Wanted::Anything => memory.kind.selectors(),
+        _ => Vec::new(),
+    };
+    let all = memory.group_by.iter().chain(of_inputs.flatten());
+    let empty =
+        |one: &&Selector| matches!(&one.expr.kind, ExprKind::List(items) if items.is_empty());
+    all.chain(values)
+        .filter(empty)
+        .map(|one| {
+            let message = "an empty list stands for no value, so no event is ever counted";
+            let help =
+                "Give something of the event, such as `event.userIdentity.arn`, or take it out.";
+            one.report(Diagnostic::new(Code::EmptyValue, one.expr.span, message).with_help(help))
+        })
+        .collect()
 }
 
 /// Steps whose condition says nothing of the event alone, so that every event is kept for them.
@@ -126,83 +194,122 @@ fn is_true(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Literal(Literal::Bool(true)))
 }
 
-/// Steps that are asked about where they are not known.
-fn steps(rule: &Rule) -> Vec<Report> {
-    let mut reports = Vec::new();
-    let Some(memory) = &rule.memory else {
-        return reports;
-    };
-    let mut refuse = |selector: &Selector, known: &[&str], windowed: bool| {
+/// What of the past a selector may ask about.
+#[derive(Clone, Copy)]
+struct Past<'r> {
+    /// The steps that have happened.
+    steps: &'r [&'r str],
+    /// Why there are none, when there are none.
+    none: &'r str,
+    /// How far `window` is known.
+    window: Known,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Yes,
+    No,
+}
+
+impl Past<'_> {
+    /// What a selector asks about that is not known.
+    fn refusals(self, selector: &Selector) -> Vec<Report> {
+        let mut reports = Vec::new();
         for (span, name) in steps_asked(&selector.expr) {
             let message = match &name {
-                Some(name) if known.contains(&name.as_str()) => continue,
+                Some(name) if self.steps.contains(&name.as_str()) => continue,
                 Some(name) => format!("there is no step `{name}` to ask about here"),
                 None => "`step` is followed by the name of a step".to_owned(),
             };
-            let help = match known {
-                [] => "Nothing has happened before this.".to_owned(),
+            let help = match self.steps {
+                [] => self.none.to_owned(),
                 known => format!("Steps that are known here: {}.", known.join(", ")),
             };
-            reports.push(
-                selector.report(Diagnostic::new(Code::StepUnknown, span, message).with_help(help)),
-            );
+            let diagnostic = Diagnostic::new(Code::StepUnknown, span, message);
+            reports.push(selector.report(diagnostic.with_help(help)));
         }
-        if !windowed && mentions(&selector.expr, WINDOW) {
+        if self.window == Known::No && mentions(&selector.expr, WINDOW) {
             let message = "`window` is only known when the rule has found something";
             let help = "Titles, keys, severity and context may ask about it.";
             let diagnostic = Diagnostic::new(Code::StepUnknown, selector.expr.span, message);
             reports.push(selector.report(diagnostic.with_help(help)));
         }
+        reports
+    }
+}
+
+/// Steps that are asked about where they are not known.
+fn steps(rule: &Rule) -> Vec<Report> {
+    let Some(memory) = &rule.memory else {
+        return Vec::new();
     };
     let names: Vec<&str> = rule
         .inputs
         .iter()
         .map(|input| input.name.as_str())
+        .filter(|name| !name.is_empty())
         .collect();
-    let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+    let stepless = format!(
+        "`[{}]` has no steps; `event` is the event at hand.",
+        memory.kind.as_str()
+    );
+    let (of_key, of_condition) = match &memory.kind {
+        Kind::Sequence(_) | Kind::Absence(_) => (BY_ITSELF, "Nothing has happened before this."),
+        Kind::Temporal(_) => (
+            BY_ITSELF,
+            "Steps in any order know nothing of one another; `[sequence]` has an order.",
+        ),
+        _ => (stepless.as_str(), stepless.as_str()),
+    };
+    let no_steps = Past {
+        steps: &[],
+        none: of_key,
+        window: Known::No,
+    };
+    let mut reports = Vec::new();
     for (number, input) in rule.inputs.iter().enumerate() {
         let before: &[&str] = match &memory.kind {
             Kind::Sequence(sequence) if sequence.until == Some(number) => &names[..1],
             Kind::Sequence(_) | Kind::Absence(_) => &names[..number.min(names.len())],
             _ => &[],
         };
-        input
-            .when
-            .iter()
-            .for_each(|when| refuse(when, before, false));
-        input
-            .group_by
-            .iter()
-            .flatten()
-            .for_each(|part| refuse(part, &[], false));
+        let past = Past {
+            steps: before,
+            none: of_condition,
+            window: Known::No,
+        };
+        let whens = input.when.iter();
+        reports.extend(whens.flat_map(|when| past.refusals(when)));
+        let keys = input.group_by.iter().flatten();
+        reports.extend(keys.flat_map(|part| no_steps.refusals(part)));
     }
-    let values = memory.kind.selectors();
-    memory
-        .group_by
-        .iter()
-        .chain(values)
-        .for_each(|part| refuse(part, &[], false));
-    let found: &[&str] = match &memory.kind {
-        Kind::Sequence(_) | Kind::Temporal(_) => &names,
-        Kind::Absence(_) => &names[..1],
-        _ => &[],
+    let keys = memory.group_by.iter().chain(memory.kind.selectors());
+    reports.extend(keys.flat_map(|part| no_steps.refusals(part)));
+    let found = Past {
+        steps: match &memory.kind {
+            Kind::Sequence(_) | Kind::Temporal(_) => &names,
+            Kind::Absence(_) => &names[..1],
+            _ => &[],
+        },
+        none: &stepless,
+        window: Known::Yes,
     };
     let finding = &rule.finding;
-    let by = rule
-        .suppress
-        .iter()
-        .flat_map(|suppress| suppress.by.iter().flatten());
-    finding
+    let by = rule.suppress.iter().filter_map(|one| one.by.as_ref());
+    let shaping = finding
         .title
         .iter()
         .flat_map(|title| title.selectors())
         .chain(finding.dedup_key.iter().flatten())
         .chain(&finding.severity)
         .chain(finding.context.iter().map(|(_, selector)| selector))
-        .chain(by)
-        .for_each(|part| refuse(part, found, true));
+        .chain(by.flatten());
+    reports.extend(shaping.flat_map(|part| found.refusals(part)));
     reports
 }
+
+/// Why keys and values know no steps.
+const BY_ITSELF: &str = "Keys and values are computed of each event by itself.";
 
 /// Whether any of the reports is an error.
 pub(super) fn has_errors(reports: &[Report]) -> bool {

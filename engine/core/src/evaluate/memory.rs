@@ -1,16 +1,12 @@
-//! What rules that remember need compiled: the conditions of their inputs, keys, values, and who feeds whom.
+//! What rules that remember need compiled: the conditions of their inputs, keys and values.
 //!
 //! A condition that asks about earlier steps has two forms. The part of it that is about the event alone is filed in
 //! the index like any other condition; the whole is asked when the step is taken, with the events of the
 //! earlier steps at hand. Relies on the checker for having refused steps that do not exist.
 
-use super::rule_set::{RuleIndex, RulePre};
-use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
-use crate::rule::kind::{Kind, RuleRef};
-use crate::rule::{Place, Report, Rule};
+use crate::diagnostic::Span;
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{Environment, NodeId};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The variable by which conditions ask about the events of earlier steps.
 pub(super) const STEP: &str = "step";
@@ -165,153 +161,4 @@ pub(super) fn steps_asked(expr: &Expr) -> Vec<(Span, Option<String>)> {
     let mut out = Vec::new();
     walk(expr, &mut out);
     out
-}
-
-/// Who is fed by whose detections, and an order in which every rule comes after those that feed it.
-#[derive(Default)]
-pub(super) struct Feeds {
-    /// For each rule the inputs that take its detections.
-    pub(super) of: Vec<Vec<(RuleIndex, u16)>>,
-    /// The rules that remember, those that feed others first.
-    pub(super) order: Vec<RuleIndex>,
-}
-
-/// Finds the rules that inputs name. What is missing or circular is reported, and does not feed.
-pub(super) fn feeds(rules: &[RulePre], known: &BTreeSet<String>) -> (Feeds, Vec<Report>) {
-    let mut reports = Vec::new();
-    let mut of: Vec<Vec<(RuleIndex, u16)>> = vec![Vec::new(); rules.len()];
-    let by_id: BTreeMap<&str, usize> = rules
-        .iter()
-        .enumerate()
-        .map(|(at, rule)| (rule.rule.id.as_str(), at))
-        .collect();
-    for (at, rule) in rules.iter().enumerate() {
-        for (number, input) in (0u16..).zip(&rule.rule.inputs) {
-            for reference in &input.rules {
-                for from in named(reference, rules, &by_id) {
-                    if from != at {
-                        of[from].push((RuleIndex(at as u32), number));
-                    }
-                }
-                reports.extend(unknown(reference, known));
-            }
-            let fed = input
-                .rules
-                .iter()
-                .any(|one| !named(one, rules, &by_id).is_empty());
-            let all_known = input
-                .rules
-                .iter()
-                .all(|one| known.iter().any(|id| one.names(id)));
-            if !input.rules.is_empty() && !fed && all_known {
-                reports.push(silent(&input.place));
-            }
-        }
-    }
-    for inputs in &mut of {
-        inputs.sort_unstable();
-        inputs.dedup();
-    }
-    let order = order_of(rules, &mut of, &mut reports);
-    (Feeds { of, order }, reports)
-}
-
-fn named(reference: &RuleRef, rules: &[RulePre], by_id: &BTreeMap<&str, usize>) -> Vec<usize> {
-    if !reference.is_pattern() {
-        return by_id
-            .get(reference.pattern.as_str())
-            .copied()
-            .into_iter()
-            .collect();
-    }
-    // A pattern takes what stands by itself: rules of risk would otherwise feed one another.
-    let all = rules.iter().enumerate();
-    all.filter(|(_, rule)| reference.names(rule.rule.id.as_str()) && !adds_up(&rule.rule))
-        .map(|(at, _)| at)
-        .collect()
-}
-
-fn adds_up(rule: &Rule) -> bool {
-    rule.memory
-        .as_ref()
-        .is_some_and(|memory| matches!(memory.kind, Kind::Risk(_)))
-}
-
-/// A report about an input whose rules are all off or have mistakes.
-fn silent(place: &Place) -> Report {
-    let message = "the rules whose detections this takes are all off or have mistakes";
-    let help = "It never happens as long as none of them is in force.";
-    Report {
-        source: place.source.clone(),
-        diagnostic: Diagnostic::new(Code::RuleSilent, place.span, message).with_help(help),
-    }
-}
-
-/// A report when no rule is called so, not even one that is off or has mistakes.
-fn unknown(reference: &RuleRef, known: &BTreeSet<String>) -> Option<Report> {
-    if known.iter().any(|id| reference.names(id)) {
-        return None;
-    }
-    let message = format!("there is no rule `{}`", reference.pattern);
-    let near = did_you_mean(&reference.pattern, known.iter().map(String::as_str));
-    let help = match near {
-        Some(near) => format!("Did you mean `{near}`?"),
-        None => "Give the path of its file too, or correct the id.".to_owned(),
-    };
-    let diagnostic =
-        Diagnostic::new(Code::RuleUnknown, reference.place.span, message).with_help(help);
-    Some(Report {
-        source: reference.place.source.clone(),
-        diagnostic,
-    })
-}
-
-/// Orders the rules that remember; edges that close a circle are taken out and reported.
-fn order_of(
-    rules: &[RulePre],
-    of: &mut [Vec<(RuleIndex, u16)>],
-    reports: &mut Vec<Report>,
-) -> Vec<RuleIndex> {
-    let mut waits: Vec<usize> = vec![0; rules.len()];
-    for inputs in of.iter() {
-        let mut fed: Vec<usize> = inputs.iter().map(|(rule, _)| rule.0 as usize).collect();
-        fed.dedup();
-        fed.into_iter().for_each(|rule| waits[rule] += 1);
-    }
-    let mut ready: BTreeSet<usize> = (0..rules.len()).filter(|at| waits[*at] == 0).collect();
-    let (mut order, mut done) = (Vec::new(), vec![false; rules.len()]);
-    while let Some(at) = ready.pop_first() {
-        done[at] = true;
-        if rules[at].rule.remembers() {
-            order.push(RuleIndex(at as u32));
-        }
-        let mut fed: Vec<usize> = of[at].iter().map(|(rule, _)| rule.0 as usize).collect();
-        fed.dedup();
-        for rule in fed {
-            waits[rule] -= 1;
-            if waits[rule] == 0 {
-                ready.insert(rule);
-            }
-        }
-    }
-    for at in (0..rules.len()).filter(|at| !done[*at]) {
-        let rule = &rules[at].rule;
-        let message = format!(
-            "`{}` takes detections that come from itself in the end",
-            rule.id
-        );
-        let diagnostic = Diagnostic::new(Code::RuleCycle, rule.place.span, message)
-            .with_help("Let one of the rules in the circle look at events instead.");
-        reports.push(Report {
-            source: rule.place.source.clone(),
-            diagnostic,
-        });
-        if rule.remembers() {
-            order.push(RuleIndex(at as u32));
-        }
-    }
-    for inputs in of.iter_mut() {
-        inputs.retain(|(rule, _)| done[rule.0 as usize]);
-    }
-    order
 }

@@ -2,13 +2,14 @@
 //!
 //! Reading order: `outcome` (three verdicts), `formula` and `texts` (conditions in a selector), `key`, `filing` and `index` (which rules
 //! are worth checking), `check` (checking them), `matcher` (all of that together), `rule_set` and `evaluator` (rules and
-//! events), `source` (events that do not concern a rule), `memory` and `observe` (rules that remember), `finding`,
-//! `step`, `explain`, `lint`. Relies on every floor below; nothing below knows it. The
+//! events), `source` (events that do not concern a rule), `memory`, `feeds` and `observe` (rules that remember),
+//! `finding`, `step`, `explain`, `lint`. Relies on every floor below; nothing below knows it. The
 //! index decides what is checked and never what is true.
 
 mod check;
 mod evaluator;
 mod explain;
+mod feeds;
 mod filing;
 mod finding;
 mod formula;

@@ -4,12 +4,13 @@
 //! keys, context, exceptions, and each selector as it was written. A rule that cannot be compiled is left out and
 //! reported; the others are in force. Compiling is deterministic: the same rules give the same tables.
 
+use super::feeds::{Feeds, drop_misfed, feeds};
 use super::finding::hex;
 use super::index::IndexSummary;
 use super::key::{FieldHint, Often};
 use super::lint;
 use super::matcher::Matcher;
-use super::memory::{self, CapturePre, Feeds, InputPre};
+use super::memory::{self, CapturePre, InputPre};
 use super::observe::detected_by;
 use super::source::{Marks, Sources};
 use crate::event::{FieldPath, FieldPlan};
@@ -117,22 +118,25 @@ impl RuleSet {
     /// Checks and compiles the enabled rules of a catalog. Rules with errors are not in the set; the reports,
     /// warnings too, come back beside it.
     pub fn of_catalog(catalog: &Catalog) -> (Self, Vec<Report>) {
+        Self::of_rules(catalog.enabled().cloned(), catalog)
+    }
+
+    /// The same of some rules of a catalog.
+    pub fn of_rules(
+        rules: impl IntoIterator<Item = Rule>,
+        catalog: &Catalog,
+    ) -> (Self, Vec<Report>) {
         let lists = lint::list_names(catalog);
         let (mut sound, mut reports) = (Vec::new(), Vec::new());
-        for rule in catalog.enabled() {
-            let found = lint::check_rule(rule, lint::schema_of(rule, catalog), &lists);
+        for rule in rules {
+            let found = lint::check_rule(&rule, lint::schema_of(&rule, catalog), &lists);
             if !lint::has_errors(&found) {
-                sound.push(rule.clone());
+                sound.push(rule);
             }
             reports.extend(found);
         }
-        let known = catalog
-            .rules
-            .iter()
-            .map(|rule| rule.id.to_string())
-            .collect();
         let schema = |source: &str| catalog.schema(source);
-        let (set, more) = Self::compile_among(sound, &known, &catalog.lists, &schema);
+        let (set, more) = Self::compile_among(sound, &catalog.ids, &catalog.lists, &schema);
         reports.extend(more);
         (set, reports)
     }
@@ -170,10 +174,11 @@ impl RuleSet {
             reports.append(&mut compiling.reports);
             prepared.extend(compiled);
         }
+        reports.extend(drop_misfed(&mut prepared, known));
+        let (feeds, unfed) = feeds(&prepared);
+        reports.extend(unfed);
         let hints = Hints::of(&prepared, schema);
         let sources = Sources::of(&prepared, schema);
-        let (feeds, unfed) = memory::feeds(&prepared, known);
-        reports.extend(unfed);
         let (mut slots, mut selectors): (Vec<(RuleIndex, u16)>, Vec<&Expr>) = Default::default();
         for (at, rule) in (0u32..).zip(&prepared) {
             for (number, input) in (0u16..).zip(&rule.inputs) {

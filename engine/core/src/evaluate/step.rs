@@ -10,7 +10,7 @@ use super::rule_set::RuleIndex;
 use crate::event::{Event, Json, Parser};
 use crate::rule::kind::{EventTime, Firing, StoredEvent};
 use crate::selector::value::{Entries, MapValue, Moment};
-use crate::selector::{Evaluation, EventView, Value};
+use crate::selector::{Evaluation, EventView, Type, Value};
 use std::sync::Arc;
 
 /// Parsers for the events at hand, kept between questions.
@@ -140,6 +140,15 @@ impl Evaluator<'_> {
     }
 }
 
+/// What titles, keys, severity and context may ask of `window`.
+pub(super) static WINDOW_FIELDS: [(&str, Type); 4] = [
+    ("count", Type::Int),
+    ("value", Type::Double),
+    ("start", Type::Timestamp),
+    ("end", Type::Timestamp),
+];
+
+/// The values of [`WINDOW_FIELDS`].
 fn window_values(firing: &Firing) -> [(&'static str, Value<'static>); 4] {
     let moment = |time: EventTime| {
         let micros = time.micros();
@@ -162,4 +171,33 @@ fn map<'e, 'n>(entries: impl IntoIterator<Item = (&'n str, Value<'e>)>) -> Optio
         .map(|(name, value)| (Value::owned_text(name), value));
     let entries = Entries::new(entries.collect()).ok()?;
     Some(Value::Map(MapValue::Shared(Arc::new(entries))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WINDOW_FIELDS, window_values};
+    use crate::rule::kind::{EventKey, EventTime, Firing, StoredEvent};
+    use crate::selector::{Type, Value};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_a_window_may_be_asked_is_what_it_has() {
+        let event = Arc::new(StoredEvent {
+            key: EventKey::new("a"),
+            time: EventTime::from_micros(1),
+            bytes: b"{}".as_slice().into(),
+            origin: "".into(),
+        });
+        let values = window_values(&Firing::of_event(&event));
+        let known = values.iter().map(|(name, value)| {
+            let of = match value {
+                Value::Int(_) => Type::Int,
+                Value::Double(_) => Type::Double,
+                Value::Timestamp(_) => Type::Timestamp,
+                other => panic!("{name} has a value of another type: {other}"),
+            };
+            (*name, of)
+        });
+        assert_eq!(known.collect::<Vec<_>>(), WINDOW_FIELDS);
+    }
 }

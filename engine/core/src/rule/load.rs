@@ -19,7 +19,7 @@ use crate::diagnostic::{Code, Diagnostic, Level, Source, Span, did_you_mean};
 use crate::limits::{LIST_FILE_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX};
 use crate::selector::schema::{Schema, builtin};
 use jiff::civil::Date;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use toml::de::DeTable;
 
@@ -79,6 +79,8 @@ pub enum Role {
 pub struct Catalog {
     /// The rules without mistakes, in the order of their files, with the overrides applied.
     pub rules: Vec<Rule>,
+    /// Every id that some rule has, also of rules with mistakes.
+    pub ids: BTreeSet<String>,
     /// The overrides, in the order of application.
     pub overrides: Vec<Override>,
     /// The site lists by name.
@@ -340,6 +342,7 @@ impl<'f> Loading<'f> {
             .into_iter()
             .for_each(|rule| self.other(rule, &mut reports));
         let catalog = &mut self.catalog;
+        catalog.ids = self.ids.keys().cloned().collect();
         reports.extend(layer::apply(
             &mut catalog.rules,
             &catalog.overrides,

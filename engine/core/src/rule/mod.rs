@@ -35,7 +35,7 @@ pub use model::{
 };
 pub use place::{OffsetMap, Place, Report};
 pub use schema::{FileKind, json_schema};
-pub use suite::{EventTest, Expect, Scenario, Suite, TestCase};
+pub use suite::{EventTest, Expect, RefusedTest, Scenario, Suite, TestCase};
 pub use template::{Part, Template};
 pub use timeline::{Moment, TIMELINE_START, Timeline, Wanted, at_time};
 

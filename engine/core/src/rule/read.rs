@@ -90,7 +90,10 @@ impl Reader {
     /// The notes, with one more that says how many were left out.
     pub(super) fn finish(mut self) -> Vec<Report> {
         if self.silenced > 0 {
-            let message = format!("{} more mistakes in this file are not shown", self.silenced);
+            let message = match self.silenced {
+                1 => "1 more mistake in this file is not shown".to_owned(),
+                more => format!("{more} more mistakes in this file are not shown"),
+            };
             let diagnostic = Diagnostic::new(Code::Bound, Span::default(), message).with_help(
                 format!("At most {FILE_DIAGNOSTICS_MAX} are shown for one file."),
             );

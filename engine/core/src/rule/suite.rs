@@ -10,7 +10,7 @@ use super::read::{Fields, Reader, span_of};
 use super::sample::Samples;
 use super::shape::{TEST, TESTS};
 use super::timeline::{Timeline, check_keys, is_timeline, read_timeline};
-use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::diagnostic::{Code, Diagnostic, Level, Span, did_you_mean};
 use crate::limits::SUITE_TESTS_MAX;
 use std::collections::BTreeMap;
 use toml::de::DeTable;
@@ -36,6 +36,19 @@ pub struct Suite {
     pub place: Place,
     /// The tests without mistakes, in order.
     pub tests: Vec<TestCase>,
+    /// The tests with mistakes, in order.
+    pub refused: Vec<RefusedTest>,
+}
+
+/// A test that cannot be run as it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedTest {
+    /// What people call it; its number in the file when it has no name.
+    pub name: String,
+    /// Where it is written.
+    pub place: Place,
+    /// The first mistake in it.
+    pub mistake: String,
 }
 
 /// Something that happens, and what is wanted of the rule.
@@ -81,6 +94,7 @@ pub(super) struct Draft {
     pub(super) rule: Option<(String, Place)>,
     pub(super) place: Place,
     pub(super) tests: Vec<TestCase>,
+    pub(super) refused: Vec<RefusedTest>,
     /// What the tests want, also those with mistakes.
     pub(super) expected: Vec<Expect>,
 }
@@ -113,6 +127,7 @@ pub(super) fn read_tests(
         rule: None,
         place,
         tests: Vec::new(),
+        refused: Vec::new(),
         expected: Vec::new(),
     };
     let tables = fields.tables("test");
@@ -122,17 +137,42 @@ pub(super) fn read_tests(
         SUITE_TESTS_MAX,
         Span::new(0, 0),
     ) {
-        for (table, span) in tables {
+        for (number, (table, span)) in (1u32..).zip(tables) {
+            let (errors, reports) = (reader.errors(), reader.reports.len());
             let fields = Fields::open(reader, table, &TEST, span);
-            if is_timeline(table) {
-                read_timeline_test(reader, table, &fields, samples, &mut draft);
+            let test = if is_timeline(table) {
+                read_timeline_test(reader, table, &fields, samples, &mut draft)
             } else {
-                read_test(reader, table, &fields, samples, &mut draft);
+                read_test(reader, table, &fields, samples, &mut draft)
+            };
+            match test.filter(|_| reader.errors() == errors) {
+                Some(test) => draft.tests.push(test),
+                None => {
+                    let refused = refused(reader, &fields, number, reports);
+                    draft.refused.push(refused);
+                }
             }
         }
     }
     samples.report_unused(reader);
     draft
+}
+
+/// The `number`th test of the file, whose mistakes are among the reports from the `reports`th on. One without is based
+/// on an event whose mistakes were told before.
+fn refused(reader: &Reader, fields: &Fields<'_, '_>, number: u32, reports: usize) -> RefusedTest {
+    let own = reader.reports.iter().skip(reports);
+    let mut errors = own.filter(|one| one.diagnostic.level == Level::Error);
+    let mistake = errors.next().map(|one| one.diagnostic.message.clone());
+    let (name, span) = match fields.text("name") {
+        Some((name, span)) => (name.to_owned(), span),
+        None => (format!("test {number}"), fields.span),
+    };
+    RefusedTest {
+        name,
+        place: reader.place(span),
+        mistake: mistake.unwrap_or_else(|| "its events have mistakes".to_owned()),
+    }
 }
 
 fn read_timeline_test(
@@ -141,7 +181,7 @@ fn read_timeline_test(
     fields: &Fields<'_, '_>,
     samples: &mut Samples<'_>,
     draft: &mut Draft,
-) {
+) -> Option<TestCase> {
     check_keys(reader, table, fields);
     let wanted = fields.tables("findings").len();
     draft.expected.push(if wanted > 0 {
@@ -150,15 +190,13 @@ fn read_timeline_test(
         Expect::NoMatch
     });
     let timeline = read_timeline(reader, fields, samples);
-    let (Some((name, at)), Some(timeline)) = (fields.text("name"), timeline) else {
-        return;
-    };
+    let (name, at) = fields.text("name")?;
     note_repeated(reader, draft, name, at);
-    draft.tests.push(TestCase {
+    Some(TestCase {
         name: name.to_owned(),
-        scenario: Scenario::Timeline(timeline),
+        scenario: Scenario::Timeline(timeline?),
         place: reader.place(at),
-    });
+    })
 }
 
 fn note_repeated(reader: &mut Reader, draft: &Draft, name: &str, at: Span) {
@@ -177,8 +215,7 @@ fn read_test(
     fields: &Fields<'_, '_>,
     samples: &mut Samples<'_>,
     draft: &mut Draft,
-) {
-    let before = reader.errors();
+) -> Option<TestCase> {
     for (key, what) in [("event", "which event?"), ("expect", "what is wanted?")] {
         if !table.contains_key(key) {
             let message = format!("a test needs the key `{key}`: {what}");
@@ -193,11 +230,7 @@ fn read_test(
         .text("event")
         .and_then(|(name, span)| samples.event(reader, name, span));
     let dedup_key = read_texts(reader, fields, "dedup_key");
-    let (Some((name, at)), Some((expect, expect_at)), Some(event_json)) =
-        (fields.text("name"), expect, event)
-    else {
-        return;
-    };
+    let ((name, at), (expect, expect_at), event_json) = (fields.text("name")?, expect?, event?);
     note_repeated(reader, draft, name, at);
     if expect != Expect::Match {
         for key in ["title", "severity", "dedup_key"] {
@@ -211,9 +244,6 @@ fn read_test(
             );
         }
     }
-    if reader.errors() > before {
-        return;
-    }
     let scenario = Scenario::Event(Box::new(EventTest {
         event_json,
         expect,
@@ -224,11 +254,11 @@ fn read_test(
         dedup_key,
         expect_place: reader.place(expect_at),
     }));
-    draft.tests.push(TestCase {
+    Some(TestCase {
         name: name.to_owned(),
         scenario,
         place: reader.place(at),
-    });
+    })
 }
 
 /// The parts of a wanted key: strings, where the empty one is a good value.
@@ -291,9 +321,16 @@ pub(super) fn assign(
                     rule,
                     place: draft.place,
                     tests: draft.tests,
+                    refused: draft.refused,
                 }));
             }
             Err(report) => reports.push(*report),
+        }
+    }
+    for suite in &suites {
+        let rule = rules.iter().find(|rule| rule.id == suite.rule);
+        if rule.is_some_and(|rule| rule.memory.is_some()) {
+            reports.extend(suite.tests.iter().filter_map(uncompared));
         }
     }
     let trusted = |rule: &&Rule| matches!(rule.status, Status::Stable | Status::Test);
@@ -351,6 +388,27 @@ fn rule_of(
         source: draft.place.source.clone(),
         diagnostic,
     }))
+}
+
+/// What a test of one event wants of a finding, where the rule makes none of one event: it counts it, or takes a step.
+fn uncompared(test: &TestCase) -> Option<Report> {
+    let Scenario::Event(event) = &test.scenario else {
+        return None;
+    };
+    let wanted = [
+        ("title", event.title.is_some()),
+        ("severity", event.severity.is_some()),
+        ("dedup_key", event.dedup_key.is_some()),
+    ];
+    let (key, _) = wanted.into_iter().find(|(_, wanted)| *wanted)?;
+    let message = format!("`{key}` is wanted of one event, and the rule remembers several");
+    let help = "One event has no finding yet, so this is never compared. Say it of `[[test.findings]]`, after a \
+                `[[test.timeline]]`.";
+    let diagnostic = Diagnostic::new(Code::TestPointless, test.place.span, message).with_help(help);
+    Some(Report {
+        source: test.place.source.clone(),
+        diagnostic,
+    })
 }
 
 fn too_few(rule: &Rule, tests: &[Expect]) -> Option<Report> {

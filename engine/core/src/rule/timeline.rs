@@ -4,7 +4,7 @@
 //! order written, which need not be the order of time; so tests can say what late events do. Holds what is
 //! wanted and runs nothing.
 
-use super::kind::{EventTime, Period, integer};
+use super::kind::{EventTime, PERIODS_ARE, Period, integer};
 use super::model::Severity;
 use super::place::Place;
 use super::read::{Fields, Reader, span_of};
@@ -104,14 +104,33 @@ pub(super) fn read_timeline(
         TIMELINE_EVENTS_MAX,
         fields.span,
     );
-    let wanted: Vec<Wanted> = fields
-        .tables("findings")
-        .into_iter()
-        .map(|(table, span)| {
-            let fields = Fields::open(reader, table, &WANTED, span);
-            read_wanted(reader, &fields)
-        })
-        .collect();
+    if let Some(value) = fields.value("timeline")
+        && reader.errors() == before
+        && moments.iter().all(|moment| moment.event_json.is_none())
+    {
+        let message = "nothing happens in this timeline";
+        reader.report(
+            Diagnostic::new(Code::TestShape, span_of(value), message)
+                .with_help("Give at least one of its moments an `event`."),
+        );
+    }
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for (table, span) in fields.tables("findings") {
+        let fields = Fields::open(reader, table, &WANTED, span);
+        let next = read_wanted(reader, &fields);
+        let last = wanted.iter().rev().find_map(|one| one.at);
+        if let (Some(at), Some(last)) = (next.at, last)
+            && at < last
+        {
+            let message = format!("a finding at {at} cannot come after one at {last}");
+            let at = fields.value("at").map_or(span, span_of);
+            reader.report(
+                Diagnostic::new(Code::TestShape, at, message)
+                    .with_help("Findings are compared in the order of time: write them in it."),
+            );
+        }
+        wanted.push(next);
+    }
     (reader.errors() == before).then_some(Timeline {
         moments,
         findings: wanted,
@@ -131,7 +150,8 @@ fn read_moment(
             None => {
                 reader.report(
                     Diagnostic::new(Code::PeriodSyntax, span, "`at` is no time of a timeline")
-                        .with_caret("expected such as `+5m`, after the moment before, or `5m`, after the start"),
+                        .with_caret("expected such as `+5m`, after the moment before, or `5m`, after the start")
+                        .with_help(PERIODS_ARE),
                 );
                 return None;
             }
@@ -143,11 +163,10 @@ fn read_moment(
         Some((text, span)) => match Period::parse(text) {
             Some(every) => every,
             None => {
-                reader.report(Diagnostic::new(
-                    Code::PeriodSyntax,
-                    span,
-                    "`every` is no period",
-                ));
+                reader.report(
+                    Diagnostic::new(Code::PeriodSyntax, span, "`every` is no period")
+                        .with_help(PERIODS_ARE),
+                );
                 return None;
             }
         },
@@ -158,7 +177,11 @@ fn read_moment(
             let text = samples.event(reader, name, span)?;
             Some(match fields.table("set") {
                 None => text,
-                Some((set, _)) => super::sample::changed(reader, &text, set)?,
+                Some((set, _)) => {
+                    let text = super::sample::changed(reader, &text, set)?;
+                    refuse_time(reader, set, &text);
+                    text
+                }
             })
         }
     };
@@ -172,6 +195,28 @@ fn read_moment(
         repeat: repeat.unwrap_or(1),
         every,
     })
+}
+
+/// The time of a moment is said by `at`, and written over what `set` gives.
+fn refuse_time(reader: &mut Reader, set: &DeTable<'_>, event_json: &str) {
+    let Ok(event) = serde_json::from_str::<Map<String, Value>>(event_json) else {
+        return;
+    };
+    let (record, set) = match (event.get("detail"), set.get("detail")) {
+        (Some(Value::Object(record)), inner) if is_enveloped(&event) => {
+            (record, inner.and_then(|inner| inner.get_ref().as_table()))
+        }
+        _ => (&event, Some(set)),
+    };
+    let time = time_field(record);
+    let Some((key, _)) = set.and_then(|set| set.get_key_value(time)) else {
+        return;
+    };
+    let message = format!("`{time}` is set, and the time of a moment is said by `at`");
+    reader.report(
+        Diagnostic::new(Code::TestShape, span_of(key), message)
+            .with_help("Take it out: `at = \"5m\"` is so long after the start of the timeline."),
+    );
 }
 
 fn read_at(text: &str, last: Period) -> Option<Period> {
@@ -190,12 +235,13 @@ fn read_wanted(reader: &mut Reader, fields: &Fields<'_, '_>) -> Wanted {
         if at.is_none() {
             reader.report(
                 Diagnostic::new(Code::PeriodSyntax, span, "`at` is no time of a timeline")
-                    .with_caret("expected such as `5m`, after the start"),
+                    .with_caret("expected such as `5m`, after the start")
+                    .with_help(PERIODS_ARE),
             );
         }
         at
     });
-    let count = integer(reader, fields, "count", 0, u64::from(u32::MAX)).flatten();
+    let count = integer(reader, fields, "count", 1, u64::from(u32::MAX)).flatten();
     let suppressed = integer(reader, fields, "suppressed", 0, u64::from(u32::MAX)).flatten();
     Wanted {
         at,
@@ -243,19 +289,29 @@ pub(super) fn check_keys(reader: &mut Reader, table: &DeTable<'_>, fields: &Fiel
 /// The text of an event at a time, under a name. The time goes where the source has it.
 pub fn at_time(event_json: &str, time: EventTime, id: Option<&str>) -> Option<String> {
     let mut event: Map<String, Value> = serde_json::from_str(event_json).ok()?;
-    let enveloped = event.get("detail-type").is_some_and(Value::is_string);
+    let enveloped = is_enveloped(&event);
     let record = match event.get_mut("detail") {
         Some(Value::Object(record)) if enveloped => record,
         _ => &mut event,
     };
-    let field = if record.contains_key("@timestamp") && !record.contains_key("eventTime") {
-        "@timestamp"
-    } else {
-        "eventTime"
-    };
+    let field = time_field(record);
     record.insert(field.to_owned(), Value::String(time.to_string()));
     if let Some(id) = id {
         record.insert("eventID".to_owned(), Value::String(id.to_owned()));
     }
     serde_json::to_string(&event).ok()
+}
+
+/// Whether it is an envelope with the record in it.
+fn is_enveloped(event: &Map<String, Value>) -> bool {
+    event.get("detail-type").is_some_and(Value::is_string)
+}
+
+/// Where a record has its time.
+fn time_field(record: &Map<String, Value>) -> &'static str {
+    if record.contains_key("@timestamp") && !record.contains_key("eventTime") {
+        "@timestamp"
+    } else {
+        "eventTime"
+    }
 }

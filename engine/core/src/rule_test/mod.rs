@@ -4,9 +4,12 @@
 //! Relies on the same rule set and evaluator that events meet, so a passing test is a statement about the
 //! product and not about a test harness. A failing test carries the selector's tree with its values.
 
+use crate::diagnostic::Level;
 use crate::evaluate::{Evaluator, Outcome, Reason, RuleIndex, RuleSet};
 use crate::event::{Event, Parser};
-use crate::rule::{Catalog, EventTest, Expect, Place, Rule, Scenario, Suite, TestCase};
+use crate::rule::{
+    Catalog, EventTest, Expect, Place, RefusedTest, Rule, Scenario, Suite, TestCase,
+};
 use crate::wire::Finding;
 use std::collections::BTreeSet;
 
@@ -38,11 +41,13 @@ pub struct Failure {
     pub excused_by: Option<String>,
 }
 
-/// Runs every test of a catalog. A test whose rule has mistakes fails and says so.
+/// Runs every test of a catalog. A test that has mistakes, or whose rule has, is not run: it fails and says so.
 pub fn run_tests(catalog: &Catalog) -> Vec<TestResult> {
     let mut parser = Parser::new();
     let mut results = Vec::new();
     for suite in &catalog.suites {
+        let first = results.len();
+        results.extend(suite.refused.iter().map(|test| refused(suite, test)));
         match catalog.rules.iter().find(|rule| rule.id == suite.rule) {
             Some(rule) => run_suite(suite, rule, catalog, &mut parser, &mut results),
             None => results.extend(suite.tests.iter().map(|test| {
@@ -53,6 +58,7 @@ pub fn run_tests(catalog: &Catalog) -> Vec<TestResult> {
                 )
             })),
         }
+        results[first..].sort_by_key(|result| result.place.span.start);
     }
     results
 }
@@ -64,18 +70,14 @@ fn run_suite(
     parser: &mut Parser,
     results: &mut Vec<TestResult>,
 ) {
-    let schema = |source: &str| catalog.schema(source);
-    let known: BTreeSet<String> = catalog
-        .rules
-        .iter()
-        .map(|rule| rule.id.to_string())
-        .collect();
-    let rules = with_feeders(rule, catalog);
-    let (set, reports) = RuleSet::compile_among(rules, &known, &catalog.lists, &schema);
+    let (set, reports) = RuleSet::of_rules(with_feeders(rule, catalog), catalog);
     let place = set.rules().iter().position(|one| one.rule.id == rule.id);
     let Some(index) = place else {
-        let message = match reports.first() {
-            Some(report) => format!("the rule does not compile: {}", report.diagnostic.message),
+        let mistake = reports.iter().find(|report| {
+            report.diagnostic.level == Level::Error && report.source == rule.place.source
+        });
+        let message = match mistake {
+            Some(report) => format!("the rule has a mistake: {}", report.diagnostic.message),
             None => "the rule is off".to_owned(),
         };
         let tests = suite.tests.iter();
@@ -219,6 +221,18 @@ fn passed(suite: &Suite, test: &TestCase) -> TestResult {
         name: test.name.clone(),
         place: test.place.clone(),
         failure: None,
+    }
+}
+
+fn refused(suite: &Suite, test: &RefusedTest) -> TestResult {
+    TestResult {
+        rule_id: suite.rule.to_string(),
+        name: test.name.clone(),
+        place: test.place.clone(),
+        failure: Some(failure_of(vec![format!(
+            "the test is not run, as it has a mistake: {}",
+            test.mistake
+        )])),
     }
 }
 

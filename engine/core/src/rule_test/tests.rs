@@ -820,8 +820,8 @@ repeat = 2
     );
 }
 
-/// What checking and compiling says of rules, by code.
-fn complaints(files: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+/// The ids of the rules in force, and what checking and compiling says of all, by code.
+fn compiled(files: &[(&str, &str)]) -> (Vec<String>, Vec<(&'static str, String)>) {
     let files: Vec<File> = files
         .iter()
         .map(|(path, text)| match *path {
@@ -830,21 +830,22 @@ fn complaints(files: &[(&str, &str)]) -> Vec<(&'static str, String)> {
         })
         .collect();
     let catalog = load(&files, date(2026, 1, 1));
-    let (_, found) = crate::evaluate::RuleSet::of_catalog(&catalog);
+    let (set, found) = crate::evaluate::RuleSet::of_catalog(&catalog);
+    let ids = set.rules().iter().map(|rule| rule.rule.id.to_string());
     let all = catalog.reports.iter().chain(&found);
-    all.map(|report| {
+    let complaints = all.map(|report| {
         (
             report.diagnostic.code.as_str(),
             report.diagnostic.message.clone(),
         )
-    })
-    .collect()
+    });
+    (ids.collect(), complaints.collect())
 }
 
 #[test]
 fn what_never_happens_or_always_does_is_told() {
     let codes = |files: &[(&str, &str)]| -> Vec<&str> {
-        complaints(files).iter().map(|(code, _)| *code).collect()
+        compiled(files).1.iter().map(|(code, _)| *code).collect()
     };
     let sequence = "[sequence]\nwithin = \"1m\"\n[[sequence.step]]\nname = \"a\"\nwhen = 'event.kind == \"a\"'\n[[sequence.step]]\nname = \"b\"\n";
     let asks = format!("{sequence}when = 'event.user == step.a.user'\n");
@@ -863,15 +864,252 @@ fn what_never_happens_or_always_does_is_told() {
         codes(&[("single", single), ("probe", burst), ("site.toml", off)]),
         ["W0005"]
     );
-    assert_eq!(codes(&[("probe", burst)]), ["E0018"]);
-    let circle = "rules = [\"single\"]\n[threshold]\nwindow = \"1m\"\nis = \">= 2\"\n";
-    let back = "rules = [\"probe\"]\n[threshold]\nwindow = \"1m\"\nis = \">= 2\"\n";
-    assert_eq!(
-        codes(&[("single", back), ("probe", circle)]),
-        ["E0019", "E0019"]
-    );
     let signal = format!("{single}signal = true\n[suppress]\nwindow = \"1h\"\n");
     assert_eq!(codes(&[("probe", &signal)]), ["E0014"]);
+}
+
+/// A rule that takes what cannot be is not in force, and what only it feeds is told to be silent.
+#[test]
+fn rules_that_are_fed_by_nothing_or_by_themselves_are_off() {
+    let burst =
+        |rules: &str| format!("rules = {rules}\n[threshold]\nwindow = \"1m\"\nis = \">= 2\"\n");
+    let check = |files: &[(&str, String)], codes: &[&str], ids: &[&str]| {
+        let files: Vec<(&str, &str)> = files.iter().map(|(id, text)| (*id, &**text)).collect();
+        let (in_force, complaints) = compiled(&files);
+        let found: Vec<&str> = complaints.iter().map(|(code, _)| *code).collect();
+        assert_eq!(found, codes, "{files:?}\n{complaints:?}");
+        assert_eq!(in_force, ids, "{files:?}");
+    };
+    let single = ("single", "when = 'event.kind == \"a\"'\n".to_owned());
+    for (rules, codes, ids) in [
+        ("['single']", &[][..], &["single", "probe"][..]),
+        ("['single', 'probe']", &["E0019"], &["single"]),
+        ("['probe']", &["E0019"], &["single"]),
+        ("['pro*']", &["E0019"], &["single"]),
+        ("['single', 'pro*']", &["E0019"], &["single"]),
+        ("['*']", &[], &["single", "probe"]),
+        ("['gone']", &["E0018"], &["single"]),
+        ("['gone-*']", &["E0018"], &["single"]),
+        ("['single', 'gone']", &["E0018"], &["single"]),
+    ] {
+        check(&[single.clone(), ("probe", burst(rules))], codes, ids);
+    }
+    let after = ("after", burst("['probe']"));
+    check(
+        &[("probe", burst("['gone']")), after.clone(), single.clone()],
+        &["E0018", "W0005"],
+        &["after", "single"],
+    );
+    let circle = [("probe", burst("['back']")), ("back", burst("['probe']"))];
+    let [probe, back] = circle.clone();
+    check(&circle, &["E0019", "E0019"], &[]);
+    // Of two circles with a rule between them, that rule is in none.
+    check(
+        &[
+            probe,
+            back,
+            ("between", burst("['probe']")),
+            ("one", burst("['other', 'between']")),
+            ("other", burst("['one']")),
+            ("last", burst("['other', 'single']")),
+            single.clone(),
+        ],
+        &["E0019", "E0019", "E0019", "E0019", "W0005"],
+        &["between", "last", "single"],
+    );
+    // A rule with a mistake is there all the same: what takes its detections is silent, and right.
+    check(
+        &[
+            ("probe", burst("['wrong']")),
+            ("wrong", "when = 'event.'\n".to_owned()),
+        ],
+        &["E1001", "W0005"],
+        &["probe"],
+    );
+}
+
+/// What asks, measures or groups by what cannot be is refused.
+#[test]
+fn what_cannot_be_asked_or_measured_is_refused() {
+    let head = "source = 'aws.cloudtrail'\nwhen = 'event.eventName == \"A\"'\n";
+    let counted = "[threshold]\nwindow = '1m'\nis = '>= 2'\n";
+    let measured = |measure: &str, of: &str| {
+        format!(
+            "{head}[threshold]\nwindow = '1m'\nis = '>= 0.5'\nmeasure = '{measure}'\nof = '{of}'\n"
+        )
+    };
+    let title = |text: &str| format!("{head}{counted}[finding]\ntitle = '{text}'\n");
+    let key = |text: &str| format!("{head}{counted}[finding]\ndedup_key = ['{text}']\n");
+    let severity = |text: &str| format!("{head}{counted}[finding]\nseverity = '{text}'\n");
+    let grouped = |text: &str| format!("{head}group_by = ['{text}']\n{counted}");
+    let steps = |more: &str| {
+        format!(
+            "source = 'aws.cloudtrail'\ngroup_by = ['event.awsRegion']\n[temporal]\nwithin = '1m'\n\
+             [[temporal.step]]\nname = 'a'\nwhen = 'event.eventName == \"A\"'\n[[temporal.step]]\n\
+             name = 'b'\nwhen = 'event.eventName == \"B\"'\n{more}"
+        )
+    };
+    let good: &[&str] = &[];
+    for (rule, expected) in [
+        (
+            title("{window.count} {window.value} {window.start} {window.end}"),
+            good,
+        ),
+        (
+            title("{window.cuont}"),
+            &["E2004: `window` has no field `cuont`"],
+        ),
+        (
+            title("{window[\"cuont\"]}"),
+            &["E2004: `window` has no field `cuont`"],
+        ),
+        (
+            key("window.started"),
+            &["E2004: `window` has no field `started`"],
+        ),
+        (key("string(window.start)"), good),
+        (severity("window.count > 9 ? \"high\" : \"low\""), good),
+        (severity("event.eventName"), good),
+        (
+            severity("window.count"),
+            &["E2005: expected string, found int"],
+        ),
+        (
+            measured("sum", "event.eventName"),
+            &["E2005: expected a number, found string"],
+        ),
+        (measured("sum", "double(event.eventName)"), good),
+        (measured("sum", "event.requestParameters.size"), good),
+        (
+            measured("average", "event.readOnly"),
+            &["E2005: expected a number, found bool"],
+        ),
+        (measured("percentile", "size(event.eventName)"), good),
+        (
+            measured("sum", "event.?requestParameters.?n"),
+            &["E2005: expected a number, found optional_type(dyn)"],
+        ),
+        (
+            measured("share", "event.eventName"),
+            &["E2005: expected bool, found string"],
+        ),
+        (measured("share", "event.eventName == \"A\""), good),
+        (
+            measured("distinct", "[]"),
+            &["E0005: an empty list stands for no value, so no event is ever counted"],
+        ),
+        (measured("distinct", "[event.eventName]"), good),
+        (
+            grouped("[]"),
+            &["E0005: an empty list stands for no value, so no event is ever counted"],
+        ),
+        (grouped("[event.awsRegion]"), good),
+        (
+            steps("group_by = ['[]']\n"),
+            &["E0005: an empty list stands for no value, so no event is ever counted"],
+        ),
+        (
+            title("{step.a.eventName}"),
+            &["E0020: there is no step `a` to ask about here"],
+        ),
+    ] {
+        let (in_force, complaints) = compiled(&[("probe", &rule)]);
+        let found: Vec<String> = complaints
+            .iter()
+            .map(|(code, message)| format!("{code}: {message}"))
+            .collect();
+        assert_eq!(found, expected, "{rule}");
+        assert_eq!(in_force.is_empty(), !expected.is_empty(), "{rule}");
+    }
+}
+
+/// What helps differs by why a step is not known.
+#[test]
+fn questions_about_steps_that_are_not_known_are_answered() {
+    let step = |kind: &str, name: &str, when: &str| {
+        format!("[[{kind}.step]]\nname = '{name}'\nwhen = 'event.kind == \"{name}\"{when}'\n")
+    };
+    let ordered = |kind: &str, first: &str| {
+        let steps = step(kind, "a", first) + &step(kind, "b", "");
+        format!("group_by = ['event.user']\n[{kind}]\nwithin = '1m'\n{steps}")
+    };
+    let asks = " && event.user == step.b.user";
+    for (rule, expected) in [
+        (
+            ordered("sequence", asks),
+            "Nothing has happened before this.",
+        ),
+        (
+            ordered("temporal", asks),
+            "Steps in any order know nothing of one another; `[sequence]` has an order.",
+        ),
+        (
+            ordered("sequence", "").replace("'event.user'", "'step.a.user'"),
+            "Keys and values are computed of each event by itself.",
+        ),
+        (
+            "when = 'event.user == step.a.user'\n[threshold]\nwindow = '1m'\nis = '>= 2'\n"
+                .to_owned(),
+            "`[threshold]` has no steps; `event` is the event at hand.",
+        ),
+        (
+            ordered("sequence", "") + "[finding]\ntitle = '{step.c.user}'\n",
+            "Steps that are known here: a, b.",
+        ),
+    ] {
+        let file = File::found("probe.toml", HEAD.to_owned() + &rule);
+        let catalog = load(&[file], date(2026, 1, 1));
+        let found = crate::evaluate::check_rules(&catalog);
+        let unknown = found
+            .iter()
+            .find(|one| one.diagnostic.code.as_str() == "E0020");
+        let help = unknown.map(|one| one.diagnostic.help.as_slice());
+        assert_eq!(help, Some(&[expected.to_owned()][..]), "{rule}\n{found:?}");
+    }
+}
+
+/// Tests that cannot be run fail, and say why.
+#[test]
+fn refused_tests_fail_with_their_mistake() {
+    let rule = "when = 'event.kind == \"a\"'\n";
+    let event = "[events.a]\njson = '{\"kind\": \"a\"}'\n[events.bad]\njson = '{'\n";
+    let good = "[[test]]\nname = 'good'\nevent = 'a'\nexpect = 'match'\n";
+    let bad = "[[test]]\nname = 'bad'\nevent = 'bad'\nexpect = 'match'\n[[test]]\nevent = 'a'\nexpect = 'match'\n\
+               [[test]]\nname = 'unknown'\nevent = 'b'\nexpect = 'match'\n\
+               [[test]]\nname = 'both'\nevent = 'a'\ntimeline = [{ event = 'a' }]\nfindings = []\n";
+    let results = |rule: &str, tests: &str| -> Vec<String> {
+        let file = File::found("probe.toml", format!("{HEAD}{rule}{event}{tests}"));
+        let results = run_tests(&load(&[file], date(2026, 1, 1)));
+        results
+            .into_iter()
+            .map(|result| {
+                let failure = result.failure.map(|failure| failure.mismatches.join("; "));
+                format!(
+                    "{}: {}",
+                    result.name,
+                    failure.unwrap_or("passed".to_owned())
+                )
+            })
+            .collect()
+    };
+    let because = "the test is not run, as it has a mistake";
+    assert_eq!(
+        results(rule, &format!("{bad}{good}")),
+        [
+            format!("bad: {because}: its events have mistakes"),
+            format!("test 2: {because}: a test needs the key `name`"),
+            format!("unknown: {because}: there is no event `b`"),
+            format!(
+                "both: {because}: a test has a timeline or one event, and `event` belongs to one event"
+            ),
+            "good: passed".to_owned(),
+        ]
+    );
+    // A rule with a mistake is off, so nothing is known of what it says.
+    assert_eq!(
+        results("when = 'event.kind == \"a\" && 1'\n", good),
+        ["good: the rule has a mistake: `&&` joins conditions, this is a int"]
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The types of values, as the checker knows them.
 //!
 //! Relies on nothing. Beyond the types of the language there are `Record` (an object whose fields a schema lists;
-//! everywhere else it is a map from text), `Nullable` (the wrapper types of the spec; any field that may be JSON
+//! everywhere else it is a map from text), `Fixed` (the same without a schema), `Nullable` (the wrapper types of the spec; any field that may be JSON
 //! null) and `Var`, a type not yet decided, which [`Substitution`] fills in while checking. `Dyn` agrees with
 //! everything; `Error` does as well and stands for a part that was already reported.
 
@@ -51,6 +51,8 @@ pub enum Type {
     Map(Arc<Type>, Arc<Type>),
     /// An object with the fields of a schema.
     Record(RecordId),
+    /// An object that always has these fields and no others.
+    Fixed(&'static [(&'static str, Type)]),
     /// A value or nothing.
     Optional(Arc<Type>),
     /// The type or null.
@@ -122,7 +124,7 @@ impl fmt::Display for Type {
             Self::Duration => "duration",
             Self::Ip => "ip",
             Self::Cidr => "cidr",
-            Self::Record(_) => "object",
+            Self::Record(_) | Self::Fixed(_) => "object",
             Self::List(element) => return write!(f, "list({element})"),
             Self::Map(key, value) => return write!(f, "map({key}, {value})"),
             Self::Optional(inner) => return write!(f, "optional_type({inner})"),
@@ -279,7 +281,8 @@ impl Substitution {
                 self.unify(left_key, right_key, next) && self.unify(left, right, next)
             }
             (Type::Record(_), Type::Record(_)) | (Type::Type(_), Type::Type(_)) => true,
-            (Type::Record(_), Type::Map(key, _)) | (Type::Map(key, _), Type::Record(_)) => {
+            (Type::Record(_) | Type::Fixed(_), Type::Map(key, _))
+            | (Type::Map(key, _), Type::Record(_) | Type::Fixed(_)) => {
                 self.unify(key, &Type::String, next)
             }
             (Type::Named(left, left_parameters), Type::Named(right, right_parameters)) => {

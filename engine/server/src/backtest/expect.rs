@@ -24,6 +24,16 @@ pub(crate) enum ExpectError {
         "{path}: the expectation of `{rule}` says nothing; give findings, at_least, at_most or keys"
     )]
     Empty { path: String, rule: String },
+    #[error("{path}: the file expects nothing; add [[expect]] with a rule, or others = \"none\"")]
+    Nothing { path: String },
+    #[error("{path}: expectation {number}, of `{rule}`, can never be met: {reason}")]
+    Contradiction {
+        path: String,
+        /// Which of the file, from 1.
+        number: usize,
+        rule: String,
+        reason: String,
+    },
 }
 
 /// All that is expected.
@@ -83,13 +93,28 @@ impl Expectations {
         let says_nothing = |one: &&Expectation| {
             one.keys.is_none() && [one.findings, one.at_least, one.at_most] == [None; 3]
         };
-        match read.expect.iter().find(says_nothing) {
-            Some(empty) => Err(ExpectError::Empty {
+        if let Some(empty) = read.expect.iter().find(says_nothing) {
+            return Err(ExpectError::Empty {
                 path: path.to_owned(),
                 rule: empty.rule.clone(),
-            }),
-            None => Ok(read),
+            });
         }
+        if read.expect.is_empty() && read.others == Others::Any {
+            return Err(ExpectError::Nothing {
+                path: path.to_owned(),
+            });
+        }
+        for (number, one) in (1..).zip(&read.expect) {
+            if let Some(reason) = one.contradiction() {
+                return Err(ExpectError::Contradiction {
+                    path: path.to_owned(),
+                    number,
+                    rule: one.rule.clone(),
+                    reason,
+                });
+            }
+        }
+        Ok(read)
     }
 
     /// Judges what was found.
@@ -137,6 +162,33 @@ fn count(rule: &str, expected: &str, found: u64, met: bool) -> Judged {
 }
 
 impl Expectation {
+    /// Why no number of findings could be what is expected.
+    fn contradiction(&self) -> Option<String> {
+        // Each key has at least one finding, and each finding has a key.
+        let keys = self.keys.as_ref();
+        let keys = keys.map(|keys| keys.iter().collect::<BTreeSet<_>>().len() as u64);
+        let none = keys.filter(|keys| *keys == 0);
+        let named = |name: &str, count: Option<u64>| {
+            count.map(|count| (count, format!("{name} = {count}")))
+        };
+        let least = [
+            named("findings", self.findings),
+            named("at_least", self.at_least),
+            keys.map(|keys| (keys, counted(keys, "key"))),
+        ];
+        let most = [
+            named("findings", self.findings),
+            named("at_most", self.at_most),
+            none.map(|none| (none, "no key".to_owned())),
+        ];
+        let (least, needs) = least
+            .into_iter()
+            .flatten()
+            .max_by_key(|(count, _)| *count)?;
+        let (most, allows) = most.into_iter().flatten().min_by_key(|(count, _)| *count)?;
+        (least > most).then(|| format!("{needs} and {allows} exclude each other"))
+    }
+
     fn judge(&self, tally: &Tally, keeper: &Keeper, judged: &mut Vec<Judged>) {
         let found = tally.findings;
         let mut counts = |words: &str, wanted: Option<u64>, met: fn(u64, u64) -> bool| {
@@ -192,6 +244,17 @@ mod tests {
     use super::Expectations;
 
     #[test]
+    fn what_can_be_met_is_read() {
+        for text in [
+            "others = 'none'",
+            "[[expect]]\nrule = 'a'\nat_least = 2\nat_most = 2\nfindings = 2\nkeys = [['x'], ['y'], ['x']]\n",
+            "[[expect]]\nrule = 'a'\nfindings = 0\nkeys = []\n",
+        ] {
+            Expectations::read("e.toml", text).expect(text);
+        }
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         let check = |text: &str, expected: &str| {
             let error = Expectations::read("e.toml", text).expect_err(text);
@@ -203,6 +266,39 @@ mod tests {
         );
         check("[[expect]]\nrule = 'a'\n", "says nothing");
         check("{\"expect\": [{\"rule\": 1}]}", "expected a string");
+        check("", "expects nothing");
+        check("{}", "expects nothing");
+        check("expect = []\nothers = 'any'\n", "expects nothing");
+        let twice = |said: &str| {
+            format!("[[expect]]\nrule = 'a'\nfindings = 1\n[[expect]]\nrule = 'b'\n{said}\n")
+        };
+        for (said, reason) in [
+            (
+                "at_least = 3\nat_most = 2",
+                "at_least = 3 and at_most = 2 exclude each other",
+            ),
+            (
+                "findings = 1\nat_least = 2",
+                "at_least = 2 and findings = 1 exclude each other",
+            ),
+            (
+                "findings = 3\nat_most = 2",
+                "findings = 3 and at_most = 2 exclude each other",
+            ),
+            (
+                "findings = 1\nkeys = [['x'], ['y']]",
+                "2 keys and findings = 1 exclude each other",
+            ),
+            (
+                "at_least = 1\nkeys = []",
+                "at_least = 1 and no key exclude each other",
+            ),
+        ] {
+            check(
+                &twice(said),
+                &format!("e.toml: expectation 2, of `b`, can never be met: {reason}"),
+            );
+        }
         check("others = 'some'", "unknown variant");
         check("[[expect]]\nrule = 'a'\nfindings = -1\n", "e.toml");
     }

@@ -18,6 +18,7 @@ use std::sync::atomic::AtomicU64;
 use tripline_core::evaluate::{Evaluator, Marks, Observations, Reason, RuleIndex, RuleSet};
 use tripline_core::event::{Event, Parser};
 use tripline_core::limits::EVENT_BYTES_MAX;
+use tripline_core::rule::Catalog;
 
 const EXAMPLES: &str = "\
 EVENT is a file, or - for standard input; FILE:N takes the Nth record, as findings name it. Without
@@ -72,9 +73,10 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     let disabled = !rule.is_enabled();
     let mut wanted = rule.clone();
     wanted.disabled = None;
-    let (set, reports) = RuleSet::compile(vec![wanted], &loaded.catalog.lists, &|source| {
-        loaded.catalog.schema(source)
-    });
+    // By itself, so that it is explained also where the rules that feed it are off.
+    let Catalog { ids, lists, .. } = &loaded.catalog;
+    let schema = |source: &str| loaded.catalog.schema(source);
+    let (set, reports) = RuleSet::compile_among(vec![wanted], ids, lists, &schema);
     if set.rules().is_empty() {
         show_errors(&reports, color);
         return Ok(Exit::Findings);
@@ -173,6 +175,8 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
 /// What one input of a rule that remembers says of the event.
 struct InputExplained {
     name: String,
+    /// What people call it, when there are several.
+    label: Option<String>,
     observed: bool,
     /// The groups in which it is observed, each as the parts of its key.
     groups: Vec<Vec<String>>,
@@ -194,13 +198,15 @@ fn inputs(
     let faults = observations.faults.iter().map(|fault| fault.reason.clone());
     let faults: Vec<String> = faults.collect();
     let mut explained = Vec::new();
-    for (number, input) in (0u16..).zip(&set.rules()[0].rule.inputs) {
+    let rule = &set.rules()[0].rule;
+    for (number, input) in (0u16..).zip(&rule.inputs) {
         let of_input = observations.all.iter().filter(|one| one.input == number);
         let groups = of_input
             .map(|one| evaluator.group_text(one, event))
             .collect();
         explained.push(InputExplained {
             name: input.name.clone(),
+            label: rule.input_label(usize::from(number)),
             observed: observed.contains(&number),
             groups,
             faults: if observed.contains(&number) {
@@ -220,9 +226,9 @@ fn inputs(
 
 impl InputExplained {
     fn to_text(&self) -> String {
-        let mut out = match self.name.as_str() {
-            "" => String::new(),
-            name => format!("{}: ", Shown(name)),
+        let mut out = match &self.label {
+            None => String::new(),
+            Some(label) => format!("{}: ", Shown(label)),
         };
         if !self.rules.is_empty() {
             out.push_str(&format!(

@@ -284,9 +284,9 @@ fn to_text(rule: &Rule, palette: &Palette) -> String {
 /// What a rule looks at; the steps by name.
 fn inputs_text(rule: &Rule) -> String {
     let mut text = String::new();
-    for input in &rule.inputs {
-        if !input.name.is_empty() {
-            text.push_str(&format!("# {}\n", input.name));
+    for (number, input) in rule.inputs.iter().enumerate() {
+        if let Some(label) = rule.input_label(number) {
+            text.push_str(&format!("# {label}\n"));
         }
         if !input.rules.is_empty() {
             let rules: Vec<&str> = input.rules.iter().map(|one| one.pattern.as_str()).collect();

@@ -23,7 +23,10 @@ Examples:
 
 const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Success, "every test passed"),
-    (Exit::Findings, "a test failed, or a file has errors"),
+    (
+        Exit::Findings,
+        "a test failed or could not be run, or a file has errors",
+    ),
     (
         Exit::Fault,
         "wrong usage, or something could not be read or written",
@@ -95,7 +98,8 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         }
     };
     io::stdout().write_all(text.as_bytes())?;
-    if results.is_empty() {
+    // Tests that could not be found because of a mistake were told with it.
+    if results.is_empty() && catalog.errors() == 0 {
         // If standard error is closed, the count above says it too.
         let _ = writeln!(
             io::stderr(),

@@ -131,6 +131,45 @@ fn test_shows_the_parts_of_a_condition() {
     assert_eq!(one.stdout, "2 passed, 0 failed\n");
 }
 
+/// A test that cannot be run is one that failed, not one that is not there.
+#[test]
+fn tests_with_mistakes_are_counted() {
+    let folder = Folder::new("refused");
+    let text = std::fs::read_to_string(data("rules/seen/rule.toml")).expect("a rule");
+    let untested = run(&["test", &folder.file("untested/seen/rule.toml", &text)]);
+    assert!(
+        untested.stderr.contains("no test was found"),
+        "{}",
+        untested.stderr
+    );
+    let rule = folder.file("seen/rule.toml", &text);
+    let tests = "[[test]]\nname = \"gone\"\nevent = \"gone\"\nexpect = \"match\"\n";
+    let tests = folder.file("seen/tests.toml", tests);
+    let ran = run(&["test", &rule, &tests]);
+    assert_eq!(ran.code, 1);
+    let words = "the test is not run, as it has a mistake: there is no event `gone`";
+    assert!(ran.stdout.contains("FAILED seen: gone\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(words), "{}", ran.stdout);
+    assert!(
+        ran.stdout.ends_with("0 passed, 1 failed\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stderr.contains("no test was found"), "{}", ran.stderr);
+}
+
+#[test]
+fn steps_are_shown_by_name() {
+    let folder = Folder::new("steps");
+    let rules = data("rules-that-remember");
+    let event = "{\"eventID\":\"e1\",\"eventName\":\"In\",\"user\":\"u\",\"address\":\"a\"}\n";
+    let event = folder.file("event.jsonl", event);
+    let ran = run(&["explain", "--rule", "in-order", "--rules", &rules, &event]);
+    check("explain-sequence.txt", &ran);
+    let ran = run(&["rules", "show", "--rules", &rules, "in-order"]);
+    check("rules-show-sequence.txt", &ran);
+}
+
 #[test]
 fn explain_shows_what_decided() {
     let folder = Folder::new("explain");

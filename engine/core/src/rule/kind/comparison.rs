@@ -30,6 +30,17 @@ pub enum Relation {
     Unequal,
 }
 
+/// What a comparison says of values between two bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// It holds of some and not of others.
+    Tells,
+    /// It holds of none.
+    Never,
+    /// It holds of all.
+    Always,
+}
+
 /// Longest first, so that `>=` is not read as `>`.
 const SIGNS: [(&str, Relation); 6] = [
     (">=", Relation::AtLeast),
@@ -69,13 +80,41 @@ impl Comparison {
         matches!(self.relation, Relation::AtLeast | Relation::Above)
     }
 
+    /// What it says of the values from `low` to `high`, both among them.
+    pub(super) fn sense(&self, low: f64, high: f64) -> Sense {
+        let number = self.number;
+        let outside = number < low || number > high;
+        let (never, always) = match self.relation {
+            Relation::AtLeast => (number > high, number <= low),
+            Relation::Above => (number >= high, number < low),
+            Relation::AtMost => (number < low, number >= high),
+            Relation::Below => (number <= low, number > high),
+            Relation::Equal => (outside, false),
+            Relation::Unequal => (false, outside),
+        };
+        match (never, always) {
+            (true, _) => Sense::Never,
+            (_, true) => Sense::Always,
+            _ => Sense::Tells,
+        }
+    }
+
+    /// The comparison that holds of the same whole numbers, with a whole number where there is one: of `> 9.5` it is
+    /// `>= 10`.
+    pub(super) fn of_whole_numbers(&self) -> Self {
+        let (relation, number) = match self.relation {
+            Relation::AtLeast => (Relation::AtLeast, self.number.ceil()),
+            Relation::Above => (Relation::AtLeast, self.number.floor() + 1.0),
+            Relation::AtMost => (Relation::AtMost, self.number.floor()),
+            Relation::Below => (Relation::AtMost, self.number.ceil() - 1.0),
+            other => (other, self.number),
+        };
+        Self { relation, number }
+    }
+
     /// The lowest whole number of which it holds, for relations that rise.
     pub fn least_count(&self) -> u64 {
-        let least = match self.relation {
-            Relation::Above => self.number.floor() + 1.0,
-            _ => self.number.ceil(),
-        };
-        least.max(0.0) as u64
+        self.of_whole_numbers().number.max(0.0) as u64
     }
 }
 
@@ -102,7 +141,7 @@ pub(super) fn read(reader: &mut Reader, fields: &Fields<'_, '_>, name: &str) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::Comparison;
+    use super::{Comparison, Sense};
 
     #[test]
     fn comparisons_are_read_and_hold() {
@@ -126,5 +165,41 @@ mod tests {
             (least(">= 10"), least("> 10"), least("> 9.5")),
             (10, 11, 10)
         );
+    }
+
+    #[test]
+    fn comparisons_that_say_nothing_are_told() {
+        for (text, (low, high), expected) in [
+            ("> 1", (0.0, 1.0), Sense::Never),
+            (">= 1", (0.0, 1.0), Sense::Tells),
+            (">= 0", (0.0, 1.0), Sense::Always),
+            ("> 0", (0.0, 1.0), Sense::Tells),
+            ("< 0", (0.0, 1.0), Sense::Never),
+            ("<= 0", (0.0, 1.0), Sense::Tells),
+            ("<= 1", (0.0, 1.0), Sense::Always),
+            ("< 1", (0.0, 1.0), Sense::Tells),
+            ("== 1.5", (0.0, 1.0), Sense::Never),
+            ("!= 1.5", (0.0, 1.0), Sense::Always),
+            ("!= 1", (0.0, 1.0), Sense::Tells),
+        ] {
+            let comparison = Comparison::parse(text).expect(text);
+            assert_eq!(comparison.sense(low, high), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("> 9.5", ">= 10"),
+            ("> 9", ">= 10"),
+            (">= 9.5", ">= 10"),
+            ("< 10", "<= 9"),
+            ("< 9.5", "<= 9"),
+            ("<= 9.5", "<= 9"),
+            ("== 9.5", "== 9.5"),
+        ] {
+            let comparison = Comparison::parse(text).expect(text);
+            assert_eq!(
+                comparison.of_whole_numbers().to_string(),
+                expected,
+                "{text}"
+            );
+        }
     }
 }

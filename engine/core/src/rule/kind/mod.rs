@@ -140,12 +140,10 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Threshold(kind) => kind.fmt(f),
-            Self::Sequence(kind) => write!(
-                f,
-                "{} steps in order within {}",
-                kind.repeats.len(),
-                kind.within
-            ),
+            Self::Sequence(kind) => match kind.repeats.as_slice() {
+                [times] => write!(f, "one step {times} times within {}", kind.within),
+                steps => write!(f, "{} steps in order within {}", steps.len(), kind.within),
+            },
             Self::Temporal(kind) => write!(
                 f,
                 "{} steps in any order within {}",
@@ -358,6 +356,10 @@ fn read_lateness(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Period>
         .map(|lateness| lateness.unwrap_or(LATENESS_DEFAULT))
 }
 
+/// What periods look like.
+pub(super) const PERIODS_ARE: &str = "Whole numbers with the units `w`, `d`, `h`, `m`, `s`, the longest first and \
+                                      each at most once: `1d12h`, `30m`.";
+
 /// A period between two bounds: nothing when something is wrong with it, `Some(None)` when it is not there.
 fn period(
     reader: &mut Reader,
@@ -372,7 +374,8 @@ fn period(
     let Some(period) = Period::parse(text) else {
         reader.report(
             Diagnostic::new(Code::PeriodSyntax, span, format!("`{name}` is no period"))
-                .with_caret("expected such as `90s`, `10m`, `1h30m`, `30d`"),
+                .with_caret("expected such as `90s`, `10m`, `1h30m`, `30d`")
+                .with_help(PERIODS_ARE),
         );
         return None;
     };
@@ -474,6 +477,18 @@ fn read_rules(reader: &mut Reader, fields: &Fields<'_, '_>) -> Vec<RuleRef> {
 }
 
 impl Rule {
+    /// What people call one of its inputs: `step login`, `until`; nothing when it is the only one.
+    pub fn input_label(&self, number: usize) -> Option<String> {
+        let name = &self.inputs.get(number)?.name;
+        match self.memory.as_ref().map(|memory| &memory.kind) {
+            Some(Kind::Sequence(sequence)) if sequence.until == Some(number) => {
+                Some("until".to_owned())
+            }
+            Some(Kind::Sequence(_) | Kind::Temporal(_)) => Some(format!("step {name}")),
+            _ => Some(name.clone()).filter(|name| !name.is_empty()),
+        }
+    }
+
     /// Whether the rule needs memory: its kind does, or its findings are suppressed for a time.
     pub fn remembers(&self) -> bool {
         self.memory.is_some() || self.suppress.is_some()

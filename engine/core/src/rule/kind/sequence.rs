@@ -33,6 +33,7 @@ use crate::limits::{PARTIALS_MAX, STEP_REPEAT_MAX, STEPS_MAX};
 use crate::rule::model::words;
 use crate::rule::read::{Fields, Reader};
 use crate::rule::shape::{STEP, Shape};
+use crate::selector;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -120,6 +121,10 @@ fn check_name(reader: &mut Reader, inputs: &[Input], name: &str, at: Span) {
             )
             .with_help("Letters, digits and `_`, so that conditions can say `step.NAME.…`."),
         );
+    } else if selector::parse(&format!("step.{name}")).is_err() {
+        let message = format!("`{name}` is a word of CEL and no name for a step");
+        let help = format!("Conditions could not say `step.{name}`. Call it `{name}_step`, say.");
+        reader.report(Diagnostic::new(Code::StepName, at, message).with_help(help));
     } else if let Some(first) = inputs.iter().find(|one| one.name == name) {
         reader.report(
             Diagnostic::new(Code::StepName, at, format!("two steps are called `{name}`"))

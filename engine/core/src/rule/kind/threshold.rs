@@ -17,7 +17,7 @@
 //! so a group is small however busy it is. Comparisons that more events can make false (`<`, `==`) are asked
 //! when a tumbling window or a session is over.
 
-use super::comparison::{self, Comparison};
+use super::comparison::{self, Comparison, Relation, Sense};
 use super::entries::{Entries, Entry};
 use super::input::Input;
 use super::moves::{CITED_MAX, EventKey, Firing, Observed, StoredEvent};
@@ -111,57 +111,107 @@ pub(super) fn read(
 }
 
 fn check(reader: &mut Reader, fields: &Fields<'_, '_>, threshold: &Threshold) -> bool {
-    let Threshold {
-        over,
-        measure,
-        is,
-        of,
-        ..
-    } = threshold;
-    let span = |name: &str| fields.value(name).map_or(fields.span, span_of);
-    let (at, message, help) = if of.is_none() && *measure != Measure::Events {
-        (
-            fields.span,
-            format!("`{measure}` needs `of`: of what?"),
-            "Add `of = '…'`: CEL on the event.",
-        )
-    } else if of.is_some() && *measure == Measure::Events {
-        (
-            span("of"),
-            "`of` says what to measure, and events are only counted".to_owned(),
-            "Add `measure`, such as `measure = \"distinct\"`, or leave `of` out.",
-        )
-    } else if *over == Over::Sliding
-        && !is.is_rising()
-        && matches!(measure, Measure::Events | Measure::Distinct)
-    {
-        (
-            span("is"),
-            format!("`{is}` holds as soon as the first event comes"),
-            "Ask it when a window is over: `over = \"tumbling\"` or `\"session\"`. For what does not happen at \
-             all, there is `[absence]`.",
-        )
-    } else if !matches!(measure, Measure::Events | Measure::Distinct)
-        && threshold.events_min > WINDOW_ENTRIES_MAX as u64
-    {
-        (
-            span("events_min"),
-            format!("a window over which a {measure} is taken never holds so many events"),
-            "It holds at most the latest 4,096.",
-        )
-    } else if matches!(measure, Measure::Events | Measure::Distinct)
-        && is.number > THRESHOLD_EVENTS_MAX as f64
-    {
-        (
-            span("is"),
-            format!("`{is}` is more than can be counted"),
-            "A window holds at most 100,000 events.",
-        )
-    } else {
+    let Some(mistake) = threshold.mistake() else {
         return true;
     };
-    reader.report(Diagnostic::new(Code::RuleKind, at, message).with_help(help));
+    let at = fields.value(mistake.key).map_or(fields.span, span_of);
+    reader.report(Diagnostic::new(Code::RuleKind, at, mistake.message).with_help(mistake.help));
     false
+}
+
+/// What keeps the keys of a table from making sense together.
+struct Mistake {
+    /// The key to point at; the whole table when it is not there.
+    key: &'static str,
+    message: String,
+    help: &'static str,
+}
+
+impl Threshold {
+    fn mistake(&self) -> Option<Mistake> {
+        let Self {
+            over, measure, is, ..
+        } = self;
+        let mistake = |key, message, help| Some(Mistake { key, message, help });
+        if self.of.is_none() && *measure != Measure::Events {
+            let help = "Add `of = '…'`: CEL on the event.";
+            return mistake("of", format!("`{measure}` needs `of`: of what?"), help);
+        }
+        if self.of.is_some() && *measure == Measure::Events {
+            let message = "`of` says what to measure, and events are only counted".to_owned();
+            let help = "Add `measure`, such as `measure = \"distinct\"`, or leave `of` out.";
+            return mistake("of", message, help);
+        }
+        if let Some(mistake) = self.senseless() {
+            return Some(mistake);
+        }
+        if *over == Over::Sliding && !is.is_rising() && self.counts() {
+            let message = format!("`{is}` holds as soon as the first event comes");
+            let help = "Ask it when a window is over: `over = \"tumbling\"` or `\"session\"`. For what does \
+                        not happen at all, there is `[absence]`.";
+            return mistake("is", message, help);
+        }
+        if !self.counts() && self.events_min > WINDOW_ENTRIES_MAX as u64 {
+            let message =
+                format!("a window over which a {measure} is taken never holds so many events");
+            return mistake("events_min", message, "It holds at most the latest 4,096.");
+        }
+        None
+    }
+
+    /// A comparison that holds of nothing that can be measured, or of everything.
+    fn senseless(&self) -> Option<Mistake> {
+        let is = self.is;
+        let mistake = |message, help| {
+            let key = "is";
+            Some(Mistake { key, message, help })
+        };
+        let (sense, help) = match self.measure {
+            Measure::Events | Measure::Distinct => {
+                let whole = is.of_whole_numbers();
+                if whole.number > THRESHOLD_EVENTS_MAX as f64 {
+                    let message = format!("`{is}` is more than can be counted");
+                    return mistake(message, "A window holds at most 100,000 events.");
+                }
+                (count_sense(whole, self.events_min as f64), COUNTS_ARE)
+            }
+            Measure::Share => (is.sense(0.0, 1.0), SHARES_ARE),
+            Measure::Sum | Measure::Average | Measure::Percentile => return None,
+        };
+        match sense {
+            Sense::Tells => None,
+            Sense::Never => mistake(format!("`{is}` never holds of a {}", self.noun()), help),
+            Sense::Always => mistake(format!("`{is}` always holds of a {}", self.noun()), help),
+        }
+    }
+
+    fn noun(&self) -> &'static str {
+        match self.measure {
+            Measure::Share => "share",
+            _ => "count",
+        }
+    }
+
+    /// Whether the comparison is about how many there are.
+    fn counts(&self) -> bool {
+        matches!(self.measure, Measure::Events | Measure::Distinct)
+    }
+}
+
+const COUNTS_ARE: &str = "Only windows in which something happens are looked at: counts are whole numbers from 1, or \
+                          from `events_min`. Write `>= 1` for the first event; for what does not happen at all, \
+                          there is `[absence]`.";
+const SHARES_ARE: &str = "A share is between 0 and 1: write `> 0.5` for more than 50 per cent, `>= 1` for all, `<= 0` for none.";
+
+/// What a comparison with a whole number says of counts from `low` on.
+fn count_sense(is: Comparison, low: f64) -> Sense {
+    match is.relation {
+        Relation::Equal if is.number.fract() != 0.0 => Sense::Never,
+        Relation::Unequal if is.number.fract() != 0.0 => Sense::Always,
+        // The first event of a window is worth a finding; none is not.
+        Relation::AtLeast if is.number >= 1.0 => Sense::Tells,
+        _ => is.sense(low, f64::INFINITY),
+    }
 }
 
 /// The memory of one group.
@@ -247,8 +297,7 @@ impl Threshold {
 
     /// Whether more can make the comparison false, so that only the end of a window tells.
     fn waits_for_the_end(&self) -> bool {
-        self.over != Over::Sliding
-            && !(self.is.is_rising() && matches!(self.measure, Measure::Events | Measure::Distinct))
+        self.over != Over::Sliding && !(self.is.is_rising() && self.counts())
     }
 
     fn end(&self, time: EventTime) -> EventTime {
@@ -293,7 +342,7 @@ impl Threshold {
     }
 
     fn entries_needed(&self) -> usize {
-        if !matches!(self.measure, Measure::Events | Measure::Distinct) {
+        if !self.counts() {
             return WINDOW_ENTRIES_MAX;
         }
         // One more than the number that is compared with tells whether the count is above it.

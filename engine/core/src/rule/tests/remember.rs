@@ -110,6 +110,153 @@ fn steps_and_repetitions_are_bounded() {
 }
 
 #[test]
+fn comparisons_that_never_or_always_hold_are_refused() {
+    let said = |body: &str| {
+        let found = codes(&format!(
+            "when = 'true'\n[threshold]\nwindow = '1m'\n{body}"
+        ));
+        match found.as_slice() {
+            [] => "good",
+            [Code::RuleKind] => "refused",
+            _ => panic!("{body}: {found:?}"),
+        }
+    };
+    let share = "measure = 'share'\nof = 'event.a'\n";
+    let sum = "measure = 'sum'\nof = 'event.a'\n";
+    let tumbling = "over = 'tumbling'\n";
+    for (more, good, refused) in [
+        (
+            "",
+            &[">= 1", "> 0", ">= 0.5", ">= 100000", "> 99999.5"][..],
+            &[
+                ">= 0",
+                "> -1",
+                ">= -5",
+                "> 100000",
+                ">= 100001",
+                "< 0",
+                "== 0",
+            ][..],
+        ),
+        (
+            tumbling,
+            &[
+                "< 2",
+                "<= 1",
+                "== 1",
+                "!= 1",
+                "== 100000",
+                "< 100001",
+                ">= 1",
+            ],
+            &[
+                "< 1",
+                "<= 0",
+                "== 0",
+                "== 2.5",
+                "!= 0",
+                "!= 2.5",
+                "<= 100001",
+                ">= 0",
+            ],
+        ),
+        (
+            "over = 'tumbling'\nevents_min = 5\n",
+            &["< 6", "== 5", "!= 5", ">= 3"],
+            &["< 5", "== 4", "!= 4"],
+        ),
+        (
+            share,
+            &["> 0.5", ">= 1", "> 0", "<= 0", "< 1", "== 0.5", "!= 1"],
+            &[
+                "> 50", ">= 1.1", "> 1", "< 0", ">= 0", "<= 1", "== 2", "!= -1",
+            ],
+        ),
+        (sum, &["> 50", ">= 0", "< 0", "== 2.5"], &[]),
+    ] {
+        for (comparisons, expected) in [(good, "good"), (refused, "refused")] {
+            for is in comparisons {
+                assert_eq!(said(&format!("{more}is = '{is}'")), expected, "{more}{is}");
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_are_called_by_what_conditions_can_write() {
+    for (name, expected) in [
+        ("login", &[][..]),
+        ("for", &[]),
+        ("in", &[Code::StepName]),
+        ("null", &[Code::StepName]),
+        ("true", &[Code::StepName]),
+        ("false", &[Code::StepName]),
+        ("log-in", &[Code::StepName]),
+    ] {
+        let step = |name: &str| format!("[[sequence.step]]\nname = '{name}'\nwhen = 'true'\n");
+        let body = format!("[sequence]\nwithin = '1m'\n{}{}", step(name), step("other"));
+        assert_eq!(codes(&body), expected, "{name}");
+    }
+}
+
+#[test]
+fn timelines_that_cannot_be_are_refused() {
+    let events = "when = 'true'\n[events.a]\njson = '{}'\n[events.b]\njson = '{\"@timestamp\": \"x\"}'\n\
+                  [events.c]\njson = '{\"detail-type\": \"x\", \"detail\": {}}'\n[[test]]\nname = 'all'\n\
+                  findings = []\ntimeline = [{ event = 'a' }, { event = 'b' }, { event = 'c' }]\n";
+    for (timeline, findings, expected) in [
+        (
+            "{ event = 'a' }",
+            "{ at = '1m' }, {}, { at = '1m' }",
+            &[][..],
+        ),
+        ("", "", &[Code::TestShape]),
+        ("{ at = '1m' }", "", &[Code::TestShape]),
+        (
+            "{ event = 'a' }",
+            "{ at = '2m' }, {}, { at = '1m' }",
+            &[Code::TestShape],
+        ),
+        ("{ event = 'a' }", "{ count = 0 }", &[Code::Bound]),
+        (
+            "{ event = 'a', set = { eventTime = 'soon' } }",
+            "",
+            &[Code::TestShape],
+        ),
+        (
+            "{ event = 'a', set = { '@timestamp' = 'soon' } }",
+            "",
+            &[Code::TestShape],
+        ),
+        (
+            "{ event = 'b', set = { '@timestamp' = 'soon' } }",
+            "",
+            &[Code::TestShape],
+        ),
+        (
+            "{ event = 'c', set = { detail = { eventTime = 'soon' } } }",
+            "",
+            &[Code::TestShape],
+        ),
+        ("{ event = 'c', set = { eventTime = 'soon' } }", "", &[]),
+        ("{ event = 'a', at = '1m1h' }", "", &[Code::PeriodSyntax]),
+    ] {
+        let body = format!(
+            "{events}[[test]]\nname = 't'\ntimeline = [{timeline}]\nfindings = [{findings}]\n"
+        );
+        assert_eq!(codes(&body), expected, "{timeline} {findings}");
+    }
+}
+
+#[test]
+fn what_one_event_has_of_no_finding_is_told() {
+    let test = "[events.a]\njson = '{}'\n[[test]]\nname = 't'\nevent = 'a'\nexpect = 'match'\ntitle = 'A'\n";
+    let threshold = "when = 'true'\n[threshold]\nwindow = '1m'\nis = '> 1'\n";
+    assert_eq!(codes(&format!("{threshold}{test}")), [Code::TestPointless]);
+    assert_eq!(codes(&format!("when = 'true'\n{test}")), []);
+}
+
+#[test]
 fn timelines_are_bounded() {
     let test = "when = 'true'\n[events.a]\njson = '{}'\n[[test]]\nname = 't'\nfindings = []\n";
     check(TIMELINE_MOMENTS_MAX as u64, Code::Bound, |count| {

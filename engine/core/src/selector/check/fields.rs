@@ -16,6 +16,20 @@ pub(in crate::selector) fn constant_text(expr: &Expr) -> Option<&str> {
     }
 }
 
+/// Whether a text is the constant, or in a list of constants that null is not in.
+fn is_among(text: &str, constants: &Expr) -> bool {
+    match &constants.kind {
+        ExprKind::List(items) => {
+            let is_null = |expr: &Expr| matches!(expr.kind, ExprKind::Literal(Literal::Null));
+            items
+                .iter()
+                .any(|item| constant_text(&item.value) == Some(text))
+                && !items.iter().any(|item| is_null(&item.value))
+        }
+        _ => constant_text(constants) == Some(text),
+    }
+}
+
 impl Checker<'_> {
     pub(super) fn select(
         &mut self,
@@ -62,6 +76,7 @@ impl Checker<'_> {
                 (*value).clone()
             }
             Type::Record(record) => self.record_field(operand, record, field, field_span),
+            Type::Fixed(fields) => self.fixed_field(operand, fields, field, field_span),
             other => self.no_fields(operand, &other, field, field_span),
         }
     }
@@ -112,6 +127,31 @@ impl Checker<'_> {
         self.report(diagnostic)
     }
 
+    fn fixed_field(
+        &mut self,
+        operand: &Expr,
+        fields: &[(&str, Type)],
+        name: &str,
+        span: Span,
+    ) -> Type {
+        if let Some((_, of)) = fields.iter().find(|(field, _)| *field == name) {
+            return of.clone();
+        }
+        let names = fields.iter().map(|(field, _)| *field);
+        let message = format!("`{}` has no field `{name}`", print(operand));
+        let diagnostic = Diagnostic::new(Code::UnknownField, span, message);
+        let diagnostic = match did_you_mean(name, names.clone()) {
+            Some(near) => diagnostic
+                .with_help(format!("did you mean `{near}`?"))
+                .with_suggestion(span, near),
+            None => {
+                let names: Vec<&str> = names.collect();
+                diagnostic.with_help(format!("its fields are {}", names.join(", ")))
+            }
+        };
+        self.report(diagnostic)
+    }
+
     fn no_fields(&mut self, operand: &Expr, of: &Type, field: &str, span: Span) -> Type {
         let message = format!("{} has no fields", self.describe(of));
         let mut diagnostic = Diagnostic::new(Code::TypeMismatch, span, message);
@@ -146,11 +186,19 @@ impl Checker<'_> {
             other => (other, false),
         };
         let container = self.decided.bare(&container);
+        let before = self.diagnostics.len();
         let found = match (&container, constant_text(index)) {
             (Type::Record(record), Some(name)) => {
                 self.record_field(operand, *record, name, index.span)
             }
-            (Type::Record(_), None) if self.decided.assign(&Type::String, &index_type) => Type::Dyn,
+            (Type::Fixed(fields), Some(name)) => {
+                self.fixed_field(operand, fields, name, index.span)
+            }
+            (Type::Record(_) | Type::Fixed(_), None)
+                if self.decided.assign(&Type::String, &index_type) =>
+            {
+                Type::Dyn
+            }
             _ => {
                 let types = [container.clone(), index_type];
                 self.resolve(
@@ -162,6 +210,16 @@ impl Checker<'_> {
                 )
             }
         };
+        // What is put in the place of a text has to be one.
+        for one in self.diagnostics.iter_mut().skip(before) {
+            if let Some(mend) = one
+                .suggestion
+                .as_mut()
+                .filter(|mend| mend.span == index.span)
+            {
+                mend.replacement = quoted(&mend.replacement);
+            }
+        }
         if optional || chained {
             Type::optional(found)
         } else {
@@ -212,6 +270,53 @@ impl Checker<'_> {
                 self.report(diagnostic);
             }
         }
+    }
+
+    /// Warns when a field that may be null is compared with the default that it has when it is absent: null is
+    /// neither.
+    pub(super) fn check_null(&mut self, operator: BinaryOp, left: &Expr, right: &Expr, span: Span) {
+        let sides = match operator {
+            BinaryOp::Equal | BinaryOp::NotEqual => vec![(left, right), (right, left)],
+            BinaryOp::In => vec![(left, right)],
+            _ => return,
+        };
+        for (side, constants) in sides {
+            if let Some((default, path)) = self.null_default(side)
+                && is_among(default, constants)
+            {
+                let (text, default) = (print(side), quoted(default));
+                let mend = match (operator, &constants.kind) {
+                    (BinaryOp::In, ExprKind::List(items)) => {
+                        let items: Vec<String> =
+                            items.iter().map(|item| print(&item.value)).collect();
+                        format!("{text} in [{}, null]", items.join(", "))
+                    }
+                    (BinaryOp::NotEqual, _) => format!("!({text} in [{default}, null])"),
+                    _ => format!("{text} in [{default}, null]"),
+                };
+                let message = format!("`{path}` may be null, and null is not {default}");
+                self.report(
+                    Diagnostic::new(Code::NullDefault, span, message)
+                        .with_caret("the default only stands for an absent field")
+                        .with_help(format!("to take null for it too: `{mend}`"))
+                        .with_suggestion(span, mend),
+                );
+            }
+        }
+    }
+
+    /// The default of `field.orValue("text")` and the field's path, when the field is a text that may be null.
+    fn null_default<'e>(&self, expr: &'e Expr) -> Option<(&'e str, String)> {
+        let ExprKind::MemberCall { function, args, .. } = &expr.kind else {
+            return None;
+        };
+        let default = args.first().filter(|_| function == "orValue")?;
+        let field = self.schema_field(expr)?;
+        let may_be_null = field.nullable && field.kind == FieldKind::String;
+        Some((
+            constant_text(default).filter(|_| may_be_null)?,
+            field.path.clone(),
+        ))
     }
 
     fn unlikely_value(&self, expr: &Expr, constant: &Expr) -> Option<Diagnostic> {

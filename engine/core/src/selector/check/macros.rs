@@ -94,7 +94,7 @@ impl Checker<'_> {
         match self.decided.bare(of) {
             Type::List(element) => (Type::Int, (*element).clone()),
             Type::Map(key, value) => ((*key).clone(), (*value).clone()),
-            Type::Record(_) => (Type::String, Type::Dyn),
+            Type::Record(_) | Type::Fixed(_) => (Type::String, Type::Dyn),
             Type::Dyn | Type::Error | Type::Var(_) => (Type::Dyn, Type::Dyn),
             other => {
                 let message = format!("{} cannot be gone through", self.describe(&other));

@@ -184,8 +184,8 @@ impl<'a> Checker<'a> {
         }
         let message = format!("expected {expected}, found {}", self.show(result));
         let mut diagnostic = Diagnostic::new(Code::WrongResultType, expr.span, message);
+        diagnostic = diagnostic.with_caret(format!("this is {}", self.describe(result)));
         if *expected == Type::Bool {
-            diagnostic = diagnostic.with_caret(format!("this is {}", self.describe(result)));
             let text = print(expr);
             let help = match (&expr.kind, result) {
                 (ExprKind::Select { .. }, _) => {
@@ -482,6 +482,7 @@ impl<'a> Checker<'a> {
         );
         if result != Type::Error {
             self.check_values(operator, left, right);
+            self.check_null(operator, left, right, span);
         }
         result
     }

@@ -1007,3 +1007,71 @@ fn whatever_can_be_read_can_be_checked() {
     });
     assert!(outcome.is_ok(), "{outcome:?}");
 }
+
+#[test]
+fn defaults_of_fields_that_may_be_null_are_told() {
+    let github = Schema::builtin("github.audit");
+    let found = |text: &str| rendered(text, &CheckEnv::condition(text, github));
+    for (text, mend) in [
+        (
+            "event.?actor.orValue('') == ''",
+            "event.?actor.orValue(\"\") in [\"\", null]",
+        ),
+        (
+            "'none' != event.?actor.orValue('none')",
+            "!(event.?actor.orValue(\"none\") in [\"none\", null])",
+        ),
+        (
+            "event.?actor.orValue('') in ['', 'ghost']",
+            "event.?actor.orValue(\"\") in [\"\", \"ghost\", null]",
+        ),
+        (
+            "event.?actor_location.?country_code.orValue('') == ''",
+            "event.?actor_location.?country_code.orValue(\"\") in [\"\", null]",
+        ),
+    ] {
+        let said = found(text);
+        assert!(said.starts_with("warning[W2006]: "), "{text}: {said}");
+        assert!(said.contains(&format!("`{mend}`")), "{text}: {said}");
+        assert_eq!(found(mend), "", "{mend}");
+    }
+    // With another text null and absent say the same; other fields are never null.
+    for text in [
+        "event.?actor.orValue('') == 'alice'",
+        "event.?actor.orValue('') in ['alice', 'bob']",
+        "event.?actor.orValue('') != 'alice'",
+        "event.?action.orValue('') == ''",
+    ] {
+        assert_eq!(found(text), "", "{text}");
+    }
+    let text = "event.?userIdentity.?invokedBy.orValue('') == ''";
+    assert_eq!(rendered(text, &CheckEnv::condition(text, cloudtrail())), "");
+    expect![[r#"
+        warning[W2006]: `actor` may be null, and null is not ""
+         --> <selector>:1:1
+          |
+        1 | event.?actor.orValue("") == ""
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the default only stands for an absent field
+          = help: to take null for it too: `event.?actor.orValue("") in ["", null]`
+          = try: event.?actor.orValue("") in ["", null]
+
+    "#]]
+    .assert_eq(&found("event.?actor.orValue(\"\") == \"\""));
+}
+
+#[test]
+fn names_in_brackets_are_mended_as_texts() {
+    check(
+        "event[\"eventNam\"] == 'x'",
+        expect![[r#"
+            error[E2004]: `event` has no field `eventNam` in aws.cloudtrail
+             --> <selector>:1:7
+              |
+            1 | event["eventNam"] == 'x'
+              |       ^^^^^^^^^^
+              = help: did you mean `eventName`?
+              = try: event["eventName"] == 'x'
+
+        "#]],
+    );
+}

@@ -233,7 +233,7 @@ fn flooded() -> Vec<(&'static str, String)> {
         ),
         (
             "tumbling",
-            format!("{when}[threshold]\nwindow = \"1d\"\nover = \"tumbling\"\nis = \"< 1\"\n"),
+            format!("{when}[threshold]\nwindow = \"1d\"\nover = \"tumbling\"\nis = \"== 9\"\n"),
         ),
         (
             "sequence",
@@ -460,6 +460,8 @@ fn circles_of_detections_are_reported_and_do_not_turn() {
         .iter()
         .filter(|report| report.diagnostic.code == tripline_core::diagnostic::Code::RuleCycle);
     assert_eq!(circles.count(), 3);
+    let in_force: Vec<&str> = set.rules().iter().map(|one| one.rule.id.as_str()).collect();
+    assert_eq!(in_force, ["spark", "bystander"]);
     let (_, found) = survive(&set, StateSettings::default(), |run| {
         run.take(&event(0, 0, "\"kind\":\"a\""));
     });

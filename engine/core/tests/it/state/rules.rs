@@ -46,18 +46,22 @@ fn threshold() -> impl Strategy<Value = String> {
         one_of(&[
             "sum\"\nof = 'event.n'\n",
             "average\"\nof = 'event.n'\n",
-            "share\"\nof = 'event.n > 2'\n",
             "percentile\"\nof = 'event.n'\npercentile = 50\n",
         ]),
         one_of(&["sliding", "tumbling", "session"]),
         one_of(&["> 2", "< 1", ">= 0.5", "== 1"]),
+    );
+    let share = (
+        one_of(&["share\"\nof = 'event.n > 2'\n"]),
+        one_of(&["sliding", "tumbling", "session"]),
+        one_of(&["> 0.2", "< 1", ">= 0.5", "== 1"]),
     );
     let falling = (
         one_of(&["events\"\n", "distinct\"\nof = 'event.host'\n"]),
         one_of(&["tumbling", "session"]),
         one_of(&["< 2", "== 1", "!= 2"]),
     );
-    let table = prop_oneof![counted, measured, falling];
+    let table = prop_oneof![counted, measured, share, falling];
     (lateness(), group(), kind(), windows, table, suppress()).prop_map(
         |(late, group, kind, window, (measure, over, is), suppress)| {
             format!(
