@@ -12,6 +12,7 @@ mod explain;
 mod filing;
 mod finding;
 mod formula;
+mod group_key;
 mod hash;
 mod index;
 mod key;

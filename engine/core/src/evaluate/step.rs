@@ -5,7 +5,7 @@
 
 use super::evaluator::Evaluator;
 use super::finding::{Shaped, shape};
-use super::observe::group_text;
+use super::group_key::group_text;
 use super::rule_set::RuleIndex;
 use crate::event::{Event, Json, Parser};
 use crate::rule::kind::{EventTime, Firing, StoredEvent};
@@ -73,7 +73,8 @@ impl Evaluator<'_> {
         firing: &Firing,
         parsers: &mut Parsers,
     ) -> Option<(Shaped, Vec<String>)> {
-        let pre = &self.set.rules()[rule.0 as usize];
+        let set = self.set;
+        let pre = &set.rules()[rule.0 as usize];
         let inputs = &pre.rule.inputs;
         let named: Vec<(&str, &StoredEvent)> = firing
             .steps
@@ -94,7 +95,7 @@ impl Evaluator<'_> {
             step_parsers,
             |evaluation, program| {
                 let group_by = pre.inputs.get(usize::from(input));
-                let group_by = group_by.map_or(&[][..], |input| &input.group_by);
+                let group_by = group_by.map_or(&[][..], |input| set.keys.nodes(input.group_by));
                 let text = group_text(group_by, group, evaluation, program);
                 (shape(evaluation, program, pre), text)
             },
