@@ -212,12 +212,21 @@ impl State<'_> {
         } else {
             None
         };
+        // Many partial sequences may be asked about with one event; that it cannot be decided counts once.
+        let mut undecided = None;
         let mut asked = |event: &Arc<StoredEvent>, input: usize, steps: &[Arc<StoredEvent>]| {
             let is_at_hand = Arc::ptr_eq(event, observed.event);
             let at_hand = at_hand.as_ref().filter(|_| is_at_hand);
-            evaluator.accepts((rule, input), (event, at_hand), steps, parsers)
+            let accepted = evaluator.accepts((rule, input), (event, at_hand), steps, parsers);
+            accepted.unwrap_or_else(|reason| {
+                undecided.get_or_insert(reason);
+                false
+            })
         };
         let step = group.observe(kind, observed, began, &mut asked);
+        if let Some(reason) = undecided {
+            state.counters.undecided(&reason);
+        }
         state.counters.dropped += step.dropped;
         shard.settle(key, kind, &mut timers);
         step.firing

@@ -199,6 +199,7 @@ fn remembered(state: &RuleCounters) -> String {
         ("duplicate", state.duplicates),
         ("late", state.late),
         ("without key", state.faults),
+        ("undecided", state.undecided),
         ("detections", state.detections),
         ("suppressed", state.suppressed),
         ("groups", state.groups),
