@@ -1,26 +1,31 @@
 //! Rules that remember, as people write them: selectors on sources and names of operations, groups by principal,
-//! account or address.
+//! account or address. Thresholds count what is common; what is about one thing happening at all (first seen, absence,
+//! the end of a sequence, suppressed matches) is written for operations from the rarer half, as people do who read
+//! what they are told.
 //!
 //! | share | what |
 //! |---|---|
 //! | 40 % | threshold: so many of one operation, of errors, or of different operations, by principal or address |
-//! | 20 % | first seen: region, operation, address or agent that a principal or an account never used |
+//! | 20 % | first seen: a principal, with or without its region, that never used an operation; a region that an account never used |
 //! | 12 % | sequence: one operation after another, a third of them with the same parameter |
 //! | 6 % | temporal: two operations in any order |
 //! | 6 % | absence: an operation that another one should follow |
-//! | 8 % | rare: an operation seldom used in an account |
+//! | 8 % | rare: an operation seldom used |
 //! | 3 % | risk: detections of a hundred rules by principal |
 //! | 5 % | one operation, its findings suppressed for an hour |
 
+use std::collections::BTreeMap;
+
 use tripline_core::sample::Random;
 
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Vocabulary, text};
 
 /// The text of `count` rule files, by id. They take detections of rules called `rule-…`.
 #[must_use]
 pub fn remembering(vocabulary: &Vocabulary, count: usize, seed: u64) -> Vec<(String, String)> {
     let mut draw = Draw {
         vocabulary,
+        rarer: rarer_half(vocabulary),
         random: Random::new(seed),
     };
     (0..count)
@@ -44,8 +49,29 @@ const GROUPS: [&str; 4] = [
     "'event.?recipientAccountId.orValue(\"\")'",
 ];
 
+/// The half of the operations that are seen least often.
+fn rarer_half(vocabulary: &Vocabulary) -> Vec<(String, String)> {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for event in &vocabulary.events {
+        let pair = (text(event, &["eventSource"]), text(event, &["eventName"]));
+        if let (Some(source), Some(name)) = pair {
+            *counts.entry((source, name)).or_default() += 1;
+        }
+    }
+    let mut all: Vec<(usize, (&str, &str))> = counts
+        .into_iter()
+        .map(|(pair, count)| (count, pair))
+        .collect();
+    all.sort_unstable();
+    all.truncate(all.len().div_ceil(2));
+    let owned = |(_, (source, name)): (usize, (&str, &str))| (source.to_owned(), name.to_owned());
+    all.into_iter().map(owned).collect()
+}
+
 struct Draw<'v> {
     vocabulary: &'v Vocabulary,
+    /// Operations that are seldom seen.
+    rarer: Vec<(String, String)>,
     random: Random,
 }
 
@@ -53,10 +79,10 @@ impl Draw<'_> {
     fn body(&mut self, number: usize) -> String {
         match number % 100 {
             0..40 => self.threshold(number),
-            40..60 => self.first_seen(),
+            40..60 => self.first_seen(number),
             60..72 => self.sequence(number),
             72..78 => {
-                let (one, two) = (self.operation(), self.operation());
+                let (one, two) = (self.operation(), self.rare_operation());
                 format!(
                     "group_by = [{PRINCIPAL}]\n[temporal]\nwithin = \"1h\"\n\
                      [[temporal.step]]\nname = \"one\"\nwhen = '''{one}'''\n\
@@ -64,7 +90,7 @@ impl Draw<'_> {
                 )
             }
             78..84 => {
-                let (one, two) = (self.operation(), self.operation());
+                let (one, two) = (self.rare_operation(), self.operation());
                 format!(
                     "when = '''{one}'''\ngroup_by = [{PRINCIPAL}]\n[absence]\nwithin = \"1h\"\nof = '''{two}'''\n\
                      [suppress]\nwindow = \"1d\"\n"
@@ -73,9 +99,8 @@ impl Draw<'_> {
             84..92 => {
                 let source = self.source();
                 format!(
-                    "when = '''{source}'''\ngroup_by = ['event.?recipientAccountId.orValue(\"\")']\n[rare]\n\
-                     of = ['event.eventName']\nwindow = \"30d\"\nfewer_than = 3\nlearning = \"2d\"\n\
-                     [suppress]\nwindow = \"1d\"\n"
+                    "when = '''{source}'''\n[rare]\nof = ['event.eventName']\nwindow = \"30d\"\n\
+                     fewer_than = 3\nlearning = \"3d\"\n[suppress]\nwindow = \"1d\"\n"
                 )
             }
             92..95 => format!(
@@ -85,7 +110,7 @@ impl Draw<'_> {
             ),
             _ => format!(
                 "when = '''{}'''\n[suppress]\nwindow = \"1h\"\n",
-                self.operation()
+                self.rare_operation()
             ),
         }
     }
@@ -117,23 +142,28 @@ impl Draw<'_> {
         }
     }
 
-    fn first_seen(&mut self) -> String {
-        let of = *self.random.one_of(&[
-            "event.awsRegion",
-            "event.eventName",
-            "event.?sourceIPAddress.orValue(\"\")",
-            "event.?userAgent.orValue(\"\")",
-        ]);
-        let group = *self.random.one_of(&GROUPS);
-        let when = self.source();
+    fn first_seen(&mut self, number: usize) -> String {
+        let (when, group, of) = match number % 4 {
+            0 | 1 => (self.rare_operation(), "", PRINCIPAL.to_owned()),
+            2 => (
+                self.rare_operation(),
+                "",
+                format!("{PRINCIPAL}, 'event.awsRegion'"),
+            ),
+            _ => (
+                self.source(),
+                "'event.?recipientAccountId.orValue(\"\")'",
+                "'event.awsRegion'".to_owned(),
+            ),
+        };
         format!(
-            "when = '''{when}'''\ngroup_by = [{group}]\n[first_seen]\nof = ['{of}']\nhistory = \"30d\"\nlearning = \"2d\"\n\
-             [suppress]\nwindow = \"1d\"\n"
+            "when = '''{when}'''\ngroup_by = [{group}]\n[first_seen]\nof = [{of}]\nhistory = \"30d\"\n\
+             learning = \"3d\"\n[suppress]\nwindow = \"1d\"\n"
         )
     }
 
     fn sequence(&mut self, number: usize) -> String {
-        let (one, two) = (self.operation(), self.operation());
+        let (one, two) = (self.operation(), self.rare_operation());
         let same = match number % 3 {
             0 => " && event.?userAgent.orValue(\"\") == step.one.?userAgent.orValue(\"\")",
             _ => "",
@@ -148,6 +178,12 @@ impl Draw<'_> {
     /// One operation.
     fn operation(&mut self) -> String {
         let (source, name) = self.random.one_of(&self.vocabulary.pairs);
+        format!("event.eventSource == \"{source}\" && event.eventName == \"{name}\"")
+    }
+
+    /// One operation that is seldom seen.
+    fn rare_operation(&mut self) -> String {
+        let (source, name) = self.random.one_of(&self.rarer);
         format!("event.eventSource == \"{source}\" && event.eventName == \"{name}\"")
     }
 

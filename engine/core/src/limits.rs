@@ -157,6 +157,10 @@ pub const RISK_SCORE_MAX: u64 = 1_000_000;
 /// Most different rules that contribute to the risk of one entity at a time.
 pub const RISK_RULES_MAX: usize = 256;
 
+/// Longest time, of events, for which the memory of a rule that is not in force is carried along: 90 days, as long as
+/// CloudTrail keeps its own history.
+pub const ABSENT_SECONDS_MAX: i64 = 90 * 86_400;
+
 /// Parts that state is divided into by the hash of the group, so that several workers can share it.
 pub const SHARDS: usize = 16;
 

@@ -1,6 +1,7 @@
 //! The `tripline` binary: arguments in, an exit code out. Everything it does is in `command`.
 
 mod backtest;
+mod causes;
 mod command;
 mod exit;
 mod input;

@@ -117,7 +117,10 @@ impl StateFolder {
             let words = match kept {
                 Kept::Kept => continue,
                 Kept::Changed => "looks at something else now, and begins to remember anew",
-                Kept::Gone => "is not among the rules any more; what it remembered is dropped",
+                Kept::Absent => {
+                    "is not in force (off, broken or not given); what it remembers is kept for it, up to 90 days"
+                }
+                Kept::Gone => "was not in force for 90 days; what it remembered is dropped",
             };
             // If standard error is closed, nobody wants to know.
             let _ = writeln!(io::stderr(), "state: the rule `{rule}` {words}");

@@ -5,6 +5,7 @@
 //! depend on how candidates were found.
 
 use super::explain::{Reason, Traced, reason};
+use super::group_key::KeyMemo;
 use super::matcher::Workspace;
 use super::outcome::Outcome;
 use super::rule_set::{RuleIndex, RulePre, RuleSet};
@@ -37,6 +38,8 @@ pub struct Evaluator<'r> {
     /// Fields and memory of the program that only matches need.
     pub(super) slots: Slots,
     pub(super) scratch: Scratch,
+    /// Keys of groups on the event at hand.
+    pub(super) keys: KeyMemo,
     pub(super) matched: Vec<RuleIndex>,
     /// Rules that remember, with the input that the event is.
     pub(super) observed: Vec<(RuleIndex, u16)>,
@@ -56,6 +59,7 @@ impl<'r> Evaluator<'r> {
             workspace: Workspace::default(),
             slots: Slots::default(),
             scratch: Scratch::default(),
+            keys: KeyMemo::default(),
             matched: Vec::new(),
             observed: Vec::new(),
             excused: Vec::new(),
@@ -158,12 +162,6 @@ impl<'r> Evaluator<'r> {
             most = most.max(self.ask(exception.node, event));
         }
         most
-    }
-
-    /// Whether an exception of a rule holds; one that cannot be decided does not excuse.
-    pub(super) fn is_excused(&mut self, rule: RuleIndex, event: &Event<'_>) -> bool {
-        !self.set.rules()[rule.0 as usize].exceptions.is_empty()
-            && self.excuse(rule, event) == Outcome::True
     }
 
     fn ask(&mut self, node: NodeId, event: &Event<'_>) -> Outcome {

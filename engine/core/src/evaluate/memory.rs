@@ -4,6 +4,7 @@
 //! the index like any other condition; the whole is asked when the step is taken, with the events of the
 //! earlier steps at hand. Relies on the checker for having refused steps that do not exist.
 
+use super::group_key::KeyId;
 use crate::diagnostic::Span;
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{Environment, NodeId};
@@ -30,7 +31,7 @@ pub(super) struct InputPre {
     /// Filed in the index: what of the condition is about the event alone. Inputs that take detections have none.
     pub(super) filed: Option<Expr>,
     /// The parts of the key.
-    pub(super) group_by: Vec<NodeId>,
+    pub(super) group_by: KeyId,
     /// Without a key, each value is a group by itself, so that state can be divided.
     pub(super) grouped_by_value: bool,
     /// What is computed of the event when it is observed.
@@ -43,7 +44,7 @@ pub(super) struct InputPre {
 pub(super) enum CapturePre {
     Nothing,
     /// The hash of these values together, which must be there: one for each element of those that are lists.
-    Values(Vec<NodeId>),
+    Values(KeyId),
     /// The hash of what later steps ask, where one that is absent is a value like others.
     Asked(Vec<NodeId>),
     /// A number.

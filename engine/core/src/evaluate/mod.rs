@@ -13,6 +13,7 @@ mod feeds;
 mod filing;
 mod finding;
 mod formula;
+mod group_key;
 mod hash;
 mod index;
 mod key;

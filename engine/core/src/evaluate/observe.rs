@@ -1,17 +1,16 @@
 //! From an event to what rules that remember are told of it.
 //!
 //! Runs on the thread that has the event parsed: conditions, keys and values are computed here, so that keeping state
-//! is a matter of hashes and times. The hash of a group is the same on every machine and in every run, because
-//! groups are what state is divided by. Values are told apart by type: the text `1` and the number 1 are
-//! two groups.
+//! is a matter of hashes and times.
 
 use super::evaluator::{Evaluator, describe};
-use super::memory::CapturePre;
+use super::group_key::{KeyMemo, group_text, hash_of};
+use super::memory::{CapturePre, InputPre};
 use super::rule_set::{RuleIndex, RuleSet};
 use crate::event::Event;
-use crate::limits::{GROUP_TEXT_CHARS_MAX, GROUPS_PER_EVENT_MAX};
 use crate::rule::kind::Captured;
-use crate::selector::{Evaluation, NodeId, Program, Value};
+use crate::selector::{Evaluation, EventView, Value};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 /// The number of the input that stands for a rule's own detection, of rules whose findings are suppressed.
@@ -77,132 +76,188 @@ impl Evaluator<'_> {
     pub fn observe(&mut self, event: &Event<'_>, out: &mut Observations) {
         out.clear();
         let set = self.set;
+        let is_told = |rule: &RuleIndex| {
+            set.feeds_others(*rule) || set.rules()[rule.0 as usize].rule.suppress.is_some()
+        };
+        if self.observed.is_empty() && !self.matched.iter().any(is_told) {
+            return;
+        }
         let observed = std::mem::take(&mut self.observed);
-        for (rule, input) in &observed {
-            self.observe_input(*rule, *input, 0, event, out);
-        }
-        self.observed = observed;
         let matched = std::mem::take(&mut self.matched);
-        for rule in &matched {
-            self.feed(*rule, event, out);
-            if set.rules()[rule.0 as usize].rule.suppress.is_some() {
-                out.all.push(own_detection(*rule));
+        self.observing(event, out, |observing| {
+            for (rule, input) in &observed {
+                observing.input(*rule, *input, 0);
             }
-        }
+            for rule in &matched {
+                observing.feed(*rule);
+                if set.rules()[rule.0 as usize].rule.suppress.is_some() {
+                    observing.out.all.push(own_detection(*rule));
+                }
+            }
+        });
+        self.observed = observed;
         self.matched = matched;
     }
 
     /// What other rules are told of a detection of `rule`, whose event is `event`.
     /// Their exceptions excuse the events of detections as they excuse events.
     pub fn feed(&mut self, rule: RuleIndex, event: &Event<'_>, out: &mut Observations) {
+        self.observing(event, out, |observing| observing.feed(rule));
+    }
+
+    fn observing(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut Observations,
+        work: impl FnOnce(&mut Observing<'_, '_>),
+    ) {
+        let set = self.set;
+        set.plan.extract(event.root(), &mut self.slots);
+        self.keys.begin();
+        let view = EventView {
+            root: event.root(),
+            slots: &self.slots,
+        };
+        let mut observing = Observing {
+            set,
+            evaluation: Evaluation::new(&set.program, view, &mut self.scratch),
+            keys: &mut self.keys,
+            time: event.time(),
+            out,
+        };
+        work(&mut observing);
+        observing.evaluation.finish(&mut self.scratch);
+    }
+}
+
+/// One event, while rules are told of it.
+struct Observing<'o, 'e> {
+    set: &'e RuleSet,
+    evaluation: Evaluation<'e>,
+    keys: &'o mut KeyMemo,
+    time: Option<Timestamp>,
+    out: &'o mut Observations,
+}
+
+impl Observing<'_, '_> {
+    fn feed(&mut self, rule: RuleIndex) {
         let set = self.set;
         let from = set.rules()[rule.0 as usize].detected_by;
         for (fed, input) in set.feeds(rule) {
-            match self.input_holds(*fed, *input, event) {
-                Ok(true) if !self.is_excused(*fed, event) => {
-                    self.observe_input(*fed, *input, from, event, out);
-                }
+            match self.holds(*fed, *input) {
+                Ok(true) if !self.is_excused(*fed) => self.input(*fed, *input, from),
                 Ok(_) => {}
-                Err(reason) => out.faults.push(ObserveFault { rule: *fed, reason }),
+                Err(reason) => self.fault(*fed, reason),
             }
         }
     }
 
+    fn fault(&mut self, rule: RuleIndex, reason: String) {
+        self.out.faults.push(ObserveFault { rule, reason });
+    }
+
     /// Whether the part of an input's condition that is about the event alone holds, or why that cannot be told.
-    fn input_holds(
-        &mut self,
-        rule: RuleIndex,
-        input: u16,
-        event: &Event<'_>,
-    ) -> Result<bool, String> {
+    fn holds(&mut self, rule: RuleIndex, input: u16) -> Result<bool, String> {
         let pre = &self.set.rules()[rule.0 as usize].inputs[input as usize];
         match pre.when {
             // What asks about steps is asked when the step is taken.
-            Some(when) if !pre.asks => self.on_event(event, |evaluation, program| {
-                evaluation
-                    .test(when)
-                    .map_err(|fault| describe(&fault, program))
-            }),
+            Some(when) if !pre.asks => self
+                .evaluation
+                .test(when)
+                .map_err(|fault| describe(&fault, &self.set.program)),
             _ => Ok(true),
         }
     }
 
-    fn observe_input(
-        &mut self,
-        rule: RuleIndex,
-        input: u16,
-        detected_by: u64,
-        event: &Event<'_>,
-        out: &mut Observations,
-    ) {
-        let set: &RuleSet = self.set;
-        let pre = &set.rules()[rule.0 as usize];
-        let input_pre = &pre.inputs[input as usize];
-        let score = if detected_by == 0 {
-            0.0
-        } else {
-            set.score_of(detected_by)
-        };
-        let told = self.on_event(event, |evaluation, program| {
-            let captured = match &input_pre.captures {
-                CapturePre::Values(nodes) => values(nodes, evaluation, program)?,
-                captures => (vec![capture(captures, score, evaluation, program)?], 0),
-            };
-            let groups = groups(&input_pre.group_by, evaluation, program)?;
-            Ok::<_, String>((captured, groups))
-        });
-        match told {
-            Ok(((all, cut), groups)) => {
-                out.groups_cut += cut + groups.cut;
-                let by_value = input_pre.group_by.is_empty() && input_pre.grouped_by_value;
-                for captured in all {
-                    let own = [captured.hash()];
-                    let hashes = if by_value { &own[..] } else { &groups.hashes };
-                    out.all.extend(hashes.iter().map(|group| Observation {
-                        rule,
-                        input,
-                        detected_by,
-                        group: *group,
-                        captured,
-                    }));
-                }
-            }
-            Err(reason) => out.faults.push(ObserveFault { rule, reason }),
+    /// Whether an exception of a rule holds; one that cannot be decided does not excuse.
+    fn is_excused(&mut self, rule: RuleIndex) -> bool {
+        let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
+        let mut covering = exceptions.iter().filter(|one| one.covers(self.time));
+        covering.any(|one| self.evaluation.test(one.node) == Ok(true))
+    }
+
+    fn input(&mut self, rule: RuleIndex, input: u16, detected_by: u64) {
+        let pre = &self.set.rules()[rule.0 as usize].inputs[input as usize];
+        if let Err(reason) = self.try_input((rule, input), pre, detected_by) {
+            self.fault(rule, reason);
         }
+    }
+
+    fn try_input(
+        &mut self,
+        (rule, input): (RuleIndex, u16),
+        pre: &InputPre,
+        detected_by: u64,
+    ) -> Result<(), String> {
+        let Self {
+            set,
+            evaluation,
+            keys,
+            out,
+            ..
+        } = self;
+        let program = &set.program;
+        let told = |group: u128, captured: Captured| Observation {
+            rule,
+            input,
+            detected_by,
+            group,
+            captured,
+        };
+        let CapturePre::Values(of) = pre.captures else {
+            let score = match detected_by {
+                0 => 0.0,
+                from => set.score_of(from),
+            };
+            let captured = capture(&pre.captures, score, evaluation, set)?;
+            let (groups, cut) = keys.hashes(&set.keys, pre.group_by, evaluation, program)?;
+            out.groups_cut += cut;
+            out.all
+                .extend(groups.iter().map(|group| told(*group, captured)));
+            return Ok(());
+        };
+        let (values, cut) = keys.hashes(&set.keys, of, evaluation, program)?;
+        out.groups_cut += cut;
+        if pre.grouped_by_value && set.keys.nodes(pre.group_by).is_empty() {
+            let own = values.iter();
+            out.all
+                .extend(own.map(|value| told(*value, Captured::Hash(*value))));
+            return Ok(());
+        }
+        if let [value] = values {
+            let value = *value;
+            let (groups, cut) = keys.hashes(&set.keys, pre.group_by, evaluation, program)?;
+            out.groups_cut += cut;
+            let groups = groups.iter();
+            out.all
+                .extend(groups.map(|group| told(*group, Captured::Hash(value))));
+            return Ok(());
+        }
+        let values = values.to_vec();
+        let (groups, cut) = keys.hashes(&set.keys, pre.group_by, evaluation, program)?;
+        out.groups_cut += cut;
+        for value in values {
+            let groups = groups.iter();
+            out.all
+                .extend(groups.map(|group| told(*group, Captured::Hash(value))));
+        }
+        Ok(())
     }
 }
 
 impl Evaluator<'_> {
     /// The parts of the key of a group that the event is observed in, as text; for explaining.
     pub fn group_text(&mut self, told: &Observation, event: &Event<'_>) -> Vec<String> {
-        let pre = &self.set.rules()[told.rule.0 as usize];
+        let set = self.set;
+        let pre = &set.rules()[told.rule.0 as usize];
         let Some(input) = pre.inputs.get(told.input as usize) else {
             return Vec::new();
         };
         self.on_event(event, |evaluation, program| {
-            group_text(&input.group_by, told.group, evaluation, program)
+            let group_by = set.keys.nodes(input.group_by);
+            group_text(group_by, told.group, evaluation, program)
         })
     }
-}
-
-/// The parts of the key of a group, as text: those of the event's groups that has this hash.
-pub(super) fn group_text(
-    group_by: &[NodeId],
-    group: u128,
-    evaluation: &mut Evaluation<'_>,
-    program: &Program,
-) -> Vec<String> {
-    if group_by.is_empty() {
-        return Vec::new();
-    }
-    let Ok(parts) = parts(group_by, evaluation, program, &mut 0) else {
-        return Vec::new();
-    };
-    let chosen = combinations(&parts)
-        .0
-        .into_iter()
-        .find(|one| hash_of(one) == group);
-    chosen.unwrap_or_default().into_iter().map(shown).collect()
 }
 
 /// A detection that is to be suppressed.
@@ -216,28 +271,11 @@ fn own_detection(rule: RuleIndex) -> Observation {
     }
 }
 
-/// The hashes of values that must be there, one for each choice of elements of those that are lists, and how many
-/// choices there are beyond the bound.
-fn values(
-    nodes: &[NodeId],
-    evaluation: &mut Evaluation<'_>,
-    program: &Program,
-) -> Result<(Vec<Captured>, u64), String> {
-    let mut cut = 0;
-    let parts = parts(nodes, evaluation, program, &mut cut)?;
-    let (all, more) = combinations(&parts);
-    let mut hashes: Vec<u128> = all.iter().map(|one| hash_of(one)).collect();
-    hashes.sort_unstable();
-    hashes.dedup();
-    let captured = hashes.into_iter().map(Captured::Hash).collect();
-    Ok((captured, cut + more))
-}
-
 fn capture(
     captures: &CapturePre,
     score: f64,
     evaluation: &mut Evaluation<'_>,
-    program: &Program,
+    set: &RuleSet,
 ) -> Result<Captured, String> {
     match captures {
         CapturePre::Nothing | CapturePre::Values(_) => Ok(Captured::Nothing),
@@ -252,112 +290,13 @@ fn capture(
         CapturePre::Flag(node) => evaluation
             .test(*node)
             .map(Captured::Flag)
-            .map_err(|fault| describe(&fault, program)),
+            .map_err(|fault| describe(&fault, &set.program)),
         CapturePre::Number(node) => match evaluation.eval(*node) {
             Ok(Value::Int(value)) => Ok(Captured::Number(value as f64)),
             Ok(Value::Uint(value)) => Ok(Captured::Number(value as f64)),
             Ok(Value::Double(value)) if value.is_finite() => Ok(Captured::Number(value)),
             Ok(other) => Err(format!("{other} is no number")),
-            Err(fault) => Err(describe(&fault, program)),
+            Err(fault) => Err(describe(&fault, &set.program)),
         },
-    }
-}
-
-struct Groups {
-    hashes: Vec<u128>,
-    cut: u64,
-}
-
-fn groups(
-    nodes: &[NodeId],
-    evaluation: &mut Evaluation<'_>,
-    program: &Program,
-) -> Result<Groups, String> {
-    if nodes.is_empty() {
-        return Ok(Groups {
-            hashes: vec![hash_of(&[])],
-            cut: 0,
-        });
-    }
-    let mut cut = 0;
-    let parts = parts(nodes, evaluation, program, &mut cut)?;
-    let (all, more) = combinations(&parts);
-    cut += more;
-    let mut hashes: Vec<u128> = all.iter().map(|one| hash_of(one)).collect();
-    hashes.sort_unstable();
-    hashes.dedup();
-    Ok(Groups { hashes, cut })
-}
-
-/// The values of each part of a key: several when it is a list.
-fn parts<'e>(
-    nodes: &[NodeId],
-    evaluation: &mut Evaluation<'e>,
-    program: &Program,
-    cut: &mut u64,
-) -> Result<Vec<Vec<Value<'e>>>, String> {
-    let mut parts = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        match evaluation.eval(*node) {
-            Ok(Value::List(list)) if !list.is_empty() => {
-                *cut += list.len().saturating_sub(GROUPS_PER_EVENT_MAX) as u64;
-                parts.push(list.iter().take(GROUPS_PER_EVENT_MAX).collect());
-            }
-            Ok(Value::List(_)) => {
-                return Err("a part of the key or value is an empty list".to_owned());
-            }
-            Ok(value) => parts.push(vec![value]),
-            Err(fault) => return Err(describe(&fault, program)),
-        }
-    }
-    Ok(parts)
-}
-
-/// Every choice of one value of each part, up to the bound, and how many more there are.
-fn combinations<'p, 'e>(parts: &'p [Vec<Value<'e>>]) -> (Vec<Vec<&'p Value<'e>>>, u64) {
-    let mut all: Vec<Vec<&Value<'e>>> = vec![Vec::new()];
-    let mut cut = 0u64;
-    for part in parts {
-        let total = all.len() * part.len();
-        cut = cut.saturating_add(total.saturating_sub(GROUPS_PER_EVENT_MAX) as u64);
-        all = all
-            .iter()
-            .flat_map(|one| {
-                part.iter()
-                    .map(move |value| one.iter().copied().chain([value]).collect())
-            })
-            .take(GROUPS_PER_EVENT_MAX)
-            .collect();
-    }
-    (all, cut)
-}
-
-/// 128 bits of SHA-256 over the values, each with its type and length.
-fn hash_of(values: &[&Value<'_>]) -> u128 {
-    let mut hash = Sha256::new();
-    for value in values {
-        let mut part = |tag: u8, bytes: &[u8]| {
-            hash.update([tag]);
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
-        };
-        match value {
-            Value::String(text) => part(b's', text.as_bytes()),
-            other => part(b'j', other.to_json().to_string().as_bytes()),
-        }
-    }
-    let digest = hash.finalize();
-    u128::from_le_bytes(digest[..16].try_into().unwrap_or([0; 16]))
-}
-
-fn shown(value: &Value<'_>) -> String {
-    let text = match value {
-        Value::String(text) => (**text).to_owned(),
-        Value::Null => String::new(),
-        other => other.to_json().to_string(),
-    };
-    match text.char_indices().nth(GROUP_TEXT_CHARS_MAX) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
     }
 }

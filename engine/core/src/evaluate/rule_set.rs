@@ -6,6 +6,7 @@
 
 use super::feeds::{Feeds, drop_misfed, feeds};
 use super::finding::hex;
+use super::group_key::{KeyId, Keys};
 use super::index::IndexSummary;
 use super::key::{FieldHint, Often};
 use super::lint;
@@ -18,7 +19,7 @@ use crate::rule::kind::{Absence, Kind, Measure, Memory, Period};
 use crate::rule::{Catalog, Condition, Exception, Lists, Part, Report, Rule, Selector};
 use crate::selector::ast::Expr;
 use crate::selector::schema::Presence;
-use crate::selector::{Environment, NodeId, Program, ProgramBuilder, Schema, parse};
+use crate::selector::{Environment, NodeId, Program, ProgramBuilder, Schema, parse, print};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,14 +54,14 @@ impl RulePre {
         !self.rule.signal && !self.rule.remembers()
     }
 
-    /// The key by which findings are suppressed, as it is written.
-    pub fn suppress_key(&self) -> Vec<&str> {
+    /// The key by which findings are suppressed, in one way of writing.
+    pub fn suppress_key(&self) -> Vec<String> {
         let suppress = self.rule.suppress.iter();
         let keys = suppress.filter_map(|suppress| {
             let by = suppress.by.as_ref();
             by.or(self.rule.finding.dedup_key.as_ref())
         });
-        keys.flatten().map(|part| part.text.as_str()).collect()
+        keys.flatten().map(|part| print(&part.expr)).collect()
     }
 
     /// The order in which inputs of the same time are to be seen.
@@ -104,6 +105,8 @@ pub struct RuleSet {
     /// What only matches need.
     pub(super) program: Program,
     pub(super) plan: FieldPlan,
+    /// Keys of groups, and values that are told apart.
+    pub(super) keys: Keys,
     pub(super) sources: Sources,
     lists: Lists,
 }
@@ -159,7 +162,7 @@ impl RuleSet {
         lists: &Lists,
         schema: &dyn Fn(&str) -> Option<&'s Schema>,
     ) -> (Self, Vec<Report>) {
-        let mut builder = builder_with(lists);
+        let (mut builder, mut keys) = (builder_with(lists), Keys::default());
         let default_key: Vec<Expr> = DEFAULT_KEY
             .iter()
             .filter_map(|text| parse(text).ok())
@@ -168,6 +171,7 @@ impl RuleSet {
         for rule in rules.into_iter().filter(Rule::is_enabled) {
             let mut compiling = Compiling {
                 builder: &mut builder,
+                keys: &mut keys,
                 reports: Vec::new(),
             };
             let compiled = compiling.rule(rule, &default_key);
@@ -203,6 +207,7 @@ impl RuleSet {
                 matcher,
                 program,
                 plan,
+                keys,
                 sources,
                 lists,
             },
@@ -239,7 +244,7 @@ impl RuleSet {
     }
 
     /// The inputs that take a rule's detections.
-    pub(super) fn feeds(&self, rule: RuleIndex) -> &[(RuleIndex, u16)] {
+    pub fn feeds(&self, rule: RuleIndex) -> &[(RuleIndex, u16)] {
         &self.feeds.of[rule.0 as usize]
     }
 
@@ -286,6 +291,7 @@ fn builder_with(lists: &Lists) -> ProgramBuilder {
 
 struct Compiling<'b> {
     builder: &'b mut ProgramBuilder,
+    keys: &'b mut Keys,
     reports: Vec<Report>,
 }
 
@@ -403,11 +409,11 @@ impl Compiling<'_> {
     }
 
     /// What is remembered of values is kept by value, so they are part of the key.
-    fn with_values(&mut self, rule: &Rule, mut group: Vec<NodeId>) -> Vec<NodeId> {
+    fn with_values(&mut self, rule: &Rule, mut group: Vec<NodeId>) -> KeyId {
         if let Some(Kind::Rare(rare)) = rule.memory.as_ref().map(|memory| &memory.kind) {
             group.extend(rare.of.iter().filter_map(|part| self.selector(part)));
         }
-        group
+        self.keys.add(group)
     }
 
     fn captures(&mut self, rule: &Rule, number: usize, asked: &[Expr]) -> CapturePre {
@@ -419,17 +425,18 @@ impl Compiling<'_> {
                 let of = threshold.of.as_ref().and_then(|of| self.selector(of));
                 match (threshold.measure, of) {
                     (Measure::Events, _) | (_, None) => CapturePre::Nothing,
-                    (Measure::Distinct, Some(of)) => CapturePre::Values(vec![of]),
+                    (Measure::Distinct, Some(of)) => CapturePre::Values(self.keys.add(vec![of])),
                     (Measure::Share, Some(of)) => CapturePre::Flag(of),
                     (_, Some(of)) => CapturePre::Number(of),
                 }
             }
             Kind::FirstSeen(first_seen) => {
-                let of = first_seen.of.iter().filter_map(|part| self.selector(part));
-                CapturePre::Values(of.collect())
+                let of = first_seen.of.iter();
+                let of = of.filter_map(|part| self.selector(part)).collect();
+                CapturePre::Values(self.keys.add(of))
             }
             Kind::Rare(rare) => match rare.by.as_ref().and_then(|by| self.selector(by)) {
-                Some(by) => CapturePre::Values(vec![by]),
+                Some(by) => CapturePre::Values(self.keys.add(vec![by])),
                 None => CapturePre::Nothing,
             },
             Kind::Risk(risk) => match risk.score.as_ref().and_then(|score| self.selector(score)) {
@@ -595,42 +602,47 @@ fn parameters(memory: &Memory) -> String {
 }
 
 /// Hash of what gives meaning to what a rule remembers: its kind, what it looks at, its keys and values. Titles,
-/// severities, thresholds and lengths of windows may change and the memory stays good.
+/// severities, thresholds and lengths of windows may change and the memory stays good. Conditions are hashed as trees, so
+/// that blanks, brackets and comments may change too.
 fn memory_version(rule: &Rule) -> String {
     let mut hash = Sha256::new();
-    let mut part = |name: &str, texts: &[&str]| {
+    let mut part = |name: &str, texts: &[String]| {
         // Names and counts, so that a part cannot move from one list into the next and mean the same.
-        for text in [&[name], texts].concat() {
+        for text in [&[name.to_owned()], texts].concat() {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
         hash.update((texts.len() as u64).to_le_bytes());
     };
-    fn texts<'s>(selectors: impl IntoIterator<Item = &'s Selector>) -> Vec<&'s str> {
-        selectors.into_iter().map(|one| one.text.as_str()).collect()
+    fn texts<'s>(selectors: impl IntoIterator<Item = &'s Selector>) -> Vec<String> {
+        selectors.into_iter().map(|one| print(&one.expr)).collect()
     }
+    let word = |word: &str| word.to_owned();
     if let Some(memory) = &rule.memory {
-        part("kind", &[memory.kind.as_str()]);
+        part("kind", &[word(memory.kind.as_str())]);
         part("group_by", &texts(&memory.group_by));
         match &memory.kind {
             Kind::Threshold(kind) => {
                 part("of", &texts(&kind.of));
-                part("window", &[kind.measure.as_str(), kind.over.as_str()]);
+                part(
+                    "window",
+                    &[word(kind.measure.as_str()), word(kind.over.as_str())],
+                );
             }
             Kind::Sequence(kind) => {
-                part(
-                    "repeats",
-                    &[&format!("{:?} {:?}", kind.repeats, kind.until)],
-                );
-                part("ties", &[kind.ties.as_str()]);
+                part("repeats", &[format!("{:?} {:?}", kind.repeats, kind.until)]);
+                part("ties", &[word(kind.ties.as_str())]);
             }
-            Kind::Temporal(kind) => part("repeats", &[&format!("{:?}", kind.repeats)]),
-            Kind::Absence(kind) => part("order", &[kind.order.as_str()]),
+            Kind::Temporal(kind) => part("repeats", &[format!("{:?}", kind.repeats)]),
+            Kind::Absence(kind) => part("order", &[word(kind.order.as_str())]),
             Kind::FirstSeen(kind) => {
                 part("of", &texts(&kind.of));
                 // Where values are kept depends on it.
                 let learns = kind.learning_of_group > Period::ZERO;
-                part("learns by group", &[if learns { "yes" } else { "no" }]);
+                part(
+                    "learns by group",
+                    &[word(if learns { "yes" } else { "no" })],
+                );
             }
             Kind::Rare(kind) => {
                 part("of", &texts(&kind.of));
@@ -640,8 +652,8 @@ fn memory_version(rule: &Rule) -> String {
         }
     }
     for input in &rule.inputs {
-        let rules = input.rules.iter().map(|one| one.pattern.as_str());
-        part("input", &[&input.name]);
+        let rules = input.rules.iter().map(|one| one.pattern.clone());
+        part("input", std::slice::from_ref(&input.name));
         part("when", &texts(&input.when));
         part("rules", &rules.collect::<Vec<_>>());
         part("group_by", &texts(input.group_by.iter().flatten()));

@@ -3,9 +3,9 @@
 //! Events are kept as bytes and parsed again here. That is rare: a condition is only asked when an event
 //! could take a step further, and a finding shaped once.
 
-use super::evaluator::Evaluator;
+use super::evaluator::{Evaluator, describe};
 use super::finding::{Shaped, shape};
-use super::observe::group_text;
+use super::group_key::group_text;
 use super::rule_set::RuleIndex;
 use crate::event::{Event, Json, Parser};
 use crate::rule::kind::{EventTime, Firing, StoredEvent};
@@ -27,19 +27,19 @@ impl Evaluator<'_> {
         pre.inputs.get(input).is_some_and(|input| input.asks)
     }
 
-    /// Whether an event meets the condition of an input, given the events of the steps before. What cannot be
-    /// decided does not hold. The event is read here unless the caller has done so.
+    /// Whether an event meets the condition of an input, given the events of the steps before, or why that cannot be
+    /// decided. The event is read here unless the caller has done so.
     pub fn accepts(
         &mut self,
         (rule, input): (RuleIndex, usize),
         (event, read): (&StoredEvent, Option<&Event<'_>>),
         steps: &[Arc<StoredEvent>],
         parsers: &mut Parsers,
-    ) -> bool {
+    ) -> Result<bool, String> {
         let pre = &self.set.rules()[rule.0 as usize];
         let input = &pre.inputs[input];
         let Some(when) = input.when.filter(|_| input.asks) else {
-            return true;
+            return Ok(true);
         };
         let named = pre
             .rule
@@ -57,12 +57,14 @@ impl Evaluator<'_> {
             None => parser.parse(&event.bytes).ok().map(Event::new),
         };
         let Some(event) = read.or(parsed.as_ref()) else {
-            return false;
+            return Err("a kept event cannot be read".to_owned());
         };
-        self.with_steps(event, &named, None, step_parsers, |evaluation, _| {
-            evaluation.test(when).unwrap_or(false)
+        self.with_steps(event, &named, None, step_parsers, |evaluation, program| {
+            evaluation
+                .test(when)
+                .map_err(|fault| describe(&fault, program))
         })
-        .unwrap_or(false)
+        .unwrap_or(Ok(false))
     }
 
     /// Title, severity, key and context of what a rule that remembers found, and the parts of its group as text.
@@ -73,7 +75,8 @@ impl Evaluator<'_> {
         firing: &Firing,
         parsers: &mut Parsers,
     ) -> Option<(Shaped, Vec<String>)> {
-        let pre = &self.set.rules()[rule.0 as usize];
+        let set = self.set;
+        let pre = &set.rules()[rule.0 as usize];
         let inputs = &pre.rule.inputs;
         let named: Vec<(&str, &StoredEvent)> = firing
             .steps
@@ -94,7 +97,7 @@ impl Evaluator<'_> {
             step_parsers,
             |evaluation, program| {
                 let group_by = pre.inputs.get(usize::from(input));
-                let group_by = group_by.map_or(&[][..], |input| &input.group_by);
+                let group_by = group_by.map_or(&[][..], |input| set.keys.nodes(input.group_by));
                 let text = group_text(group_by, group, evaluation, program);
                 (shape(evaluation, program, pre), text)
             },

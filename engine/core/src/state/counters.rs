@@ -18,7 +18,9 @@ pub struct RuleCounters {
     pub late: u64,
     /// Observations whose key or value could not be computed; left out.
     pub faults: u64,
-    /// Why, with how often.
+    /// Observations of which a condition about earlier steps could not be decided; it did not hold.
+    pub undecided: u64,
+    /// Why, with how often, of both.
     pub reasons: BTreeMap<String, u64>,
     /// Groups, values and open findings that gave way because there were too many, or too much memory was taken.
     pub evicted: u64,
@@ -40,6 +42,16 @@ impl RuleCounters {
     /// Counts an observation that could not be made.
     pub(super) fn fault(&mut self, reason: &str) {
         self.faults += 1;
+        self.note(reason);
+    }
+
+    /// Counts an observation whose condition about earlier steps could not be decided.
+    pub(super) fn undecided(&mut self, reason: &str) {
+        self.undecided += 1;
+        self.note(reason);
+    }
+
+    fn note(&mut self, reason: &str) {
         let end = reason.char_indices().nth(REASON_CHARS_MAX);
         let reason = end.map_or(reason, |(end, _)| &reason[..end]);
         if let Some(count) = self.reasons.get_mut(reason) {
@@ -86,6 +98,11 @@ impl StateCounters {
     /// Observations of all rules whose key or value could not be computed.
     pub fn faults(&self) -> u64 {
         self.rules.iter().map(|(_, rule)| rule.faults).sum()
+    }
+
+    /// Observations of all rules whose condition about earlier steps could not be decided.
+    pub fn undecided(&self) -> u64 {
+        self.rules.iter().map(|(_, rule)| rule.undecided).sum()
     }
 
     /// Observations of all rules that wait for their time.

@@ -1,5 +1,6 @@
 //! The memory of one group, whatever the kind of its rule.
 
+use super::lane::Timer;
 use crate::rule::kind::{
     AbsenceGroup, Asked, EventTime, Firing, Kind, Observed, RareGroup, RiskGroup, SequenceGroup,
     TemporalGroup, ThresholdGroup,
@@ -27,7 +28,7 @@ pub(super) struct Group {
     pub(super) last: EventTime,
     /// The earliest timer that will look at it.
     pub(super) timer: Option<EventTime>,
-    /// About how many bytes it takes beside itself; found again after a restart.
+    /// About how many bytes it takes; found again after a restart.
     #[serde(skip)]
     pub(super) bytes: u32,
 }
@@ -145,9 +146,10 @@ impl Group {
         }
     }
 
-    /// About how many bytes it takes beside itself, as it is noted.
-    pub(super) fn heap_bytes_kept(&self) -> u32 {
-        u32::try_from(self.heap_bytes()).unwrap_or(u32::MAX)
+    /// About how many bytes it takes, as it is noted: a place of its own, what hangs on it, and its timer.
+    pub(super) fn bytes_taken(&self) -> u32 {
+        let timer = self.timer.map_or(0, |_| TIMER_BYTES);
+        u32::try_from(size_of::<Self>() + 16 + timer + self.heap_bytes()).unwrap_or(u32::MAX)
     }
 
     fn heap_bytes(&self) -> usize {
@@ -162,3 +164,6 @@ impl Group {
         }
     }
 }
+
+/// An entry in the tree of timers, whose nodes are about two thirds full.
+const TIMER_BYTES: usize = size_of::<Timer>() * 3 / 2;

@@ -4,10 +4,11 @@
 //! shard not seen for longest give way, the same ones in every run. Too much memory: whatever takes most of it does, a
 //! part at a time, until it is enough. Nothing is lost unsaid: all of it is counted.
 
+use super::shard::Timers;
 use super::{RuleState, State};
 use crate::evaluate::RuleIndex;
 use crate::limits::{MEASURED_EVERY, SHARDS};
-use crate::rule::kind::{EventTime, Kind, Memory};
+use crate::rule::kind::{EventTime, Memory};
 
 impl State<'_> {
     /// About how many bytes are taken.
@@ -24,11 +25,13 @@ impl State<'_> {
     }
 
     /// Now and then while much is seen at once, memory is looked at.
-    pub(super) fn measure_now_and_then(&mut self, rule: RuleIndex) {
+    pub(super) fn measure_now_and_then(&mut self) {
         self.since_measured += 1;
         if self.since_measured >= MEASURED_EVERY {
             self.since_measured = 0;
-            self.measure(rule.0 as usize);
+            for at in 0..self.moved.len() {
+                self.measure(self.moved[at].0 as usize);
+            }
             self.keep_within_memory();
         }
     }
@@ -63,7 +66,11 @@ impl State<'_> {
                 self.close(told);
             }
         } else if let Some(shard) = state.shards.iter_mut().max_by_key(|shard| shard.bytes()) {
-            gone = shard.give_way();
+            let all = &mut self.lanes[state.lane].timers;
+            gone = shard.give_way(&mut Timers {
+                all,
+                rule: RuleIndex(rule as u32),
+            });
         }
         self.rules[rule].counters.evicted += gone;
         gone
@@ -75,7 +82,8 @@ impl State<'_> {
         let shard = &mut state.shards[shard];
         let most = memory.groups_max.div_ceil(SHARDS);
         if shard.groups.len() > most {
-            state.counters.evicted += shard.evict();
+            let all = &mut self.lanes[state.lane].timers;
+            state.counters.evicted += shard.evict(&mut Timers { all, rule });
         }
         if shard.keys.len() > most {
             state.counters.evicted += shard.keys.evict();
@@ -83,7 +91,10 @@ impl State<'_> {
     }
 
     /// Forgets groups that can no longer matter, now and then.
-    pub(super) fn sweep(&mut self, rule: RuleIndex, kind: &Kind, now: EventTime) {
+    pub(super) fn sweep(&mut self, rule: RuleIndex, now: EventTime) {
+        let Some(memory) = &self.set.rules()[rule.0 as usize].rule.memory else {
+            return;
+        };
         let state = &mut self.rules[rule.0 as usize];
         let groups: usize = state
             .shards
@@ -95,7 +106,7 @@ impl State<'_> {
         }
         state.since_sweep = 0;
         for shard in &mut state.shards {
-            shard.sweep(kind, now);
+            shard.sweep(&memory.kind, now);
         }
     }
 }

@@ -11,13 +11,15 @@
 //! depends on the events and not on their arrival, as long as none comes later than its rule allows; later ones
 //! are counted and left out. Rejected: acting on arrival and taking findings back, which people cannot un-see.
 //!
-//! State is divided by the hash of the group into shards that know nothing of each other, so that they can be given
+//! What waits is in one *lane* for all rules that wait equally long. What is remembered is in one place for each rule
+//! and divided by the hash of the group into shards that know nothing of each other, so that they can be given
 //! to different workers. Relies on `evaluate` for everything about events and on `rule::kind` for the steps. Reads no
 //! clock: the caller says how far time has come. Every table has a bound with a counted way to give way.
 
 mod counters;
 mod group;
 mod key_table;
+mod lane;
 mod memory;
 mod release;
 mod shard;
@@ -35,9 +37,12 @@ use crate::evaluate::{
 };
 use crate::event::Parser;
 use crate::limits::{SHARDS, STATE_BYTES_DEFAULT};
-use crate::rule::kind::{EventTime, Kind, Period, StoredEvent};
+use crate::rule::kind::{Captured, EventTime, Kind, Period, StoredEvent};
 use crate::wire::Finding;
-use shard::{Held, HeldKey, Shard};
+use lane::{HELD_BYTES, Held, HeldKey, Lane};
+use shard::Shard;
+use snapshot::Absent;
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use suppression::Suppression;
@@ -87,14 +92,16 @@ pub struct Told {
 struct RuleState {
     shards: Vec<Shard>,
     suppression: Suppression,
-    /// Everything up to here has been seen.
+    /// The number of its lane.
+    lane: usize,
+    /// What it saw before its lane began: everything up to here.
     released: EventTime,
-    /// Nothing can happen before.
-    due: EventTime,
     /// Time of the first event, from which the rule learns.
     began: Option<EventTime>,
-    /// How much later than others its detections come: lateness of its inputs and its own.
-    lateness: Period,
+    /// What waits for it.
+    pending: u64,
+    /// It moved since it was measured.
+    moved: bool,
     /// Values are remembered where their own hash says, not that of their group, of which there may be few.
     placed_by_value: bool,
     counters: RuleCounters,
@@ -109,6 +116,10 @@ pub struct State<'r> {
     set: &'r RuleSet,
     settings: StateSettings,
     rules: Vec<RuleState>,
+    /// Those whose detections others take come first.
+    lanes: Vec<Lane>,
+    /// What was read from a snapshot and is of rules that are not in force now.
+    absent: Vec<Absent>,
     evaluator: Evaluator<'r>,
     /// For the event at hand, and for those of earlier steps.
     parser: Parser,
@@ -119,6 +130,8 @@ pub struct State<'r> {
     pending_bytes: usize,
     /// Bytes of all rules, as they were measured last.
     rules_bytes: usize,
+    /// Rules that moved since they were measured.
+    moved: Vec<RuleIndex>,
     /// Observations seen since memory was last looked at.
     since_measured: usize,
     told: Vec<Told>,
@@ -129,34 +142,20 @@ impl<'r> State<'r> {
     pub fn new(set: &'r RuleSet, settings: StateSettings) -> Self {
         let mut rules: Vec<RuleState> = set.rules().iter().map(|_| RuleState::default()).collect();
         for rule in set.remembering() {
-            let pre = &set.rules()[rule.0 as usize];
-            let inputs = set
-                .fed_by(*rule)
-                .map(|from| rules[from.0 as usize].lateness)
-                .max();
-            let own = pre
-                .rule
-                .memory
-                .as_ref()
-                .map_or(DEFAULT_LATENESS, |memory| memory.lateness);
             let state = &mut rules[rule.0 as usize];
-            let fed = inputs.unwrap_or(Period::ZERO);
-            state.lateness = if pre.rule.inputs.iter().all(|input| input.rules.is_empty()) {
-                own
-            } else {
-                // What feeds the rule comes complete, and only waits for the others that feed it.
-                own.max(fed)
-            };
             state.shards = (0..SHARDS).map(|_| Shard::default()).collect();
             state.placed_by_value = matches!(
-                pre.rule.memory.as_ref().map(|memory| &memory.kind),
+                set.rules()[rule.0 as usize].rule.memory.as_ref().map(|memory| &memory.kind),
                 Some(Kind::FirstSeen(kind)) if kind.learning_of_group == Period::ZERO
             );
         }
+        let lanes = lanes(set, &mut rules);
         Self {
             set,
             settings,
             rules,
+            lanes,
+            absent: Vec::new(),
             evaluator: Evaluator::new(set),
             parser: Parser::new(),
             parsers: Parsers::default(),
@@ -164,6 +163,7 @@ impl<'r> State<'r> {
             counters: StateCounters::default(),
             pending_bytes: 0,
             rules_bytes: 0,
+            moved: Vec::new(),
             since_measured: 0,
             told: Vec::new(),
         }
@@ -194,14 +194,12 @@ impl<'r> State<'r> {
 
     /// Several rules may hold one event. It is counted where it is held for longest.
     fn hold_all(&mut self, event: &Arc<StoredEvent>, observations: &[Observation]) {
-        let rules = &self.rules;
         let in_time = observations
             .iter()
             .enumerate()
-            .map(|(at, one)| (at, &rules[one.rule.0 as usize]))
-            .filter(|(_, rule)| event.time > rule.released);
+            .filter(|(_, one)| event.time > self.released(one.rule));
         let longest = in_time
-            .max_by_key(|(_, rule)| rule.lateness)
+            .max_by_key(|(_, one)| self.lane_of(one.rule).lateness)
             .map(|(at, _)| at);
         for (at, observation) in observations.iter().enumerate() {
             let bytes = if longest == Some(at) {
@@ -214,46 +212,42 @@ impl<'r> State<'r> {
     }
 
     fn hold(&mut self, event: &Arc<StoredEvent>, observation: &Observation, event_bytes: usize) {
-        let pre = &self.set.rules()[observation.rule.0 as usize];
+        let is_late = event.time <= self.released(observation.rule);
         let state = &mut self.rules[observation.rule.0 as usize];
-        if event.time <= state.released {
+        if is_late {
             state.counters.late += 1;
             return;
         }
         let rank = if observation.input == OWN_DETECTION {
             0
         } else {
-            pre.rank(observation.input)
+            self.set.rules()[observation.rule.0 as usize].rank(observation.input)
         };
-        let key = HeldKey {
-            time: event.time,
-            rank,
-            event: event.key.clone(),
-            detected_by: observation.detected_by,
-            input: observation.input,
-            group: observation.group,
-            value: shard::value_of(observation.captured),
-        };
+        let key = HeldKey::new(event, observation, rank);
         let bytes = event_bytes + HELD_BYTES;
-        let held = Held {
-            event: event.clone(),
-            captured: observation.captured,
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-        };
-        let place = if state.placed_by_value {
-            value_key(observation.captured.hash(), observation.group)
-        } else {
-            observation.group
-        };
-        match state.shards[shard_of(place)].pending.entry(key) {
+        match self.lanes[state.lane].waiting.entry(key) {
             Entry::Occupied(_) => state.counters.duplicates += 1,
             Entry::Vacant(entry) => {
                 state.counters.observed += 1;
-                state.due = state.due.min(event.time);
-                self.pending_bytes += held.bytes as usize;
-                entry.insert(held);
+                state.pending += 1;
+                self.pending_bytes += bytes;
+                entry.insert(Held {
+                    event: event.clone(),
+                    captured: observation.captured,
+                    bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+                });
             }
         }
+    }
+
+    fn lane_of(&self, rule: RuleIndex) -> &Lane {
+        &self.lanes[self.rules[rule.0 as usize].lane]
+    }
+
+    /// Up to when a rule has seen everything.
+    fn released(&self, rule: RuleIndex) -> EventTime {
+        let state = &self.rules[rule.0 as usize];
+        state.released.max(self.lanes[state.lane].released)
     }
 
     /// The rule could not be told of an event, for this reason.
@@ -291,11 +285,7 @@ impl<'r> State<'r> {
         for (rule, state) in self.set.rules().iter().zip(&self.rules) {
             if rule.rule.remembers() {
                 let mut one = state.counters.clone();
-                one.pending = state
-                    .shards
-                    .iter()
-                    .map(|shard| shard.pending.len() as u64)
-                    .sum();
+                one.pending = state.pending;
                 one.groups = state.shards.iter().map(|shard| shard.len() as u64).sum();
                 counters.rules.push((rule.rule.id.to_string(), one));
             }
@@ -307,8 +297,37 @@ impl<'r> State<'r> {
 /// How late detections may come whose rule only suppresses.
 const DEFAULT_LATENESS: Period = Period::from_seconds(crate::limits::LATENESS_SECONDS_DEFAULT);
 
-/// What an observation takes while it waits; the nodes of its tree are about two thirds full.
-const HELD_BYTES: usize = size_of::<(HeldKey, Held)>() * 3 / 2;
+/// Puts the rules that remember into lanes, and gives each lane's lateness: that of its rules, or of what feeds
+/// them, which comes complete and only waits for the others that feed.
+fn lanes(set: &RuleSet, rules: &mut [RuleState]) -> Vec<Lane> {
+    let mut waits: Vec<(u32, Period)> = vec![(0, Period::ZERO); rules.len()];
+    let mut lanes: BTreeMap<(u32, Period), Vec<RuleIndex>> = BTreeMap::new();
+    for rule in set.remembering() {
+        let own = set.rules()[rule.0 as usize].rule.memory.as_ref();
+        let own = own.map_or(DEFAULT_LATENESS, |memory| memory.lateness);
+        let (level, fed) = waits[rule.0 as usize];
+        let lateness = own.max(fed);
+        lanes.entry((level, lateness)).or_default().push(*rule);
+        for (to, _) in set.feeds(*rule) {
+            let of = &mut waits[to.0 as usize];
+            *of = (of.0.max(level + 1), of.1.max(lateness));
+        }
+    }
+    let lane = |(number, ((_, lateness), of_lane)): (usize, ((u32, Period), Vec<RuleIndex>))| {
+        for rule in &of_lane {
+            rules[rule.0 as usize].lane = number;
+        }
+        let suppresses = |rule: &RuleIndex| set.rules()[rule.0 as usize].rule.suppress.is_some();
+        Lane {
+            lateness,
+            suppressing: of_lane.into_iter().filter(suppresses).collect(),
+            closing: EventTime::MAX,
+            released: EventTime::MIN,
+            ..Lane::default()
+        }
+    };
+    lanes.into_iter().enumerate().map(lane).collect()
+}
 
 /// A value within its group; a value that is its own group stands for itself.
 fn value_key(value: u128, group: u128) -> u128 {
@@ -317,6 +336,15 @@ fn value_key(value: u128, group: u128) -> u128 {
         value
     } else {
         value.wrapping_mul(ODD) ^ group.rotate_left(64)
+    }
+}
+
+/// What decides on the shard that remembers an observation.
+fn place(state: &RuleState, group: u128, captured: Captured) -> u128 {
+    if state.placed_by_value {
+        value_key(captured.hash(), group)
+    } else {
+        group
     }
 }
 
@@ -330,10 +358,11 @@ impl Default for RuleState {
         Self {
             shards: Vec::new(),
             suppression: Suppression::default(),
+            lane: 0,
             released: EventTime::MIN,
-            due: EventTime::MAX,
             began: None,
-            lateness: Period::ZERO,
+            pending: 0,
+            moved: false,
             placed_by_value: false,
             counters: RuleCounters::default(),
             since_sweep: 0,

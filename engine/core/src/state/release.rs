@@ -1,29 +1,37 @@
 //! Time goes on: what waited is seen in order, groups whose time is up are closed, and detections become findings.
 
 use super::group::{Group, GroupMemory};
-use super::shard::{Held, HeldKey, Next};
-use super::{RuleState, State, value_key};
+use super::lane::{Held, HeldKey, Lane, Next, Timer};
+use super::shard::Timers;
+use super::{State, place, shard_of, value_key};
 use crate::evaluate::{OWN_DETECTION, RuleIndex};
 use crate::event::Event;
-use crate::limits::SHARDS;
 use crate::rule::kind::{
-    EventTime, Firing, FirstSeen, Kind, Memory, Novelty, Observed, Period, StoredEvent,
+    EventKey, EventTime, Firing, FirstSeen, Kind, Memory, Novelty, Observed, Period, StoredEvent,
 };
 use hashbrown::hash_map::Entry;
 use std::sync::Arc;
 
 /// A firing, with where it came from.
 pub(super) struct Found {
+    pub(super) rule: RuleIndex,
     pub(super) group: u128,
     pub(super) input: u16,
     pub(super) firing: Firing,
+}
+
+impl Found {
+    fn place(&self) -> (RuleIndex, EventTime, &EventKey, u128) {
+        let firing = &self.firing;
+        (self.rule, firing.time, &firing.event.key, self.group)
+    }
 }
 
 impl State<'_> {
     /// Event time has come to `reached`: every rule sees what is older than its lateness before that. What is exactly as
     /// old may still come.
     pub fn advance(&mut self, reached: EventTime) {
-        self.advance_by(|state| reached.minus(state.lateness).just_before());
+        self.advance_by(|lane| reached.minus(lane.lateness).just_before());
     }
 
     /// Nothing as old as `reached`, or older, will come: every rule sees all up to there.
@@ -41,32 +49,26 @@ impl State<'_> {
         }
     }
 
-    fn advance_by(&mut self, until: impl Fn(&RuleState) -> EventTime) {
-        // Rules that others take detections from come first, so what they feed is seen in the same round.
-        for rule in self.set.remembering() {
-            let state = &mut self.rules[rule.0 as usize];
-            let until = until(state);
-            if until <= state.released {
+    fn advance_by(&mut self, until: impl Fn(&Lane) -> EventTime) {
+        // Lanes whose detections others take come first, so what they feed is seen in the same round.
+        for number in 0..self.lanes.len() {
+            let lane = &self.lanes[number];
+            let until = until(lane);
+            if until <= lane.released {
                 continue;
             }
-            if until < state.due {
-                state.released = until;
-                continue;
+            if until >= lane.due() {
+                self.release(number, until);
             }
-            self.release(*rule, until);
-            self.measure(rule.0 as usize);
+            self.lanes[number].released = until;
         }
         self.keep_within_memory();
     }
 
     /// Too much is waiting: the older half is seen before it is due.
     pub(super) fn release_half(&mut self) {
-        let mut times: Vec<EventTime> = self
-            .rules
-            .iter()
-            .flat_map(|rule| &rule.shards)
-            .flat_map(|shard| shard.pending.keys().map(|key| key.time))
-            .collect();
+        let waiting = self.lanes.iter().flat_map(|lane| lane.waiting.keys());
+        let mut times: Vec<EventTime> = waiting.map(|key| key.time).collect();
         if times.is_empty() {
             return;
         }
@@ -77,80 +79,89 @@ impl State<'_> {
         self.complete(time);
     }
 
-    fn release(&mut self, rule: RuleIndex, until: EventTime) {
-        let set = self.set;
-        let memory = set.rules()[rule.0 as usize].rule.memory.as_ref();
-        let state = &mut self.rules[rule.0 as usize];
-        if state.began.is_none() {
-            let firsts = state
-                .shards
-                .iter()
-                .filter_map(|shard| shard.pending.first_key_value());
-            state.began = firsts
-                .map(|(key, _)| key.time)
-                .min()
-                .filter(|time| *time <= until);
-        }
-        let mut found = Vec::new();
-        for shard in 0..SHARDS {
-            while let Some(next) = self.rules[rule.0 as usize].shards[shard].next(until) {
-                match (next, memory) {
-                    (Next::Timer(time, group), Some(memory)) => {
-                        self.time_is_up(rule, memory, shard, (time, group), &mut found);
-                    }
-                    (Next::Held(key, held), memory) => {
-                        self.pending_bytes -= held.bytes as usize;
-                        self.see(rule, memory, shard, (key, held), &mut found);
-                        self.measure_now_and_then(rule);
-                    }
-                    (Next::Timer(..), None) => {}
+    fn release(&mut self, lane: usize, until: EventTime) {
+        let (mut found, mut now) = (Vec::new(), EventTime::MIN);
+        while let Some(next) = self.lanes[lane].next(until) {
+            // What is found at one time is told in an order that does not depend on that of arrival.
+            if next.time() > now {
+                now = next.time();
+                self.detections(&mut found);
+            }
+            match next {
+                Next::Timer(timer) => self.time_is_up(timer, &mut found),
+                Next::Held(key, held) => {
+                    self.see(&key, &held, &mut found);
+                    self.measure_now_and_then();
                 }
             }
         }
-        self.rules[rule.0 as usize].released = until;
-        // Shards were gone through one after the other; what they found is told in the order of time.
-        found.sort_by(|left, right| {
-            let key = |one: &Found| (one.firing.time, one.firing.event.key.clone(), one.group);
-            key(left).cmp(&key(right))
-        });
-        for one in found {
-            self.detection(rule, one);
+        self.detections(&mut found);
+        self.close_suppressed(lane, until);
+        for rule in std::mem::take(&mut self.moved) {
+            self.rules[rule.0 as usize].moved = false;
+            self.sweep(rule, until);
+            self.measure(rule.0 as usize);
         }
-        while let Some(told) = self.rules[rule.0 as usize].suppression.close(until) {
-            self.close(told);
-        }
-        if let Some(memory) = memory {
-            self.sweep(rule, &memory.kind, until);
-        }
-        let state = &mut self.rules[rule.0 as usize];
-        let shards = state.shards.iter().map(|shard| shard.due());
-        state.due = shards.min().unwrap_or(EventTime::MAX);
-        state.due = state.due.min(state.suppression.due());
     }
 
-    fn see(
-        &mut self,
-        rule: RuleIndex,
-        memory: Option<&Memory>,
-        shard: usize,
-        (key, held): (HeldKey, Held),
-        found: &mut Vec<Found>,
-    ) {
-        let (group_key, input) = (key.group, key.input);
+    fn detections(&mut self, found: &mut Vec<Found>) {
+        if found.len() > 1 {
+            found.sort_by(|left, right| left.place().cmp(&right.place()));
+        }
+        for one in found.drain(..) {
+            self.detection(one);
+        }
+    }
+
+    /// Ends the findings whose windows are over.
+    fn close_suppressed(&mut self, lane: usize, until: EventTime) {
+        let suppressing = std::mem::take(&mut self.lanes[lane].suppressing);
+        let mut closing = EventTime::MAX;
+        for rule in &suppressing {
+            if self.rules[rule.0 as usize].suppression.due() <= until {
+                self.touch(*rule);
+            }
+            while let Some(told) = self.rules[rule.0 as usize].suppression.close(until) {
+                self.close(told);
+            }
+            closing = closing.min(self.rules[rule.0 as usize].suppression.due());
+        }
+        let lane = &mut self.lanes[lane];
+        (lane.suppressing, lane.closing) = (suppressing, closing);
+    }
+
+    /// A rule moves: it is measured when the round is over.
+    pub(super) fn touch(&mut self, rule: RuleIndex) {
+        let state = &mut self.rules[rule.0 as usize];
+        if !state.moved {
+            state.moved = true;
+            self.moved.push(rule);
+        }
+    }
+
+    fn see(&mut self, key: &HeldKey, held: &Held, found: &mut Vec<Found>) {
+        let rule = key.rule;
+        self.pending_bytes -= held.bytes as usize;
+        self.touch(rule);
+        let state = &mut self.rules[rule.0 as usize];
+        state.pending -= 1;
+        state.began.get_or_insert(key.time);
+        let memory = self.set.rules()[rule.0 as usize].rule.memory.as_ref();
         let firing = match memory {
-            Some(memory) if input != OWN_DETECTION => {
-                self.rules[rule.0 as usize].since_sweep += 1;
+            Some(memory) if key.input != OWN_DETECTION => {
+                state.since_sweep += 1;
                 let observed = Observed {
-                    input: usize::from(input),
+                    input: usize::from(key.input),
                     event: &held.event,
                     detected_by: key.detected_by,
                     captured: held.captured,
                 };
+                let shard = shard_of(place(state, key.group, held.captured));
                 let firing = match &memory.kind {
                     Kind::FirstSeen(kind) => {
-                        self.see_value(rule, memory, kind, shard, group_key, &observed)
+                        self.see_value(rule, memory, kind, shard, key.group, &observed)
                     }
-                    _ => self.step(rule, memory, shard, group_key, &observed),
+                    _ => self.step(rule, memory, shard, key.group, &observed),
                 };
                 self.keep_within_groups(rule, memory, shard);
                 firing
@@ -158,8 +169,9 @@ impl State<'_> {
             _ => Some(Firing::of_event(&held.event)),
         };
         found.extend(firing.map(|firing| Found {
-            group: group_key,
-            input,
+            rule,
+            group: key.group,
+            input: key.input,
             firing,
         }));
     }
@@ -174,6 +186,7 @@ impl State<'_> {
     ) -> Option<Firing> {
         let Self {
             rules,
+            lanes,
             evaluator,
             parser,
             parsers,
@@ -181,12 +194,16 @@ impl State<'_> {
         } = self;
         let (kind, time) = (&memory.kind, observed.time());
         let state = &mut rules[rule.0 as usize];
+        let mut timers = Timers {
+            all: &mut lanes[state.lane].timers,
+            rule,
+        };
         let began = state.began.unwrap_or(time);
         let shard = &mut state.shards[shard];
         let group = match shard.groups.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(_) if !kind.begins(observed.input) => return None,
-            Entry::Vacant(entry) => entry.insert(Group::new(kind, time)),
+            Entry::Vacant(entry) => entry.insert(Box::new(Group::new(kind, time))),
         };
         group.last = time;
         // Many earlier events may be asked about with the one at hand, which is read once for all of them.
@@ -195,14 +212,23 @@ impl State<'_> {
         } else {
             None
         };
+        // Many partial sequences may be asked about with one event; that it cannot be decided counts once.
+        let mut undecided = None;
         let mut asked = |event: &Arc<StoredEvent>, input: usize, steps: &[Arc<StoredEvent>]| {
             let is_at_hand = Arc::ptr_eq(event, observed.event);
             let at_hand = at_hand.as_ref().filter(|_| is_at_hand);
-            evaluator.accepts((rule, input), (event, at_hand), steps, parsers)
+            let accepted = evaluator.accepts((rule, input), (event, at_hand), steps, parsers);
+            accepted.unwrap_or_else(|reason| {
+                undecided.get_or_insert(reason);
+                false
+            })
         };
         let step = group.observe(kind, observed, began, &mut asked);
+        if let Some(reason) = undecided {
+            state.counters.undecided(&reason);
+        }
         state.counters.dropped += step.dropped;
-        shard.settle(key, kind);
+        shard.settle(key, kind, &mut timers);
         step.firing
     }
 
@@ -226,9 +252,9 @@ impl State<'_> {
             let group = shard
                 .groups
                 .entry(group_key)
-                .or_insert_with(|| Group::new(&memory.kind, time));
+                .or_insert_with(|| Box::new(Group::new(&memory.kind, time)));
             if group.forgotten_after(&memory.kind) <= time {
-                *group = Group::new(&memory.kind, time);
+                **group = Group::new(&memory.kind, time);
             }
             group.last = time;
             match group.memory {
@@ -246,26 +272,29 @@ impl State<'_> {
             .then(|| Firing::of_event(observed.event))
     }
 
-    fn time_is_up(
-        &mut self,
-        rule: RuleIndex,
-        memory: &Memory,
-        shard: usize,
-        (time, key): (EventTime, u128),
-        found: &mut Vec<Found>,
-    ) {
-        let shard = &mut self.rules[rule.0 as usize].shards[shard];
+    fn time_is_up(&mut self, (time, rule, key): Timer, found: &mut Vec<Found>) {
+        self.touch(rule);
+        let Some(memory) = &self.set.rules()[rule.0 as usize].rule.memory else {
+            return;
+        };
+        let state = &mut self.rules[rule.0 as usize];
+        let mut timers = Timers {
+            all: &mut self.lanes[state.lane].timers,
+            rule,
+        };
+        let shard = &mut state.shards[shard_of(key)];
         let Some(group) = shard.groups.get_mut(&key) else {
             return;
         };
         group.timer = None;
         while let Some(firing) = group.close(&memory.kind, time) {
             found.push(Found {
+                rule,
                 group: key,
                 input: 0,
                 firing,
             });
         }
-        shard.settle(key, &memory.kind);
+        shard.settle(key, &memory.kind, &mut timers);
     }
 }

@@ -3,19 +3,22 @@
 //! A snapshot names each rule with the version of what gives meaning to its memory. On restoring, a rule whose
 //! version is the same keeps its memory, also when its title, severity, threshold or window changed: what a longer
 //! window or a higher threshold would have kept and the old one did not is missing until it fills again. A
-//! rule whose version differs begins anew, and is named. Memory is never read under another meaning.
+//! rule whose version differs begins anew, and is named. Memory is never read under another meaning. The memory of
+//! a rule that is not in force, because it is off, has a mistake or was not given, is carried along as
+//! it is, up to [`ABSENT_SECONDS_MAX`] of event time: who mends the rule finds it where it was.
 //!
-//! Written and read one shard after the other, so that nothing large is there twice. Events that wait are written once,
-//! however many rules wait for them.
+//! Rules are written one shard after the other, so that nothing large is there twice. Events that wait come after them,
+//! each once with all that was observed of it, however many rules wait for it.
 
 use super::group::Group;
 use super::key_table::KeyTable;
-use super::shard::{Held, HeldKey, Shard};
+use super::lane::{Held, HeldKey};
+use super::shard::Shard;
 use super::suppression::{Open, OpenKept};
 use super::{RuleCounters, State, StateCounters, Told};
-use crate::evaluate::RuleIndex;
-use crate::limits::SHARDS;
-use crate::rule::kind::{Captured, EventKey, EventTime, StoredEvent};
+use crate::evaluate::{OWN_DETECTION, Observation, RuleIndex};
+use crate::limits::{ABSENT_SECONDS_MAX, SHARDS};
+use crate::rule::kind::{Captured, EventKey, EventTime, Period, StoredEvent};
 use crate::wire::Finding;
 use crate::wire::snapshot::{EnvelopeFault, begin, open, seal};
 use serde::{Deserialize, Serialize};
@@ -41,7 +44,9 @@ pub enum Kept {
     Kept,
     /// What it looks at changed, so it begins anew.
     Changed,
-    /// It is not among the rules any more; its memory is dropped.
+    /// It is not among the rules in force; its memory is carried along.
+    Absent,
+    /// It was not among the rules in force for too long; its memory is dropped.
     Gone,
 }
 
@@ -50,7 +55,7 @@ pub enum Kept {
 pub struct Restored {
     /// Each rule of the snapshot, by id.
     pub rules: Vec<(String, Kept)>,
-    /// Findings of rules that are gone, which were open and are ended by that.
+    /// Findings of rules that are gone for good, which were open and are ended by that.
     pub ended: Vec<Finding>,
     /// What the caller kept with it.
     pub note: String,
@@ -61,6 +66,7 @@ struct HeadKept {
     note: String,
     counters: StateCounters,
     rules: u64,
+    events: u64,
 }
 
 /// A rule, before its shards.
@@ -79,17 +85,22 @@ struct RuleKept {
 
 #[derive(Serialize, Deserialize)]
 struct ShardKept {
-    /// Events that were not written before.
-    events: Vec<Arc<StoredEvent>>,
-    pending: Vec<PendingKept>,
     groups: Vec<(u128, Group)>,
     keys: KeyTable,
 }
 
-/// An observation that waits, with the number of its event among all written ones.
+/// An event that waits, with what was observed of it.
 #[derive(Serialize, Deserialize)]
-struct PendingKept {
-    event: u64,
+struct WaitingKept {
+    event: Arc<StoredEvent>,
+    observed: Vec<ObservedKept>,
+}
+
+/// An observation that waits.
+#[derive(Clone, Serialize, Deserialize)]
+struct ObservedKept {
+    /// The number of its rule in the snapshot.
+    rule: u64,
     rank: u16,
     detected_by: u64,
     input: u16,
@@ -98,102 +109,193 @@ struct PendingKept {
     bytes: u32,
 }
 
+/// What is carried along of a rule that is not in force.
+pub(super) struct Absent {
+    kept: RuleKept,
+    /// Its shards, as they were written.
+    shards: Vec<u8>,
+    waiting: Vec<(Arc<StoredEvent>, ObservedKept)>,
+}
+
+impl Absent {
+    /// The last event time that means anything to it.
+    fn last(&self) -> EventTime {
+        let waiting = self.waiting.iter().map(|(event, _)| event.time);
+        waiting.fold(self.kept.released, EventTime::max)
+    }
+
+    /// About how many bytes it takes.
+    fn bytes(&self) -> usize {
+        let waiting = self.waiting.iter().map(|(event, _)| event.heap_bytes());
+        size_of::<Self>() + self.shards.len() + waiting.sum::<usize>()
+    }
+}
+
 /// A rule as it was read.
-struct RuleRead {
+struct RuleRead<'b> {
     kept: RuleKept,
     shards: Vec<Shard>,
+    as_written: &'b [u8],
 }
 
 impl State<'_> {
     /// All that is remembered, with a note of the caller's own. The same state gives the same bytes. What was found
     /// is not in it: the caller takes it before.
     pub fn snapshot(&self, note: &str) -> Result<Vec<u8>, SnapshotFault> {
+        let waiting = self.waiting();
         let head = HeadKept {
             note: note.to_owned(),
             counters: self.counters.clone(),
-            rules: self.set.remembering().len() as u64,
+            rules: (self.set.remembering().len() + self.absent.len()) as u64,
+            events: waiting.len() as u64,
         };
         let mut bytes = write(begin(), &head)?;
-        let mut events = EventsWritten::default();
         for rule in self.set.remembering() {
-            let pre = &self.set.rules()[rule.0 as usize];
-            let state = &self.rules[rule.0 as usize];
-            let key = pre.suppress_key().into_iter().map(str::to_owned);
-            let kept = RuleKept {
-                id: pre.rule.id.to_string(),
-                memory_version: pre.memory_version.clone(),
-                suppress_key: key.collect(),
-                released: state.released,
-                began: state.began,
-                since_sweep: state.since_sweep,
-                counters: state.counters.clone(),
-                open: state.suppression.kept(),
-                shards: state.shards.len() as u64,
-            };
-            bytes = write(bytes, &kept)?;
-            for shard in &state.shards {
-                bytes = write(bytes, &ShardKept::of(shard, &mut events))?;
+            bytes = write(bytes, &self.rule_kept(*rule))?;
+            for shard in &self.rules[rule.0 as usize].shards {
+                bytes = write(bytes, &ShardKept::of(shard))?;
             }
         }
+        for absent in &self.absent {
+            bytes = write(bytes, &absent.kept)?;
+            bytes.extend_from_slice(&absent.shards);
+        }
+        for (_, (event, observed)) in waiting {
+            bytes = write(
+                bytes,
+                &WaitingKept {
+                    event: event.clone(),
+                    observed,
+                },
+            )?;
+        }
         Ok(seal(bytes))
+    }
+
+    fn rule_kept(&self, rule: RuleIndex) -> RuleKept {
+        let pre = &self.set.rules()[rule.0 as usize];
+        let state = &self.rules[rule.0 as usize];
+        RuleKept {
+            id: pre.rule.id.to_string(),
+            memory_version: pre.memory_version.clone(),
+            suppress_key: pre.suppress_key(),
+            released: self.released(rule),
+            began: state.began,
+            since_sweep: state.since_sweep,
+            counters: state.counters.clone(),
+            open: state.suppression.kept(),
+            shards: state.shards.len() as u64,
+        }
+    }
+
+    /// Every event that waits, each once with all that was observed of it.
+    fn waiting(&self) -> BTreeMap<EventName<'_>, (&Arc<StoredEvent>, Vec<ObservedKept>)> {
+        let numbers: BTreeMap<RuleIndex, u64> =
+            self.set.remembering().iter().copied().zip(0u64..).collect();
+        let held = self.lanes.iter().flat_map(|lane| &lane.waiting);
+        let in_force = held.map(|(key, held)| {
+            let observed = ObservedKept {
+                rule: numbers.get(&key.rule).copied().unwrap_or(u64::MAX),
+                rank: key.rank,
+                detected_by: key.detected_by,
+                input: key.input,
+                group: key.group,
+                captured: held.captured,
+                bytes: held.bytes,
+            };
+            (&held.event, observed)
+        });
+        let absent = (self.set.remembering().len() as u64..).zip(&self.absent);
+        let absent = absent.flat_map(|(rule, absent)| {
+            let own = absent.waiting.iter();
+            own.map(move |(event, observed)| {
+                let observed = observed.clone();
+                (event, ObservedKept { rule, ..observed })
+            })
+        });
+        let mut waiting: BTreeMap<EventName<'_>, (&Arc<StoredEvent>, Vec<ObservedKept>)> =
+            BTreeMap::new();
+        for (event, observed) in in_force.chain(absent) {
+            let (_, all) = waiting
+                .entry(name_of(event))
+                .or_insert_with(|| (event, Vec::new()));
+            all.push(observed);
+        }
+        waiting
     }
 
     /// Goes on from a snapshot. Only for a state that has seen nothing yet.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<Restored, SnapshotFault> {
         let mut payload = open(bytes)?;
         let head: HeadKept = read(&mut payload)?;
-        let (mut read_rules, mut events) = (Vec::new(), Vec::new());
+        let mut rules = Vec::new();
         for _ in 0..head.rules {
-            let kept: RuleKept = read(&mut payload)?;
-            let mut shards = Vec::new();
-            for _ in 0..kept.shards {
-                let shard: ShardKept = read(&mut payload)?;
-                shards.push(shard.into_shard(&mut events)?);
-            }
-            read_rules.push(RuleRead { kept, shards });
+            rules.push(RuleRead::read(&mut payload)?);
         }
-        if !payload.is_empty() {
-            return Err(SnapshotFault::Content(
-                postcard::Error::DeserializeBadEncoding,
-            ));
+        let mut waiting: Vec<WaitingKept> = Vec::new();
+        for _ in 0..head.events {
+            waiting.push(read(&mut payload)?);
+        }
+        let became: Vec<Became> = rules.iter().map(|rule| self.became(rule)).collect();
+        let observed = waiting.iter().flat_map(|one| &one.observed);
+        let is_sound = |one: &ObservedKept| match became.get(one.rule as usize) {
+            Some(Became::Kept(rule)) => {
+                let inputs = self.set.rules()[rule.0 as usize].rule.inputs.len();
+                one.input == OWN_DETECTION || usize::from(one.input) < inputs
+            }
+            other => other.is_some(),
+        };
+        if !payload.is_empty() || !observed.into_iter().all(is_sound) {
+            return Err(unreadable());
         }
         // Nothing failed, so that from here on all of it is taken over.
-        let by_id: BTreeMap<String, RuleIndex> = self
-            .set
-            .remembering()
-            .iter()
-            .map(|rule| (self.set.rules()[rule.0 as usize].rule.id.to_string(), *rule))
-            .collect();
         let mut restored = Restored {
-            rules: Vec::with_capacity(read_rules.len()),
+            rules: Vec::with_capacity(rules.len()),
             ended: Vec::new(),
             note: head.note,
         };
-        for one in read_rules {
-            let id = one.kept.id.clone();
-            let became = match by_id.get(&id) {
-                Some(rule) => self.restore_rule(*rule, one),
-                None => {
-                    let open = one.kept.open.into_iter();
-                    let ended = open.filter_map(|open| Some(open.into_open(NO_RULE)?.ended()));
-                    restored.ended.extend(ended.map(|told| told.finding));
-                    Kept::Gone
+        let newest = rules.iter().map(|rule| rule.kept.released).max();
+        let mut absent: BTreeMap<u64, Absent> = BTreeMap::new();
+        for ((number, rule), became) in (0u64..).zip(rules).zip(&became) {
+            let id = rule.kept.id.clone();
+            let kept = match became {
+                Became::Kept(to) => self.restore_rule(*to, rule),
+                Became::Changed(to) => self.end_rule(*to, rule),
+                Became::Absent => {
+                    absent.insert(number, rule.into_absent());
+                    continue;
                 }
             };
-            restored.rules.push((id, became));
+            restored.rules.push((id, kept));
+        }
+        self.restore_waiting(waiting, &became, &mut absent);
+        for one in absent.into_values() {
+            self.carry(one, newest, &mut restored);
         }
         self.counters = head.counters;
         Ok(restored)
     }
 
-    fn restore_rule(&mut self, rule: RuleIndex, read: RuleRead) -> Kept {
-        let pre = &self.set.rules()[rule.0 as usize];
-        let RuleRead { kept, shards } = read;
-        let inputs = pre.rule.inputs.len();
-        let is_same = kept.memory_version == pre.memory_version
-            && shards.len() == SHARDS
-            && shards.iter().all(|shard| shard.is_of(inputs));
-        let same_key = is_same && kept.suppress_key == pre.suppress_key();
+    fn became(&self, read: &RuleRead<'_>) -> Became {
+        let mut remembering = self.set.remembering().iter();
+        let of_id =
+            |rule: &&RuleIndex| self.set.rules()[rule.0 as usize].rule.id.as_str() == read.kept.id;
+        match remembering.find(of_id) {
+            None => Became::Absent,
+            Some(rule) => {
+                let version = &self.set.rules()[rule.0 as usize].memory_version;
+                if read.kept.memory_version == *version && read.shards.len() == SHARDS {
+                    Became::Kept(*rule)
+                } else {
+                    Became::Changed(*rule)
+                }
+            }
+        }
+    }
+
+    fn restore_rule(&mut self, rule: RuleIndex, read: RuleRead<'_>) -> Kept {
+        let same_key = read.kept.suppress_key == self.set.rules()[rule.0 as usize].suppress_key();
+        let RuleRead { kept, shards, .. } = read;
         for open in kept.open {
             let key = open.key;
             let Some(open) = open.into_open(rule) else {
@@ -206,20 +308,107 @@ impl State<'_> {
                 self.close(open.ended());
             }
         }
-        if is_same {
-            let state = &mut self.rules[rule.0 as usize];
-            state.released = kept.released;
-            state.due = EventTime::MIN;
-            state.began = kept.began;
-            state.since_sweep = kept.since_sweep;
-            state.counters = kept.counters;
-            state.shards = shards;
-            let waiting = state.shards.iter().flat_map(|shard| shard.pending.values());
-            self.pending_bytes += waiting.map(|held| held.bytes as usize).sum::<usize>();
+        let state = &mut self.rules[rule.0 as usize];
+        state.released = kept.released;
+        state.began = kept.began;
+        state.since_sweep = kept.since_sweep;
+        state.counters = kept.counters;
+        state.shards = shards;
+        let lane = &mut self.lanes[state.lane];
+        lane.closing = EventTime::MIN;
+        for shard in &state.shards {
+            let timers = shard.groups.iter();
+            let timers = timers.filter_map(|(group, one)| Some((one.timer?, rule, *group)));
+            lane.timers.extend(timers);
         }
         self.measure(rule.0 as usize);
-        if is_same { Kept::Kept } else { Kept::Changed }
+        Kept::Kept
     }
+
+    /// Nothing will be counted on open findings of a rule that looks at something else now.
+    fn end_rule(&mut self, rule: RuleIndex, read: RuleRead<'_>) -> Kept {
+        for open in read.kept.open {
+            if let Some(open) = open.into_open(rule) {
+                self.close(open.ended());
+            }
+        }
+        Kept::Changed
+    }
+
+    fn restore_waiting(
+        &mut self,
+        waiting: Vec<WaitingKept>,
+        became: &[Became],
+        absent: &mut BTreeMap<u64, Absent>,
+    ) {
+        for WaitingKept { event, observed } in waiting {
+            for one in observed {
+                match became.get(one.rule as usize) {
+                    Some(Became::Kept(rule)) => self.hold_again(*rule, &event, &one),
+                    Some(Became::Absent) => {
+                        if let Some(absent) = absent.get_mut(&one.rule) {
+                            absent.waiting.push((event.clone(), one));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn hold_again(&mut self, rule: RuleIndex, event: &Arc<StoredEvent>, kept: &ObservedKept) {
+        let observation = Observation {
+            rule,
+            input: kept.input,
+            detected_by: kept.detected_by,
+            group: kept.group,
+            captured: kept.captured,
+        };
+        let held = Held {
+            event: event.clone(),
+            captured: kept.captured,
+            bytes: kept.bytes,
+        };
+        let state = &mut self.rules[rule.0 as usize];
+        state.pending += 1;
+        self.pending_bytes += kept.bytes as usize;
+        let key = HeldKey::new(event, &observation, kept.rank);
+        self.lanes[state.lane].waiting.insert(key, held);
+    }
+
+    /// A rule is not in force: its memory is carried along, unless time has gone on for too long without it.
+    fn carry(&mut self, absent: Absent, newest: Option<EventTime>, restored: &mut Restored) {
+        let oldest = newest.map(|newest| newest.minus(Period::from_seconds(ABSENT_SECONDS_MAX)));
+        let id = absent.kept.id.clone();
+        if oldest.is_none_or(|oldest| absent.last() >= oldest) {
+            self.rules_bytes += absent.bytes();
+            self.absent.push(absent);
+            restored.rules.push((id, Kept::Absent));
+            return;
+        }
+        let open = absent.kept.open.into_iter();
+        let ended = open.filter_map(|open| Some(open.into_open(NO_RULE)?.ended()));
+        restored.ended.extend(ended.map(|told| told.finding));
+        restored.rules.push((id, Kept::Gone));
+    }
+}
+
+/// What a rule of a snapshot is among those in force.
+enum Became {
+    Kept(RuleIndex),
+    Changed(RuleIndex),
+    Absent,
+}
+
+fn unreadable() -> SnapshotFault {
+    SnapshotFault::Content(postcard::Error::DeserializeBadEncoding)
+}
+
+/// What tells events apart that wait.
+type EventName<'s> = (&'s EventKey, EventTime, &'s [u8], &'s str);
+
+fn name_of(event: &StoredEvent) -> EventName<'_> {
+    (&event.key, event.time, &event.bytes, &event.origin)
 }
 
 /// Stands for the rule of a finding whose rule is gone.
@@ -235,84 +424,54 @@ fn read<'b, T: Deserialize<'b>>(bytes: &mut &'b [u8]) -> Result<T, SnapshotFault
     Ok(kept)
 }
 
-/// Numbers of the events that were written.
-#[derive(Default)]
-struct EventsWritten<'s> {
-    numbers: BTreeMap<(&'s EventKey, EventTime, &'s [u8], &'s str), u64>,
+impl<'b> RuleRead<'b> {
+    fn read(payload: &mut &'b [u8]) -> Result<Self, SnapshotFault> {
+        let kept: RuleKept = read(payload)?;
+        let before = *payload;
+        let mut shards = Vec::new();
+        for _ in 0..kept.shards {
+            let shard: ShardKept = read(payload)?;
+            shards.push(shard.into_shard());
+        }
+        let as_written = &before[..before.len() - payload.len()];
+        Ok(Self {
+            kept,
+            shards,
+            as_written,
+        })
+    }
+
+    fn into_absent(self) -> Absent {
+        Absent {
+            kept: self.kept,
+            shards: self.as_written.to_vec(),
+            waiting: Vec::new(),
+        }
+    }
 }
 
 impl ShardKept {
-    fn of<'s>(shard: &'s Shard, written: &mut EventsWritten<'s>) -> Self {
-        let mut groups: Vec<(u128, Group)> = shard
-            .groups
-            .iter()
-            .map(|(key, group)| (*key, group.clone()))
+    fn of(shard: &Shard) -> Self {
+        let groups = shard.groups.iter();
+        let mut groups: Vec<(u128, Group)> = groups
+            .map(|(key, group)| (*key, (**group).clone()))
             .collect();
         groups.sort_by_key(|(key, _)| *key);
-        let mut events = Vec::new();
-        let of_held = |(key, held): (&HeldKey, &'s Held)| {
-            let event = &*held.event;
-            let next = written.numbers.len() as u64;
-            let name = (&event.key, event.time, &*event.bytes, &*event.origin);
-            let number = *written.numbers.entry(name).or_insert_with(|| {
-                events.push(held.event.clone());
-                next
-            });
-            PendingKept {
-                event: number,
-                rank: key.rank,
-                detected_by: key.detected_by,
-                input: key.input,
-                group: key.group,
-                captured: held.captured,
-                bytes: held.bytes,
-            }
-        };
-        let pending = shard.pending.iter().map(of_held).collect();
         Self {
-            events,
-            pending,
             groups,
             keys: shard.keys.clone(),
         }
     }
 
-    fn into_shard(self, events: &mut Vec<Arc<StoredEvent>>) -> Result<Shard, SnapshotFault> {
-        events.extend(self.events);
+    fn into_shard(self) -> Shard {
         let mut shard = Shard {
             keys: self.keys,
             ..Shard::default()
         };
-        for one in self.pending {
-            let event = usize::try_from(one.event)
-                .ok()
-                .and_then(|at| events.get(at));
-            let event = event.ok_or(SnapshotFault::Content(
-                postcard::Error::DeserializeBadEncoding,
-            ))?;
-            let key = HeldKey {
-                time: event.time,
-                rank: one.rank,
-                event: event.key.clone(),
-                detected_by: one.detected_by,
-                input: one.input,
-                group: one.group,
-                value: super::shard::value_of(one.captured),
-            };
-            let held = Held {
-                event: event.clone(),
-                captured: one.captured,
-                bytes: one.bytes,
-            };
-            shard.pending.insert(key, held);
+        for (key, group) in self.groups {
+            shard.restore(key, group);
         }
-        for (key, mut group) in self.groups {
-            group.bytes = group.heap_bytes_kept();
-            shard.group_heap += group.bytes as usize;
-            shard.timers.extend(group.timer.map(|timer| (timer, key)));
-            shard.groups.insert(key, group);
-        }
-        Ok(shard)
+        shard
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 impl State<'_> {
     /// A rule detected something: other rules are told, and it becomes a finding or is counted on one.
-    pub(super) fn detection(&mut self, rule: RuleIndex, found: Found) {
-        let set = self.set;
+    pub(super) fn detection(&mut self, found: Found) {
+        let (set, rule) = (self.set, found.rule);
         let pre = &set.rules()[rule.0 as usize];
         self.rules[rule.0 as usize].counters.detections += 1;
         if found.input != OWN_DETECTION && set.feeds_others(rule) {

@@ -1,6 +1,6 @@
 //! The envelope of a snapshot of state: what it is, of which version, how long, and its checksum.
 //!
-//! Version 1. Old reader, new data: refused by its version, and the state begins anew, which is said. New reader, old
+//! Version 2; version 1 was never released. Old reader, new data: refused by its version, and the state begins anew, which is said. New reader, old
 //! data: each older version is read or refused by name. Old writer rewriting new data: cannot happen, as what
 //! was refused is never written over (the file is renamed aside).
 //!
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// Version of the payload that this build writes.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"TRIPSTAT";
 const HEADER_BYTES: usize = MAGIC.len() + 4 + 8 + 32;

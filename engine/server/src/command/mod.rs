@@ -16,6 +16,7 @@ mod schema;
 mod sigma;
 mod test;
 
+use crate::causes::with_causes;
 use crate::exit::{Exit, after_help};
 use crate::rule_files::RuleFilesError;
 use crate::terminal::{ColorChoice, printable_lines};
@@ -151,14 +152,7 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
 /// An error with its causes, on standard error.
 fn report(error: &dyn Error, color: ColorChoice) {
     let palette = color.palette(&io::stderr());
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    let text = printable_lines(&text);
+    let text = printable_lines(&with_causes(error));
     // If standard error is closed too, there is nobody left to tell.
     let _ = writeln!(
         io::stderr(),

@@ -132,7 +132,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_dedup: bool,
 
-    /// Keep what rules remember in this folder, and go on from what is there.
+    /// Keep what rules remember in this folder, and go on from what is there. Written at the end of the input; with
+    /// --live also every minute and when interrupted.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 
@@ -387,7 +388,12 @@ impl Scan<'_> {
             let _ = io::stderr().write_all(text.as_bytes());
         }
         self.statistics(reporter, times)?;
-        if ending == Ending::Complete {
+        let ends = match ending {
+            Ending::Complete => true,
+            Ending::Interrupted => reporter.is_live(),
+            Ending::Strict => false,
+        };
+        if ends {
             reporter.save_state()?;
         } else if self.arguments.state.is_some() {
             // What was read would be read again, and count twice.

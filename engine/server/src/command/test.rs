@@ -76,6 +76,9 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     reports.retain(|one| !catalog.reports.contains(one));
     let reports = [catalog.reports, reports].concat();
     show_errors(&reports, color);
+    let errors = reports
+        .iter()
+        .any(|one| one.diagnostic.level == Level::Error);
     let failed = results
         .iter()
         .filter(|result| result.failure.is_some())
@@ -99,16 +102,13 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     };
     io::stdout().write_all(text.as_bytes())?;
     // Tests that could not be found because of a mistake were told with it.
-    if results.is_empty() && catalog.errors() == 0 {
+    if results.is_empty() && !errors {
         // If standard error is closed, the count above says it too.
         let _ = writeln!(
             io::stderr(),
             "no test was found; tests stand in tests.toml beside the rule"
         );
     }
-    let errors = reports
-        .iter()
-        .any(|one| one.diagnostic.level == Level::Error);
     let good = failed == 0 && !errors;
     Ok(if good { Exit::Success } else { Exit::Findings })
 }

@@ -153,6 +153,11 @@ fn remembered(state: &StateCounters, is_kept: bool) -> String {
             "observations had no key or value and were left out; --stats tells why",
         ),
         (
+            state.undecided(),
+            "condition about earlier steps could not be decided and did not hold; --stats tells why",
+            "conditions about earlier steps could not be decided and did not hold; --stats tells why",
+        ),
+        (
             state.timeless,
             "event has no time, so rules that remember left it out",
             "events have no time, so rules that remember left them out",

@@ -4,15 +4,26 @@
 //! runs short; `--live` goes by the lateness of each rule instead, for input that arrives as it happens. Event time
 //! then comes as far as several events agree. Without a folder for state the end of the input is the end: what is
 //! still within its lateness is seen, and only what something later could still answer stays open.
+//!
+//! With a folder, the state is written when the input is at its end. Input that arrives as it happens has none, so
+//! then it is written every minute and on interruption too. Reading again what was read before such a moment is
+//! harmless: it is late, or waits already.
 
 use super::report::{Findings, Place};
+use crate::causes::with_causes;
 use crate::state_folder::StateFolder;
 use jiff::Timestamp;
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tripline_core::evaluate::{Observations, RuleSet};
 use tripline_core::event::Event;
 use tripline_core::rule::kind::{EventKey, EventTime, Period, StoredEvent};
 use tripline_core::state::{State, StateCounters, StateSettings, Telling, Told, Watermark};
+
+/// How often a state without an end is written, and how seldom at least when that takes long.
+const SAVED_EVERY: Duration = Duration::from_secs(60);
+const SAVING_SHARE: u32 = 20;
 
 /// Events this much later than now are broken clocks, not late clocks.
 const FUTURE_ALLOWED: Period = Period::from_days(1);
@@ -71,6 +82,9 @@ pub(crate) struct Remembering<'r> {
     newest: Option<EventTime>,
     folder: Option<StateFolder>,
     telling: Findings,
+    saved: Instant,
+    /// How long writing took last.
+    saving: Duration,
 }
 
 impl<'r> Remembering<'r> {
@@ -104,6 +118,8 @@ impl<'r> Remembering<'r> {
             newest: None,
             folder,
             telling,
+            saved: Instant::now(),
+            saving: Duration::ZERO,
         }))
     }
 
@@ -155,6 +171,9 @@ impl<'r> Remembering<'r> {
     /// learnt from is over.
     pub(crate) fn finish(&mut self) -> Vec<Told> {
         let goes_on = self.folder.is_some() && self.telling == Findings::Shown;
+        if goes_on && self.arrival == Arrival::Live {
+            return self.told();
+        }
         if let Some(newest) = self.newest {
             if goes_on {
                 self.state.advance(newest);
@@ -166,6 +185,30 @@ impl<'r> Remembering<'r> {
             self.state.finish();
         }
         self.state.take_told()
+    }
+
+    /// Whether an interruption is an end like any other.
+    pub(crate) fn is_live(&self) -> bool {
+        self.arrival == Arrival::Live
+    }
+
+    /// Whether it is time to write a state that may have no end.
+    pub(crate) fn is_save_due(&self) -> bool {
+        self.is_live()
+            && self.folder.is_some()
+            && self.saved.elapsed() >= SAVED_EVERY.max(self.saving * SAVING_SHARE)
+    }
+
+    /// Writes the state while the input goes on. A folder that cannot be written now may be later, so that is told and
+    /// not the end.
+    pub(crate) fn save_meanwhile(&mut self) {
+        let begun = Instant::now();
+        if let Err(fault) = self.save() {
+            // If standard error is closed, nobody wants to know.
+            let _ = writeln!(io::stderr(), "state: {}", with_causes(&fault));
+        }
+        self.saved = Instant::now();
+        self.saving = begun.elapsed();
     }
 
     /// Writes the state into its folder, if it has one.

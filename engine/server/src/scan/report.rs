@@ -9,6 +9,7 @@ use super::examine::{Dedup, Examined, Mark, RejectedHere};
 use super::outlet::{Outlet, Placed, Shape, Side};
 use super::remember::Remembering;
 use super::statistics::RuleCounts;
+use crate::causes::with_causes;
 use crate::input::decode::InputFault;
 use crate::input::resolve::{Input, Mention};
 use crate::output;
@@ -236,7 +237,23 @@ impl<'r, O: Outlet> Reporter<'r, O> {
             self.rules[rule as usize].undecided(fault, count);
         }
         self.tell_all(Remembering::told);
-        self.outlet.batch()
+        match self.outlet.batch() {
+            Flow::Continue => self.save_meanwhile(),
+            Flow::Stop => Flow::Stop,
+        }
+    }
+
+    /// Writes what is remembered from time to time. What was found comes first: twice is better than never.
+    fn save_meanwhile(&mut self) -> Flow {
+        let remembering = self.remembering.as_mut();
+        let Some(remembering) = remembering.filter(|one| one.is_save_due()) else {
+            return Flow::Continue;
+        };
+        let flow = self.outlet.flush();
+        if matches!(flow, Flow::Continue) {
+            remembering.save_meanwhile();
+        }
+        flow
     }
 
     fn placed<'p>(
@@ -290,6 +307,11 @@ impl<'r, O: Outlet> Reporter<'r, O> {
             self.accounting.state = Some(remembering.counters());
             self.accounting.state_is_kept = remembering.keeps();
         }
+    }
+
+    /// Whether an interruption is an end like any other.
+    pub(crate) fn is_live(&self) -> bool {
+        self.remembering.as_ref().is_some_and(Remembering::is_live)
     }
 
     /// Writes what is remembered to where it is kept, if it is.
@@ -355,7 +377,7 @@ impl<'r, O: Outlet> Reporter<'r, O> {
         let fault = fault.map(|fault| {
             // A folder may hold what was never meant to be read; a log cut short was.
             self.unread |= !fault.is_other_format() || input.mention == Mention::Named;
-            (fault.as_str(), words(&fault))
+            (fault.as_str(), with_causes(&fault))
         });
         self.accounting.close(InputAccount {
             file: input.name.clone(),
@@ -380,14 +402,9 @@ impl<O: Outlet> Sink<Examined<Shaped<O>>> for Reporter<'_, O> {
     }
 
     fn pause(&mut self) -> Flow {
-        self.outlet.flush()
-    }
-}
-
-/// A fault with its cause.
-fn words(fault: &InputFault) -> String {
-    match std::error::Error::source(fault) {
-        Some(cause) => format!("{fault}: {cause}"),
-        None => fault.to_string(),
+        match self.outlet.flush() {
+            Flow::Continue => self.save_meanwhile(),
+            Flow::Stop => Flow::Stop,
+        }
     }
 }

@@ -203,6 +203,7 @@ fn remembered(state: &RuleCounters) -> String {
         (state.duplicates, "duplicate", "duplicates"),
         (state.late, "late", "late"),
         (state.faults, "without key", "without key"),
+        (state.undecided, "undecided", "undecided"),
         (state.detections, "detection", "detections"),
         (state.suppressed, "suppressed", "suppressed"),
         (state.groups, "group", "groups"),

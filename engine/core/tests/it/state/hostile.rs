@@ -104,6 +104,33 @@ fn with_no_lateness_events_of_one_time_all_count() {
 }
 
 #[test]
+fn conditions_about_steps_that_cannot_be_decided_count_once_an_observation() {
+    let body = "group_by = ['event.user']\n[sequence]\nwithin = \"1h\"\n[[sequence.step]]\nname = \"one\"\n\
+                when = 'event.kind == \"a\"'\n[[sequence.step]]\nname = \"two\"\n\
+                when = 'event.kind == \"c\" && event.host == step.one.host'\n";
+    let set = with_bystander(body);
+    let (counters, found) = survive(&set, StateSettings::default(), |run| {
+        for number in 0..3 {
+            run.take(&event(number, 0, "\"kind\":\"a\",\"user\":\"u\""));
+        }
+        run.take(&event(3, 0, "\"kind\":\"a\",\"user\":\"u\",\"host\":\"x\""));
+        run.take(&event(4, 1, "\"kind\":\"c\",\"user\":\"u\",\"host\":\"y\""));
+        run.take(&event(5, 2, "\"kind\":\"c\",\"user\":\"u\",\"host\":\"x\""));
+    });
+    let probe = of(&counters, "probe");
+    assert_eq!(
+        (probe.observed, probe.faults, probe.undecided, found),
+        (6, 0, 2, 1),
+        "{probe:?}"
+    );
+    let reasons: Vec<_> = probe.reasons.iter().collect();
+    assert!(
+        matches!(reasons[..], [(reason, 2)] if reason.contains("host")),
+        "{reasons:?}"
+    );
+}
+
+#[test]
 fn keys_that_cannot_be_computed_are_faults_with_few_short_reasons() {
     let body = "when = 'event.kind == \"a\"'\ngroup_by = ['event.user']\n[threshold]\nwindow = \"1h\"\n\
                 measure = \"sum\"\nof = 'event.n'\nis = \">= 1\"\n";
