@@ -4,6 +4,7 @@
 //! folder flushed too, so that after a crash at any point the old state or the new one is there, never a part. A
 //! lock keeps two runs apart. What cannot be read is never written over: the person decides.
 
+use crate::terminal::Shown;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -123,7 +124,7 @@ impl StateFolder {
                 Kept::Gone => "was not in force for 90 days; what it remembered is dropped",
             };
             // If standard error is closed, nobody wants to know.
-            let _ = writeln!(io::stderr(), "state: the rule `{rule}` {words}");
+            let _ = writeln!(io::stderr(), "state: the rule `{}` {words}", Shown(&rule));
         }
         Ok(())
     }

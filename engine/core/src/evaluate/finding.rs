@@ -30,22 +30,41 @@ impl Evaluator<'_> {
         shaped.into_finding(prepared, event_id.as_str(), time, &[])
     }
 
-    /// What a rule that remembers found at this input and in this group, and the key by which it is suppressed. Nothing when its events can no longer
-    /// be read.
+    /// What a finding is suppressed by, key and severity: much less work than the finding, of which most are only
+    /// counted. Nothing when its events can no longer be read.
+    pub fn firing_key(
+        &mut self,
+        rule: RuleIndex,
+        firing: &Firing,
+        parsers: &mut Parsers,
+    ) -> Option<(Vec<String>, Severity)> {
+        let prepared = &self.set.rules()[rule.0 as usize];
+        self.on_firing(rule, firing, parsers, |evaluation, program| {
+            let mut shaping = Shaping {
+                evaluation,
+                program,
+                notes: Vec::new(),
+            };
+            let by = prepared.suppress_by.as_ref();
+            let key = shaping.key("suppress.by", by.unwrap_or(&prepared.dedup_key));
+            (key, shaping.severity(prepared))
+        })
+    }
+
+    /// What a rule that remembers found at this input and in this group. Nothing when its events can no longer be read.
     pub fn firing_finding(
         &mut self,
         rule: RuleIndex,
         place: (u16, u128),
         firing: &Firing,
         parsers: &mut Parsers,
-    ) -> Option<(Finding, Vec<String>)> {
+    ) -> Option<Finding> {
         let (shaped, group_text) = self.shape_firing(rule, place, firing, parsers)?;
         let prepared = &self.set.rules()[rule.0 as usize];
-        let suppress_key = shaped.suppress_key.clone();
         let id = firing.event.key.to_string();
         let time = Some(firing.event.time.to_string());
         let Some(memory) = &prepared.rule.memory else {
-            return Some((shaped.into_finding(prepared, &id, time, &[]), suppress_key));
+            return Some(shaped.into_finding(prepared, &id, time, &[]));
         };
         let telling = [
             place.1.to_le_bytes(),
@@ -62,13 +81,10 @@ impl Evaluator<'_> {
             value: firing.value,
             event_ids: firing.cited.iter().map(ToString::to_string).collect(),
         };
-        Some((
-            Finding {
-                pattern: Some(pattern),
-                ..finding
-            },
-            suppress_key,
-        ))
+        Some(Finding {
+            pattern: Some(pattern),
+            ..finding
+        })
     }
 }
 
@@ -77,7 +93,6 @@ pub(super) struct Shaped {
     title: String,
     severity: Severity,
     dedup_key: Vec<String>,
-    suppress_key: Vec<String>,
     context: serde_json::Map<String, JsonValue>,
     notes: Vec<String>,
 }
@@ -93,15 +108,14 @@ pub(super) fn shape(evaluation: &mut Evaluation<'_>, program: &Program, rule: &R
     let severity = shaping.severity(rule);
     let dedup_key = shaping.key("dedup_key", &rule.dedup_key);
     let context = shaping.context(rule);
-    let suppress_key = match &rule.suppress_by {
-        Some(by) => shaping.key("suppress.by", by),
-        None => dedup_key.clone(),
-    };
+    // A part that has no value is noted, though the key itself is not told.
+    if let Some(by) = &rule.suppress_by {
+        shaping.key("suppress.by", by);
+    }
     Shaped {
         title,
         severity,
         dedup_key,
-        suppress_key,
         context,
         notes: shaping.notes,
     }

@@ -77,7 +77,23 @@ impl Evaluator<'_> {
     ) -> Option<(Shaped, Vec<String>)> {
         let set = self.set;
         let pre = &set.rules()[rule.0 as usize];
-        let inputs = &pre.rule.inputs;
+        self.on_firing(rule, firing, parsers, |evaluation, program| {
+            let group_by = pre.inputs.get(usize::from(input));
+            let group_by = group_by.map_or(&[][..], |input| set.keys.nodes(input.group_by));
+            let text = group_text(group_by, group, evaluation, program);
+            (shape(evaluation, program, pre), text)
+        })
+    }
+
+    /// Runs `work` on the event of a firing, with its steps and its window.
+    pub(super) fn on_firing<T>(
+        &mut self,
+        rule: RuleIndex,
+        firing: &Firing,
+        parsers: &mut Parsers,
+        work: impl FnOnce(&mut Evaluation<'_>, &crate::selector::Program) -> T,
+    ) -> Option<T> {
+        let inputs = &self.set.rules()[rule.0 as usize].rule.inputs;
         let named: Vec<(&str, &StoredEvent)> = firing
             .steps
             .iter()
@@ -90,18 +106,7 @@ impl Evaluator<'_> {
             steps: step_parsers,
         } = parsers;
         let event = Event::new(parser.parse(&firing.event.bytes).ok()?);
-        self.with_steps(
-            &event,
-            &named,
-            Some(firing),
-            step_parsers,
-            |evaluation, program| {
-                let group_by = pre.inputs.get(usize::from(input));
-                let group_by = group_by.map_or(&[][..], |input| set.keys.nodes(input.group_by));
-                let text = group_text(group_by, group, evaluation, program);
-                (shape(evaluation, program, pre), text)
-            },
-        )
+        self.with_steps(&event, &named, Some(firing), step_parsers, work)
     }
 
     /// Runs `work` on an event with the variables `step` and `window`. Nothing when a kept event cannot be read,

@@ -17,6 +17,12 @@ pub(super) struct Suppression {
     bytes: usize,
 }
 
+/// A finding that is about to be opened.
+pub(super) struct Opening {
+    key: u128,
+    group: SuppressGroup,
+}
+
 /// An open finding.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
@@ -34,30 +40,33 @@ pub(super) struct OpenKept {
 }
 
 impl Suppression {
-    /// A detection comes; gives what it is, and the finding that it ends.
+    /// A detection comes: it is counted on a finding, or opens one.
     pub(super) fn observe(
         &mut self,
         suppress: &Suppress,
         (key, severity): (&[String], Severity),
         time: EventTime,
-        told: &Told,
-    ) -> (Suppressed, Option<Told>) {
+    ) -> Option<Opening> {
         let key = hash_of(key);
         let mut group = self.open.get(&key).map(|open| open.group.clone());
         let became = suppress.observe(&mut group, time, severity);
-        let Some(group) = group else {
-            return (became, None);
-        };
-        if became == Suppressed::Counted {
-            if let Some(open) = self.open.get_mut(&key) {
-                open.group = group;
-            }
-            return (became, None);
+        let group = group?;
+        if became != Suppressed::Counted {
+            return Some(Opening { key, group });
         }
+        if let Some(open) = self.open.get_mut(&key) {
+            open.group = group;
+        }
+        None
+    }
+
+    /// Opens a finding; gives the one that it ends.
+    pub(super) fn open(&mut self, opening: Opening, told: &Told) -> Option<Told> {
+        let Opening { key, group } = opening;
         let ended = self.end(key);
         let told = told.clone();
         self.reopen(key, Open { group, told });
-        (became, ended)
+        ended
     }
 
     /// The finding whose window is over next, at or before `now`.

@@ -5,8 +5,7 @@ use super::{State, Telling, Told};
 use crate::evaluate::{OWN_DETECTION, RuleIndex};
 use crate::event::Event;
 use crate::limits::OPEN_FINDINGS_MAX;
-use crate::rule::Severity;
-use crate::rule::kind::{Firing, StoredEvent, Suppressed};
+use crate::rule::kind::{Firing, StoredEvent};
 use std::sync::Arc;
 
 impl State<'_> {
@@ -21,42 +20,53 @@ impl State<'_> {
         if pre.rule.signal {
             return;
         }
-        let place = (found.input, found.group);
-        let shaped = self
-            .evaluator
-            .firing_finding(rule, place, &found.firing, &mut self.parsers);
-        let Some((finding, key)) = shaped else { return };
-        let severity = Severity::from_word(&finding.severity).unwrap_or(pre.rule.severity);
-        let event = found.firing.event.clone();
-        let told = Told {
-            rule,
-            finding,
-            event,
-        };
-        let state = &mut self.rules[rule.0 as usize];
         let Some(suppress) = &pre.rule.suppress else {
-            state.counters.findings += 1;
-            self.told.push(told);
+            if let Some(told) = self.shape(&found) {
+                self.rules[rule.0 as usize].counters.findings += 1;
+                self.told.push(told);
+            }
             return;
         };
-        let key = (key.as_slice(), severity);
+        let keyed = self
+            .evaluator
+            .firing_key(rule, &found.firing, &mut self.parsers);
+        let Some((key, severity)) = keyed else { return };
         let time = found.firing.time;
-        let (became, ended) = state.suppression.observe(suppress, key, time, &told);
-        match became {
-            Suppressed::Counted => state.counters.suppressed += 1,
-            Suppressed::Opens | Suppressed::Reopens => state.counters.findings += 1,
-        }
+        let state = &mut self.rules[rule.0 as usize];
+        let Some(opening) = state.suppression.observe(suppress, (&key, severity), time) else {
+            state.counters.suppressed += 1;
+            return;
+        };
+        let Some(told) = self.shape(&found) else {
+            return;
+        };
+        let state = &mut self.rules[rule.0 as usize];
+        state.counters.findings += 1;
+        let ended = state.suppression.open(opening, &told);
         let mut too_many = None;
         if state.suppression.len() > OPEN_FINDINGS_MAX {
             state.counters.evicted += u64::from(state.suppression.due() > time);
             too_many = state.suppression.close_first();
         }
-        if self.settings.telling == Telling::AtOnce && became != Suppressed::Counted {
+        if self.settings.telling == Telling::AtOnce {
             self.told.push(told);
         }
         for one in ended.into_iter().chain(too_many) {
             self.close(one);
         }
+    }
+
+    fn shape(&mut self, found: &Found) -> Option<Told> {
+        let place = (found.input, found.group);
+        let firing = &found.firing;
+        let shaped = self
+            .evaluator
+            .firing_finding(found.rule, place, firing, &mut self.parsers);
+        Some(Told {
+            rule: found.rule,
+            finding: shaped?,
+            event: firing.event.clone(),
+        })
     }
 
     /// Tells of a finding that is over, when it was not told before or something was counted on it since.
