@@ -171,12 +171,17 @@ pub(super) fn read(file: &File, out: &mut Drafts) {
 impl Drafts {
     fn document(&mut self, document: &Node, source: &Arc<Source>) {
         let mut mistakes = Vec::new();
-        let head = head(document, &mut mistakes);
-        let draft = match &head {
+        let mut head = head(document, &mut mistakes);
+        let draft = match &mut head {
             Some(head) if self.takes(head, document, source, &mut mistakes) => {
                 draft(document, head, source, &mut mistakes)
             }
-            _ => None,
+            Some(head) => {
+                // Whoever names the id means the document that has it.
+                head.meta.id = None;
+                None
+            }
+            None => None,
         };
         let sound = mistakes
             .iter()

@@ -938,7 +938,7 @@ fn converted_rules_are_rules_of_ours() {
         severity = "high"
         status = "experimental"
         source = "aws.cloudtrail"
-        authors = ["A", "B"]
+        authors = ["A", "\u0007 B"]
         references = ["https://example.com"]
         false_positives = ["Work"]
         attack = ["TA0005/T1562.008"]

@@ -70,6 +70,16 @@ fn an_id_is_taken_once() {
         E5006 2.yml:4:11 the rule `b` was refused (It is at 1.yml:1:8.)
     "#]],
     );
+    let id = "00000000-0000-0000-0000-000000000001";
+    check(
+        &[&one, &two, &of(id)],
+        expect![[r#"
+        00000000-0000-0000-0000-000000000001
+        of
+          of 00000000-0000-0000-0000-000000000001
+        E0009 1.yml:2:5 the id `00000000-0000-0000-0000-000000000001` is taken (The first rule of this id is at 0.yml:2:5.)
+    "#]],
+    );
     // The first one has a mistake; its id is taken all the same.
     check(
         &[&one.replace("condition: s", "condition: t"), &two],
