@@ -105,16 +105,16 @@ pub fn listed(text: &str) -> (Vec<Listed>, Vec<Diagnostic>) {
     for test in tests {
         match listed_one(test) {
             Ok(one) => found.push(one),
-            Err(note) => notes.push(note),
+            Err(note) => notes.push(*note),
         }
     }
     (found, notes)
 }
 
-fn listed_one(test: &Node) -> Result<Listed, Diagnostic> {
+fn listed_one(test: &Node) -> Result<Listed, Box<Diagnostic>> {
     let text = |key: &str| test.get(key).and_then(Node::text);
     let name = text("name").unwrap_or("sample");
-    let refused = |reason: &str| Err(left_out(test.span, name, reason));
+    let refused = |reason: &str| Err(Box::new(left_out(test.span, name, reason)));
     let Some(path) = text("path") else {
         return refused("it has no `path`");
     };

@@ -62,7 +62,13 @@ pub(super) fn read(file: &File, reports: &mut Vec<Report>) -> Option<(i64, Vec<S
         documents.first().map(|document| reading.pipeline(document))
     };
     let sound = reading.mistakes.iter().all(|one| one.level < Level::Error);
+    let silenced = reading.mistakes.len().saturating_sub(FILE_DIAGNOSTICS_MAX);
     reading.mistakes.truncate(FILE_DIAGNOSTICS_MAX);
+    if silenced > 0 {
+        let message = format!("{silenced} more mistakes in this file are not shown");
+        let diagnostic = Diagnostic::new(Code::Bound, Span::default(), message);
+        reading.mistakes.push(diagnostic);
+    }
     reports.extend(reading.mistakes.into_iter().map(|diagnostic| Report {
         source: source.clone(),
         diagnostic,
