@@ -57,6 +57,19 @@ pub const SIGMA_WEIGHT_MAX: usize = 16 * 1024 * 1024;
 /// would not fit a selector; longer lists belong into a rule of one's own that asks `inList`.
 pub const SIGMA_VALUES_MAX: usize = 10_000;
 
+/// What the condition of one Sigma rule may stand for while it is made, in bytes, where what comes several times (`1 of
+/// x*` twice, a placeholder in a long value) is counted as often: four times the longest selector that it can become.
+pub const SIGMA_LOWERED_BYTES_MAX: usize = 4 * SELECTOR_BYTES_MAX;
+
+/// Most placeholders in one value of a Sigma rule; public rules have one.
+pub const SIGMA_PLACEHOLDERS_MAX: usize = 8;
+
+/// Most tags, references or the like of one Sigma rule; public rules have at most about 30.
+pub const SIGMA_META_LIST_MAX: usize = 1000;
+
+/// Most transformations of one Sigma pipeline; the longest public ones have some hundred.
+pub const SIGMA_TRANSFORMATIONS_MAX: usize = 1000;
+
 /// Most facts in the context of a rule's findings; public rules show at most about 20.
 pub const RULE_CONTEXT_MAX: usize = 64;
 
@@ -141,7 +154,7 @@ pub const PARTIALS_MAX: usize = 64;
 /// Most events that a threshold can ask for.
 pub const THRESHOLD_EVENTS_MAX: u64 = 100_000;
 
-/// Most events kept in a window whose comparison needs all of them (shares, sums, percentiles). The oldest
+/// Most events kept in a window whose comparison needs all of them (shares, sums, medians, percentiles). The oldest
 /// give way, so that the window is shorter in a flood.
 pub const WINDOW_ENTRIES_MAX: usize = 4096;
 

@@ -175,6 +175,8 @@ codes! {
     SigmaIgnored = "W5002", Warning;
     /// A filter of a rule that is not there.
     SigmaFilterIdle = "W5003", Warning;
+    /// A sample of a Sigma rule of which no test is made.
+    SigmaSample = "W5004", Warning;
     /// An override that changes nothing.
     OverrideIdle = "W4001", Warning;
     /// ATT&CK has no such tactic or technique, or not in this combination.

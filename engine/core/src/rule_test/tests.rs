@@ -219,6 +219,14 @@ event = \"c\"
         "[{ at = \"30s\" }]",
     );
     run(
+        &format!("{window}\nmeasure = \"median\"\nof = 'event.n'\nis = \"> 1\""),
+        "[{ at = \"30s\" }]",
+    );
+    run(
+        &format!("{window}\nmeasure = \"median\"\nof = 'event.n'\nis = \"> 1.5\""),
+        "[]",
+    );
+    run(
         &format!(
             "{window}\nmeasure = \"percentile\"\npercentile = 50\nof = 'event.n'\nis = \">= 2\""
         ),

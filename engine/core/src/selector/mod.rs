@@ -49,6 +49,15 @@ pub(crate) fn compile_pattern(pattern: &str) -> Result<(), String> {
     }
 }
 
+/// Whether a text matches a regular expression.
+#[cfg(test)]
+pub(crate) fn matches_pattern(pattern: &str, text: &str) -> Result<bool, String> {
+    let found = function::pattern::compile(pattern);
+    found
+        .map(|regex| regex.is_match(text))
+        .map_err(|error| error.to_string())
+}
+
 /// Whether a text is a network such as `10.0.0.0/8`.
 pub(crate) fn parse_network(text: &str) -> bool {
     function::parse_cidr(text).is_some()

@@ -1,6 +1,7 @@
 //! The selector that a Sigma rule becomes, before it is text: calls joined by `&&`, `||` and `!`.
 
 use crate::selector::quoted;
+use std::collections::BTreeSet;
 
 /// A condition in CEL.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,16 +33,13 @@ impl Cel {
     /// One of the parts.
     pub(super) fn any(parts: impl IntoIterator<Item = Cel>) -> Self {
         let mut flat: Vec<Cel> = Vec::new();
+        let mut seen = BTreeSet::new();
         for part in parts {
             let inner = match part {
                 Self::Any(inner) => inner,
                 other => vec![other],
             };
-            for part in inner {
-                if !flat.contains(&part) {
-                    flat.push(part);
-                }
-            }
+            flat.extend(inner.into_iter().filter(|part| seen.insert(part.inline())));
         }
         if flat.len() == 1 {
             flat.remove(0)
@@ -54,6 +52,17 @@ impl Cel {
         match self {
             Self::Not(inner) => *inner,
             other => Self::Not(Box::new(other)),
+        }
+    }
+
+    /// About how long its text is.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().map(|part| part.length() + 6).sum::<usize>() + 6
+            }
+            Self::Not(inner) => inner.length() + 1,
+            Self::Call(text) => text.len(),
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) enum Quantity {
     All,
 }
 
-/// What older rules want of the events that match: `count(field) by group > 5`.
+/// What older rules want of the events that match: `count(field) by group > 5`, `near a and b`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Aggregation {
     pub(super) function: String,
@@ -32,6 +32,8 @@ pub(super) struct Aggregation {
     pub(super) group: Vec<String>,
     pub(super) operator: String,
     pub(super) value: String,
+    /// For `near`: the selections, and whether they must be near or must not.
+    pub(super) near: Vec<(String, bool)>,
     pub(super) span: Span,
 }
 
@@ -183,6 +185,26 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// `a and b and not c`: selections, and whether they have to be there.
+    fn near(&mut self) -> Parse<Vec<(String, bool)>> {
+        let mut found = Vec::new();
+        loop {
+            let wanted = !self.is("not");
+            if !wanted {
+                self.at += 1;
+            }
+            match self.next() {
+                Some(name) if !is_reserved(name) => found.push((name.to_owned(), wanted)),
+                other => return Err(self.unexpected(other.unwrap_or("the end"), "a selection")),
+            }
+            match self.peek() {
+                None => return Ok(found),
+                Some(_) if self.is("and") => self.at += 1,
+                Some(word) => return Err(self.unexpected(word, "`and` or the end")),
+            }
+        }
+    }
+
     /// `count(field) by a, b > 5`, `near x`.
     fn aggregation(&mut self) -> Parse<Aggregation> {
         let mut found = Aggregation {
@@ -191,10 +213,11 @@ impl<'t> Parser<'t> {
             group: Vec::new(),
             operator: String::new(),
             value: String::new(),
+            near: Vec::new(),
             span: self.whole,
         };
         if found.function == "near" {
-            self.at = self.words.len();
+            found.near = self.near()?;
             return Ok(found);
         }
         if !matches!(
@@ -245,6 +268,12 @@ impl<'t> Parser<'t> {
         (found.operator, found.value) = (operator.to_owned(), value.to_owned());
         Ok(found)
     }
+}
+
+/// Words that are no names of selections.
+fn is_reserved(word: &str) -> bool {
+    let words = ["and", "or", "not", "(", ")", "|", ",", "<", ">", "=", "!"];
+    words.iter().any(|one| word.eq_ignore_ascii_case(one))
 }
 
 fn quantity(word: &str) -> Option<Quantity> {
@@ -307,13 +336,19 @@ mod tests {
         let found = match parse(text, Span::new(0, 0)) {
             Ok(parsed) => {
                 let aggregation = parsed.aggregation.map_or(String::new(), |one| {
+                    let near: Vec<String> = one
+                        .near
+                        .iter()
+                        .map(|(name, wanted)| format!("{wanted} {name}"))
+                        .collect();
                     format!(
-                        " -> {}({}) by [{}] {}{}",
+                        " -> {}({}) by [{}] {}{}{}",
                         one.function,
                         one.field.unwrap_or_default(),
                         one.group.join(" "),
                         one.operator,
-                        one.value
+                        one.value,
+                        near.join(" ")
                     )
                 });
                 shown(&parsed.condition) + &aggregation
@@ -336,7 +371,11 @@ mod tests {
             "a | count(x.y) by b, c>=10",
             "a -> count(x.y) by [b c] >=10",
         );
-        check("a | near b within 5m", "a -> near() by [] ");
+        check("a | near b", "a -> near() by [] true b");
+        check(
+            "a | near b AND c and not d",
+            "a -> near() by [] true b true c false d",
+        );
     }
 
     #[test]
@@ -358,6 +397,16 @@ mod tests {
             "a | top() > 1",
             "`top` where `count`, `sum`, `min`, `max`, `avg` or `near` was expected",
         );
+        check(
+            "a | near b within 5m",
+            "`within` where `and` or the end was expected",
+        );
+        check("a | near", "`the end` where a selection was expected");
+        check(
+            "a | near b or c",
+            "`or` where `and` or the end was expected",
+        );
+        check("a | near (b)", "`(` where a selection was expected");
         check(&"(".repeat(1000), "nested deeper than 64 levels");
         check(&"not ".repeat(1000), "nested deeper than 64 levels");
     }

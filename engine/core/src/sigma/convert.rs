@@ -6,21 +6,11 @@
 
 use super::Translated;
 use super::lower::slug;
+use super::samples::Sample;
 use crate::rule::kind::{Input, Kind, Measure, Memory};
 use crate::rule::{Selector, Status, format};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-
-/// An event that a rule is said to match, or not to.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// What people call it.
-    pub name: String,
-    /// The event.
-    pub json: String,
-    /// Whether the rule matches it.
-    pub matches: bool,
-}
 
 /// The files of one rule.
 #[derive(Clone, Debug)]
@@ -220,8 +210,11 @@ fn memory_text(inputs: &[Input], memory: &Memory, renamed: &Renamed<'_>, out: &m
     }
 }
 
+/// Without line breaks, and without the control characters that no comment of TOML may hold.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let parts = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
 }
 
 fn array(values: &[String]) -> String {
@@ -246,25 +239,5 @@ fn formatted(text: String) -> String {
     match format("rule.toml", &text) {
         Ok(formatted) => formatted,
         Err(_) => text,
-    }
-}
-
-impl Sample {
-    /// The samples that an `info.yml` beside them lists as JSON: path and whether the rule matches.
-    pub fn listed(text: &str) -> Vec<(String, String, bool)> {
-        let (documents, _) = super::yaml::read(text);
-        let tests = documents
-            .iter()
-            .flat_map(|document| document.get("regression_tests_info"))
-            .flat_map(|tests| tests.items());
-        tests
-            .filter_map(|test| {
-                let path = test.get("path")?.text()?.to_owned();
-                let name = test.get("name").and_then(|name| name.text());
-                let count = test.get("match_count").and_then(|count| count.text());
-                let name = name.unwrap_or("sample").to_owned();
-                Some((name, path, count != Some("0")))
-            })
-            .collect()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A group is the first text at each path of `group-by`, or nothing where there is none: events without the field are a
 //! group of their own. Rules that a correlation is about become signals, unless it says `generate: true`. What has no
-//! exact counterpart is refused: a range of counts, counts that the first event already satisfies, a median.
+//! exact counterpart is refused: a range of counts, counts that a window passes through on its way to others.
 
 use super::correlation::{Bound, Correlation, Kind as Type};
 use super::draft::Draft;
@@ -33,6 +33,8 @@ pub(super) enum Events {
     Of(Vec<Base>),
     /// Events that meet the condition of an older rule.
     Meeting(String),
+    /// Events that meet each of these conditions, near one another.
+    Near(Vec<String>),
 }
 
 /// The rule that a correlation is.
@@ -47,7 +49,7 @@ pub(super) fn lower(draft: &Draft, correlation: &Correlation, events: Events) ->
     let source = match (&events, source_of(&draft.logsource)) {
         (_, Some(own)) => Some(own.to_owned()),
         (Events::Of(bases), None) => bases.iter().find_map(|base| base.source.clone()),
-        (Events::Meeting(_), None) => None,
+        (Events::Meeting(_) | Events::Near(_), None) => None,
     };
     let (kind, inputs, group_by) = match correlation.kind {
         Type::Temporal | Type::TemporalOrdered => lowering.steps(events, within)?,
@@ -134,12 +136,12 @@ impl Lowering<'_> {
 
     /// `temporal` and `temporal_ordered`.
     fn steps(&self, events: Events, within: Period) -> Lowered<Parts> {
-        let Events::Of(bases) = events else {
-            return self.refuse("an older rule cannot be a sequence");
+        let bases = match events {
+            Events::Of(bases) => bases,
+            Events::Near(conditions) => return self.near(conditions, within),
+            Events::Meeting(_) => return self.refuse("an older rule cannot be a sequence"),
         };
-        if bases.len() < 2 || bases.len() > STEPS_MAX {
-            return self.refuse(format!("this takes 2 to {STEPS_MAX} rules"));
-        }
+        self.few_enough(bases.len(), "rules")?;
         let all = bases.len() as f64;
         let every = self.correlation.bounds.iter().all(|bound| {
             matches!(bound, (Bound::GreaterEqual | Bound::Equal, number) if *number == all)
@@ -173,6 +175,25 @@ impl Lowering<'_> {
         Ok((kind, inputs, group_by))
     }
 
+    /// `near`: in any order, and not in groups, as it names no field.
+    fn near(&self, conditions: Vec<String>, within: Period) -> Lowered<Parts> {
+        self.few_enough(conditions.len(), "selections")?;
+        let repeats = vec![1; conditions.len()];
+        let steps = conditions.into_iter().enumerate();
+        let inputs: Lowered<Vec<Input>> = steps
+            .map(|(at, when)| self.input(format!("step_{}", at + 1), &[], Some(when)))
+            .collect();
+        let kind = Kind::Temporal(Temporal { within, repeats });
+        Ok((kind, inputs?, Vec::new()))
+    }
+
+    fn few_enough(&self, count: usize, what: &str) -> Lowered<()> {
+        if (2..=STEPS_MAX).contains(&count) {
+            return Ok(());
+        }
+        self.refuse(format!("this takes 2 to {STEPS_MAX} {what}"))
+    }
+
     /// Everything that counts or measures.
     fn threshold(&self, events: Events, window: Period) -> Lowered<Parts> {
         let kind = self.correlation.kind;
@@ -181,12 +202,10 @@ impl Lowering<'_> {
             Type::ValueCount => (Measure::Distinct, None),
             Type::ValueSum => (Measure::Sum, None),
             Type::ValueAvg => (Measure::Average, None),
+            Type::ValueMedian => (Measure::Median, None),
             Type::ValuePercentile => (Measure::Percentile, self.correlation.percentile),
-            _ => {
-                return self.refuse(
-                    "a median is the mean of two values where their number is even, which no measure here is; \
-                     `value_percentile` with `percentile: 50` is near it",
-                );
+            Type::Temporal | Type::TemporalOrdered => {
+                return self.refuse("what comes together is no measure");
             }
         };
         if measure == Measure::Percentile && percentile.is_none() {
@@ -210,6 +229,7 @@ impl Lowering<'_> {
                     self.groups(None)?,
                 )
             }
+            Events::Near(_) => return self.refuse("`near` is no measure"),
         };
         let threshold = Threshold {
             window,
@@ -241,7 +261,9 @@ impl Lowering<'_> {
 
     fn comparison(&self, measure: Measure) -> Lowered<Comparison> {
         let [(bound, number)] = self.correlation.bounds[..] else {
-            return self.refuse("a range of counts is not supported: give one comparison");
+            return self.refuse(
+                "a range is not supported, as a window that slides leaves and enters it on its way: give one comparison",
+            );
         };
         let relation = match bound {
             Bound::Greater => Relation::Above,
@@ -254,9 +276,14 @@ impl Lowering<'_> {
         let comparison = Comparison { relation, number };
         let counts = matches!(measure, Measure::Events | Measure::Distinct);
         if counts && !comparison.is_rising() {
-            let message = format!(
-                "a count `{comparison}` within a window that slides holds from the first event on"
-            );
+            let message = match bound {
+                Bound::Equal => format!(
+                    "a window that slides passes through a count `{comparison}` on its way to more: `gte` says so many or more"
+                ),
+                _ => format!(
+                    "a count `{comparison}` within a window that slides holds from the first event on"
+                ),
+            };
             return self.refuse(message);
         }
         if counts && number > THRESHOLD_EVENTS_MAX as f64 {

@@ -236,48 +236,48 @@ pub(super) fn seconds(text: &str) -> Option<u64> {
     number.checked_mul(unit).filter(|seconds| *seconds > 0)
 }
 
+/// What the aggregation of an older rule comes to.
+#[derive(Debug)]
+pub(super) struct Older {
+    pub(super) correlation: Correlation,
+    pub(super) aggregated: Aggregated,
+}
+
+/// What it is about.
+#[derive(Debug, PartialEq)]
+pub(super) enum Aggregated {
+    /// The events of the rule.
+    Events,
+    /// Those of them whose value is beyond a number.
+    Extreme(Extreme),
+    /// Those of the rule and those of further selections, of this name.
+    Near(Vec<String>),
+}
+
+/// The largest value is above a number when some value is, the smallest below it when some value is.
+#[derive(Debug, PartialEq)]
+pub(super) struct Extreme {
+    pub(super) field: String,
+    operator: &'static str,
+    number: f64,
+}
+
+impl Extreme {
+    /// The condition of the rule and that the value is beyond the number; `field` is the literal of its path.
+    pub(super) fn beside(&self, condition: &str, field: &str) -> String {
+        let Self {
+            operator, number, ..
+        } = self;
+        format!("({condition})\n  && numbers({field}).exists(n, n {operator} {number:?})")
+    }
+}
+
 /// The aggregation of an older rule as a correlation of its events.
 pub(super) fn of_aggregation(
     aggregation: &Aggregation,
     timeframe: Option<&(String, Span)>,
-) -> Result<Correlation, Box<Diagnostic>> {
-    let refused = |message: &str| {
-        Box::new(Diagnostic::new(
-            Code::SigmaUnsupported,
-            aggregation.span,
-            message,
-        ))
-    };
-    let kind = match aggregation.function.as_str() {
-        "count" if aggregation.field.is_none() => Kind::EventCount,
-        "count" => Kind::ValueCount,
-        "sum" => Kind::ValueSum,
-        "avg" => Kind::ValueAvg,
-        "near" => {
-            return Err(refused(
-                "`near` says nothing of order and groups: write a correlation of type `temporal`",
-            ));
-        }
-        _ => {
-            return Err(refused(
-                "`min` and `max` have no counterpart among correlations",
-            ));
-        }
-    };
-    let timespan_seconds = match timeframe {
-        Some((text, span)) => seconds(text).ok_or_else(|| {
-            let message = "a `timeframe` is a number and s, m, h or d, such as `10m`";
-            Box::new(Diagnostic::new(Code::SigmaShape, *span, message))
-        })?,
-        None => {
-            let message = "an aggregation needs a `timeframe` beside the condition";
-            return Err(Box::new(Diagnostic::new(
-                Code::SigmaShape,
-                aggregation.span,
-                message,
-            )));
-        }
-    };
+) -> Result<Older, Box<Diagnostic>> {
+    let timespan_seconds = timeframe_of(aggregation, timeframe)?;
     let bound = match aggregation.operator.as_str() {
         ">" => Bound::Greater,
         ">=" => Bound::GreaterEqual,
@@ -285,16 +285,104 @@ pub(super) fn of_aggregation(
         "<=" => Bound::LessEqual,
         _ => Bound::Equal,
     };
-    Ok(Correlation {
+    let number = aggregation.value.parse().unwrap_or(0.0);
+    let (kind, aggregated) = match aggregation.function.as_str() {
+        "count" if aggregation.field.is_none() => (Kind::EventCount, Aggregated::Events),
+        "count" => (Kind::ValueCount, Aggregated::Events),
+        "sum" => (Kind::ValueSum, Aggregated::Events),
+        "avg" => (Kind::ValueAvg, Aggregated::Events),
+        "near" => (Kind::Temporal, Aggregated::Near(near_of(aggregation)?)),
+        _ => {
+            let extreme = extreme_of(aggregation, bound, number)?;
+            (Kind::EventCount, Aggregated::Extreme(extreme))
+        }
+    };
+    let bounds = match aggregated {
+        Aggregated::Events => vec![(bound, number)],
+        Aggregated::Extreme(_) => vec![(Bound::GreaterEqual, 1.0)],
+        Aggregated::Near(_) => Vec::new(),
+    };
+    let correlation = Correlation {
         kind,
         rules: Vec::new(),
         group_by: aggregation.group.clone(),
         timespan_seconds,
-        bounds: vec![(bound, aggregation.value.parse().unwrap_or(0.0))],
+        bounds,
         fields: aggregation.field.clone().into_iter().collect(),
         percentile: None,
         aliases: BTreeMap::new(),
         generate: false,
         span: aggregation.span,
+    };
+    Ok(Older {
+        correlation,
+        aggregated,
+    })
+}
+
+fn unsupported(aggregation: &Aggregation, message: impl Into<String>) -> Box<Diagnostic> {
+    Box::new(Diagnostic::new(
+        Code::SigmaUnsupported,
+        aggregation.span,
+        message,
+    ))
+}
+
+fn timeframe_of(
+    aggregation: &Aggregation,
+    timeframe: Option<&(String, Span)>,
+) -> Result<u64, Box<Diagnostic>> {
+    let wrong = |span: Span, message: &str| Diagnostic::new(Code::SigmaShape, span, message).into();
+    let Some((text, span)) = timeframe else {
+        let message = "an aggregation needs a `timeframe` beside the condition";
+        return Err(wrong(aggregation.span, message));
+    };
+    let message = "a `timeframe` is a number and s, m, h or d, such as `10m`";
+    seconds(text).ok_or_else(|| wrong(*span, message))
+}
+
+/// The selections that have to be near the rule's own events.
+fn near_of(aggregation: &Aggregation) -> Result<Vec<String>, Box<Diagnostic>> {
+    if let Some((name, _)) = aggregation.near.iter().find(|(_, wanted)| !wanted) {
+        let name = shorten(name);
+        let message = format!(
+            "`near … and not {name}` wants that something comes together and something else is absent, which no one \
+             kind of rule says: write two rules, the second an `[absence]` of the first one's detections"
+        );
+        return Err(unsupported(aggregation, message));
+    }
+    let names = aggregation.near.iter();
+    Ok(names.map(|(name, _)| name.clone()).collect())
+}
+
+/// `max(field) > n` and `min(field) < n`; of any other comparison the last value of a window can change the answer.
+fn extreme_of(
+    aggregation: &Aggregation,
+    bound: Bound,
+    number: f64,
+) -> Result<Extreme, Box<Diagnostic>> {
+    let function = aggregation.function.as_str();
+    let operator = match (function, bound) {
+        ("max", Bound::Greater) => ">",
+        ("max", Bound::GreaterEqual) => ">=",
+        ("min", Bound::Less) => "<",
+        ("min", Bound::LessEqual) => "<=",
+        _ => {
+            let message = format!(
+                "`{function}` with `{}` holds as soon as one such value comes, whatever comes after it: `max` takes `>` or `>=`, \
+                 `min` takes `<` or `<=`",
+                aggregation.operator
+            );
+            return Err(unsupported(aggregation, message));
+        }
+    };
+    let Some(field) = aggregation.field.clone() else {
+        let message = format!("`{function}` needs a field: `{function}(field)`");
+        return Err(unsupported(aggregation, message));
+    };
+    Ok(Extreme {
+        field,
+        operator,
+        number,
     })
 }

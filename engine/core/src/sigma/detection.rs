@@ -87,6 +87,12 @@ modifiers! {
 }
 
 impl Item {
+    /// What it takes, about, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let field = self.field.as_ref().map_or(0, String::len);
+        64 + field + self.values.iter().map(Node::weight).sum::<usize>()
+    }
+
     pub(super) fn has(&self, modifier: Modifier) -> bool {
         self.modifiers.contains(&modifier)
     }

@@ -7,11 +7,15 @@
 use super::condition::{self, Parsed};
 use super::correlation::{self, Correlation};
 use super::detection::{self, Selection};
+use super::pipeline::Growth;
+use super::samples::{self, Sample};
 use super::yaml::{self, Node, Value, shorten};
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
-use crate::limits::RULE_FILE_BYTES_MAX;
-use crate::rule::{File, Report, Role};
-use std::collections::BTreeSet;
+use crate::limits::{
+    FILE_DIAGNOSTICS_MAX, RULE_FILE_BYTES_MAX, SIGMA_META_LIST_MAX, SIGMA_WEIGHT_MAX,
+};
+use crate::rule::{File, Place, Report, Role};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A document of Sigma.
@@ -25,6 +29,24 @@ pub(super) struct Draft {
     pub(super) body: Body,
     /// The items of pipelines that were applied to it.
     pub(super) applied: BTreeSet<String>,
+    /// What pipelines added to it.
+    pub(super) growth: Growth,
+}
+
+impl Draft {
+    pub(super) fn place(&self) -> Place {
+        Place {
+            source: self.source.clone(),
+            span: self.span,
+        }
+    }
+}
+
+/// A document that cannot be used, so that others that name it can be told.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) meta: Meta,
+    pub(super) place: Place,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +70,8 @@ pub(super) struct Meta {
     pub(super) tags: Vec<String>,
     pub(super) false_positives: Vec<String>,
     pub(super) level: Option<String>,
-    pub(super) samples: Option<String>,
+    pub(super) samples_path: Option<(String, Span)>,
+    pub(super) samples: Vec<Sample>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,8 +104,8 @@ pub(super) struct RuleBody {
     pub(super) timeframe: Option<(String, Span)>,
     /// The `detection`.
     pub(super) span: Span,
-    /// What filters and pipelines added: must hold too.
-    pub(super) added: Vec<Added>,
+    /// What filters and pipelines added: must hold too. Shared, as one filter may be about very many rules.
+    pub(super) added: Vec<Arc<Added>>,
 }
 
 /// Selections of their own, and a condition on them.
@@ -90,6 +113,8 @@ pub(super) struct RuleBody {
 pub(super) struct Added {
     pub(super) selections: Vec<Selection>,
     pub(super) condition: condition::Condition,
+    /// The filter or the pipeline: the places in these parts are places of its file.
+    pub(super) place: Place,
 }
 
 /// A filter: what it adds, and to which rules; to all of its log source without.
@@ -99,11 +124,14 @@ pub(super) struct FilterBody {
     pub(super) added: Added,
 }
 
-/// Everything that was read of a file.
+/// Everything that was read of files.
 #[derive(Default)]
 pub(super) struct Drafts {
     pub(super) drafts: Vec<Draft>,
+    pub(super) refused: Vec<Refused>,
     pub(super) reports: Vec<Report>,
+    /// Where each rule id was first given, by a document with or without mistakes.
+    ids: BTreeMap<String, Place>,
 }
 
 /// Reads a file.
@@ -112,6 +140,7 @@ pub(super) fn read(file: &File, out: &mut Drafts) {
         name: file.path.clone(),
         text: file.text.clone(),
     });
+    let before = out.reports.len();
     let mut report = |diagnostic: Diagnostic| {
         out.reports.push(Report {
             source: source.clone(),
@@ -134,20 +163,94 @@ pub(super) fn read(file: &File, out: &mut Drafts) {
     let (documents, mistake) = yaml::read(&file.text);
     mistake.into_iter().for_each(&mut report);
     for document in resolved(documents, &mut report) {
+        out.document(&document, &source);
+    }
+    out.silence(before, &source);
+}
+
+impl Drafts {
+    fn document(&mut self, document: &Node, source: &Arc<Source>) {
         let mut mistakes = Vec::new();
-        let draft = draft(&document, &source, &mut mistakes);
+        let mut head = head(document, &mut mistakes);
+        let draft = match &mut head {
+            Some(head) if self.takes(head, document, source, &mut mistakes) => {
+                draft(document, head, source, &mut mistakes)
+            }
+            Some(head) => {
+                // Whoever names the id means the document that has it.
+                head.meta.id = None;
+                None
+            }
+            None => None,
+        };
         let sound = mistakes
             .iter()
             .all(|one| one.level < crate::diagnostic::Level::Error);
-        mistakes.into_iter().for_each(&mut report);
-        out.drafts.extend(draft.filter(|_| sound));
+        self.reports
+            .extend(mistakes.into_iter().map(|diagnostic| Report {
+                source: source.clone(),
+                diagnostic,
+            }));
+        match (draft.filter(|_| sound), head) {
+            (Some(draft), _) => self.drafts.push(draft),
+            (None, Some(head)) => self.refused.push(Refused {
+                meta: head.meta,
+                place: Place {
+                    source: source.clone(),
+                    span: head.span,
+                },
+            }),
+            (None, None) => {}
+        }
+    }
+
+    /// Takes the rule id of a document, unless another one has it.
+    fn takes(
+        &mut self,
+        head: &Head,
+        document: &Node,
+        source: &Arc<Source>,
+        mistakes: &mut Vec<Diagnostic>,
+    ) -> bool {
+        let Some(id) = super::lower::rule_id(&head.meta).filter(|_| !head.filter) else {
+            return true;
+        };
+        let span = document.get("id").map_or(head.span, |id| id.span);
+        if let Some(first) = self.ids.get(id.as_str()) {
+            mistakes.push(
+                Diagnostic::new(Code::DuplicateId, span, format!("the id `{id}` is taken"))
+                    .with_caret("used twice")
+                    .with_help(format!("The first rule of this id is at {first}.")),
+            );
+            return false;
+        }
+        let source = source.clone();
+        self.ids.insert(id.to_string(), Place { source, span });
+        true
+    }
+
+    /// Says how many reports of a file are left out when there are very many; the first one was number `from`.
+    fn silence(&mut self, from: usize, source: &Arc<Source>) {
+        let silenced = (self.reports.len() - from).saturating_sub(FILE_DIAGNOSTICS_MAX);
+        if silenced == 0 {
+            return;
+        }
+        self.reports.truncate(from + FILE_DIAGNOSTICS_MAX);
+        let message = format!("{silenced} more mistakes in this file are not shown");
+        let help = format!("At most {FILE_DIAGNOSTICS_MAX} are shown for one file.");
+        self.reports.push(Report {
+            source: source.clone(),
+            diagnostic: Diagnostic::new(Code::Bound, Span::default(), message).with_help(help),
+        });
     }
 }
 
-/// Follows the action documents.
+/// Follows the action documents. What they add to others is counted, as a few lines of them could otherwise stand for
+/// gigabytes.
 fn resolved(documents: Vec<Node>, report: &mut dyn FnMut(Diagnostic)) -> Vec<Node> {
     let mut global: Option<Node> = None;
     let mut found: Vec<Node> = Vec::new();
+    let mut weight = 0;
     for mut document in documents {
         let Value::Map(entries) = &mut document.value else {
             report(Diagnostic::new(
@@ -161,44 +264,63 @@ fn resolved(documents: Vec<Node>, report: &mut dyn FnMut(Diagnostic)) -> Vec<Nod
             .iter()
             .position(|(key, _)| key.text() == Some("action"));
         let action = at.map(|at| entries.remove(at).1);
-        let put = |document: &Node, global: &Option<Node>| match global {
-            Some(global) => {
-                let mut merged = global.clone();
-                merged.merge(document);
-                merged
-            }
-            None => document.clone(),
-        };
-        match action.as_ref().map(|action| (action.text(), action.span)) {
-            None => found.push(put(&document, &global)),
-            Some((Some("global"), _)) => match &mut global {
-                Some(known) => known.merge(&document),
-                None => global = Some(document),
-            },
-            Some((Some("reset"), _)) => global = None,
-            Some((Some("repeat"), span)) => match found.last().cloned() {
-                Some(mut before) => {
-                    before.merge(&document);
-                    found.push(before);
+        let under = match action.as_ref().map(|action| (action.text(), action.span)) {
+            None => global.as_ref(),
+            Some((Some("global"), _)) => {
+                match &mut global {
+                    Some(known) => known.merge(&document),
+                    None => global = Some(document),
                 }
-                None => report(Diagnostic::new(
-                    Code::SigmaShape,
-                    span,
-                    "there is no rule before this one to repeat",
-                )),
-            },
+                continue;
+            }
+            Some((Some("reset"), _)) => {
+                global = None;
+                continue;
+            }
+            Some((Some("repeat"), span)) => {
+                if found.is_empty() {
+                    let message = "there is no rule before this one to repeat";
+                    report(Diagnostic::new(Code::SigmaShape, span, message));
+                    continue;
+                }
+                found.last()
+            }
             Some((word, span)) => {
                 let word = shorten(word.unwrap_or_default());
                 let message = format!("there is no action `{word}`");
                 let help = "Known are `global`, `reset` and `repeat`.";
                 report(Diagnostic::new(Code::SigmaShape, span, message).with_help(help));
+                continue;
             }
+        };
+        let Some(under) = under else {
+            found.push(document);
+            continue;
+        };
+        weight += under.weight();
+        if weight > SIGMA_WEIGHT_MAX {
+            let message = format!(
+                "the file stands for more than {SIGMA_WEIGHT_MAX} bytes, `global` and `repeat` counted as what they add"
+            );
+            report(Diagnostic::new(Code::Bound, document.span, message));
+            break;
         }
+        let mut merged = under.clone();
+        merged.merge(&document);
+        found.push(merged);
     }
     found
 }
 
-fn draft(document: &Node, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) -> Option<Draft> {
+/// What a document says about itself, whatever else it is.
+struct Head {
+    meta: Meta,
+    /// The title.
+    span: Span,
+    filter: bool,
+}
+
+fn head(document: &Node, mistakes: &mut Vec<Diagnostic>) -> Option<Head> {
     let has = |key: &str| document.get(key).is_some();
     if !has("detection") && !has("correlation") && !has("filter") {
         let message =
@@ -208,24 +330,39 @@ fn draft(document: &Node, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) 
     }
     let title = document
         .get("title")
-        .and_then(|title| Some((title.text()?, title.span)));
-    let Some((title, span)) = title.filter(|(title, _)| !title.trim().is_empty()) else {
+        .and_then(|title| Some((title.text()?.trim(), title.span)));
+    let title = title.filter(|(title, _)| !title.is_empty());
+    if title.is_none() {
         let place = document
             .entry("title")
             .map_or(document.span, |(key, _)| key.span);
-        mistakes.push(Diagnostic::new(
-            Code::SigmaShape,
-            place,
-            "a rule needs a `title`",
-        ));
-        return None;
-    };
-    let meta = meta(document, title);
+        let message = "a rule needs a `title`";
+        mistakes.push(Diagnostic::new(Code::SigmaShape, place, message));
+    }
+    // Others may name a document that has no title, too.
+    let (title, span) = title.unwrap_or(("", document.span));
+    Some(Head {
+        meta: meta(document, title, mistakes),
+        span,
+        filter: has("filter") && !has("correlation"),
+    })
+}
+
+fn draft(
+    document: &Node,
+    head: &Head,
+    source: &Arc<Source>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Option<Draft> {
     let logsource = logsource(document.get("logsource"), mistakes);
     let body = if let Some((key, node)) = document.entry("correlation") {
         Body::Correlation(correlation::read(node, key.span, mistakes)?)
     } else if let Some((key, node)) = document.entry("filter") {
-        Body::Filter(filter(node, key.span, mistakes)?)
+        let place = Place {
+            source: source.clone(),
+            span: head.span,
+        };
+        Body::Filter(filter(node, key.span, place, mistakes)?)
     } else {
         let (key, node) = document.entry("detection")?;
         let timeframe = node.get("timeframe").or_else(|| document.get("timeframe"));
@@ -241,29 +378,40 @@ fn draft(document: &Node, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) 
     };
     Some(Draft {
         source: source.clone(),
-        span,
-        meta,
+        span: head.span,
+        meta: head.meta.clone(),
         logsource,
         body,
         applied: BTreeSet::new(),
+        growth: Growth::default(),
     })
 }
 
-fn meta(document: &Node, title: &str) -> Meta {
+fn meta(document: &Node, title: &str, mistakes: &mut Vec<Diagnostic>) -> Meta {
+    let samples_at = document.get("regression_tests_path").map(|path| path.span);
+    let (samples, notes) = samples::embedded(document);
+    mistakes.extend(notes);
     let text = |key: &str| {
         let text = document.get(key)?.text()?.trim();
         (!text.is_empty()).then(|| text.to_owned())
     };
-    let texts = |key: &str| -> Vec<String> {
+    let mut texts = |key: &str| -> Vec<String> {
         let items = document.get(key).map_or(&[][..], Node::items);
-        let texts = items.iter().filter_map(Node::text);
+        if let Some(first) = items.get(SIGMA_META_LIST_MAX) {
+            let message = format!("`{key}` has more than {SIGMA_META_LIST_MAX} values");
+            mistakes.push(Diagnostic::new(Code::Bound, first.span, message));
+        }
+        let texts = items
+            .iter()
+            .take(SIGMA_META_LIST_MAX)
+            .filter_map(Node::text);
         texts
             .map(|text| text.trim().to_owned())
             .filter(|text| !text.is_empty())
             .collect()
     };
     Meta {
-        title: title.trim().to_owned(),
+        title: title.to_owned(),
         id: text("id"),
         name: text("name"),
         status: text("status"),
@@ -274,7 +422,8 @@ fn meta(document: &Node, title: &str) -> Meta {
         tags: texts("tags"),
         false_positives: texts("falsepositives"),
         level: text("level"),
-        samples: text("regression_tests_path"),
+        samples_path: text("regression_tests_path").zip(samples_at),
+        samples,
     }
 }
 
@@ -347,7 +496,12 @@ fn selections(
     Some((found, conditions))
 }
 
-fn filter(node: &Node, span: Span, mistakes: &mut Vec<Diagnostic>) -> Option<FilterBody> {
+fn filter(
+    node: &Node,
+    span: Span,
+    place: Place,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Option<FilterBody> {
     let (selections, conditions) = selections(node, span, &["rules"], mistakes)?;
     let rules = match node.get("rules") {
         None => None,
@@ -371,6 +525,7 @@ fn filter(node: &Node, span: Span, mistakes: &mut Vec<Diagnostic>) -> Option<Fil
         added: Added {
             selections,
             condition: first.condition,
+            place,
         },
     })
 }

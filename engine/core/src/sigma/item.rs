@@ -8,9 +8,12 @@ use super::detection::{Item, Modifier};
 use super::value::{DASHES_MAX, Encoding, Pattern, Shape, base64, base64_offsets, windash};
 use super::yaml::{Node, Value, shorten};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
-use crate::limits::SIGMA_VALUES_MAX;
+use crate::limits::{
+    SELECTOR_BYTES_MAX, SIGMA_LOWERED_BYTES_MAX, SIGMA_PLACEHOLDERS_MAX, SIGMA_VALUES_MAX,
+};
 use crate::rule::Lists;
 use crate::selector::{Schema, compile_pattern, parse_network, quoted};
+use std::collections::BTreeSet;
 
 use Modifier as M;
 
@@ -289,6 +292,10 @@ fn field_ref(item: &Item, value: &Node) -> Lowered<Cel> {
     }))
 }
 
+/// What no regular expression here can do.
+const LINEAR: &str = "Patterns are matched in linear time: without look-around, backreferences, atomic groups and \
+                      possessive quantifiers.";
+
 fn regex(item: &Item) -> Lowered<Cel> {
     let mut flags = String::new();
     for (modifier, flag) in [
@@ -309,8 +316,14 @@ fn regex(item: &Item) -> Lowered<Cel> {
                 "`re` takes a regular expression",
             );
         };
+        short_enough(text, value.span)?;
+        let text = super::regex::translated(text).map_err(|reason| {
+            let message = format!("this regular expression cannot be used: {reason}");
+            let diagnostic = Diagnostic::new(Code::SigmaValue, value.span, message);
+            Box::new(diagnostic.with_help(LINEAR))
+        })?;
         let pattern = match flags.as_str() {
-            "" => text.to_owned(),
+            "" => text,
             flags => format!("(?{flags}){text}"),
         };
         if let Err(error) = compile_pattern(&pattern) {
@@ -319,9 +332,7 @@ fn regex(item: &Item) -> Lowered<Cel> {
             let message = format!("this regular expression cannot be compiled: {reason}");
             let mut diagnostic = Diagnostic::new(Code::SigmaValue, value.span, message);
             if reason.contains("look-around") || reason.contains("backreference") {
-                diagnostic = diagnostic.with_help(
-                    "Patterns are matched in linear time, without look-around and backreferences.",
-                );
+                diagnostic = diagnostic.with_help(LINEAR);
             }
             return Err(Box::new(diagnostic));
         }
@@ -342,8 +353,9 @@ fn regex(item: &Item) -> Lowered<Cel> {
 
 /// Strings, numbers and booleans compared as text, and null.
 fn text(item: &Item, lists: &Lists) -> Lowered<Cel> {
-    let mut per_value: Vec<Vec<Pattern>> = Vec::with_capacity(item.values.len());
+    let mut per_value: Vec<Vec<Pattern>> = Vec::new();
     let mut parts = Vec::new();
+    let mut size = Size::default();
     for value in &item.values {
         if value.value == Value::Null {
             if item
@@ -356,13 +368,10 @@ fn text(item: &Item, lists: &Lists) -> Lowered<Cel> {
             }
             parts.push(Cel::Call(format!("isNullOrAbsent({})", path(item)?)));
         } else {
-            per_value.push(patterns(item, value, lists)?);
+            let found = patterns(item, value, lists)?;
+            found.iter().try_for_each(|one| size.add(one, item.span))?;
+            per_value.push(found);
         }
-    }
-    let count: usize = per_value.iter().map(Vec::len).sum();
-    if count > SIGMA_VALUES_MAX {
-        let message = format!("this stands for {count} values, more than {SIGMA_VALUES_MAX}");
-        return refused(Code::Bound, item.span, message);
     }
     let texts = texts(item)?;
     if item.has(M::All) {
@@ -377,8 +386,61 @@ fn text(item: &Item, lists: &Lists) -> Lowered<Cel> {
     Ok(Cel::any(parts))
 }
 
+/// How many patterns there are so far, and how long they are together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    count: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn add(&mut self, pattern: &Pattern, span: Span) -> Lowered<()> {
+        self.count += 1;
+        self.bytes += pattern.weight();
+        if self.count > SIGMA_VALUES_MAX {
+            let message = format!("this stands for more than {SIGMA_VALUES_MAX} values");
+            return refused(Code::Bound, span, message);
+        }
+        if self.bytes > SIGMA_LOWERED_BYTES_MAX {
+            let message = format!("this stands for more than {SIGMA_LOWERED_BYTES_MAX} bytes");
+            return refused(Code::Bound, span, message);
+        }
+        Ok(())
+    }
+}
+
+/// What each pattern is changed into, one after another, so that too many are noticed before they are all there.
+fn changed<P: IntoIterator<Item = Pattern>>(
+    patterns: &[Pattern],
+    span: Span,
+    mut change: impl FnMut(&Pattern) -> Lowered<P>,
+) -> Lowered<Vec<Pattern>> {
+    let (mut out, mut size) = (Vec::new(), Size::default());
+    for pattern in patterns {
+        for new in change(pattern)? {
+            size.add(&new, span)?;
+            out.push(new);
+        }
+    }
+    Ok(out)
+}
+
+/// A value that is longer than any selector cannot be in one.
+fn short_enough(text: &str, span: Span) -> Lowered<()> {
+    if text.len() <= SELECTOR_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "the value has {} bytes, more than {SELECTOR_BYTES_MAX}",
+        text.len()
+    );
+    refused(Code::Bound, span, message)
+}
+
 /// The patterns that a value stands for once its modifiers are applied.
 fn patterns(item: &Item, value: &Node, lists: &Lists) -> Lowered<Vec<Pattern>> {
+    short_enough(value.text().unwrap_or_default(), value.span)?;
+    let span = value.span;
     let mut all = vec![match &value.value {
         Value::Text(text) => Pattern::read(text),
         _ => Pattern::plain(value.text().unwrap_or_default()),
@@ -386,33 +448,32 @@ fn patterns(item: &Item, value: &Node, lists: &Lists) -> Lowered<Vec<Pattern>> {
     let mut encoding = Encoding::Utf8;
     for modifier in &item.modifiers {
         match modifier {
-            M::Expand => all = expanded(all, value.span, lists)?,
+            M::Expand => all = expanded(all, span, lists)?,
             M::Windash => {
-                let varied: Option<Vec<Vec<Pattern>>> = all.iter().map(windash).collect();
-                let Some(varied) = varied else {
-                    let message =
-                        format!("`windash` varies at most {DASHES_MAX} dashes of a value");
-                    return refused(Code::SigmaValue, value.span, message);
-                };
-                all = varied.into_iter().flatten().collect();
+                all = changed(&all, span, |one| {
+                    windash(one).ok_or_else(|| {
+                        let message =
+                            format!("`windash` varies at most {DASHES_MAX} dashes of a value");
+                        Box::new(Diagnostic::new(Code::SigmaValue, span, message))
+                    })
+                })?;
             }
             M::Wide | M::Utf16Le => encoding = Encoding::Utf16Le,
             M::Utf16Be => encoding = Encoding::Utf16Be,
             M::Utf16 => encoding = Encoding::Utf16,
             M::Base64 | M::Base64Offset => {
-                let mut encoded = Vec::new();
-                for pattern in &all {
-                    let Some(text) = pattern.as_plain() else {
+                all = changed(&all, span, |one| {
+                    let Some(text) = one.as_plain() else {
                         let message = format!("`{}` cannot encode wildcards", modifier.word());
-                        return refused(Code::SigmaValue, value.span, message);
+                        return refused(Code::SigmaValue, span, message);
                     };
                     let bytes = encoding.encode(&text);
-                    encoded.extend(match modifier {
+                    let encoded = match modifier {
                         M::Base64 => vec![base64(&bytes)],
                         _ => base64_offsets(&bytes),
-                    });
-                }
-                all = encoded.into_iter().map(Pattern::plain).collect();
+                    };
+                    Ok(encoded.into_iter().map(Pattern::plain).collect::<Vec<_>>())
+                })?;
             }
             _ => {}
         }
@@ -429,30 +490,49 @@ fn expanded(patterns: Vec<Pattern>, span: Span, lists: &Lists) -> Lowered<Vec<Pa
         .into_iter()
         .map(Pattern::with_placeholders)
         .collect();
-    let mut done = Vec::new();
+    if waiting
+        .iter()
+        .any(|one| one.placeholders() > SIGMA_PLACEHOLDERS_MAX)
+    {
+        let message = format!("a value has at most {SIGMA_PLACEHOLDERS_MAX} placeholders");
+        return refused(Code::Bound, span, message);
+    }
+    let (mut done, mut size) = (Vec::new(), Size::default());
     while let Some(pattern) = waiting.pop() {
         let Some(name) = pattern.placeholder() else {
+            size.add(&pattern, span)?;
             done.push(pattern);
             continue;
         };
         let Some(list) = lists.get(name) else {
-            let message = format!("there is no list `{}` for the placeholder", shorten(name));
-            let mut diagnostic = Diagnostic::new(Code::SigmaReference, span, message);
-            diagnostic = match did_you_mean(name, lists.keys().map(String::as_str)) {
-                Some(near) => diagnostic.with_help(format!("Did you mean `{near}`?")),
-                None => diagnostic.with_help(format!("Give it with `--list {name}=FILE`.")),
-            };
-            return Err(Box::new(diagnostic));
+            return unfilled(name, span, lists);
         };
         if done.len() + waiting.len() + list.values().len() > SIGMA_VALUES_MAX {
+            let name = shorten(name);
             let message = format!("the list `{name}` has more than {SIGMA_VALUES_MAX} values");
             return refused(Code::Bound, span, message);
         }
-        let filled = |value: &String| pattern.filled(&Pattern::read(value));
-        waiting.extend(list.values().iter().map(filled));
+        let mut filled = Size::default();
+        for value in list.values() {
+            let new = pattern.filled(&Pattern::read(value));
+            filled.add(&new, span)?;
+            waiting.push(new);
+        }
     }
     done.reverse();
     Ok(done)
+}
+
+fn unfilled<T>(name: &str, span: Span, lists: &Lists) -> Lowered<T> {
+    let shown = shorten(name);
+    let message = format!("there is no list `{shown}` for the placeholder `%{shown}%`");
+    let diagnostic = Diagnostic::new(Code::SigmaReference, span, message);
+    Err(Box::new(
+        match did_you_mean(name, lists.keys().map(String::as_str)) {
+            Some(near) => diagnostic.with_help(format!("Did you mean `{near}`?")),
+            None => diagnostic.with_help(format!("Give it with `--list {shown}=FILE`.")),
+        },
+    ))
 }
 
 /// The condition that one text is like one of the patterns.
@@ -470,12 +550,10 @@ fn one_of(item: &Item, texts: &str, patterns: &[Pattern]) -> Cel {
     ];
     let mut parts = Vec::new();
     for (wanted, function) in functions {
-        let mut of_shape: Vec<String> = Vec::new();
-        for (shape, text) in &shapes {
-            if *shape == wanted && !of_shape.contains(text) {
-                of_shape.push(text.clone());
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let of_shape = shapes.iter().filter(|(shape, _)| *shape == wanted);
+        let of_shape = of_shape.filter(|(_, text)| seen.insert(text));
+        let of_shape: Vec<String> = of_shape.map(|(_, text)| text.clone()).collect();
         if !of_shape.is_empty() {
             parts.push(Cel::Call(format!(
                 "{texts}.{function}({})",

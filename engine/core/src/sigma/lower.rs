@@ -6,15 +6,18 @@
 use super::cel::Cel;
 use super::condition::{Condition, Quantity, is_meant};
 use super::detection::{Detection, Selection};
-use super::draft::{Draft, Logsource, Meta, RuleBody};
+use super::draft::{Added, Draft, Logsource, Meta, RuleBody};
 use super::item::{self, Lowered, refused};
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::limits::SIGMA_LOWERED_BYTES_MAX;
 use crate::rule::kind::Input;
 use crate::rule::{
     AttackTag, FindingTemplate, Lists, OffsetMap, Place, Rule, RuleId, Selector, Severity, Status,
     attack_pairs,
 };
 use crate::selector::{Schema, parse};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 /// The rule that a draft is.
 pub(super) fn lower(draft: &Draft, body: &RuleBody, lists: &Lists) -> Lowered<Rule> {
@@ -26,8 +29,25 @@ pub(super) fn lower(draft: &Draft, body: &RuleBody, lists: &Lists) -> Lowered<Ru
 
 /// The condition of a draft in CEL.
 pub(super) fn condition(draft: &Draft, body: &RuleBody, lists: &Lists) -> Lowered<String> {
-    let schema = source_of(&draft.logsource).and_then(Schema::builtin);
-    Ok(Lowering { lists, schema }.body(body)?.text())
+    let lowering = Lowering::new(draft, body, lists);
+    let conditions = body.conditions.iter();
+    let conditions: Lowered<Vec<Cel>> = conditions
+        .map(|one| lowering.condition(&one.condition))
+        .collect();
+    lowering.with_added(body, Cel::any(conditions?))
+}
+
+/// One selection of a draft in CEL: what filters and pipelines want of the rule's events is wanted of it too.
+pub(super) fn selection(
+    draft: &Draft,
+    body: &RuleBody,
+    lists: &Lists,
+    name: &str,
+    span: Span,
+) -> Lowered<String> {
+    let lowering = Lowering::new(draft, body, lists);
+    let found = lowering.condition(&Condition::Name(name.to_owned(), span))?;
+    lowering.with_added(body, found)
 }
 
 /// What a rule about single events looks at.
@@ -63,44 +83,74 @@ pub(super) fn selector(draft: &Draft, span: Span, text: String) -> Lowered<Selec
 struct Lowering<'l> {
     lists: &'l Lists,
     schema: Option<&'static Schema>,
+    selections: &'l [Selection],
+    by_name: BTreeMap<&'l str, &'l Selection>,
+    /// What the condition came to so far, in bytes.
+    spent: Cell<usize>,
 }
 
-impl Lowering<'_> {
-    fn body(&self, body: &RuleBody) -> Lowered<Cel> {
-        let conditions = body.conditions.iter();
-        let conditions: Lowered<Vec<Cel>> = conditions
-            .map(|one| self.condition(&one.condition, &body.selections))
-            .collect();
-        let mut all = vec![Cel::any(conditions?)];
-        for added in &body.added {
-            all.push(self.condition(&added.condition, &added.selections)?);
+impl<'l> Lowering<'l> {
+    fn new(draft: &Draft, body: &'l RuleBody, lists: &'l Lists) -> Self {
+        let schema = source_of(&draft.logsource).and_then(Schema::builtin);
+        Self::of(&body.selections, lists, schema)
+    }
+
+    fn of(selections: &'l [Selection], lists: &'l Lists, schema: Option<&'static Schema>) -> Self {
+        let by_name = selections.iter().map(|one| (one.name.as_str(), one));
+        Self {
+            lists,
+            schema,
+            selections,
+            by_name: by_name.collect(),
+            spent: Cell::new(0),
         }
-        Ok(Cel::all(all))
+    }
+
+    /// The text of a condition and of everything that was added to the rule.
+    fn with_added(&self, body: &RuleBody, condition: Cel) -> Lowered<String> {
+        let mut all = vec![condition];
+        for added in &body.added {
+            let lowering = Lowering::of(&added.selections, self.lists, self.schema);
+            lowering.spent.set(self.spent.get());
+            let found = lowering.condition(&added.condition);
+            self.spent.set(lowering.spent.get());
+            all.push(found.map_err(|mistake| of_added(*mistake, added, body.span))?);
+        }
+        Ok(Cel::all(all).text())
+    }
+
+    fn spend(&self, bytes: usize, span: Span) -> Lowered<()> {
+        self.spent.set(self.spent.get().saturating_add(bytes));
+        if self.spent.get() <= SIGMA_LOWERED_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!("the condition stands for more than {SIGMA_LOWERED_BYTES_MAX} bytes");
+        refused(Code::Bound, span, message)
     }
 
     /// Recurses as deep as the condition, whose depth its parser bounds.
-    fn condition(&self, condition: &Condition, selections: &[Selection]) -> Lowered<Cel> {
+    fn condition(&self, condition: &Condition) -> Lowered<Cel> {
         let each = |parts: &[Condition]| -> Lowered<Vec<Cel>> {
-            let parts = parts.iter();
-            parts.map(|part| self.condition(part, selections)).collect()
+            parts.iter().map(|part| self.condition(part)).collect()
         };
         match condition {
             Condition::All(parts) => Ok(Cel::all(each(parts)?)),
             Condition::Any(parts) => Ok(Cel::any(each(parts)?)),
-            Condition::Not(inner) => Ok(self.condition(inner, selections)?.negated()),
-            Condition::Name(name, span) => {
-                let found = selections.iter().find(|one| one.name == *name);
-                match found {
-                    Some(selection) => self.detection(&selection.detection),
-                    None => unknown(name, *span, selections),
-                }
-            }
+            Condition::Not(inner) => Ok(self.condition(inner)?.negated()),
+            Condition::Name(name, span) => match self.by_name.get(name.as_str()) {
+                Some(selection) => self.detection(&selection.detection),
+                None => unknown(name, *span, self.selections),
+            },
             Condition::Of(quantity, pattern, span) => {
-                let meant = selections.iter().filter(|one| is_meant(pattern, &one.name));
+                // Looking for the names costs too.
+                self.spend(self.selections.len(), *span)?;
+                let meant = self.selections.iter();
+                let meant = meant.filter(|one| is_meant(pattern, &one.name));
                 let parts: Lowered<Vec<Cel>> =
                     meant.map(|one| self.detection(&one.detection)).collect();
                 let parts = parts?;
                 if parts.is_empty() {
+                    let pattern = super::yaml::shorten(pattern);
                     let message = format!("no selection is meant by `{pattern}`");
                     return refused(Code::SigmaReference, *span, message);
                 }
@@ -125,9 +175,21 @@ impl Lowering<'_> {
                     parts.iter().map(|one| self.detection(one)).collect();
                 Ok(Cel::any(parts?))
             }
-            Detection::Item(item) => item::lower(item, self.lists, self.schema),
+            Detection::Item(item) => {
+                let found = item::lower(item, self.lists, self.schema)?;
+                self.spend(found.length(), item.span)?;
+                Ok(found)
+            }
         }
     }
+}
+
+/// A mistake in what a filter or a pipeline added, whose places are those of another file.
+fn of_added(mistake: Diagnostic, added: &Added, span: Span) -> Box<Diagnostic> {
+    let message = format!("{}, in what {} adds", mistake.message, added.place);
+    let mut found = Diagnostic::new(mistake.code, span, message);
+    found.help = mistake.help;
+    Box::new(found)
 }
 
 fn unknown(name: &str, span: Span, selections: &[Selection]) -> Lowered<Cel> {

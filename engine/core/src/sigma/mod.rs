@@ -2,10 +2,10 @@
 //!
 //! Reading order: `yaml` (trees with places), `detection` and `condition` (what a rule says), `draft` (documents),
 //! `pipeline` (renaming fields and the like), `item`, `value` and `cel` (from a line to CEL), `lower` (rules),
-//! `correlation` and `correlate` (what comes together in time), `convert` (native files). Relies on the rule floor for what a rule is and on the selector floor for the
-//! functions that conditions are written with; knows nothing of evaluating. What cannot be mapped is refused with its
-//! place and a reason, and the rest goes on. Rejected: a second engine beside the index, which would make both kinds
-//! of rules pay for each other.
+//! `correlation` and `correlate` (what comes together in time), `names` (which rule a name means), `convert` (native
+//! files). Relies on the rule floor for what a rule is and on the selector floor for the functions that conditions are
+//! written with; knows nothing of evaluating. What cannot be mapped is refused with its place and a reason, and the
+//! rest goes on. Rejected: a second engine beside the index, which would make both kinds of rules pay for each other.
 
 mod cel;
 mod condition;
@@ -16,19 +16,25 @@ mod detection;
 mod draft;
 mod item;
 mod lower;
+mod names;
 mod pipeline;
+mod regex;
+mod samples;
 mod value;
 mod yaml;
 
-pub use convert::{Converted, Sample, convert};
+pub use convert::{Converted, convert};
+pub use samples::{Listed, Sample, listed};
 
-use crate::diagnostic::{Code, Diagnostic, did_you_mean};
-use crate::rule::{File, Lists, Report, Rule};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::rule::{File, Lists, Place, Report, Rule};
 use correlate::{Base, Events};
-use correlation::Correlation;
-use draft::{Body, Draft, Drafts};
+use correlation::{Aggregated, Correlation};
+use draft::{Body, Draft, Drafts, Refused};
 use item::Lowered;
-use std::collections::{BTreeMap, BTreeSet};
+use names::{Meant, Names};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What Sigma files came to.
 #[derive(Debug, Default)]
@@ -50,8 +56,10 @@ pub struct Translated {
     pub author: Option<String>,
     /// Under which licence.
     pub licence: Option<String>,
-    /// Where the rule says that its samples are.
-    pub samples: Option<String>,
+    /// Where the rule says that its samples are listed, and where it says so.
+    pub samples_path: Option<(String, Place)>,
+    /// The samples that it holds itself.
+    pub samples: Vec<Sample>,
 }
 
 impl Translation {
@@ -86,7 +94,9 @@ pub fn translate(
     }
     let Drafts {
         drafts,
+        mut refused,
         mut reports,
+        ..
     } = out;
     let Some(pipelines) = pipeline::read_all(pipelines, &mut reports) else {
         return Translation {
@@ -98,16 +108,24 @@ pub fn translate(
     for mut draft in drafts {
         match pipelines.apply(&mut draft) {
             Ok(()) => changed.push(draft),
-            Err(mistake) => reports.push(Report {
-                source: draft.source.clone(),
-                diagnostic: *mistake,
-            }),
+            Err(mistake) => {
+                reports.push(Report {
+                    source: draft.source.clone(),
+                    diagnostic: *mistake,
+                });
+                refused.push(Refused {
+                    place: draft.place(),
+                    meta: draft.meta,
+                });
+            }
         }
     }
-    apply_filters(&mut changed, &mut reports);
+    let names = Names::of(&changed, &refused);
+    apply_filters(&mut changed, &names, &mut reports);
     let rules = Lowering {
         lists,
         drafts: &changed,
+        names: &names,
         done: changed.iter().map(|_| None).collect(),
         reports: &mut reports,
     }
@@ -119,6 +137,7 @@ pub fn translate(
 struct Lowering<'t> {
     lists: &'t Lists,
     drafts: &'t [Draft],
+    names: &'t Names,
     /// The rule of each draft, once it is there.
     done: Vec<Option<Rule>>,
     reports: &'t mut Vec<Report>,
@@ -146,6 +165,10 @@ impl Lowering<'_> {
                 sigma_id: meta.id.clone(),
                 author: meta.author.clone(),
                 licence: meta.licence.clone(),
+                samples_path: meta.samples_path.clone().map(|(path, span)| {
+                    let source = draft.source.clone();
+                    (path, Place { source, span })
+                }),
                 samples: meta.samples.clone(),
             })
         });
@@ -171,56 +194,70 @@ impl Lowering<'_> {
         }
         let found = correlation::of_aggregation(aggregation, body.timeframe.as_ref())?;
         let condition = lower::condition(draft, body, self.lists)?;
-        correlate::lower(draft, &found, Events::Meeting(condition))
+        let events = match found.aggregated {
+            Aggregated::Events => Events::Meeting(condition),
+            Aggregated::Extreme(extreme) => {
+                let field = item::field_path(&extreme.field, aggregation.span)?;
+                Events::Meeting(extreme.beside(&condition, &field))
+            }
+            Aggregated::Near(near) => {
+                let mut steps = vec![condition];
+                for name in near {
+                    steps.push(lower::selection(
+                        draft,
+                        body,
+                        self.lists,
+                        &name,
+                        aggregation.span,
+                    )?);
+                }
+                Events::Near(steps)
+            }
+        };
+        correlate::lower(draft, &found.correlation, events)
     }
 
     /// Correlations may be about one another, so they are lowered when all that they are about is there.
-    fn correlations(&mut self, mut waiting: Vec<(usize, &Correlation)>, base_rules: BaseRules) {
+    fn correlations(&mut self, waiting: Vec<(usize, &Correlation)>, base_rules: BaseRules) {
         let drafts = self.drafts;
-        let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
-        for (at, draft) in drafts.iter().enumerate() {
-            if !matches!(draft.body, Body::Filter(_)) {
-                for name in names(draft) {
-                    by_name.entry(name.to_owned()).or_insert(at);
-                }
+        let mut later: Vec<Waiting<'_>> = Vec::new();
+        for (at, correlation) in waiting {
+            match self.about(correlation) {
+                Ok(about) => later.push(Waiting {
+                    at,
+                    correlation,
+                    about,
+                }),
+                Err(mistake) => self.report(&drafts[at], *mistake),
             }
         }
         let (mut signals, mut heard) = (BTreeSet::new(), BTreeSet::new());
-        while !waiting.is_empty() {
-            let before = waiting.len();
-            let mut later = Vec::new();
-            for (at, correlation) in waiting {
-                let draft = &drafts[at];
-                match self.bases(correlation, &by_name) {
-                    Ok(Some(bases)) => {
-                        let wanted = if correlation.generate {
-                            &mut heard
-                        } else {
-                            &mut signals
-                        };
-                        let (places, bases): (Vec<usize>, Vec<Base>) = bases.into_iter().unzip();
-                        match correlate::lower(draft, correlation, Events::Of(bases)) {
-                            Ok(rule) => {
-                                self.done[at] = Some(rule);
-                                wanted.extend(places);
-                            }
-                            Err(mistake) => self.report(draft, *mistake),
+        loop {
+            let before = later.len();
+            let mut still = Vec::new();
+            for one in later {
+                if !one.about.iter().all(|at| self.done[*at].is_some()) {
+                    still.push(one);
+                    continue;
+                }
+                let draft = &drafts[one.at];
+                match correlate::lower(draft, one.correlation, Events::Of(self.bases(&one.about))) {
+                    Ok(rule) => {
+                        self.done[one.at] = Some(rule);
+                        match one.correlation.generate {
+                            true => heard.extend(one.about),
+                            false => signals.extend(one.about),
                         }
                     }
-                    Ok(None) => later.push((at, correlation)),
                     Err(mistake) => self.report(draft, *mistake),
                 }
             }
-            waiting = later;
-            if waiting.len() == before {
+            later = still;
+            if later.len() == before {
                 break;
             }
         }
-        for (at, correlation) in waiting {
-            let message = "a rule that this is about was refused, or is about this one";
-            let diagnostic = Diagnostic::new(Code::SigmaReference, correlation.span, message);
-            self.report(&drafts[at], diagnostic);
-        }
+        self.report_stuck(&later);
         if base_rules == BaseRules::AsTheySay {
             for at in signals.difference(&heard) {
                 if let Some(rule) = &mut self.done[*at] {
@@ -230,50 +267,73 @@ impl Lowering<'_> {
         }
     }
 
-    /// The rules that a correlation is about; `None` when one of them is not there yet.
-    fn bases(
-        &self,
-        correlation: &Correlation,
-        by_name: &BTreeMap<String, usize>,
-    ) -> Lowered<Option<Vec<(usize, Base)>>> {
-        let mut bases = Vec::new();
+    /// Correlations that are about a rule that never came.
+    fn report_stuck(&mut self, stuck: &[Waiting<'_>]) {
+        let drafts = self.drafts;
+        let waits: BTreeSet<usize> = stuck.iter().map(|one| one.at).collect();
+        for one in stuck {
+            let absent = one.about.iter().zip(&one.correlation.rules);
+            let absent = absent.filter(|(at, _)| self.done[**at].is_none());
+            // What is refused for itself comes first: others may only wait for it.
+            let first = absent.min_by_key(|(at, _)| waits.contains(at));
+            let Some((at, (name, span))) = first else {
+                continue;
+            };
+            let name = yaml::shorten(name);
+            let diagnostic = if waits.contains(at) {
+                let message =
+                    format!("the rule `{name}` waits for this one, or for one that was refused");
+                let help = format!("It is at {}.", drafts[*at].place());
+                Diagnostic::new(Code::SigmaReference, *span, message).with_help(help)
+            } else {
+                names::refused(Code::SigmaReference, &name, *span, &drafts[*at].place())
+            };
+            self.report(&drafts[one.at], diagnostic);
+        }
+    }
+
+    /// The rules that a correlation is about, there yet or not.
+    fn about(&self, correlation: &Correlation) -> Lowered<Vec<usize>> {
+        let mut about = Vec::with_capacity(correlation.rules.len());
         for (name, span) in &correlation.rules {
-            let Some(at) = by_name.get(name) else {
-                let message = format!("there is no rule `{}`", yaml::shorten(name));
-                let mut diagnostic = Diagnostic::new(Code::SigmaReference, *span, message);
-                if let Some(near) = did_you_mean(name, by_name.keys().map(String::as_str)) {
-                    diagnostic = diagnostic.with_help(format!("Did you mean `{near}`?"));
+            match self.names.meant(name) {
+                Meant::Draft(at) => about.push(at),
+                _ => {
+                    let mistake = self.names.mistake(Code::SigmaReference, name, *span);
+                    return Err(Box::new(mistake));
                 }
-                return Err(Box::new(diagnostic));
-            };
-            let Some(rule) = &self.done[*at] else {
-                return Ok(None);
-            };
-            let base = Base {
+            }
+        }
+        Ok(about)
+    }
+
+    fn bases(&self, about: &[usize]) -> Vec<Base> {
+        let base = |at: &usize| {
+            let rule = self.done[*at].as_ref()?;
+            Some(Base {
                 id: rule.id.clone(),
                 names: names(&self.drafts[*at]).map(str::to_owned).collect(),
                 source: rule.source.clone(),
-            };
-            bases.push((*at, base));
-        }
-        Ok(Some(bases))
+            })
+        };
+        about.iter().filter_map(base).collect()
     }
 }
 
+/// A correlation, and the drafts that it is about.
+struct Waiting<'d> {
+    at: usize,
+    correlation: &'d Correlation,
+    about: Vec<usize>,
+}
+
 /// Adds to rules what filters want of them.
-fn apply_filters(drafts: &mut [Draft], reports: &mut Vec<Report>) {
+fn apply_filters(drafts: &mut [Draft], names: &Names, reports: &mut Vec<Report>) {
     let filters: Vec<Draft> = drafts
         .iter()
         .filter(|draft| matches!(draft.body, Body::Filter(_)))
         .cloned()
         .collect();
-    // Rules by each of their names, so that many filters of many rules stay linear.
-    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, draft) in drafts.iter().enumerate() {
-        for name in names(draft) {
-            by_name.entry(name.to_owned()).or_default().push(at);
-        }
-    }
     for filter in filters {
         let Body::Filter(body) = &filter.body else {
             continue;
@@ -283,36 +343,27 @@ fn apply_filters(drafts: &mut [Draft], reports: &mut Vec<Report>) {
             None => meant.extend(0..drafts.len()),
             Some(rules) => {
                 for (name, span) in rules {
-                    match by_name.get(name) {
-                        Some(found) => meant.extend(found),
-                        None => {
-                            let message =
-                                format!("there is no rule `{}` to filter", yaml::shorten(name));
-                            let mut diagnostic =
-                                Diagnostic::new(Code::SigmaFilterIdle, *span, message);
-                            let known = by_name.keys().map(String::as_str);
-                            if let Some(near) = did_you_mean(name, known) {
-                                diagnostic =
-                                    diagnostic.with_help(format!("Did you mean `{near}`?"));
-                            }
-                            reports.push(Report {
-                                source: filter.source.clone(),
-                                diagnostic,
-                            });
-                        }
+                    let before = meant.len();
+                    meant.extend(names.drafts(name));
+                    if meant.len() == before {
+                        reports.push(Report {
+                            source: filter.source.clone(),
+                            diagnostic: names.mistake(Code::SigmaFilterIdle, name, *span),
+                        });
                     }
                 }
             }
         }
         meant.sort_unstable();
         meant.dedup();
+        let added = Arc::new(body.added.clone());
         for at in meant {
             let draft = &mut drafts[at];
             if !draft.logsource.satisfies(&filter.logsource) {
                 continue;
             }
             if let Body::Rule(rule) = &mut draft.body {
-                rule.added.push(body.added.clone());
+                rule.added.push(added.clone());
             }
         }
     }
@@ -321,13 +372,12 @@ fn apply_filters(drafts: &mut [Draft], reports: &mut Vec<Report>) {
 /// Everything by which other documents may call this one.
 fn names(draft: &Draft) -> impl Iterator<Item = &str> {
     let meta = &draft.meta;
-    [
+    let all = [
         meta.id.as_deref(),
         meta.name.as_deref(),
         Some(meta.title.as_str()),
-    ]
-    .into_iter()
-    .flatten()
+    ];
+    all.into_iter().flatten()
 }
 
 #[cfg(test)]

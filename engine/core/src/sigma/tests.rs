@@ -1,3 +1,6 @@
+mod hostile;
+mod together;
+
 use super::{BaseRules, Sample, Translation, convert};
 use crate::diagnostic::Palette;
 use crate::rule::{File, Lists, load};
@@ -297,6 +300,18 @@ fn what_cannot_be_mapped_is_refused_with_its_place() {
         "#]],
     );
     check(
+        "s:\n    a|re: 'a++'\ncondition: s",
+        expect![[r#"
+        E5005 5:15 this regular expression cannot be used: it has a possessive quantifier, a `+` after another one
+    "#]],
+    );
+    check(
+        "s:\n    a|re: ['[\\w-.]+', '\\${jndi:', '\\<b\\>']\ncondition: s",
+        expect![[r#"
+            texts("a").anyMatches(["[\\w\\-.]+", "\\$\\{jndi:", "<b>"])
+        "#]],
+    );
+    check(
         "s:\n    a|cidr: 10.0.0.0/99\ncondition: s",
         expect![[r#"
         E5005 5:17 `10.0.0.0/99` is no network such as 10.0.0.0/8
@@ -323,8 +338,8 @@ fn what_cannot_be_mapped_is_refused_with_its_place() {
     check(
         "s:\n    a|expand: '%nobody%'\ncondition: s",
         expect![[r#"
-        E5006 5:19 there is no list `nobody` for the placeholder
-    "#]],
+            E5006 5:19 there is no list `nobody` for the placeholder `%nobody%`
+        "#]],
     );
     check(
         "s:\n    a|exists: maybe\ncondition: s",
@@ -373,8 +388,8 @@ fn what_cannot_be_mapped_is_refused_with_its_place() {
     check(
         "s:\n    a: x\ncondition: s | near y",
         expect![[r#"
-        E5007 6:16 `near` says nothing of order and groups: write a correlation of type `temporal`
-    "#]],
+            E5002 6:16 an aggregation needs a `timeframe` beside the condition
+        "#]],
     );
     check(
         "s:\n    a|contains: null\ncondition: s",
@@ -402,8 +417,9 @@ fn documents_that_are_no_rules_are_told() {
     check(
         "detection: {}\n",
         expect![[r#"
-        E5002 1:1 a rule needs a `title`
-    "#]],
+            E5002 1:1 a rule needs a `title`
+            E5002 1:1 a `condition` is missing
+        "#]],
     );
     check(
         "title: x\ndetection: 5\n",
@@ -420,8 +436,8 @@ fn documents_that_are_no_rules_are_told() {
     check(
         "title: [",
         expect![[r#"
-        E5001 1:9 this is not YAML: while parsing a node, did not find expected node content
-    "#]],
+            E5001 1:8 this is not YAML: `[` is not closed
+        "#]],
     );
     check("", expect![]);
     check(
@@ -477,7 +493,7 @@ fn filters_are_added_to_their_rules() {
     expect![[r#"
         texts("a").anyIs("1")
           || texts("b").anyIs("2")
-        W5003 4:11 there is no rule `A rulf` to filter
+        W5003 4:11 there is no rule `A rulf`
     "#]]
     .assert_eq(&run(&filter("[A rulf]", "{}")));
 }
@@ -533,6 +549,14 @@ fn pipelines_change_rules() {
         E5008 2:11 the transformation `field_name_maping` is not supported
     "#]]
     .assert_eq(&run(&step("type: field_name_maping\nmapping: {a: b}")));
+    expect![[r#"
+        texts("User").anyIs("b-a$1\\a")
+          && texts("Image").anyEndsWith("b")
+          && texts("Drop").anyIs("c")
+    "#]]
+    .assert_eq(&run(&step(
+        "type: replace_string\nregex: '(?<x>a)()'\nreplacement: 'b-\\1$1\\\\\\g<x>\\2'",
+    )));
     expect![[r#"
         E5008 2:11 this regular expression cannot be compiled: unclosed group
     "#]]
@@ -671,10 +695,10 @@ fn correlations_become_rules_that_remember() {
     check(
         "type: temporal\nrules: [a, Both]\ntimespan: 1d",
         expect![[r#"
-        texts("eventName").anyIs("a")
-        texts("eventName").anyIs("b")
-        E5006 2:1 a rule that this is about was refused, or is about this one
-    "#]],
+            texts("eventName").anyIs("a")
+            texts("eventName").anyIs("b")
+            E5006 4:14 the rule `Both` waits for this one, or for one that was refused
+        "#]],
     );
     check(
         "type: temporal\nrules: [a]\ntimespan: 1d",
@@ -697,15 +721,16 @@ fn correlations_become_rules_that_remember() {
         expect![[r#"
             texts("eventName").anyIs("a")
             texts("eventName").anyIs("b")
-            E5007 2:1 a range of counts is not supported: give one comparison
+            E5007 2:1 a range is not supported, as a window that slides leaves and enters it on its way: give one comparison
         "#]],
     );
     check(
         "type: value_median\nrules: [a]\ntimespan: 1d\ncondition: {gt: 3, field: x}",
         expect![[r#"
-            texts("eventName").anyIs("a")
+            median > 3 within 1d (sliding), of [numbers("x").first().orValue(0.0)], by []
+              ["rule-a"] "size(numbers(\"x\")) > 0"
+            texts("eventName").anyIs("a") (signal)
             texts("eventName").anyIs("b")
-            E5007 2:1 a median is the mean of two values where their number is even, which no measure here is; `value_percentile` with `percentile: 50` is near it
         "#]],
     );
     check(
@@ -732,7 +757,7 @@ fn correlations_become_rules_that_remember() {
 fn aggregations_of_older_rules_become_rules_that_remember() {
     let rule = |condition: &str| {
         rule(&format!(
-            "s:\n    a: 1\ntimeframe: 10m\ncondition: {condition}"
+            "s:\n    a: 1\nt:\n    b: 2\nu:\n    c: 3\ntimeframe: 10m\ncondition: {condition}"
         ))
     };
     let check = |condition: &str, expected: Expect| {
@@ -760,10 +785,63 @@ fn aggregations_of_older_rules_become_rules_that_remember() {
     "#]],
     );
     check(
+        "s | max(n) by d > 5",
+        expect![[r#"
+        events >= 1 within 10m (sliding), of [], by [texts("d").first().orValue("")]
+          [] "(texts(\"a\").anyIs(\"1\"))\n  && numbers(\"n\").exists(n, n > 5.0)"
+    "#]],
+    );
+    check(
+        "s | min(n) <= -1.5",
+        expect![[r#"
+        events >= 1 within 10m (sliding), of [], by []
+          [] "(texts(\"a\").anyIs(\"1\"))\n  && numbers(\"n\").exists(n, n <= -1.5)"
+    "#]],
+    );
+    check(
+        "s | max(n) < 5",
+        expect![[r#"
+        E5007 11:16 `max` with `<` holds as soon as one such value comes, whatever comes after it: `max` takes `>` or `>=`, `min` takes `<` or `<=`
+    "#]],
+    );
+    check(
+        "s | max() > 5",
+        expect![[r#"
+        E5007 11:16 `max` needs a field: `max(field)`
+    "#]],
+    );
+    check(
+        "s | count() == 5",
+        expect![[r#"
+        E5007 11:16 a window that slides passes through a count `== 5` on its way to more: `gte` says so many or more
+    "#]],
+    );
+    check(
+        "s | near t and u",
+        expect![[r#"
+        3 steps in any order within 10m, of [], by []
+          step_1[] "texts(\"a\").anyIs(\"1\")"
+          step_2[] "texts(\"b\").anyIs(\"2\")"
+          step_3[] "texts(\"c\").anyIs(\"3\")"
+    "#]],
+    );
+    check(
+        "s | near t and not u",
+        expect![[r#"
+        E5007 11:16 `near … and not u` wants that something comes together and something else is absent, which no one kind of rule says: write two rules, the second an `[absence]` of the first one's detections
+    "#]],
+    );
+    check(
+        "s | near v",
+        expect![[r#"
+        E5006 11:16 there is no selection `v`
+    "#]],
+    );
+    check(
         "s | min(n) > 5",
         expect![[r#"
-        E5007 7:16 `min` and `max` have no counterpart among correlations
-    "#]],
+            E5007 11:16 `min` with `>` holds as soon as one such value comes, whatever comes after it: `max` takes `>` or `>=`, `min` takes `<` or `<=`
+        "#]],
     );
     let text = super::tests::rule("s:\n    a: 1\ncondition: s | count() > 5");
     expect![[r#"
@@ -838,7 +916,7 @@ fn converted_correlations_name_the_converted_rules() {
 
 #[test]
 fn converted_rules_are_rules_of_ours() {
-    let text = "title: Trail stopped\nid: 00000000-0000-0000-0000-0000000000AA\nstatus: stable\ndescription: |\n  Two\n  lines.\nreferences: ['https://example.com']\nauthor: A, B\nlicense: DRL-1.1\ntags: [attack.defense_evasion, attack.t1562.008]\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  s:\n    eventName: StopLogging\n    userIdentity.arn|contains: \"it's\"\n  condition: s and not t\n  t:\n    errorCode|exists: true\nfalsepositives: [Work]\nlevel: high\n";
+    let text = "title: Trail stopped\nid: 00000000-0000-0000-0000-0000000000AA\nstatus: stable\ndescription: |\n  Two\n  lines.\nreferences: ['https://example.com']\nauthor: \"A,\\a B\"\nlicense: DRL-1.1\ntags: [attack.defense_evasion, attack.t1562.008]\nlogsource: {product: aws, service: cloudtrail}\ndetection:\n  s:\n    eventName: StopLogging\n    userIdentity.arn|contains: \"it's\"\n  condition: s and not t\n  t:\n    errorCode|exists: true\nfalsepositives: [Work]\nlevel: high\n";
     let found = translate(&[File::found("a.yml", text)], &[], &Lists::new());
     let samples = [Sample {
         name: "it stops".to_owned(),
@@ -860,7 +938,7 @@ fn converted_rules_are_rules_of_ours() {
         severity = "high"
         status = "experimental"
         source = "aws.cloudtrail"
-        authors = ["A", "B"]
+        authors = ["A", "\u0007 B"]
         references = ["https://example.com"]
         false_positives = ["Work"]
         attack = ["TA0005/T1562.008"]
@@ -882,18 +960,4 @@ fn converted_rules_are_rules_of_ours() {
     assert_eq!(catalog.reports, []);
     assert_eq!(catalog.rules.len(), 1);
     assert_eq!(catalog.suites[0].tests.len(), 1);
-}
-
-#[test]
-fn info_files_list_samples() {
-    let text = "regression_tests_info:\n  - name: yes\n    path: a.json\n    match_count: 1\n  - path: b.json\n    match_count: 0\n";
-    let found = Sample::listed(text);
-    assert_eq!(
-        found,
-        [
-            ("yes".to_owned(), "a.json".to_owned(), true),
-            ("sample".to_owned(), "b.json".to_owned(), false)
-        ]
-    );
-    assert!(Sample::listed("a: [").is_empty());
 }

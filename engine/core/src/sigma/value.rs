@@ -171,6 +171,21 @@ impl Pattern {
         found
     }
 
+    /// How much memory it takes, about, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let texts = self.0.iter().map(|piece| match piece {
+            Piece::Text(text) | Piece::Placeholder(text) => text.len(),
+            Piece::Any | Piece::One => 0,
+        });
+        texts.sum::<usize>() + self.0.len()
+    }
+
+    /// How many placeholders are in it.
+    pub(super) fn placeholders(&self) -> usize {
+        let is = |piece: &&Piece| matches!(piece, Piece::Placeholder(_));
+        self.0.iter().filter(is).count()
+    }
+
     /// The first placeholder in it.
     pub(super) fn placeholder(&self) -> Option<&str> {
         self.0.iter().find_map(|piece| match piece {
@@ -200,17 +215,17 @@ impl Pattern {
 
 /// `%name%` in a text: what is before, the name, what is after.
 fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
-    let start = text.find('%')?;
-    let inner = &text[start + 1..];
-    let end = inner.find('%')?;
-    let name = &inner[..end];
     let sound = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-    if name.is_empty() || !name.chars().all(sound) {
-        // The second sign may begin one.
-        let (before, name, after) = placeholder(&text[start + 1..])?;
-        return Some((&text[..start + 1 + before.len()], name, after));
+    // The second sign of what is no name may begin one.
+    let mut start = text.find('%')?;
+    loop {
+        let end = start + 1 + text[start + 1..].find('%')?;
+        let name = &text[start + 1..end];
+        if !name.is_empty() && name.chars().all(sound) {
+            return Some((&text[..start], name, &text[end + 1..]));
+        }
+        start = end;
     }
-    Some((&text[..start], name, &inner[end + 1..]))
 }
 
 /// The signs that programs of Windows take for one another before an option.
@@ -351,6 +366,8 @@ mod tests {
         assert_eq!(pattern.placeholder(), Some("x.y"));
         let filled = pattern.filled(&Pattern::plain("z"));
         assert_eq!(filled.as_plain().as_deref(), Some("100% a z b"));
+        let many = Pattern::read(&"% ".repeat(1_000_000)).with_placeholders();
+        assert_eq!(many.placeholder(), None);
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Node {
         }
     }
 
-    fn weight(&self) -> usize {
+    /// What it takes, about, in bytes.
+    pub(super) fn weight(&self) -> usize {
         16 + match &self.value {
             Value::Text(text) | Value::Number(text) => text.len(),
             Value::List(items) => items.iter().map(Node::weight).sum(),
@@ -101,13 +102,16 @@ impl Node {
             *self = over.clone();
             return;
         };
+        let named = |key: &Node| key.text().map(str::to_owned);
+        let mut places: BTreeMap<String, usize> = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (key, _))| Some((named(key)?, at)))
+            .collect();
         for (key, value) in more {
-            match entries
-                .iter_mut()
-                .find(|(name, _)| name.text() == key.text())
-            {
-                Some((_, known)) => known.merge(value),
-                None => entries.push((key.clone(), value.clone())),
+            match named(key).map(|name| *places.entry(name).or_insert(entries.len())) {
+                Some(at) if at < entries.len() => entries[at].1.merge(value),
+                _ => entries.push((key.clone(), value.clone())),
             }
         }
         self.span = over.span;
@@ -117,8 +121,10 @@ impl Node {
 /// The documents of a text, up to the first place that is not YAML, and what is wrong there.
 pub(super) fn read(text: &str) -> (Vec<Node>, Option<Diagnostic>) {
     let mut reading = Reading {
+        text,
         places: Places::new(text),
         anchors: BTreeMap::new(),
+        open: Vec::new(),
         weight: 0,
     };
     let mut parser = Parser::new_from_str(text);
@@ -140,15 +146,18 @@ pub(super) fn read(text: &str) -> (Vec<Node>, Option<Diagnostic>) {
 type Read<T> = Result<T, Box<Diagnostic>>;
 type Source<'t> = Parser<'t, saphyr_parser::StrInput<'t>>;
 
-struct Reading {
+struct Reading<'t> {
+    text: &'t str,
     places: Places,
     anchors: BTreeMap<usize, Node>,
+    /// The brackets that are not closed yet.
+    open: Vec<Span>,
     weight: usize,
 }
 
-impl Reading {
+impl<'t> Reading<'t> {
     /// The next document; empty ones are skipped.
-    fn document(&mut self, parser: &mut Source<'_>) -> Read<Option<Node>> {
+    fn document(&mut self, parser: &mut Source<'t>) -> Read<Option<Node>> {
         loop {
             let Some((event, range)) = self.event(parser)? else {
                 return Ok(None);
@@ -167,20 +176,43 @@ impl Reading {
         }
     }
 
-    fn event<'t>(&self, parser: &mut Source<'t>) -> Read<Option<(Event<'t>, Range)>> {
+    fn event(&self, parser: &mut Source<'t>) -> Read<Option<(Event<'t>, Range)>> {
         match parser.next_event() {
             None => Ok(None),
             Some(Ok(found)) => Ok(Some(found)),
             Some(Err(error)) => {
                 let at = self.places.byte(error.marker().index());
-                let message = format!("this is not YAML: {}", error.info());
-                let diagnostic = Diagnostic::new(Code::YamlSyntax, Span::new(at, at), message);
-                Err(Box::new(diagnostic))
+                Err(Box::new(self.mistake(at, error.info())))
             }
         }
     }
 
-    fn node<'t>(
+    /// What the parser says at a place, in words about the text instead of about the parser.
+    fn mistake(&self, at: usize, info: &str) -> Diagnostic {
+        let wrong = |span: Span, message: &str| {
+            let message = format!("this is not YAML: {message}");
+            Diagnostic::new(Code::YamlSyntax, span, message)
+        };
+        let here = Span::new(at, at);
+        let Some(open) = self.open.last() else {
+            return wrong(here, plain_words(info));
+        };
+        let opening = open.slice(self.text);
+        let closing = if opening == "{" { "}" } else { "]" };
+        let rest = self.text.get(at..).unwrap_or("");
+        if rest.trim().is_empty() {
+            return wrong(*open, &format!("`{opening}` is not closed")).with_help(format!(
+                "Add `{closing}`, or quotes around a text with brackets."
+            ));
+        }
+        wrong(
+            here,
+            &format!("a comma or `{closing}` is missing before this"),
+        )
+        .with_label(*open, format!("`{opening}` is here"))
+    }
+
+    fn node(
         &mut self,
         parser: &mut Source<'t>,
         (event, range): (Event<'t>, Range),
@@ -234,9 +266,20 @@ impl Reading {
         Ok(node)
     }
 
-    fn list(&mut self, parser: &mut Source<'_>, start: Span, depth: usize) -> Read<Node> {
+    /// Notes a collection that begins with a bracket.
+    fn open(&mut self, start: Span) -> bool {
+        let bracket = Span::new(start.start as usize, start.start as usize + 1);
+        let opens = matches!(bracket.slice(self.text), "[" | "{");
+        if opens {
+            self.open.push(bracket);
+        }
+        opens
+    }
+
+    fn list(&mut self, parser: &mut Source<'t>, start: Span, depth: usize) -> Read<Node> {
         let mut items = Vec::new();
         let mut span = start;
+        let opened = self.open(start);
         while let Some((event, range)) = self.event(parser)? {
             if event == Event::SequenceEnd {
                 break;
@@ -245,11 +288,15 @@ impl Reading {
             span = span.to(item.span);
             items.push(item);
         }
+        if opened {
+            self.open.pop();
+        }
         let value = Value::List(items);
         Ok(Node { span, value })
     }
 
-    fn map(&mut self, parser: &mut Source<'_>, start: Span, depth: usize) -> Read<Node> {
+    fn map(&mut self, parser: &mut Source<'t>, start: Span, depth: usize) -> Read<Node> {
+        let opened = self.open(start);
         let mut entries: Vec<(Node, Node)> = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         let mut merged = Vec::new();
@@ -280,6 +327,9 @@ impl Reading {
             }
             entries.push((key, value));
         }
+        if opened {
+            self.open.pop();
+        }
         for (key, value) in merged
             .iter()
             .flat_map(|merged| merged.items())
@@ -304,6 +354,59 @@ impl Reading {
         );
         Err(Box::new(Diagnostic::new(Code::Bound, span, message)))
     }
+}
+
+/// What the parser's messages mean to who wrote the text; the parser's own words where they say enough.
+fn plain_words(info: &str) -> &str {
+    const WORDS: [(&str, &str); 15] = [
+        (
+            "quoted scalar, found unexpected end",
+            "a quote is not closed",
+        ),
+        (
+            "trailing content after double-quoted",
+            "text follows a closing quote: quote all of the value",
+        ),
+        (
+            "unknown escape character",
+            "a backslash in double quotes begins an escape that YAML does not know: use single quotes",
+        ),
+        ("tab", "a tab stands where YAML wants spaces"),
+        (
+            "mapping values are not allowed",
+            "a colon makes a key where none can be: quote the text, or indent the line like its neighbours",
+        ),
+        (
+            "did not find expected key",
+            "this line is not indented like those before it",
+        ),
+        (
+            "expected '-' indicator",
+            "this line is neither indented like the list before it nor begins with `-`",
+        ),
+        ("simple key expect", "a key needs a colon after it"),
+        (
+            "invalid indentation",
+            "this line is not indented as far as what it belongs to",
+        ),
+        (
+            "block sequence entries",
+            "a list cannot begin here: put it on lines of its own",
+        ),
+        (
+            "unexpected character",
+            "a value cannot begin with this sign: quote it",
+        ),
+        (
+            "cannot start with '-'",
+            "a value cannot begin with this sign: quote it",
+        ),
+        ("unknown anchor", "this alias names no anchor"),
+        ("node content", "a value is missing here"),
+        ("recursion limit", "it is nested too deeply"),
+    ];
+    let known = WORDS.iter().find(|(part, _)| info.contains(part));
+    known.map_or(info, |(_, words)| words)
 }
 
 /// The start of a text that may be very long.
@@ -413,6 +516,48 @@ mod tests {
     }
 
     #[test]
+    fn mistakes_are_told_in_words_about_the_text() {
+        let check = |text: &str, at: usize, expected: &str| {
+            let mistake = read(text).1.expect("a mistake");
+            let expected = format!("this is not YAML: {expected}");
+            assert_eq!(
+                (mistake.message, mistake.span.start as usize),
+                (expected, at),
+                "{text}"
+            );
+        };
+        check("title: [", 7, "`[` is not closed");
+        check("a: {b: [1, 2]\n", 3, "`{` is not closed");
+        check(
+            "a: [1, 2\nb: 3",
+            10,
+            "a comma or `]` is missing before this",
+        );
+        check("a: 'b\n", 3, "a quote is not closed");
+        check(
+            "a: \"\\q\"\n",
+            3,
+            "a backslash in double quotes begins an escape that YAML does not know: use single quotes",
+        );
+        check(
+            "a: b: c\n",
+            4,
+            "a colon makes a key where none can be: quote the text, or indent the line like its neighbours",
+        );
+        check(
+            "a:\n  b: 1\n c: 2\n",
+            11,
+            "this line is not indented like those before it",
+        );
+        check(
+            "a: %b\n",
+            3,
+            "a value cannot begin with this sign: quote it",
+        );
+        check("a: *b\n", 3, "this alias names no anchor");
+    }
+
+    #[test]
     fn hostile_texts_are_refused() {
         let bomb = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, at| {
             let before = at - 1;
@@ -426,6 +571,13 @@ mod tests {
             .collect();
         assert!(!mistake(&format!("{blocks}x: [")).is_empty());
         assert!(mistake("a: 1\na: 2\n").contains("comes twice"));
+        let many = |letter: &str| -> String {
+            (0..50_000).map(|at| format!("{letter}{at}: 1\n")).collect()
+        };
+        let mut merged = first(&many("a"));
+        merged.merge(&first(&many("a")));
+        merged.merge(&first(&many("b")));
+        assert_eq!(merged.entries().len(), 100_000);
         assert!(mistake("a: *nothing\n").starts_with("E5001"));
         assert!(mistake("a: [1, 2\nb: 3").starts_with("E5001"));
         assert!(mistake("a: &x [*x]").starts_with("E5001"));

@@ -13,6 +13,8 @@ mod event;
 mod rule;
 #[path = "../../../fuzz/checks/selector.rs"]
 mod selector;
+#[path = "../../../fuzz/checks/sigma.rs"]
+mod sigma;
 
 fn replay(target: &str, run: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -44,4 +46,5 @@ fn every_seed_passes_its_check() {
     replay("event", event::run);
     replay("rule", text(rule::run));
     replay("selector", text(selector::run));
+    replay("sigma", text(sigma::run));
 }

@@ -3,21 +3,24 @@
 use super::CommandError;
 use crate::exit::{Exit, after_help};
 use crate::rule_files::{RuleArguments, read_lists, read_text};
-use crate::rule_loading::{show_errors, today_of};
+use crate::rule_loading::today_of;
 use crate::sigma_files::read_yaml;
 use crate::terminal::{ColorChoice, Shown, counted};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use tripline_core::diagnostic::Level;
-use tripline_core::rule::{File, load};
-use tripline_core::sigma::{BaseRules, Sample, Translated, convert, translate};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use tripline_core::diagnostic::{Code, Diagnostic, Level, Source, Span};
+use tripline_core::rule::{File, Place, Report, load};
+use tripline_core::sigma::{BaseRules, Listed, Sample, Translated, convert, listed, translate};
 
 const EXAMPLES: &str = "\
 Sigma rules need no converting: `scan --sigma` evaluates them as they are. Convert those that become
-your own. A folder is written per rule, with the rule's author, licence, references and id kept; it
-is `experimental` until it has tests that match and that do not.
+your own. A folder is written per rule, with the rule's author, licence, references and id kept, and
+tests of the samples that it brings as JSON; it is `experimental` until it has tests that match and
+that do not. What is refused or left out is told with file, line and reason.
 
 Examples:
   tripline sigma convert sigma/rules/cloud/aws -o my-rules/
@@ -86,12 +89,19 @@ fn run_convert(arguments: ConvertArguments, color: ColorChoice) -> Result<Exit, 
     };
     read_lists(&named, &mut lists)?;
     let lists = load(&lists, today_of(Timestamp::now())).lists;
-    let found = translate(&files, &pipelines, &lists, BaseRules::AsTheySay);
-    show_errors(&found.reports, color);
+    let mut found = translate(&files, &pipelines, &lists, BaseRules::AsTheySay);
+    let changed = !pipelines.is_empty();
+    let mut samples: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
+    for one in &found.rules {
+        let (brought, mut notes) = Samples { rule: one, changed }.brought();
+        samples.insert(one.rule.id.to_string(), brought);
+        found.reports.append(&mut notes);
+    }
+    show(&found.reports, color);
     let mut skipped = 0;
-    let of_rule = |one: &Translated| match &one.samples {
-        Some(path) => samples(&one.rule.place.source.name, path),
-        None => Vec::new(),
+    let of_rule = |one: &Translated| {
+        let brought = samples.get(one.rule.id.as_str());
+        brought.cloned().unwrap_or_default()
     };
     for converted in convert(&found.rules, of_rule) {
         let folder = arguments.output.join(&converted.folder);
@@ -131,32 +141,108 @@ fn run_convert(arguments: ConvertArguments, color: ColorChoice) -> Result<Exit, 
     })
 }
 
-/// The JSON samples that a rule names: the path counts from some folder around the rule.
-fn samples(rule: &str, listed: &str) -> Vec<Sample> {
-    // Paths of others are followed below the rule's own repository only.
-    let inside = |path: &str| {
-        let mut parts = Path::new(path).components();
-        parts.all(|part| matches!(part, std::path::Component::Normal(_)))
-    };
-    if !inside(listed) {
-        return Vec::new();
+/// Shows everything that was refused, is doubtful or was left out.
+fn show(reports: &[Report], color: ColorChoice) {
+    let palette = color.palette(&io::stderr());
+    let text: String = reports.iter().map(|one| one.render(palette)).collect();
+    // If standard error is closed, the rules are still worth writing.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// The samples of a rule.
+struct Samples<'r> {
+    rule: &'r Translated,
+    /// Pipelines changed it.
+    changed: bool,
+}
+
+impl Samples<'_> {
+    /// What the rule holds and what the file that it names lists; and what of it is left out.
+    fn brought(&self) -> (Vec<Sample>, Vec<Report>) {
+        let mut found = self.rule.samples.clone();
+        let mut notes = Vec::new();
+        if let Some((path, place)) = &self.rule.samples_path {
+            self.listed(path, place, &mut found, &mut notes);
+        }
+        if self.rule.rule.memory.is_some() && !found.is_empty() {
+            let place = &self.rule.rule.place;
+            notes.push(note(
+                &place.source,
+                place.span,
+                "no test is made of its samples: what a rule that remembers finds, one event does not show",
+            ));
+            found.clear();
+        }
+        (found, notes)
     }
-    for root in Path::new(rule).ancestors().skip(1) {
-        let Ok(text) = read_text(&root.join(listed)) else {
-            continue;
+
+    /// Reads the samples that an `info.yml` lists. Its path and theirs count from some folder around the rule.
+    fn listed(&self, path: &str, place: &Place, found: &mut Vec<Sample>, notes: &mut Vec<Report>) {
+        let rule = Path::new(&place.source.name);
+        let info = below(path).and_then(|below| {
+            let mut roots = rule.ancestors().skip(1);
+            roots.find_map(|root| Some((root, read_text(&root.join(&below)).ok()?)))
+        });
+        let Some((root, text)) = info else {
+            let message =
+                format!("no folder around the rule holds `{path}`, which lists its samples");
+            notes.push(note(&place.source, place.span, &message));
+            return;
         };
-        let tests = Sample::listed(&text).into_iter();
-        return tests
-            .filter(|(_, path, _)| inside(path) && path.ends_with(".json"))
-            .filter_map(|(name, path, matches)| {
-                let json = read_text(&root.join(path)).ok()?;
-                Some(Sample {
-                    name,
-                    json,
-                    matches,
-                })
-            })
-            .collect();
+        let source = Arc::new(Source {
+            name: root
+                .join(below(path).unwrap_or_default())
+                .display()
+                .to_string(),
+            text,
+        });
+        let (all, left_out) = listed(&source.text);
+        notes.extend(left_out.into_iter().map(|diagnostic| Report {
+            source: source.clone(),
+            diagnostic,
+        }));
+        for one in all {
+            match self.read(root, &one) {
+                Ok(samples) => found.extend(samples),
+                Err(reason) => {
+                    let message = format!("no test is made of the sample `{}`: {reason}", one.name);
+                    notes.push(note(&source, one.span, &message));
+                }
+            }
+        }
     }
-    Vec::new()
+
+    fn read(&self, root: &Path, one: &Listed) -> Result<Vec<Sample>, String> {
+        if let Some(pipeline) = one.pipelines.first().filter(|_| !self.changed) {
+            return Err(format!(
+                "it is of the rule that `{pipeline}` changes: give that with `--sigma-pipeline`"
+            ));
+        }
+        let Some(path) = below(&one.path) else {
+            return Err(format!("`{}` leads out of the rule's folders", one.path));
+        };
+        let text = read_text(&root.join(path)).map_err(|error| error.to_string())?;
+        one.samples(&text)
+    }
+}
+
+fn note(source: &Arc<Source>, span: Span, message: &str) -> Report {
+    Report {
+        source: source.clone(),
+        diagnostic: Diagnostic::new(Code::SigmaSample, span, message),
+    }
+}
+
+/// A path of others as one below a folder: what leads up at its start is left out, as every folder around the rule is
+/// tried; one that leads up elsewhere, or from the root, is followed nowhere.
+fn below(path: &str) -> Option<PathBuf> {
+    let parts = Path::new(path).components();
+    let parts = parts.skip_while(|part| matches!(part, Component::ParentDir | Component::CurDir));
+    let below: PathBuf = parts
+        .map(|part| match part {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect::<Option<PathBuf>>()?;
+    (!below.as_os_str().is_empty()).then_some(below)
 }

@@ -94,6 +94,100 @@ fn what_cannot_be_mapped_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
+fn ids_that_are_taken_are_refused_by_convert_as_by_check() {
+    let folder = Folder::new("sigma-twice");
+    folder.file("rules/a.yml", RULE.as_bytes());
+    let other = RULE
+        .replace("Trail stopped", "Other")
+        .replace("StopLogging", "Other");
+    folder.file("rules/b.yml", other.as_bytes());
+    let of = "title: Many\ncorrelation: {type: event_count, rules: [11111111-2222-3333-4444-555555555555], timespan: 1h, condition: {gte: 2}}\n";
+    folder.file("rules/c.yml", of.as_bytes());
+    let rules = format!("{}/rules", folder.path());
+    let out = format!("{}/native", folder.path());
+    let ran = run(&["sigma", "convert", &rules, "-o", &out]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("2 rules written"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 document refused"), "{}", ran.stdout);
+    let checked = run(&["check", "--sigma", &rules]);
+    assert_eq!(checked.code, 1, "{}", checked.stdout);
+    for told in ["error[E0009]", "b.yml:2:5", "a.yml:2:5"] {
+        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        assert!(checked.stdout.contains(told), "{}", checked.stdout);
+    }
+    let text = std::fs::read_to_string(format!("{out}/many/rule.toml")).expect("written");
+    assert!(text.contains("[\"trail-stopped\"]"), "{text}");
+    assert_eq!(run(&["check", &out]).code, 0);
+}
+
+#[test]
+fn samples_of_sigma_rules_become_tests() {
+    let folder = Folder::new("sigma-samples");
+    let lines = [
+        "regression_tests_path: ../../data/trail/info.yml",
+        "custom_attributes:",
+        "  rsigma.exemplars:",
+        "    - name: another call",
+        "      expect: no-match",
+        "      event: {eventName: ListTrails, userIdentity: {arn: 'x:user/y'}}",
+    ];
+    let rule = format!("{RULE}{}\n", lines.join("\n"));
+    let rule = folder.file("rules/aws/trail.yml", rule.as_bytes());
+    let test = |kind: &str, file: &str, more: &str| {
+        format!("  - name: {file}\n    type: {kind}\n    path: data/trail/{file}\n{more}")
+    };
+    let info = [
+        "regression_tests_info:\n".to_owned(),
+        test("json", "stop.json", "    match_count: 1\n"),
+        test("ndjson", "two.json", "    match_count: 2\n"),
+        test("evtx", "stop.evtx", ""),
+        test("json", "none.json", ""),
+        test("json", "text.json", ""),
+        test("json", "../../../etc/x.json", ""),
+        test("json", "piped.json", "    pipelines: [fields.yml]\n"),
+    ];
+    folder.file("data/trail/info.yml", info.concat().as_bytes());
+    let stop = r#"{"eventName":"StopLogging","userIdentity":{"arn":"x:user/y"}}"#;
+    folder.file("data/trail/stop.json", stop.as_bytes());
+    folder.file(
+        "data/trail/two.json",
+        format!("{stop}\n{stop}\n").as_bytes(),
+    );
+    folder.file("data/trail/text.json", b"stopped");
+    let out = format!("{}/native", folder.path());
+    let ran = run(&["sigma", "convert", &rule, "-o", &out]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let left_out = [
+        "`stop.evtx`: `evtx` is no JSON",
+        "none.json: cannot be read",
+        "`text.json`: it is no JSON object",
+        "leads out of the rule's folders",
+        "`piped.json`: it is of the rule that `fields.yml` changes",
+    ];
+    for told in left_out {
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    }
+    assert_eq!(ran.stderr.matches("warning[W5004]").count(), left_out.len());
+    assert!(ran.stderr.contains("info.yml:10:"), "{}", ran.stderr);
+    let ran = run(&["test", &out]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains('4'), "{}", ran.stdout);
+    // Tested in both ways, it keeps the status that it has.
+    let text = std::fs::read_to_string(format!("{out}/trail-stopped/rule.toml")).expect("written");
+    assert!(text.contains("status = \"test\""), "{text}");
+
+    folder.file("data/trail/info.yml", b"");
+    std::fs::remove_file(format!("{}/data/trail/info.yml", folder.path())).expect("removed");
+    let out = format!("{}/again", folder.path());
+    let ran = run(&["sigma", "convert", &rule, "-o", &out]);
+    assert!(
+        ran.stderr.contains("which lists its samples"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn pipelines_and_lists_change_sigma_rules() {
     let folder = Folder::new("sigma-pipeline");
     let rule = RULE

@@ -7,7 +7,7 @@
 //! [threshold]
 //! window = "5m"
 //! over = "sliding"            # or "tumbling", "session" (then window is the longest pause)
-//! measure = "distinct"        # or "events" (the default), "share", "sum", "average", "percentile"
+//! measure = "distinct"        # or "events" (the default), "share", "sum", "average", "median", "percentile"
 //! of = 'event.userIdentity.userName'
 //! is = ">= 10"
 //! ```
@@ -75,6 +75,8 @@ words! {
         Sum = "sum",
         /// The mean of a number.
         Average = "average",
+        /// The middle one of a number, in order; the mean of the two in the middle where the events are even in number.
+        Median = "median",
         /// A percentile of a number.
         Percentile = "percentile",
     }
@@ -375,6 +377,7 @@ impl Threshold {
             Measure::Events | Measure::Distinct => count,
             Measure::Sum => numbers().sum(),
             Measure::Share | Measure::Average => numbers().sum::<f64>() / count.max(1.0),
+            Measure::Median => median(numbers().collect()),
             Measure::Percentile => {
                 let mut all: Vec<f64> = numbers().collect();
                 // The nearest rank: the smallest value that so many per cent do not exceed.
@@ -405,6 +408,21 @@ impl Threshold {
             steps: Vec::new(),
             cited,
         }
+    }
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    let middle = all.len() / 2;
+    if all.is_empty() {
+        return 0.0;
+    }
+    let even = all.len().is_multiple_of(2);
+    let (below, upper, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
+    let lower = below.iter().copied().max_by(f64::total_cmp);
+    match lower.filter(|_| even) {
+        // Halves, as the sum of two large numbers need not be one.
+        Some(lower) => lower / 2.0 + *upper / 2.0,
+        None => *upper,
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a transformation does to a rule.
 
 use super::Step;
-use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::sigma::condition::Condition;
+use crate::diagnostic::{Code, Span};
+use crate::limits::SIGMA_LOWERED_BYTES_MAX;
 use crate::sigma::detection::{Detection, Item, Modifier, Selection};
-use crate::sigma::draft::{Added, Body, Draft, Logsource, RuleBody};
+use crate::sigma::draft::{Added, Body, Draft, Logsource};
 use crate::sigma::item::{Lowered, refused};
 use crate::sigma::yaml::{Node, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A transformation.
 #[derive(Debug)]
@@ -18,10 +19,7 @@ pub(super) enum Change {
     FieldPrefixes(BTreeMap<String, Vec<String>>),
     FieldSuffix(String),
     DropItem,
-    AddCondition {
-        detection: Detection,
-        negated: bool,
-    },
+    AddCondition(Arc<Added>),
     Logsource(Logsource),
     RuleFailure(String),
     ItemFailure(String),
@@ -46,9 +44,9 @@ impl Step {
                 return refused(Code::SigmaUnsupported, draft.span, message);
             }
             Change::Logsource(logsource) => draft.logsource = logsource.clone(),
-            Change::AddCondition { detection, negated } => {
+            Change::AddCondition(added) => {
                 if let Body::Rule(body) = &mut draft.body {
-                    add(body, detection.clone(), *negated);
+                    body.added.push(added.clone());
                 }
             }
             Change::Nested(steps) => {
@@ -97,12 +95,19 @@ impl Step {
             Body::Correlation(_) => return Ok(()),
         };
         let mut mistake = None;
+        let growth = &mut draft.growth;
         let mut kept = Vec::with_capacity(selections.len());
         for selection in selections.drain(..) {
             let name = selection.name;
-            let rewritten = selection
-                .detection
-                .rewritten(&mut |item| self.on_item(item, &mut mistake));
+            let rewritten = selection.detection.rewritten(&mut |item| {
+                if mistake.is_some() {
+                    return None;
+                }
+                self.on_item(item, growth).unwrap_or_else(|found| {
+                    mistake = Some(found);
+                    None
+                })
+            });
             // A selection that lost everything holds of every event, as it asks nothing more.
             let detection = rewritten.unwrap_or(Detection::All(Vec::new()));
             kept.push(Selection { name, detection });
@@ -114,69 +119,72 @@ impl Step {
         }
     }
 
-    fn on_item(&self, mut item: Item, mistake: &mut Option<Box<Diagnostic>>) -> Option<Detection> {
+    fn on_item(&self, mut item: Item, growth: &mut Growth) -> Lowered<Option<Detection>> {
         let field = item.field.clone().unwrap_or_default();
         let meant = self.items.holds(|test| test.holds(&item))
             && self.fields.holds(|test| test.holds(&field, Some(&item)));
         if !meant {
-            return Some(Detection::Item(item));
+            return Ok(Some(Detection::Item(item)));
         }
         match &self.change {
-            Change::DropItem => return None,
+            Change::DropItem => return Ok(None),
             Change::ItemFailure(message) => {
                 let message = format!("the pipeline refuses this line: {message}");
-                *mistake = Some(Box::new(Diagnostic::new(
-                    Code::SigmaUnsupported,
-                    item.span,
-                    message,
-                )));
+                return refused(Code::SigmaUnsupported, item.span, message);
             }
             Change::ReplaceString(pattern, with) => {
                 for node in &mut item.values {
                     if let Value::Text(text) = &mut node.value {
-                        *text = pattern.replace_all(text, with.as_str()).into_owned();
+                        *text = replaced(pattern, text, with, node.span, growth)?;
                     }
                 }
             }
-            Change::MapString(mapping) => item.values = mapped(item.values, mapping),
+            Change::MapString(mapping) => item.values = mapped(item.values, mapping, growth)?,
             Change::SetValue(value) => {
                 let span = item.span;
                 let value = value.clone();
                 item.values = vec![Node { span, value }];
             }
             Change::WildcardPlaceholders(names) => wildcards(&mut item, names),
-            _ => {
-                if item.has(Modifier::FieldRef) {
-                    for node in &mut item.values {
-                        if let Value::Text(text) = &mut node.value
-                            && let Some([only]) = self.new_names(text, None).as_deref()
-                        {
-                            *text = only.clone();
-                        }
-                    }
-                }
-                if let Some(names) = item
-                    .field
-                    .as_ref()
-                    .and_then(|one| self.new_names(one, None))
+            _ => return self.renamed(item, growth).map(Some),
+        }
+        item.applied.extend(self.id.clone());
+        Ok(Some(Detection::Item(item)))
+    }
+
+    /// With a new name of its field, or as alternatives of several.
+    fn renamed(&self, mut item: Item, growth: &mut Growth) -> Lowered<Detection> {
+        if item.has(Modifier::FieldRef) {
+            for node in &mut item.values {
+                if let Value::Text(text) = &mut node.value
+                    && let Some([only]) = self.new_names(text, None).as_deref()
                 {
-                    item.applied.extend(self.id.clone());
-                    let renamed = names.into_iter().map(|name| {
-                        Detection::Item(Item {
-                            field: Some(name),
-                            ..item.clone()
-                        })
-                    });
-                    let mut renamed: Vec<Detection> = renamed.collect();
-                    return Some(match renamed.len() {
-                        1 => renamed.remove(0),
-                        _ => Detection::Any(renamed),
-                    });
+                    growth.add(text.len(), only.len(), node.span)?;
+                    *text = only.clone();
                 }
             }
         }
         item.applied.extend(self.id.clone());
-        Some(Detection::Item(item))
+        let field = item.field.clone().unwrap_or_default();
+        let Some(names) = self.new_names(&field, None) else {
+            return Ok(Detection::Item(item));
+        };
+        for (at, name) in names.iter().enumerate() {
+            let before = if at == 0 { field.len() } else { 0 };
+            let more = if at == 0 { 0 } else { item.weight() };
+            growth.add(before, name.len() + more, item.span)?;
+        }
+        let renamed = names.into_iter().map(|name| {
+            Detection::Item(Item {
+                field: Some(name),
+                ..item.clone()
+            })
+        });
+        let mut renamed: Vec<Detection> = renamed.collect();
+        Ok(match renamed.len() {
+            1 => renamed.remove(0),
+            _ => Detection::Any(renamed),
+        })
     }
 
     /// What becomes of the name of a field; `None` when nothing does.
@@ -197,31 +205,71 @@ impl Step {
     }
 }
 
-fn add(body: &mut RuleBody, detection: Detection, negated: bool) {
-    let (name, span) = ("added".to_owned(), Span::default());
-    let condition = Condition::Name(name.clone(), span);
-    body.added.push(Added {
-        selections: vec![Selection { name, detection }],
-        condition: if negated {
-            Condition::Not(Box::new(condition))
-        } else {
-            condition
-        },
-    });
+/// How many bytes pipelines have added to a rule: a few transformations of which each doubles it would fill any memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sigma) struct Growth(usize);
+
+impl Growth {
+    fn add(&mut self, before: usize, after: usize, span: Span) -> Lowered<()> {
+        self.0 = self.0.saturating_add(after.saturating_sub(before));
+        if self.0 <= SIGMA_LOWERED_BYTES_MAX {
+            return Ok(());
+        }
+        let message =
+            format!("pipelines add more than {SIGMA_LOWERED_BYTES_MAX} bytes to this rule");
+        refused(Code::Bound, span, message)
+    }
 }
 
-fn mapped(values: Vec<Node>, mapping: &BTreeMap<String, Vec<String>>) -> Vec<Node> {
+fn mapped(
+    values: Vec<Node>,
+    mapping: &BTreeMap<String, Vec<String>>,
+    growth: &mut Growth,
+) -> Lowered<Vec<Node>> {
     let mut out = Vec::with_capacity(values.len());
     for node in values {
-        match node.text().and_then(|text| mapping.get(text)) {
-            Some(texts) => out.extend(texts.iter().map(|text| Node {
+        let Some((old, texts)) = node
+            .text()
+            .and_then(|text| Some((text.len(), mapping.get(text)?)))
+        else {
+            out.push(node);
+            continue;
+        };
+        for (at, text) in texts.iter().enumerate() {
+            let new = Node {
                 span: node.span,
                 value: Value::Text(text.clone()),
-            })),
-            None => out.push(node),
+            };
+            let (before, more) = if at == 0 { (old, 0) } else { (0, new.weight()) };
+            growth.add(before, text.len() + more, node.span)?;
+            out.push(new);
         }
     }
-    out
+    Ok(out)
+}
+
+fn replaced(
+    pattern: &regex::Regex,
+    text: &str,
+    with: &str,
+    span: Span,
+    growth: &mut Growth,
+) -> Lowered<String> {
+    let mut out = String::new();
+    let mut end = 0;
+    let start = *growth;
+    for found in pattern.captures_iter(text) {
+        let Some(whole) = found.get(0) else { continue };
+        out.push_str(&text[end..whole.start()]);
+        found.expand(with, &mut out);
+        end = whole.end();
+        *growth = start;
+        growth.add(text.len(), out.len(), span)?;
+    }
+    out.push_str(&text[end..]);
+    *growth = start;
+    growth.add(text.len(), out.len(), span)?;
+    Ok(out)
 }
 
 fn wildcards(item: &mut Item, names: &[String]) {

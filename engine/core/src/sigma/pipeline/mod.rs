@@ -12,6 +12,8 @@ use super::draft::Draft;
 use super::item::Lowered;
 use crate::rule::{File, Report};
 use change::Change;
+pub(super) use change::Growth;
+use std::collections::BTreeSet;
 use when::{FieldTest, Group, ItemTest, RuleTest};
 
 /// All pipelines, in order.
@@ -41,8 +43,43 @@ pub(super) fn read_all(files: &[File], reports: &mut Vec<Report>) -> Option<Pipe
         }
     }
     found.sort_by_key(|(priority, _)| *priority);
-    let steps = found.into_iter().flat_map(|(_, steps)| steps).collect();
+    let mut steps: Vec<Step> = found.into_iter().flat_map(|(_, steps)| steps).collect();
+    let mut asked = BTreeSet::new();
+    steps.iter().for_each(|step| step.asks(&mut asked));
+    steps.iter_mut().for_each(|step| step.forget_unless(&asked));
     sound.then_some(Pipelines { steps })
+}
+
+impl Step {
+    /// The ids of which a condition wants to know whether they were applied.
+    fn asks(&self, asked: &mut BTreeSet<String>) {
+        for test in &self.rules.tests {
+            if let RuleTest::Applied(id) = test {
+                asked.insert(id.clone());
+            }
+        }
+        for test in &self.items.tests {
+            if let ItemTest::Applied(id) = test {
+                asked.insert(id.clone());
+            }
+        }
+        for test in &self.fields.tests {
+            if let FieldTest::Applied(id) = test {
+                asked.insert(id.clone());
+            }
+        }
+        if let Change::Nested(steps) = &self.change {
+            steps.iter().for_each(|step| step.asks(asked));
+        }
+    }
+
+    /// What nobody asks is not noted on every line of every rule.
+    fn forget_unless(&mut self, asked: &BTreeSet<String>) {
+        self.id = self.id.take().filter(|id| asked.contains(id));
+        if let Change::Nested(steps) = &mut self.change {
+            steps.iter_mut().for_each(|step| step.forget_unless(asked));
+        }
+    }
 }
 
 impl Pipelines {

@@ -4,10 +4,11 @@ use super::Step;
 use super::change::Change;
 use super::when::{FieldTest, Group, ItemTest, RuleTest};
 use crate::diagnostic::{Code, Diagnostic, Level, Source, Span, did_you_mean};
-use crate::limits::RULE_FILE_BYTES_MAX;
-use crate::rule::{File, Report, Role};
-use crate::sigma::detection;
-use crate::sigma::draft::Logsource;
+use crate::limits::{FILE_DIAGNOSTICS_MAX, RULE_FILE_BYTES_MAX, SIGMA_TRANSFORMATIONS_MAX};
+use crate::rule::{File, Place, Report, Role};
+use crate::sigma::condition::Condition;
+use crate::sigma::detection::{self, Detection, Selection};
+use crate::sigma::draft::{Added, Logsource};
 use crate::sigma::yaml::{self, Node, Value, shorten};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,7 +43,9 @@ pub(super) fn read(file: &File, reports: &mut Vec<Report>) -> Option<(i64, Vec<S
         text: file.text.clone(),
     });
     let mut reading = Reading {
+        source: source.clone(),
         mistakes: Vec::new(),
+        steps: 0,
     };
     let found = if file.role == Role::NotText {
         let message = "the file is not UTF-8 text";
@@ -59,6 +62,13 @@ pub(super) fn read(file: &File, reports: &mut Vec<Report>) -> Option<(i64, Vec<S
         documents.first().map(|document| reading.pipeline(document))
     };
     let sound = reading.mistakes.iter().all(|one| one.level < Level::Error);
+    let silenced = reading.mistakes.len().saturating_sub(FILE_DIAGNOSTICS_MAX);
+    reading.mistakes.truncate(FILE_DIAGNOSTICS_MAX);
+    if silenced > 0 {
+        let message = format!("{silenced} more mistakes in this file are not shown");
+        let diagnostic = Diagnostic::new(Code::Bound, Span::default(), message);
+        reading.mistakes.push(diagnostic);
+    }
     reports.extend(reading.mistakes.into_iter().map(|diagnostic| Report {
         source: source.clone(),
         diagnostic,
@@ -67,7 +77,10 @@ pub(super) fn read(file: &File, reports: &mut Vec<Report>) -> Option<(i64, Vec<S
 }
 
 struct Reading {
+    source: Arc<Source>,
     mistakes: Vec<Diagnostic>,
+    /// Transformations so far, those in `nest` too.
+    steps: usize,
 }
 
 impl Reading {
@@ -99,6 +112,15 @@ impl Reading {
     }
 
     fn step(&mut self, node: &Node) -> Option<Step> {
+        self.steps += 1;
+        if self.steps > SIGMA_TRANSFORMATIONS_MAX {
+            if self.steps == SIGMA_TRANSFORMATIONS_MAX + 1 {
+                let message = format!("more than {SIGMA_TRANSFORMATIONS_MAX} transformations");
+                let diagnostic = Diagnostic::new(Code::Bound, node.span, message);
+                self.mistakes.push(diagnostic);
+            }
+            return None;
+        }
         let kind = node
             .get("type")
             .and_then(|one| Some((one.text()?.to_owned(), one.span)));
@@ -150,7 +172,7 @@ impl Reading {
                 let negated = node
                     .get("negated")
                     .is_some_and(|one| one.value == Value::Bool(true));
-                Change::AddCondition { detection, negated }
+                Change::AddCondition(Arc::new(self.added(detection, negated, span)))
             }
             "change_logsource" => Change::Logsource(logsource(node)),
             "rule_failure" => Change::RuleFailure(self.text(node, "message", span)?),
@@ -158,7 +180,7 @@ impl Reading {
             "replace_string" => {
                 let text = self.text(node, "regex", span)?;
                 let with = self.text(node, "replacement", span)?;
-                Change::ReplaceString(self.regex(&text, span)?, with)
+                Change::ReplaceString(self.regex(&text, span)?, replacement(&with))
             }
             "map_string" => Change::MapString(self.mapping(node, span)?),
             "set_value" => match node.get("value") {
@@ -194,6 +216,22 @@ impl Reading {
                 return None;
             }
         })
+    }
+
+    fn added(&self, detection: Detection, negated: bool, span: Span) -> Added {
+        let name = "added".to_owned();
+        let condition = Condition::Name(name.clone(), span);
+        Added {
+            selections: vec![Selection { name, detection }],
+            condition: match negated {
+                true => Condition::Not(Box::new(condition)),
+                false => condition,
+            },
+            place: Place {
+                source: self.source.clone(),
+                span,
+            },
+        }
     }
 
     fn unknown(&mut self, what: &str, word: &str, span: Span, known: &[&str]) {
@@ -394,6 +432,40 @@ impl Reading {
             }
         }
     }
+}
+
+/// A replacement as Python writes it (`\1`, `\g<name>`) in the way of the `regex` crate.
+fn replacement(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            ('$', _) => out.push_str("$$"),
+            ('\\', Some(digit)) if digit.is_ascii_digit() => {
+                let digits = std::iter::from_fn(|| rest.next_if(char::is_ascii_digit)).take(2);
+                out.push_str(&format!("${{{}}}", digits.collect::<String>()));
+            }
+            ('\\', Some('g')) => {
+                rest.next();
+                let name: String = rest.by_ref().take_while(|c| *c != '>').collect();
+                out.push_str(&format!("${{{}}}", name.trim_start_matches('<')));
+            }
+            ('\\', Some('\\')) => {
+                rest.next();
+                out.push('\\');
+            }
+            ('\\', Some('n')) => {
+                rest.next();
+                out.push('\n');
+            }
+            ('\\', Some('t')) => {
+                rest.next();
+                out.push('\t');
+            }
+            (c, _) => out.push(c),
+        }
+    }
+    out
 }
 
 fn logsource(node: &Node) -> Logsource {

@@ -174,7 +174,12 @@ fn values_that_are_absent_are_faults_and_not_new() {
 
 #[test]
 fn numbers_beyond_all_bounds_stay_numbers() {
-    for (measure, is) in [("sum", "> 1"), ("average", "> 1"), ("percentile", "> 1")] {
+    for (measure, is) in [
+        ("sum", "> 1"),
+        ("average", "> 1"),
+        ("median", "> 1"),
+        ("percentile", "> 1"),
+    ] {
         let body = format!(
             "when = 'event.kind == \"a\"'\n[threshold]\nwindow = \"1h\"\nmeasure = \"{measure}\"\n\
              of = 'event.n'\nis = \"{is}\"\n"

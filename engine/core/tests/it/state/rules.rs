@@ -46,6 +46,7 @@ fn threshold() -> impl Strategy<Value = String> {
         one_of(&[
             "sum\"\nof = 'event.n'\n",
             "average\"\nof = 'event.n'\n",
+            "median\"\nof = 'event.n'\n",
             "percentile\"\nof = 'event.n'\npercentile = 50\n",
         ]),
         one_of(&["sliding", "tumbling", "session"]),
