@@ -118,7 +118,9 @@ fn wanted_of(kind: &Kind) -> Wanted {
     match kind {
         Kind::Threshold(threshold) => match threshold.measure {
             Measure::Share => Wanted::Condition,
-            Measure::Sum | Measure::Average | Measure::Percentile => Wanted::Number,
+            Measure::Sum | Measure::Average | Measure::Median | Measure::Percentile => {
+                Wanted::Number
+            }
             Measure::Events | Measure::Distinct => Wanted::Anything,
         },
         Kind::Risk(_) => Wanted::Number,

@@ -28,6 +28,7 @@ mod source;
 mod step;
 mod tables;
 mod texts;
+mod version;
 
 pub use evaluator::{Evaluated, Evaluator};
 pub use explain::{Joint, Reason, Shown};

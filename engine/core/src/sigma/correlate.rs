@@ -240,6 +240,9 @@ impl Lowering<'_> {
             is,
             events_min: 1,
         };
+        if let Some(message) = threshold.fault() {
+            return self.refuse(message);
+        }
         Ok((Kind::Threshold(threshold), vec![input], group_by))
     }
 

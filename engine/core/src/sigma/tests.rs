@@ -717,6 +717,14 @@ fn correlations_become_rules_that_remember() {
         "#]],
     );
     check(
+        "type: event_count\nrules: [a]\ntimespan: 1d\ncondition: {gte: 0}",
+        expect![[r#"
+            texts("eventName").anyIs("a")
+            texts("eventName").anyIs("b")
+            E5007 2:1 `>= 0` always holds of a count
+        "#]],
+    );
+    check(
         "type: event_count\nrules: [a]\ntimespan: 1d\ncondition: {gt: 3, lt: 9}",
         expect![[r#"
             texts("eventName").anyIs("a")

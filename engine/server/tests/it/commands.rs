@@ -338,7 +338,7 @@ fn nothing_that_is_read_is_written_over() {
         ("rules/seen/event.json", seen(1)),
         ("old/seen/rule.toml", rule),
         ("list.csv", "value\na\n".to_owned()),
-        ("expect.toml", "others = \"any\"\n".to_owned()),
+        ("expect.toml", "others = \"none\"\n".to_owned()),
         (
             "labels.csv",
             "rule_id,event_id,label\nseen,id-1,tp\n".to_owned(),

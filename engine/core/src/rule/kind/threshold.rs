@@ -130,6 +130,11 @@ struct Mistake {
 }
 
 impl Threshold {
+    /// Why it makes no sense, when it does not; for who builds one without a table.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.mistake().map(|mistake| mistake.message)
+    }
+
     fn mistake(&self) -> Option<Mistake> {
         let Self {
             over, measure, is, ..
@@ -178,7 +183,9 @@ impl Threshold {
                 (count_sense(whole, self.events_min as f64), COUNTS_ARE)
             }
             Measure::Share => (is.sense(0.0, 1.0), SHARES_ARE),
-            Measure::Sum | Measure::Average | Measure::Percentile => return None,
+            Measure::Sum | Measure::Average | Measure::Median | Measure::Percentile => {
+                return None;
+            }
         };
         match sense {
             Sense::Tells => None,
