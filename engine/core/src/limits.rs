@@ -182,7 +182,7 @@ pub const STATE_BYTES_DEFAULT: usize = 1024 * 1024 * 1024;
 
 /// Observations that are seen before memory is looked at again: what they can make groups take is small beside the
 /// least memory that is of use.
-pub const MEASURED_EVERY: usize = 1024;
+pub const LOOKED_EVERY: usize = 1024;
 
 /// Findings of one rule that are open, so that later detections are counted on them. The oldest is ended.
 pub const OPEN_FINDINGS_MAX: usize = 100_000;

@@ -1,13 +1,13 @@
 //! How much memory is taken, and who gives way when it is too much.
 //!
-//! Each rule is measured after it moved, so that the sum is at hand for every event. Too many groups: those of their
+//! Each shard is measured after it moved, so that the sum is at hand for every event. Too many groups: those of their
 //! shard not seen for longest give way, the same ones in every run. Too much memory: whatever takes most of it does, a
 //! part at a time, until it is enough. Nothing is lost unsaid: all of it is counted.
 
+use super::State;
 use super::shard::Timers;
-use super::{RuleState, State};
 use crate::evaluate::RuleIndex;
-use crate::limits::{MEASURED_EVERY, SHARDS};
+use crate::limits::{LOOKED_EVERY, SHARDS};
 use crate::rule::kind::{EventTime, Memory};
 
 impl State<'_> {
@@ -16,22 +16,36 @@ impl State<'_> {
         self.pending_bytes + self.rules_bytes
     }
 
-    /// Measures a rule again, after it moved.
+    /// Measures a rule again, of which one shard moved.
+    pub(super) fn measure_shard(&mut self, rule: usize, shard: usize) {
+        let state = &mut self.rules[rule];
+        let shard = &mut state.shards[shard];
+        let bytes = shard.bytes();
+        state.shard_bytes = state.shard_bytes - shard.measured + bytes;
+        shard.measured = bytes;
+        self.measure(rule);
+    }
+
+    /// Measures a rule again, of which all shards may have moved.
+    pub(super) fn measure_all(&mut self, rule: usize) {
+        for shard in 0..self.rules[rule].shards.len() {
+            self.measure_shard(rule, shard);
+        }
+    }
+
+    /// Measures a rule again, whose open findings changed.
     pub(super) fn measure(&mut self, rule: usize) {
         let state = &mut self.rules[rule];
-        let bytes = state.measured();
+        let bytes = state.shard_bytes + state.suppression.bytes();
         self.rules_bytes = self.rules_bytes - state.bytes + bytes;
         state.bytes = bytes;
     }
 
     /// Now and then while much is seen at once, memory is looked at.
-    pub(super) fn measure_now_and_then(&mut self) {
-        self.since_measured += 1;
-        if self.since_measured >= MEASURED_EVERY {
-            self.since_measured = 0;
-            for at in 0..self.moved.len() {
-                self.measure(self.moved[at].0 as usize);
-            }
+    pub(super) fn look_now_and_then(&mut self) {
+        self.since_looked += 1;
+        if self.since_looked >= LOOKED_EVERY {
+            self.since_looked = 0;
             self.keep_within_memory();
         }
     }
@@ -45,7 +59,7 @@ impl State<'_> {
             };
             let before = self.rules[heaviest].bytes;
             let gone = self.give_way(heaviest);
-            self.measure(heaviest);
+            self.measure_all(heaviest);
             if gone == 0 && self.rules[heaviest].bytes >= before {
                 return;
             }
@@ -101,19 +115,16 @@ impl State<'_> {
             .iter()
             .map(|shard| shard.groups.len() + shard.keys.len())
             .sum();
-        if state.since_sweep < groups as u64 / 2 + 1024 {
+        if state.since_sweep < groups as u64 / 2 + SWEPT_AFTER {
             return;
         }
         state.since_sweep = 0;
         for shard in &mut state.shards {
             shard.sweep(&memory.kind, now);
         }
+        self.measure_all(rule.0 as usize);
     }
 }
 
-impl RuleState {
-    fn measured(&self) -> usize {
-        let shards: usize = self.shards.iter().map(|shard| shard.bytes()).sum();
-        shards + self.suppression.bytes()
-    }
-}
+/// Fewest observations after which groups are looked through for what can be forgotten.
+pub(super) const SWEPT_AFTER: u64 = 1024;

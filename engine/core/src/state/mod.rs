@@ -100,14 +100,16 @@ struct RuleState {
     began: Option<EventTime>,
     /// What waits for it.
     pending: u64,
-    /// It moved since it was measured.
-    moved: bool,
+    /// It is among those to be swept.
+    to_sweep: bool,
     /// Values are remembered where their own hash says, not that of their group, of which there may be few.
     placed_by_value: bool,
     counters: RuleCounters,
     /// Observations seen since groups were last looked through for what can be forgotten.
     since_sweep: u64,
-    /// What it took when it was measured last, what waits not among it.
+    /// What its shards took when they were measured last.
+    shard_bytes: usize,
+    /// What it takes, what waits not among it.
     bytes: usize,
 }
 
@@ -128,12 +130,12 @@ pub struct State<'r> {
     counters: StateCounters,
     /// Bytes of what waits.
     pending_bytes: usize,
-    /// Bytes of all rules, as they were measured last.
+    /// Bytes of all rules.
     rules_bytes: usize,
-    /// Rules that moved since they were measured.
-    moved: Vec<RuleIndex>,
+    /// Rules that may have groups to forget.
+    to_sweep: Vec<RuleIndex>,
     /// Observations seen since memory was last looked at.
-    since_measured: usize,
+    since_looked: usize,
     told: Vec<Told>,
 }
 
@@ -163,8 +165,8 @@ impl<'r> State<'r> {
             counters: StateCounters::default(),
             pending_bytes: 0,
             rules_bytes: 0,
-            moved: Vec::new(),
-            since_measured: 0,
+            to_sweep: Vec::new(),
+            since_looked: 0,
             told: Vec::new(),
         }
     }
@@ -362,10 +364,11 @@ impl Default for RuleState {
             released: EventTime::MIN,
             began: None,
             pending: 0,
-            moved: false,
+            to_sweep: false,
             placed_by_value: false,
             counters: RuleCounters::default(),
             since_sweep: 0,
+            shard_bytes: 0,
             bytes: 0,
         }
     }

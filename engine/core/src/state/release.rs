@@ -2,6 +2,7 @@
 
 use super::group::{Group, GroupMemory};
 use super::lane::{Held, HeldKey, Lane, Next, Timer};
+use super::memory::SWEPT_AFTER;
 use super::shard::Timers;
 use super::{State, place, shard_of, value_key};
 use crate::evaluate::{OWN_DETECTION, RuleIndex};
@@ -91,16 +92,15 @@ impl State<'_> {
                 Next::Timer(timer) => self.time_is_up(timer, &mut found),
                 Next::Held(key, held) => {
                     self.see(&key, &held, &mut found);
-                    self.measure_now_and_then();
+                    self.look_now_and_then();
                 }
             }
         }
         self.detections(&mut found);
         self.close_suppressed(lane, until);
-        for rule in std::mem::take(&mut self.moved) {
-            self.rules[rule.0 as usize].moved = false;
+        for rule in std::mem::take(&mut self.to_sweep) {
+            self.rules[rule.0 as usize].to_sweep = false;
             self.sweep(rule, until);
-            self.measure(rule.0 as usize);
         }
     }
 
@@ -118,11 +118,9 @@ impl State<'_> {
         let suppressing = std::mem::take(&mut self.lanes[lane].suppressing);
         let mut closing = EventTime::MAX;
         for rule in &suppressing {
-            if self.rules[rule.0 as usize].suppression.due() <= until {
-                self.touch(*rule);
-            }
             while let Some(told) = self.rules[rule.0 as usize].suppression.close(until) {
                 self.close(told);
+                self.measure(rule.0 as usize);
             }
             closing = closing.min(self.rules[rule.0 as usize].suppression.due());
         }
@@ -130,19 +128,9 @@ impl State<'_> {
         (lane.suppressing, lane.closing) = (suppressing, closing);
     }
 
-    /// A rule moves: it is measured when the round is over.
-    pub(super) fn touch(&mut self, rule: RuleIndex) {
-        let state = &mut self.rules[rule.0 as usize];
-        if !state.moved {
-            state.moved = true;
-            self.moved.push(rule);
-        }
-    }
-
     fn see(&mut self, key: &HeldKey, held: &Held, found: &mut Vec<Found>) {
         let rule = key.rule;
         self.pending_bytes -= held.bytes as usize;
-        self.touch(rule);
         let state = &mut self.rules[rule.0 as usize];
         state.pending -= 1;
         state.began.get_or_insert(key.time);
@@ -150,6 +138,10 @@ impl State<'_> {
         let firing = match memory {
             Some(memory) if key.input != OWN_DETECTION => {
                 state.since_sweep += 1;
+                if state.since_sweep >= SWEPT_AFTER && !state.to_sweep {
+                    state.to_sweep = true;
+                    self.to_sweep.push(rule);
+                }
                 let observed = Observed {
                     input: usize::from(key.input),
                     event: &held.event,
@@ -164,6 +156,7 @@ impl State<'_> {
                     _ => self.step(rule, memory, shard, key.group, &observed),
                 };
                 self.keep_within_groups(rule, memory, shard);
+                self.measure_shard(rule.0 as usize, shard);
                 firing
             }
             _ => Some(Firing::of_event(&held.event)),
@@ -273,7 +266,6 @@ impl State<'_> {
     }
 
     fn time_is_up(&mut self, (time, rule, key): Timer, found: &mut Vec<Found>) {
-        self.touch(rule);
         let Some(memory) = &self.set.rules()[rule.0 as usize].rule.memory else {
             return;
         };
@@ -282,7 +274,8 @@ impl State<'_> {
             all: &mut self.lanes[state.lane].timers,
             rule,
         };
-        let shard = &mut state.shards[shard_of(key)];
+        let at = shard_of(key);
+        let shard = &mut state.shards[at];
         let Some(group) = shard.groups.get_mut(&key) else {
             return;
         };
@@ -296,5 +289,6 @@ impl State<'_> {
             });
         }
         shard.settle(key, &memory.kind, &mut timers);
+        self.measure_shard(rule.0 as usize, at);
     }
 }

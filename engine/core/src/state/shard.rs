@@ -33,6 +33,8 @@ pub(super) struct Shard {
     pub(super) group_heap: usize,
     /// Values seen, of first-seen rules.
     pub(super) keys: KeyTable,
+    /// What it took when it was measured last.
+    pub(super) measured: usize,
 }
 
 impl Shard {

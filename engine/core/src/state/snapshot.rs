@@ -321,7 +321,7 @@ impl State<'_> {
             let timers = timers.filter_map(|(group, one)| Some((one.timer?, rule, *group)));
             lane.timers.extend(timers);
         }
-        self.measure(rule.0 as usize);
+        self.measure_all(rule.0 as usize);
         Kept::Kept
     }
 

@@ -48,6 +48,7 @@ impl State<'_> {
             state.counters.evicted += u64::from(state.suppression.due() > time);
             too_many = state.suppression.close_first();
         }
+        self.measure(rule.0 as usize);
         if self.settings.telling == Telling::AtOnce {
             self.told.push(told);
         }
