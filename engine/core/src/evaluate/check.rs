@@ -272,10 +272,17 @@ impl<'c, F: FnMut(&Expr) -> u32> ChecksBuilder<'c, F> {
         }
     }
 
-    pub(super) fn build(mut self, branches: &[Branch<'_>]) -> Checks {
-        for branch in branches {
-            let range = self.group(&branch.parts);
-            self.checks.branches.push((branch.rule, range));
+    /// Packs all branches; those first that `together` has, in its order, which may have one more than once: what is a
+    /// candidate together lies together.
+    pub(super) fn build(mut self, branches: &[Branch<'_>], together: &[u32]) -> Checks {
+        const LATER: Range = (NONE, NONE);
+        let rules = branches.iter().map(|branch| (branch.rule, LATER));
+        self.checks.branches = rules.collect();
+        for at in together.iter().copied().chain(0..branches.len() as u32) {
+            if self.checks.branches[at as usize].1 == LATER {
+                let range = self.group(&branches[at as usize].parts);
+                self.checks.branches[at as usize].1 = range;
+            }
         }
         self.checks
     }

@@ -201,6 +201,11 @@ impl Index {
         &self.always
     }
 
+    /// Branches in the order in which they are found; some more than once.
+    pub(super) fn postings(&self) -> &[u32] {
+        &self.postings
+    }
+
     /// Fills `probe.candidates`. `values` are the ids of the columns, in their order.
     #[inline]
     pub(super) fn search(

@@ -63,7 +63,7 @@ impl Matcher {
                 .compile(expr, &environment)
                 .map_or(NEVER, |node| node.0)
         };
-        let checks = ChecksBuilder::new(&mut columns, compile).build(&branches);
+        let checks = ChecksBuilder::new(&mut columns, compile).build(&branches, index.postings());
         drop(branches);
         columns.finish();
         let program = builder.build();

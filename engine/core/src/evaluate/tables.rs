@@ -83,10 +83,31 @@ impl HashTable {
     }
 }
 
+/// Texts one behind the other: thousands of them apart would be thousands of pages to look at.
+#[derive(Debug, Default)]
+struct PackedTexts {
+    bytes: String,
+    spans: Vec<(u32, u32)>,
+}
+
+impl PackedTexts {
+    fn push(&mut self, text: &str) {
+        let start = self.bytes.len() as u32;
+        self.bytes.push_str(text);
+        self.spans.push((start, self.bytes.len() as u32));
+    }
+
+    #[inline]
+    fn get(&self, at: u32) -> &str {
+        let (start, end) = self.spans[at as usize];
+        &self.bytes[start as usize..end as usize]
+    }
+}
+
 /// The constants that rules compare one field with, numbered.
 #[derive(Debug, Default)]
 pub(super) struct Column {
-    texts: Vec<Box<str>>,
+    texts: PackedTexts,
     table: HashTable,
     text_ids: Vec<u32>,
     numbers: Vec<(Number, u32)>,
@@ -129,7 +150,7 @@ impl Column {
                 Some(id) => *id,
                 None => {
                     self.by_text.insert(text.clone(), next);
-                    self.texts.push(text.clone());
+                    self.texts.push(text);
                     self.text_ids.push(next);
                     next
                 }
@@ -166,9 +187,11 @@ impl Column {
     /// Makes the look-up tables; `intern` is not called afterwards.
     pub(super) fn finish(&mut self) {
         self.by_text = Default::default();
-        let texts = &self.texts;
-        self.table = HashTable::build(texts.len(), |seed, id| {
-            hash_bytes(seed, texts[id as usize].as_bytes())
+        let texts = &mut self.texts;
+        texts.bytes.shrink_to_fit();
+        texts.spans.shrink_to_fit();
+        self.table = HashTable::build(texts.spans.len(), |seed, id| {
+            hash_bytes(seed, texts.get(id).as_bytes())
         });
         self.numbers.sort_by(|(left, _), (right, _)| {
             compare(*left, *right).unwrap_or(std::cmp::Ordering::Equal)
@@ -208,10 +231,7 @@ impl Column {
     #[inline]
     fn id_of_text(&self, text: &str) -> u32 {
         let hash = hash_bytes(self.table.seed, text.as_bytes());
-        match self
-            .table
-            .find(hash, |id| &*self.texts[id as usize] == text)
-        {
+        match self.table.find(hash, |id| self.texts.get(id) == text) {
             Some(at) => self.text_ids[at as usize],
             None => OTHER,
         }
@@ -228,8 +248,9 @@ pub(super) struct Prefixes {
     texts: Vec<Box<str>>,
     by_text: std::collections::BTreeMap<Box<str>, u32>,
     lengths: Vec<usize>,
-    /// Ids under one hash: prefixes that were cut to the same bytes share it.
-    groups: Vec<Vec<u32>>,
+    /// Ids under one hash, one group behind the other: prefixes that were cut to the same bytes share it.
+    ids: Vec<u32>,
+    groups: Vec<(u32, u32)>,
     table: HashTable,
     filter: Filter,
 }
@@ -278,7 +299,11 @@ impl Prefixes {
             groups.entry(bytes).or_default().push(FIRST + at as u32);
         }
         let keys: Vec<Vec<u8>> = groups.keys().cloned().collect();
-        self.groups = groups.into_values().collect();
+        for ids in groups.into_values() {
+            let start = self.ids.len() as u32;
+            self.ids.extend(ids);
+            self.groups.push((start, self.ids.len() as u32));
+        }
         self.table = HashTable::build(keys.len(), |seed, id| hash_bytes(seed, &keys[id as usize]));
         self.filter = Filter::new(keys.len());
         for key in &keys {
@@ -313,7 +338,8 @@ impl Prefixes {
             if self.filter.may_have(hash)
                 && let Some(group) = self.table.find(hash, |_| true)
             {
-                for id in &self.groups[group as usize] {
+                let (start, end) = self.groups[group as usize];
+                for id in &self.ids[start as usize..end as usize] {
                     found(*id);
                 }
             }
