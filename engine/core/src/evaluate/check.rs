@@ -273,18 +273,18 @@ impl<'c, F: FnMut(&Expr) -> u32> ChecksBuilder<'c, F> {
     }
 
     /// Packs all branches; those first that `together` has, in its order, which may have one more than once: what is a
-    /// candidate together lies together.
-    pub(super) fn build(mut self, branches: &[Branch<'_>], together: &[u32]) -> Checks {
-        const LATER: Range = (NONE, NONE);
-        let rules = branches.iter().map(|branch| (branch.rule, LATER));
-        self.checks.branches = rules.collect();
+    /// candidate together lies together. Gives their new numbers, by the old ones.
+    pub(super) fn build(mut self, branches: &[Branch<'_>], together: &[u32]) -> (Checks, Vec<u32>) {
+        let mut numbers = vec![NONE; branches.len()];
         for at in together.iter().copied().chain(0..branches.len() as u32) {
-            if self.checks.branches[at as usize].1 == LATER {
-                let range = self.group(&branches[at as usize].parts);
-                self.checks.branches[at as usize].1 = range;
+            let (branch, number) = (&branches[at as usize], &mut numbers[at as usize]);
+            if *number == NONE {
+                *number = self.checks.branches.len() as u32;
+                let range = self.group(&branch.parts);
+                self.checks.branches.push((branch.rule, range));
             }
         }
-        self.checks
+        (self.checks, numbers)
     }
 
     /// Packs `parts` next to each other, nested groups before them.

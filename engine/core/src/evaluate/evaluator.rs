@@ -91,16 +91,17 @@ impl<'r> Evaluator<'r> {
             indeterminate,
             ..
         } = self;
+        let mut may_be_excused = false;
         set.matcher.matches(event, workspace, |selector, outcome| {
-            let (rule, input) = set.slot(selector);
-            let pre = &set.rules()[rule.0 as usize];
-            match (outcome, &pre.rule.memory) {
-                (Outcome::True, None) => matched.push(rule),
-                (Outcome::True, Some(_)) => observed.push((rule, input)),
+            let slot = set.slot(selector);
+            match (outcome, slot.is_observed) {
+                (Outcome::True, false) => matched.push(slot.rule),
+                (Outcome::True, true) => observed.push((slot.rule, slot.input)),
                 // A rule with several inputs is undecided once.
-                _ if indeterminate.last() != Some(&rule) => indeterminate.push(rule),
+                _ if indeterminate.last() != Some(&slot.rule) => indeterminate.push(slot.rule),
                 _ => {}
             }
+            may_be_excused |= outcome == Outcome::True && slot.has_exceptions;
         });
         if !self.indeterminate.is_empty() {
             set.sources.set_aside(
@@ -110,9 +111,7 @@ impl<'r> Evaluator<'r> {
                 &mut self.missed,
             );
         }
-        let observed = self.observed.iter().map(|(rule, _)| rule);
-        let excusable = |rule: &RuleIndex| !set.rules()[rule.0 as usize].exceptions.is_empty();
-        if self.matched.iter().chain(observed).any(excusable) {
+        if may_be_excused {
             self.ask_exceptions(event);
         }
         Evaluated {

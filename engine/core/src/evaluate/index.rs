@@ -206,6 +206,19 @@ impl Index {
         &self.postings
     }
 
+    /// Gives branches other numbers: `numbers` has the new ones by the old ones.
+    pub(super) fn renumber(&mut self, numbers: &[u32]) {
+        let shapes = self.branches_of_shape.iter_mut().flatten();
+        for branch in self
+            .postings
+            .iter_mut()
+            .chain(&mut self.always)
+            .chain(shapes)
+        {
+            *branch = numbers[*branch as usize];
+        }
+    }
+
     /// Fills `probe.candidates`. `values` are the ids of the columns, in their order.
     #[inline]
     pub(super) fn search(

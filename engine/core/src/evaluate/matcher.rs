@@ -55,7 +55,7 @@ impl Matcher {
         let hints: Vec<Option<FieldHint>> = fields.ids().map(|id| hint(fields.path(id))).collect();
         let of_field = |field: FieldId| hints.get(field.0 as usize).cloned().flatten();
         let mut columns = Columns::default();
-        let (index, branches, summary) =
+        let (mut index, branches, summary) =
             IndexBuilder::new(&of_field).build(formulas, fields, &mut columns);
         let environment = Environment::event();
         let compile = |expr: &Expr| {
@@ -63,7 +63,9 @@ impl Matcher {
                 .compile(expr, &environment)
                 .map_or(NEVER, |node| node.0)
         };
-        let checks = ChecksBuilder::new(&mut columns, compile).build(&branches, index.postings());
+        let (checks, numbers) =
+            ChecksBuilder::new(&mut columns, compile).build(&branches, index.postings());
+        index.renumber(&numbers);
         drop(branches);
         columns.finish();
         let program = builder.build();

@@ -93,11 +93,22 @@ pub(super) enum TitlePart {
     Value(NodeId),
 }
 
+/// What a selector of the matcher stands for, and what has to be known of its rule whenever it holds: rules themselves are
+/// too large and too far apart to be looked at for every match.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    pub(super) rule: RuleIndex,
+    pub(super) input: u16,
+    /// It is an input of a rule that remembers.
+    pub(super) is_observed: bool,
+    /// The rule has exceptions.
+    pub(super) has_exceptions: bool,
+}
+
 /// All rules in force, compiled together.
 pub struct RuleSet {
     rules: Vec<RulePre>,
-    /// Rule and input of each selector of the matcher.
-    slots: Vec<(RuleIndex, u16)>,
+    slots: Vec<Slot>,
     feeds: Feeds,
     scores: BTreeMap<u64, f64>,
     pub(super) matcher: Matcher,
@@ -182,10 +193,15 @@ impl RuleSet {
         reports.extend(unfed);
         let hints = Hints::of(&prepared, schema);
         let sources = Sources::of(&prepared, schema);
-        let (mut slots, mut selectors): (Vec<(RuleIndex, u16)>, Vec<&Expr>) = Default::default();
+        let (mut slots, mut selectors): (Vec<Slot>, Vec<&Expr>) = Default::default();
         for (at, rule) in (0u32..).zip(&prepared) {
             for (number, input) in (0u16..).zip(&rule.inputs) {
-                slots.extend(input.filed.is_some().then_some((RuleIndex(at), number)));
+                slots.extend(input.filed.is_some().then_some(Slot {
+                    rule: RuleIndex(at),
+                    input: number,
+                    is_observed: rule.rule.memory.is_some(),
+                    has_exceptions: !rule.exceptions.is_empty(),
+                }));
                 selectors.extend(&input.filed);
             }
         }
@@ -230,15 +246,15 @@ impl RuleSet {
             .matcher
             .unindexed()
             .iter()
-            .map(|selector| self.slot(*selector).0)
+            .map(|selector| self.slot(*selector).rule)
             .collect();
         rules.dedup();
         rules.into_iter()
     }
 
-    /// The rule and input of a selector of the matcher.
+    /// What a selector of the matcher stands for.
     #[inline]
-    pub(super) fn slot(&self, selector: u32) -> (RuleIndex, u16) {
+    pub(super) fn slot(&self, selector: u32) -> Slot {
         self.slots[selector as usize]
     }
 
