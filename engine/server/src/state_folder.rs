@@ -121,6 +121,9 @@ impl StateFolder {
                 Kept::Absent => {
                     "is not in force (off, broken or not given); what it remembers is kept for it, up to 90 days"
                 }
+                Kept::Crowded => {
+                    "is not in force, and what it remembers is dropped: such rules have a quarter of --state-memory"
+                }
                 Kept::Gone => "was not in force for 90 days; what it remembered is dropped",
             };
             // If standard error is closed, nobody wants to know.

@@ -100,10 +100,11 @@ fn adds_up(rule: &Rule) -> bool {
         .is_some_and(|memory| matches!(memory.kind, Kind::Risk(_)))
 }
 
-/// A report about an input whose rules are all off or have mistakes.
+/// A report about an input that no rule feeds.
 fn silent(place: &Place) -> Report {
-    let message = "the rules whose detections this takes are all off or have mistakes";
-    let help = "It never happens as long as none of them is in force.";
+    let message = "none of the rules that this names hands it detections";
+    let help = "They are off or have mistakes, and it never happens as long as none of them is in force. A pattern takes \
+                no rules of risk: name those by their ids.";
     Report {
         source: place.source.clone(),
         diagnostic: Diagnostic::new(Code::RuleSilent, place.span, message).with_help(help),

@@ -81,7 +81,49 @@ pub struct StateCounters {
     pub rules: Vec<(String, RuleCounters)>,
 }
 
+impl RuleCounters {
+    /// What happened since `start`; what waits and is remembered, as it is.
+    fn since(&self, start: &Self) -> Self {
+        let reasons = self.reasons.iter().map(|(reason, count)| {
+            let before = start.reasons.get(reason).copied().unwrap_or(0);
+            (reason.clone(), count - before.min(*count))
+        });
+        Self {
+            observed: self.observed - start.observed,
+            duplicates: self.duplicates - start.duplicates,
+            late: self.late - start.late,
+            faults: self.faults - start.faults,
+            undecided: self.undecided - start.undecided,
+            reasons: reasons.filter(|(_, count)| *count > 0).collect(),
+            evicted: self.evicted - start.evicted,
+            dropped: self.dropped - start.dropped,
+            detections: self.detections - start.detections,
+            suppressed: self.suppressed - start.suppressed,
+            findings: self.findings - start.findings,
+            pending: self.pending,
+            groups: self.groups,
+        }
+    }
+}
+
 impl StateCounters {
+    /// What happened since `start`, when the same state had come so far.
+    #[must_use]
+    pub fn since(&self, start: &Self) -> Self {
+        // One state has the same rules in the same order all the time.
+        let rules = self.rules.iter().zip(&start.rules);
+        let rules = rules.map(|((id, counters), (_, before))| (id.clone(), counters.since(before)));
+        Self {
+            timeless: self.timeless - start.timeless,
+            future: self.future - start.future,
+            groups_cut: self.groups_cut - start.groups_cut,
+            forced: self.forced - start.forced,
+            pending_bytes: self.pending_bytes,
+            group_bytes: self.group_bytes,
+            rules: rules.collect(),
+        }
+    }
+
     /// Observations of all rules that were left out because they came too late.
     pub fn late(&self) -> u64 {
         self.rules.iter().map(|(_, rule)| rule.late).sum()

@@ -5,7 +5,7 @@
 //! window or a higher threshold would have kept and the old one did not is missing until it fills again. A
 //! rule whose version differs begins anew, and is named. Memory is never read under another meaning. The memory of
 //! a rule that is not in force, because it is off, has a mistake or was not given, is carried along as
-//! it is, up to [`ABSENT_SECONDS_MAX`] of event time: who mends the rule finds it where it was.
+//! it is, up to [`ABSENT_SECONDS_MAX`] of event time and a quarter of the memory allowed: who mends the rule finds it where it was.
 //!
 //! Rules are written one shard after the other, so that nothing large is there twice. Events that wait come after them,
 //! each once with all that was observed of it, however many rules wait for it.
@@ -48,6 +48,8 @@ pub enum Kept {
     Absent,
     /// It was not among the rules in force for too long; its memory is dropped.
     Gone,
+    /// It is not among the rules in force, whose memory is short; its own is dropped.
+    Crowded,
 }
 
 /// What became of a snapshot.
@@ -380,18 +382,27 @@ impl State<'_> {
     fn carry(&mut self, absent: Absent, newest: Option<EventTime>, restored: &mut Restored) {
         let oldest = newest.map(|newest| newest.minus(Period::from_seconds(ABSENT_SECONDS_MAX)));
         let id = absent.kept.id.clone();
+        let mut became = Kept::Gone;
         if oldest.is_none_or(|oldest| absent.last() >= oldest) {
-            self.rules_bytes += absent.bytes();
-            self.absent.push(absent);
-            restored.rules.push((id, Kept::Absent));
-            return;
+            // It cannot give way by parts, and those in force come first.
+            let carried: usize = self.absent.iter().map(Absent::bytes).sum();
+            if carried + absent.bytes() <= self.settings.bytes_max / ABSENT_SHARE {
+                self.rules_bytes += absent.bytes();
+                self.absent.push(absent);
+                restored.rules.push((id, Kept::Absent));
+                return;
+            }
+            became = Kept::Crowded;
         }
         let open = absent.kept.open.into_iter();
         let ended = open.filter_map(|open| Some(open.into_open(NO_RULE)?.ended()));
         restored.ended.extend(ended.map(|told| told.finding));
-        restored.rules.push((id, Kept::Gone));
+        restored.rules.push((id, became));
     }
 }
+
+/// Of all memory allowed, the part that rules may take that are not in force: one in so many.
+const ABSENT_SHARE: usize = 4;
 
 /// What a rule of a snapshot is among those in force.
 enum Became {

@@ -362,7 +362,7 @@ impl Scan<'_> {
         reporter.close_unfinished();
         reporter.finish_remembering();
         reporter.note_state();
-        let broken_pipe = match reporter.outlet.fault.take() {
+        let mut broken_pipe = match reporter.outlet.fault.take() {
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => true,
             Some(error) => return Err(self.output_error(error)),
             None => false,
@@ -375,10 +375,10 @@ impl Scan<'_> {
         }
         if !broken_pipe {
             let _ = reporter.outlet.write(&tail);
-            if let Some(error) = reporter.outlet.fault.take()
-                && error.kind() != io::ErrorKind::BrokenPipe
-            {
-                return Err(self.output_error(error));
+            match reporter.outlet.fault.take() {
+                Some(error) if error.kind() == io::ErrorKind::BrokenPipe => broken_pipe = true,
+                Some(error) => return Err(self.output_error(error)),
+                None => {}
             }
         }
         if !on_stdout {
@@ -389,6 +389,8 @@ impl Scan<'_> {
         }
         self.statistics(reporter, times)?;
         let ends = match ending {
+            // What nobody took was not told, and what could not be read may be read another time.
+            _ if broken_pipe || reporter.unread => false,
             Ending::Complete => true,
             Ending::Interrupted => reporter.is_live(),
             Ending::Strict => false,
@@ -397,7 +399,12 @@ impl Scan<'_> {
             reporter.save_state()?;
         } else if self.arguments.state.is_some() {
             // What was read would be read again, and count twice.
-            let _ = writeln!(io::stderr(), "the state is left as it was before this scan");
+            let left = if reporter.is_live() {
+                "the state is left as it was last written"
+            } else {
+                "the state is left as it was before this scan"
+            };
+            let _ = writeln!(io::stderr(), "{left}");
         }
         Ok(self.exit(reporter, ending))
     }

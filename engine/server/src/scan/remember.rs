@@ -82,6 +82,8 @@ pub(crate) struct Remembering<'r> {
     newest: Option<EventTime>,
     folder: Option<StateFolder>,
     telling: Findings,
+    /// What other scans came to with this state.
+    before: StateCounters,
     saved: Instant,
     /// How long writing took last.
     saving: Duration,
@@ -112,6 +114,7 @@ impl<'r> Remembering<'r> {
             folder.restore(&mut state)?;
         }
         Ok(Some(Self {
+            before: state.counters(),
             state,
             arrival,
             watermark: Watermark::default(),
@@ -219,9 +222,9 @@ impl<'r> Remembering<'r> {
         }
     }
 
-    /// What became of everything.
+    /// What became of everything in this scan.
     pub(crate) fn counters(&self) -> StateCounters {
-        self.state.counters()
+        self.state.counters().since(&self.before)
     }
 
     /// Whether what is pending at the end is kept for another scan.

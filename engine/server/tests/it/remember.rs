@@ -617,3 +617,53 @@ fn odd_events_are_told_well() {
         ran.stderr
     );
 }
+
+#[test]
+fn state_stays_where_it_was_when_findings_or_events_are_lost() {
+    let folder = workplace("remember-lost");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let whole = scan(&folder, &[&path("all.jsonl"), "--state", &path("whole")]);
+    let (rules, state, all) = (path("rules"), path("state"), path("all.jsonl"));
+    let arguments = [
+        "scan", "--rules", &rules, "--format", "jsonl", "--state", &state, &all,
+    ];
+    // Nobody takes more than the first finding.
+    let mut child = tripline(&arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("it has standard output"));
+    stdout
+        .read_line(&mut String::new())
+        .expect("it finds something");
+    drop(stdout);
+    let ended = child.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(told.contains("the state is left as it was"), "{told}");
+    // The end of an input is missing.
+    folder.file("broken.jsonl.gz", [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
+    let broken = path("broken.jsonl.gz");
+    let ran = run(&[&arguments[..], &[&broken]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the state is left as it was"),
+        "{}",
+        ran.stderr
+    );
+    assert!(scan(&folder, &[&all, "--state", &state]) == whole);
+}
+
+#[test]
+fn what_earlier_scans_left_out_is_not_told_again() {
+    let folder = workplace("remember-counts");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let (rules, state) = (path("rules"), path("state"));
+    let mut late = Vec::new();
+    for log in ["logs/0.jsonl", "logs/0.jsonl", "logs/1.jsonl"] {
+        let ran = run(&["scan", "--rules", &rules, "--state", &state, &path(log)]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        late.push((ran.stdout + &ran.stderr).contains("came later than"));
+    }
+    assert_eq!(late, [false, true, false]);
+}

@@ -149,6 +149,11 @@ impl Threshold {
             let help = "Add `measure`, such as `measure = \"distinct\"`, or leave `of` out.";
             return mistake("of", message, help);
         }
+        if *measure == Measure::Distinct && self.events_min > 1 {
+            let message = "values are counted, and not in how many events they come".to_owned();
+            let help = "Leave `events_min` out: of each value the latest event is kept, so there is no count of events.";
+            return mistake("events_min", message, help);
+        }
         if let Some(mistake) = self.senseless() {
             return Some(mistake);
         }
@@ -160,7 +165,7 @@ impl Threshold {
         }
         if !self.counts() && self.events_min > WINDOW_ENTRIES_MAX as u64 {
             let message =
-                format!("a window over which a {measure} is taken never holds so many events");
+                format!("`{measure}` is taken over a window that never holds so many events");
             return mistake("events_min", message, "It holds at most the latest 4,096.");
         }
         None

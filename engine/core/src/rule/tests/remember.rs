@@ -173,6 +173,16 @@ fn comparisons_that_never_or_always_hold_are_refused() {
             ],
         ),
         (sum, &["> 50", ">= 0", "< 0", "== 2.5"], &[]),
+        (
+            "over = 'session'\nmeasure = 'distinct'\nof = 'event.a'\nevents_min = 1\n",
+            &["== 1", "<= 2"],
+            &[],
+        ),
+        (
+            "over = 'session'\nmeasure = 'distinct'\nof = 'event.a'\nevents_min = 5\n",
+            &[],
+            &["== 1", ">= 6"],
+        ),
     ] {
         for (comparisons, expected) in [(good, "good"), (refused, "refused")] {
             for is in comparisons {

@@ -2,7 +2,7 @@
 
 use super::world::{Run, at, rule, rule_set};
 use tripline_core::rule::kind::EventTime;
-use tripline_core::state::{Kept, Told};
+use tripline_core::state::{Kept, StateSettings, Told};
 
 fn event(number: usize, second: i64) -> String {
     format!(
@@ -256,4 +256,28 @@ fn memory_of_a_rule_that_is_not_in_force_waits_for_it() {
         ["away", "stays"],
         "the host is known"
     );
+}
+
+#[test]
+fn memory_of_rules_that_are_not_in_force_leaves_room_for_the_others() {
+    let both = rule_set(&[rule("away", COUNT), rule("stays", COUNT)]);
+    let one = rule_set(&[rule("stays", COUNT)]);
+    let mut run = Run::new(&both);
+    for number in 0..3000 {
+        let user = format!("\"user\":\"u{number}\"");
+        run.take(&event(number, number as i64).replace("\"user\":\"u\"", &user));
+    }
+    run.state.complete(at(3000));
+    let bytes = run.state.snapshot("").expect("written");
+    for (mebibytes, became) in [(16, Kept::Absent), (0, Kept::Crowded)] {
+        let bytes_max = (mebibytes << 20) + 100_000;
+        let settings = StateSettings {
+            bytes_max,
+            ..StateSettings::default()
+        };
+        let mut run = Run::with(&one, settings);
+        let restored = run.state.restore(&bytes).expect("read");
+        let away = restored.rules.iter().find(|(id, _)| id == "away");
+        assert_eq!(away.map(|(_, kept)| *kept), Some(became));
+    }
 }
