@@ -280,6 +280,7 @@ impl Scan<'_> {
             false => Findings::Shown,
         };
         let remembering = self.remembering(telling)?;
+        self.try_statistics()?;
         let writing = Writing::new(&self.format, self.output()?, progress.clone());
         let mut reporter = Reporter::new(
             (inputs, self.rules),
@@ -453,6 +454,21 @@ impl Scan<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether statistics can be written is better known before anything is told.
+    fn try_statistics(&self) -> Result<(), CommandError> {
+        let Some(path) = &self.arguments.stats_output else {
+            return Ok(());
+        };
+        let opened = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path);
+        opened.map(drop).map_err(|source| CommandError::Write {
+            path: path.clone(),
+            source,
+        })
     }
 
     fn wants_stats(&self) -> bool {

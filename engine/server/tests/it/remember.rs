@@ -651,6 +651,10 @@ fn state_stays_where_it_was_when_findings_or_events_are_lost() {
         "{}",
         ran.stderr
     );
+    // Statistics that cannot be written are known before anything is told.
+    let nowhere = path("nowhere/stats.txt");
+    let ran = run(&[&arguments[..], &["--stats-output", &nowhere]].concat());
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
     assert!(scan(&folder, &[&all, "--state", &state]) == whole);
 }
 
