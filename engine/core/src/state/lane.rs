@@ -111,12 +111,3 @@ pub(super) enum Next {
     Timer(Timer),
     Held(HeldKey, Held),
 }
-
-impl Next {
-    pub(super) fn time(&self) -> EventTime {
-        match self {
-            Self::Timer((time, ..)) => *time,
-            Self::Held(key, _) => key.time,
-        }
-    }
-}

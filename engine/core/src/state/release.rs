@@ -8,7 +8,7 @@ use super::{State, place, shard_of, value_key};
 use crate::evaluate::{OWN_DETECTION, RuleIndex};
 use crate::event::Event;
 use crate::rule::kind::{
-    EventKey, EventTime, Firing, FirstSeen, Kind, Memory, Novelty, Observed, Period, StoredEvent,
+    EventTime, Firing, FirstSeen, Kind, Memory, Novelty, Observed, Period, StoredEvent,
 };
 use hashbrown::hash_map::Entry;
 use std::sync::Arc;
@@ -19,13 +19,6 @@ pub(super) struct Found {
     pub(super) group: u128,
     pub(super) input: u16,
     pub(super) firing: Firing,
-}
-
-impl Found {
-    fn place(&self) -> (RuleIndex, EventTime, &EventKey, u128) {
-        let firing = &self.firing;
-        (self.rule, firing.time, &firing.event.key, self.group)
-    }
 }
 
 impl State<'_> {
@@ -81,13 +74,8 @@ impl State<'_> {
     }
 
     fn release(&mut self, lane: usize, until: EventTime) {
-        let (mut found, mut now) = (Vec::new(), EventTime::MIN);
+        let mut found = Vec::new();
         while let Some(next) = self.lanes[lane].next(until) {
-            // What is found at one time is told in an order that does not depend on that of arrival.
-            if next.time() > now {
-                now = next.time();
-                self.detections(&mut found);
-            }
             match next {
                 Next::Timer(timer) => self.time_is_up(timer, &mut found),
                 Next::Held(key, held) => {
@@ -95,21 +83,15 @@ impl State<'_> {
                     self.look_now_and_then();
                 }
             }
+            // What comes next depends on times, rules, events and groups alone, and so does what is told.
+            for one in found.drain(..) {
+                self.detection(one);
+            }
         }
-        self.detections(&mut found);
         self.close_suppressed(lane, until);
         for rule in std::mem::take(&mut self.to_sweep) {
             self.rules[rule.0 as usize].to_sweep = false;
             self.sweep(rule, until);
-        }
-    }
-
-    fn detections(&mut self, found: &mut Vec<Found>) {
-        if found.len() > 1 {
-            found.sort_by(|left, right| left.place().cmp(&right.place()));
-        }
-        for one in found.drain(..) {
-            self.detection(one);
         }
     }
 
