@@ -1,0 +1,102 @@
+//! What is written is read, and what lies is refused.
+
+use super::*;
+
+fn written() -> Vec<u8> {
+    let mut columns = [
+        ColumnWriter::new(ColumnKind::Bool),
+        ColumnWriter::new(ColumnKind::Int),
+        ColumnWriter::new(ColumnKind::Float),
+        ColumnWriter::new(ColumnKind::Text),
+        ColumnWriter::new(ColumnKind::Symbol),
+        ColumnWriter::new(ColumnKind::Json),
+    ];
+    for row in 0..11 {
+        if row % 4 == 3 {
+            columns.iter_mut().for_each(ColumnWriter::push_absent);
+            continue;
+        }
+        columns[0].push_bool(row % 2 == 0);
+        columns[1].push_int(-i64::from(row));
+        columns[2].push_float(f64::from(row) / 2.0);
+        columns[3].push_text(&"ä".repeat(row as usize));
+        columns[4].push_text(["put", "get", "get"][row as usize % 3]);
+        columns[5].push_text("{\"a\":1}");
+    }
+    BatchWriter::default().pack(11, columns.iter()).to_vec()
+}
+
+fn read(bytes: &[u8]) -> Result<Vec<Vec<String>>, BatchFault> {
+    let view = BatchView::read(bytes, 11, &ColumnKind::ALL)?;
+    let column = |column: &ColumnView<'_>| {
+        let cells = (0..11).map(|row| Ok(format!("{:?}", column.cell(row)?)));
+        cells.collect::<Result<Vec<_>, _>>()
+    };
+    view.columns().iter().map(column).collect()
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let read = read(&written()).expect("the batch is sound");
+    let row = |number: usize| -> Vec<&str> {
+        let cells = read.iter().map(|column| column[number].as_str());
+        cells.collect()
+    };
+    assert_eq!(
+        row(2),
+        [
+            "Some(Bool(true))",
+            "Some(Int(-2))",
+            "Some(Float(1.0))",
+            "Some(Text(\"ää\"))",
+            "Some(Text(\"get\"))",
+            "Some(Json(\"{\\\"a\\\":1}\"))"
+        ]
+    );
+    assert_eq!(row(7), ["None"; 6]);
+    assert_eq!(row(9)[4], "Some(Text(\"put\"))");
+}
+
+#[test]
+fn symbols_are_stored_once() {
+    let mut column = ColumnWriter::new(ColumnKind::Symbol);
+    for row in 0..100 {
+        column.push_text(["one", "two"][row % 2]);
+    }
+    assert_eq!(column.arena_bytes(), 6);
+}
+
+#[test]
+fn no_byte_makes_reading_panic() {
+    let sound = written();
+    for at in 0..sound.len() {
+        for value in [0, 1, 7, 0x7f, 0x80, 0xff] {
+            let mut bytes = sound.clone();
+            bytes[at] = value;
+            let _ = read(&bytes);
+        }
+        assert!(read(&sound[..at]).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn lies_are_named() {
+    let check = |at: usize, value: u32, expected: BatchFault| {
+        let mut bytes = written();
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        assert_eq!(read(&bytes), Err(expected));
+    };
+    let is = written().len();
+    check(0, 0, BatchFault::NoBatch);
+    check(4, 12, BatchFault::Length { said: 12, is });
+    check(8, 12, BatchFault::Rows { is: 12, wanted: 11 });
+    check(12, 7, BatchFault::Columns { is: 7, wanted: 6 });
+    let wanted = "bool";
+    let (column, is) = (0, 9);
+    check(16, 9, BatchFault::Kind { column, is, wanted });
+    check(16 + 32 + 8, u32::MAX, BatchFault::Reach { column: 1 });
+    check(16 + 96 + 16, u32::MAX, BatchFault::Reach { column: 3 });
+    check(16 + 96 + 16, 1, BatchFault::NotText { column: 3 });
+    check(16 + 96 + 16, 0, BatchFault::Cell { column: 3, row: 1 });
+    check(16 + 128 + 24, 1, BatchFault::Cell { column: 4, row: 1 });
+}
