@@ -75,6 +75,10 @@ codes! {
     RuleCycle = "E0019", Error;
     /// A condition asks about a step that has not happened yet, or does not exist.
     StepUnknown = "E0020", Error;
+    /// A rule asks a plugin that is not there, or that does another job.
+    PluginUnknown = "E0021", Error;
+    /// A rule asks a plugin where its answer cannot be.
+    PluginMisplaced = "E0022", Error;
     /// The selector text is not CEL.
     SelectorSyntax = "E1001", Error;
     /// The selector is longer, deeper or has more parts than is allowed.

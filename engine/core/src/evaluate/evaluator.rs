@@ -4,6 +4,7 @@
 //! not allocate on an event that matches nothing. What it finds is ordered by rule, so that results do not
 //! depend on how candidates were found.
 
+use super::ask::{PluginIndex, Settled, variables};
 use super::explain::{Reason, Traced, reason};
 use super::group_key::KeyMemo;
 use super::matcher::Workspace;
@@ -29,12 +30,20 @@ pub struct Evaluated<'a> {
     pub not_applicable: &'a [RuleIndex],
     /// Rules of which an exception could not be decided; it did not excuse.
     pub exception_faults: &'a [RuleIndex],
+    /// Rules that a plugin gave no answer for and that pass such events over.
+    pub skipped: &'a [RuleIndex],
 }
 
 /// Evaluates events against one rule set. One per thread.
 pub struct Evaluator<'r> {
     pub(super) set: &'r RuleSet,
     workspace: Workspace,
+    /// Buffers of the matcher of rules that ask plugins, and the plugins to ask.
+    pub(super) asking: Workspace,
+    pub(super) asked: Vec<PluginIndex>,
+    /// Inputs of rules that await answers.
+    awaiting: Vec<(RuleIndex, u16, bool)>,
+    skipped: Vec<RuleIndex>,
     /// Fields and memory of the program that only matches need.
     pub(super) slots: Slots,
     pub(super) scratch: Scratch,
@@ -57,6 +66,10 @@ impl<'r> Evaluator<'r> {
         Self {
             set,
             workspace: Workspace::default(),
+            asking: Workspace::default(),
+            asked: Vec::new(),
+            awaiting: Vec::new(),
+            skipped: Vec::new(),
             slots: Slots::default(),
             scratch: Scratch::default(),
             keys: KeyMemo::default(),
@@ -83,17 +96,25 @@ impl<'r> Evaluator<'r> {
         self.indeterminate.clear();
         self.not_applicable.clear();
         self.exception_faults.clear();
+        self.awaiting.clear();
+        self.skipped.clear();
         let Self {
             set,
             workspace,
             matched,
             observed,
             indeterminate,
+            awaiting,
             ..
         } = self;
         let mut may_be_excused = false;
         set.matcher.matches(event, workspace, |selector, outcome| {
             let slot = set.slot(selector);
+            if slot.asks_plugins {
+                awaiting.push((slot.rule, slot.input, slot.is_observed));
+                may_be_excused |= slot.has_exceptions;
+                return;
+            }
             match (outcome, slot.is_observed) {
                 (Outcome::True, false) => matched.push(slot.rule),
                 (Outcome::True, true) => observed.push((slot.rule, slot.input)),
@@ -103,6 +124,10 @@ impl<'r> Evaluator<'r> {
             }
             may_be_excused |= outcome == Outcome::True && slot.has_exceptions;
         });
+        if !self.awaiting.is_empty() {
+            self.settle_all(event);
+        }
+        let set = self.set;
         if !self.indeterminate.is_empty() {
             set.sources.set_aside(
                 event,
@@ -121,7 +146,27 @@ impl<'r> Evaluator<'r> {
             indeterminate: &self.indeterminate,
             not_applicable: &self.not_applicable,
             exception_faults: &self.exception_faults,
+            skipped: &self.skipped,
         }
+    }
+
+    fn settle_all(&mut self, event: &Event<'_>) {
+        let awaiting = std::mem::take(&mut self.awaiting);
+        for &(rule, input, is_observed) in &awaiting {
+            match self.settle((rule, input), event) {
+                Settled::Decided(Outcome::True) if is_observed => self.observed.push((rule, input)),
+                Settled::Decided(Outcome::True) => self.matched.push(rule),
+                Settled::Decided(Outcome::Unknown) => self.indeterminate.push(rule),
+                Settled::Decided(Outcome::False) => {}
+                Settled::Skipped => self.skipped.push(rule),
+            }
+        }
+        self.awaiting = awaiting;
+        self.matched.sort_unstable();
+        self.observed.sort_unstable();
+        self.indeterminate.sort_unstable();
+        self.indeterminate.dedup();
+        self.skipped.dedup();
     }
 
     fn ask_exceptions(&mut self, event: &Event<'_>) {
@@ -195,6 +240,9 @@ impl<'r> Evaluator<'r> {
     /// Why a rule, or the exceptions of a rule that matches, could not be decided on this event.
     pub fn fault(&mut self, rule: RuleIndex, event: &Event<'_>) -> String {
         let prepared = &self.set.rules()[rule.0 as usize];
+        if let Some((plugin, reason)) = self.unanswered(rule, event) {
+            return format!("plugin `{plugin}` gave no answer: {reason}");
+        }
         let time = event.time();
         let exceptions = prepared
             .exceptions
@@ -234,6 +282,7 @@ impl<'r> Evaluator<'r> {
         };
         let mut slots = Slots::default();
         program.fields().plan().extract(event.root(), &mut slots);
+        let variables = variables(event.facts());
         let trace = |id| {
             let node = places.node(id)?;
             let view = EventView {
@@ -241,7 +290,9 @@ impl<'r> Evaluator<'r> {
                 slots: &slots,
             };
             let mut scratch = Scratch::default();
-            let value = Evaluation::new(&program, view, &mut scratch).eval(node);
+            let mut evaluation =
+                Evaluation::new(&program, view, &mut scratch).with_variables(&variables);
+            let value = evaluation.eval(node);
             Some(traced(&value, &program))
         };
         reason(&when.expr, &when.text, &trace)
@@ -259,7 +310,9 @@ impl<'r> Evaluator<'r> {
             root: event.root(),
             slots: &self.slots,
         };
-        let mut evaluation = Evaluation::new(program, view, &mut self.scratch);
+        let variables = event.facts().map(|facts| variables(Some(facts)));
+        let mut evaluation = Evaluation::new(program, view, &mut self.scratch)
+            .with_variables(variables.as_ref().map_or(&[], |all| all.as_slice()));
         let result = work(&mut evaluation, program);
         evaluation.finish(&mut self.scratch);
         result

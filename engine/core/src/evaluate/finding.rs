@@ -23,9 +23,15 @@ impl Evaluator<'_> {
     pub fn finding(&mut self, rule: RuleIndex, event: &Event<'_>) -> Finding {
         let prepared = &self.set.rules()[rule.0 as usize];
         let event_id = event.id();
-        let shaped = self.on_event(event, |evaluation, program| {
+        let mut shaped = self.on_event(event, |evaluation, program| {
             shape(evaluation, program, prepared)
         });
+        if let Some((plugin, reason)) = self.unanswered(rule, event) {
+            let note = format!(
+                "plugin `{plugin}` gave no answer ({reason}); the rule matches all the same"
+            );
+            shaped.notes.insert(0, note);
+        }
         let time = event.time().map(|time| time.to_string());
         shaped.into_finding(prepared, event_id.as_str(), time, &[])
     }

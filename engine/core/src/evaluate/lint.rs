@@ -3,11 +3,12 @@
 //! Relies on the selector floor for what is wrong and on the rule floor for where it stands. Gives reports
 //! only; which rules are then left out is the rule set's decision.
 
+use super::ask;
 use super::memory::{STEP, WINDOW, event_part, mentions, steps_asked};
 use super::step::WINDOW_FIELDS;
 use crate::diagnostic::{Code, Diagnostic, Level};
 use crate::rule::kind::{Kind, Measure};
-use crate::rule::{Catalog, Condition, Report, Rule, Selector};
+use crate::rule::{Catalog, Condition, Plugins, Report, Rule, Selector};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{CheckEnv, Checked, Schema, Type, check};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub fn check_rules(catalog: &Catalog) -> Vec<Report> {
     catalog
         .rules
         .iter()
-        .flat_map(|rule| check_rule(rule, schema_of(rule, catalog), &lists))
+        .flat_map(|rule| check_rule(rule, schema_of(rule, catalog), &lists, &catalog.plugins))
         .collect()
 }
 
@@ -48,8 +49,17 @@ enum Wanted {
 }
 
 /// Checks the selectors of one rule.
-pub(super) fn check_rule(rule: &Rule, schema: Option<&Schema>, lists: &[String]) -> Vec<Report> {
+pub(super) fn check_rule(
+    rule: &Rule,
+    schema: Option<&Schema>,
+    lists: &[String],
+    plugins: &Plugins,
+) -> Vec<Report> {
     let mut reports = steps(rule);
+    let refused = ask::refusals(rule, plugins);
+    let asks_in_vain = !refused.is_empty();
+    reports.extend(refused);
+    let facts = ask::types(plugins);
     reports.extend(everything(rule));
     reports.extend(groupless(rule));
     for (selector, wanted) in selectors(rule) {
@@ -59,12 +69,17 @@ pub(super) fn check_rule(rule: &Rule, schema: Option<&Schema>, lists: &[String])
             Wanted::Severity => Some(Type::String),
             Wanted::Anything | Wanted::Number => None,
         };
+        for (name, of) in &facts {
+            // A plugin that is not there was reported; what is asked of it is not known.
+            let of = if asks_in_vain { &Type::Dyn } else { of };
+            env.variables.insert((*name).to_owned(), of.clone());
+        }
         if rule.memory.is_some() {
             let event = env.variables.get("event").cloned().unwrap_or(Type::Dyn);
             let steps = Type::Map(Arc::new(Type::String), Arc::new(event));
             env.variables.insert(STEP.to_owned(), steps);
             env.variables
-                .insert(WINDOW.to_owned(), Type::Fixed(&WINDOW_FIELDS));
+                .insert(WINDOW.to_owned(), Type::fixed(WINDOW_FIELDS.clone()));
         }
         let mut checked = check(&selector.expr, &env);
         match wanted {

@@ -4,6 +4,7 @@
 //! the index like any other condition; the whole is asked when the step is taken, with the events of the
 //! earlier steps at hand. Relies on the checker for having refused steps that do not exist.
 
+use super::ask::{DETECT, ENRICH, asks_plugins};
 use super::group_key::KeyId;
 use crate::diagnostic::Span;
 use crate::selector::ast::{Expr, ExprKind, Literal};
@@ -17,7 +18,12 @@ pub(super) const WINDOW: &str = "window";
 /// The environment of conditions and findings of rules that remember.
 pub(super) fn environment() -> Environment {
     Environment {
-        variables: vec![STEP.to_owned(), WINDOW.to_owned()],
+        variables: vec![
+            STEP.to_owned(),
+            WINDOW.to_owned(),
+            ENRICH.to_owned(),
+            DETECT.to_owned(),
+        ],
         ..Environment::event()
     }
 }
@@ -65,14 +71,15 @@ pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
     found
 }
 
-/// What of a condition is about the event alone: the conjuncts that do not ask about steps.
+/// What of a condition is about the event alone: the conjuncts that ask neither about steps nor plugins.
 pub(super) fn event_part(expr: &Expr) -> Expr {
     let truth = |expr: &Expr| Expr {
         id: expr.id,
         span: expr.span,
         kind: ExprKind::Literal(Literal::Bool(true)),
     };
-    if !mentions(expr, STEP) {
+    let is_later = |expr: &Expr| mentions(expr, STEP) || asks_plugins(expr);
+    if !is_later(expr) {
         return expr.clone();
     }
     let ExprKind::And(parts) = &expr.kind else {
@@ -80,7 +87,7 @@ pub(super) fn event_part(expr: &Expr) -> Expr {
     };
     let mut own: Vec<Expr> = parts
         .iter()
-        .filter(|part| !mentions(part, STEP))
+        .filter(|part| !is_later(part))
         .cloned()
         .collect();
     match own.len() {

@@ -6,6 +6,7 @@
 //! `finding`, `step`, `explain`, `lint`. Relies on every floor below; nothing below knows it. The
 //! index decides what is checked and never what is true.
 
+mod ask;
 mod check;
 mod evaluator;
 mod explain;
@@ -30,6 +31,7 @@ mod tables;
 mod texts;
 mod version;
 
+pub use ask::{Awaiting, PluginIndex};
 pub use evaluator::{Evaluated, Evaluator};
 pub use explain::{Joint, Reason, Shown};
 pub use index::IndexSummary;

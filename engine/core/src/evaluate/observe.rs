@@ -3,6 +3,7 @@
 //! Runs on the thread that has the event parsed: conditions, keys and values are computed here, so that keeping state
 //! is a matter of hashes and times.
 
+use super::ask::variables;
 use super::evaluator::{Evaluator, describe};
 use super::group_key::{KeyMemo, group_text, hash_of};
 use super::memory::{CapturePre, InputPre};
@@ -118,9 +119,12 @@ impl Evaluator<'_> {
             root: event.root(),
             slots: &self.slots,
         };
+        let variables = event.facts().map(|facts| variables(Some(facts)));
+        let variables = variables.as_ref().map_or(&[][..], |all| all.as_slice());
         let mut observing = Observing {
             set,
-            evaluation: Evaluation::new(&set.program, view, &mut self.scratch),
+            evaluation: Evaluation::new(&set.program, view, &mut self.scratch)
+                .with_variables(variables),
             keys: &mut self.keys,
             time: event.time(),
             out,

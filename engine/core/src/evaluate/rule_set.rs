@@ -4,6 +4,7 @@
 //! keys, context, exceptions, and each selector as it was written. A rule that cannot be compiled is left out and
 //! reported; the others are in force. Compiling is deterministic: the same rules give the same tables.
 
+use super::ask::{self, PluginIndex, plugins_of};
 use super::feeds::{Feeds, drop_misfed, feeds};
 use super::group_key::{KeyId, Keys};
 use super::index::IndexSummary;
@@ -36,6 +37,8 @@ pub struct RulePre {
     /// 16 hexadecimal digits; changes when what the rule remembers would mean something else.
     pub memory_version: String,
     pub(super) inputs: Vec<InputPre>,
+    /// The plugins that it asks.
+    pub(super) asks: Vec<PluginIndex>,
     /// Tells its detections apart from those of other rules.
     pub(super) detected_by: u64,
     pub(super) exceptions: Vec<ExceptionPre>,
@@ -103,6 +106,15 @@ pub(super) struct Slot {
     pub(super) is_observed: bool,
     /// The rule has exceptions.
     pub(super) has_exceptions: bool,
+    /// The rule asks plugins: what is filed is only a part of its condition.
+    pub(super) asks_plugins: bool,
+}
+
+/// What tells which events plugins are to be asked about.
+pub(super) struct Asking {
+    pub(super) matcher: Matcher,
+    /// The rule of each selector of the matcher.
+    pub(super) rules: Vec<RuleIndex>,
 }
 
 /// All rules in force, compiled together.
@@ -112,6 +124,9 @@ pub struct RuleSet {
     feeds: Feeds,
     scores: BTreeMap<u64, f64>,
     pub(super) matcher: Matcher,
+    /// The rules that ask plugins; nothing when none does.
+    pub(super) asking: Option<Asking>,
+    plugins: Vec<String>,
     /// What only matches need.
     pub(super) program: Program,
     pub(super) plan: FieldPlan,
@@ -142,7 +157,8 @@ impl RuleSet {
         let lists = lint::list_names(catalog);
         let (mut sound, mut reports) = (Vec::new(), Vec::new());
         for rule in rules {
-            let found = lint::check_rule(&rule, lint::schema_of(&rule, catalog), &lists);
+            let schema = lint::schema_of(&rule, catalog);
+            let found = lint::check_rule(&rule, schema, &lists, &catalog.plugins);
             if !lint::has_errors(&found) {
                 sound.push(rule);
             }
@@ -193,6 +209,12 @@ impl RuleSet {
         reports.extend(unfed);
         let hints = Hints::of(&prepared, schema);
         let sources = Sources::of(&prepared, schema);
+        let plugins = plugins_of(prepared.iter().map(|rule| &rule.rule));
+        for rule in &mut prepared {
+            let names = ask::asked(&rule.rule).into_keys();
+            let numbers = names.filter_map(|name| plugins.binary_search(&name).ok());
+            rule.asks = numbers.map(|number| PluginIndex(number as u32)).collect();
+        }
         let (mut slots, mut selectors): (Vec<Slot>, Vec<&Expr>) = Default::default();
         for (at, rule) in (0u32..).zip(&prepared) {
             for (number, input) in (0u16..).zip(&rule.inputs) {
@@ -201,6 +223,7 @@ impl RuleSet {
                     input: number,
                     is_observed: rule.rule.memory.is_some(),
                     has_exceptions: !rule.exceptions.is_empty(),
+                    asks_plugins: !rule.asks.is_empty(),
                 }));
                 selectors.extend(&input.filed);
             }
@@ -209,7 +232,17 @@ impl RuleSet {
             .iter()
             .map(|rule| (rule.detected_by, rule.rule.score()));
         let scores = scores.collect();
-        let matcher = Matcher::new(&selectors, &|path| hints.get(path), builder_with(lists));
+        let hint = |path: &FieldPath| hints.get(path);
+        let matcher = Matcher::new(&selectors, &hint, builder_with(lists));
+        let asking = slots.iter().zip(&selectors);
+        let asking: (Vec<RuleIndex>, Vec<&Expr>) = asking
+            .filter(|(slot, _)| slot.asks_plugins)
+            .map(|(slot, selector)| (slot.rule, *selector))
+            .unzip();
+        let asking = (!asking.0.is_empty()).then(|| Asking {
+            matcher: Matcher::new(&asking.1, &hint, builder_with(lists)),
+            rules: asking.0,
+        });
         let program = builder.build();
         let plan = program.fields().plan();
         let lists = lists.clone();
@@ -220,6 +253,8 @@ impl RuleSet {
                 feeds,
                 scores,
                 matcher,
+                asking,
+                plugins,
                 program,
                 plan,
                 keys,
@@ -233,6 +268,11 @@ impl RuleSet {
     /// The rules in force, in order.
     pub fn rules(&self) -> &[RulePre] {
         &self.rules
+    }
+
+    /// The names of the plugins that some rule asks, in order.
+    pub fn plugins(&self) -> &[String] {
+        &self.plugins
     }
 
     /// How the rules were filed.
@@ -366,6 +406,7 @@ impl Compiling<'_> {
             version,
             memory_version,
             inputs,
+            asks: Vec::new(),
             detected_by,
             suppress_by,
             exceptions,
@@ -479,7 +520,7 @@ impl Compiling<'_> {
             Condition::When(selector) => self.selector(selector)?,
             Condition::Listed { list, value, .. } => {
                 let listed = listed(list, &value.expr);
-                match self.builder.compile(&listed, &Environment::event()) {
+                match self.builder.compile(&listed, &ask::environment()) {
                     Ok(node) => node,
                     Err(diagnostics) => {
                         self.reports
@@ -498,7 +539,7 @@ impl Compiling<'_> {
     }
 
     fn selector(&mut self, selector: &Selector) -> Option<NodeId> {
-        self.compile(selector, &Environment::event())
+        self.compile(selector, &ask::environment())
     }
 
     fn compile(&mut self, selector: &Selector, environment: &Environment) -> Option<NodeId> {

@@ -14,6 +14,9 @@ pub(super) fn version(rule: &Rule) -> String {
         hash.update(text);
     };
     part(rule.severity.as_str());
+    if !super::ask::asked(rule).is_empty() {
+        part(rule.on_error.as_str());
+    }
     for selector in rule.selectors() {
         part(&selector.text);
     }

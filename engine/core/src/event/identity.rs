@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::document::{Document, Json, Kind};
+use super::facts::Facts;
 
 /// No record of its own has this key; every EventBridge envelope has.
 pub(super) const ENVELOPE_KEY: &str = "detail-type";
@@ -22,6 +23,7 @@ pub struct Event<'d> {
     document: Document<'d>,
     root: Json<'d>,
     envelope: Option<Envelope<'d>>,
+    facts: Option<Facts<'d>>,
 }
 
 /// What EventBridge wraps around a record.
@@ -82,11 +84,13 @@ impl<'d> Event<'d> {
                 document,
                 root,
                 envelope: Some(Envelope(outer)),
+                facts: None,
             },
             None => Event {
                 document,
                 root: outer,
                 envelope: None,
+                facts: None,
             },
         }
     }
@@ -104,6 +108,19 @@ impl<'d> Event<'d> {
     /// What was around the record.
     pub fn envelope(&self) -> Option<Envelope<'d>> {
         self.envelope
+    }
+
+    /// The event with what plugins said of it.
+    pub fn with_facts(self, facts: Facts<'d>) -> Event<'d> {
+        Event {
+            facts: Some(facts),
+            ..self
+        }
+    }
+
+    /// What plugins said of the event, when any was asked.
+    pub fn facts(&self) -> Option<Facts<'d>> {
+        self.facts
     }
 
     /// The exact bytes of the record.

@@ -10,6 +10,7 @@
 //! of an event: making it costs five times what evaluating ten thousand rules may cost.
 
 mod document;
+mod facts;
 mod field;
 mod identity;
 mod key;
@@ -27,6 +28,7 @@ mod differential;
 mod tests;
 
 pub use document::{Document, Elements, Entries, Json, Kind};
+pub use facts::{Facts, PluginFailure};
 pub use field::{FieldId, FieldPath, FieldSet, Slots};
 pub use identity::{Envelope, Event, EventId};
 pub use key::KeyHash;

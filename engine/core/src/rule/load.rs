@@ -10,6 +10,7 @@ use super::layer::{self, Override, read_overrides};
 use super::list::{self, Format, Lists, SiteList};
 use super::model::{Condition, Rule, RuleId};
 use super::place::{Place, Report};
+use super::plugin::Plugins;
 use super::read::{Fields, Reader, in_order, span_of};
 use super::rule_file::read_rule;
 use super::sample::{Bases, Samples};
@@ -85,6 +86,8 @@ pub struct Catalog {
     pub overrides: Vec<Override>,
     /// The site lists by name.
     pub lists: Lists,
+    /// The plugins that rules may ask; set by who runs them.
+    pub plugins: Plugins,
     /// The tests of the rules.
     pub suites: Vec<Suite>,
     /// The field schemas that were among the files.

@@ -14,6 +14,7 @@ mod list;
 mod load;
 mod model;
 mod place;
+mod plugin;
 mod read;
 mod rule_file;
 mod sample;
@@ -34,6 +35,8 @@ pub use model::{
     Selector, Severity, Status,
 };
 pub use place::{OffsetMap, Place, Report};
+pub use plugin::{Answer, FactKind, OnError, Plugins};
+pub use sample::TestFacts;
 pub use schema::{FileKind, json_schema};
 pub use suite::{EventTest, Expect, RefusedTest, Scenario, Suite, TestCase};
 pub use template::{Part, Template};

@@ -7,6 +7,7 @@
 
 use super::kind::{Input, Memory, Suppress};
 use super::place::{OffsetMap, Place, Report};
+use super::plugin::OnError;
 use super::template::Template;
 use crate::diagnostic::Diagnostic;
 use crate::selector::ast::Expr;
@@ -168,6 +169,8 @@ pub struct Rule {
     pub signal: bool,
     /// What a detection adds to the risk of an entity; by severity without.
     pub risk_score: Option<u64>,
+    /// What becomes of it where a plugin that it asks gives no answer.
+    pub on_error: OnError,
     /// How its findings look.
     pub finding: FindingTemplate,
     /// When it does not apply: its own, then those that overrides added.

@@ -7,6 +7,7 @@ use super::attack;
 use super::exception::read_exceptions;
 use super::kind::{integer, read_looks, read_suppress};
 use super::model::{AttackTag, FindingTemplate, Rule, RuleId, Selector, Severity, Status};
+use super::plugin::OnError;
 use super::read::{Fields, Reader, in_order, span_of};
 use super::shape::{FINDING, RULE};
 use super::template::Template;
@@ -56,6 +57,10 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
             .and_then(|value| value.get_ref().as_bool())
             .unwrap_or(false),
         risk_score,
+        on_error: fields
+            .text("on_error")
+            .and_then(|(word, _)| OnError::from_word(word))
+            .unwrap_or(OnError::Indeterminate),
         finding,
         exceptions,
         disabled: None,

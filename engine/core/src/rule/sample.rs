@@ -8,6 +8,7 @@
 use super::read::{Fields, Reader, in_order, span_of};
 use super::shape::EVENT;
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::event::PluginFailure;
 use crate::limits::{EVENT_BYTES_MAX, SUITE_EVENT_CHAIN_MAX, SUITE_EVENTS_BYTES_MAX};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -318,6 +319,37 @@ pub(super) fn changed(reader: &mut Reader, event_json: &str, set: &DeTable<'_>) 
     let mut event: Value = serde_json::from_str(event_json).ok()?;
     merge(&mut event, &changes);
     Some(event.to_string())
+}
+
+/// What plugins say of an event of a test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestFacts {
+    /// The answers, as plugins' answers stand beside an event.
+    pub json: String,
+    /// The plugins that give none.
+    pub failed: Vec<PluginFailure>,
+}
+
+/// Reads `facts` of a test or a moment.
+pub(super) fn read_facts(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<TestFacts> {
+    let (table, span) = fields.table("facts")?;
+    let fields = Fields::open(reader, table, &super::shape::FACTS, span);
+    let mut answers = Map::new();
+    for key in ["enrich", "detect"] {
+        if let Some((table, _)) = fields.table(key) {
+            answers.insert(key.to_owned(), Value::Object(object(reader, table)));
+        }
+    }
+    let failed = fields.strings("failed").into_iter();
+    Some(TestFacts {
+        json: Value::Object(answers).to_string(),
+        failed: failed
+            .map(|plugin| PluginFailure {
+                plugin,
+                reason: "the test says so".to_owned(),
+            })
+            .collect(),
+    })
 }
 
 /// Several tests build the same event; its mistakes are told once.

@@ -144,6 +144,7 @@ pub(super) static RULE: Shape = Shape {
         optional("groups_max", Kind::Integer),
         optional("signal", Kind::Flag),
         optional("risk_score", Kind::Integer),
+        optional("on_error", Kind::Word(super::plugin::OnError::WORDS)),
         optional("threshold", Kind::Table(&THRESHOLD)),
         optional("sequence", Kind::Table(&SEQUENCE)),
         optional("temporal", Kind::Table(&TEMPORAL)),
@@ -318,6 +319,7 @@ pub(super) static TEST: Shape = Shape {
         optional("title", Kind::Text),
         optional("severity", Kind::Word(Severity::WORDS)),
         optional("dedup_key", Kind::Values),
+        optional("facts", Kind::Table(&FACTS)),
         optional("timeline", Kind::Tables(&MOMENT)),
         optional("findings", Kind::Tables(&WANTED)),
     ],
@@ -332,6 +334,17 @@ pub(super) static MOMENT: Shape = Shape {
         optional("repeat", Kind::Integer),
         optional("every", Kind::Period),
         optional("set", Kind::Free),
+        optional("facts", Kind::Table(&FACTS)),
+    ],
+};
+
+/// `facts` of a test or a moment: what plugins say of its event.
+pub(super) static FACTS: Shape = Shape {
+    name: "the answers of plugins",
+    keys: &[
+        optional("enrich", Kind::Free),
+        optional("detect", Kind::Free),
+        optional("failed", Kind::Texts),
     ],
 };
 

@@ -7,7 +7,7 @@
 use super::model::{Rule, RuleId, Severity, Status, words};
 use super::place::{Place, Report};
 use super::read::{Fields, Reader, span_of};
-use super::sample::Samples;
+use super::sample::{Samples, TestFacts, read_facts};
 use super::shape::{TEST, TESTS};
 use super::timeline::{Timeline, check_keys, is_timeline, read_timeline};
 use crate::diagnostic::{Code, Diagnostic, Level, Span, did_you_mean};
@@ -76,6 +76,8 @@ pub enum Scenario {
 pub struct EventTest {
     /// The event as JSON text; as written when the test uses a file or text unchanged.
     pub event_json: String,
+    /// What plugins say of it.
+    pub facts: Option<TestFacts>,
     /// The verdict wanted.
     pub expect: Expect,
     /// The title wanted.
@@ -246,6 +248,7 @@ fn read_test(
     }
     let scenario = Scenario::Event(Box::new(EventTest {
         event_json,
+        facts: read_facts(reader, fields),
         expect,
         title: fields.string("title"),
         severity: fields

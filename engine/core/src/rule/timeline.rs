@@ -32,6 +32,8 @@ pub struct Timeline {
 pub struct Moment {
     /// The event as JSON text; without one, time only passes.
     pub event_json: Option<String>,
+    /// What plugins say of it.
+    pub facts: Option<super::sample::TestFacts>,
     /// The id that the event keeps instead of being given one.
     pub keeps_id: bool,
     /// Time of the first, after the start.
@@ -190,6 +192,7 @@ fn read_moment(
         .is_some_and(|(set, _)| set.contains_key("eventID"));
     Some(Moment {
         event_json,
+        facts: super::sample::read_facts(reader, fields),
         keeps_id,
         at,
         repeat: repeat.unwrap_or(1),

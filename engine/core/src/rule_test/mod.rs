@@ -6,9 +6,9 @@
 
 use crate::diagnostic::Level;
 use crate::evaluate::{Evaluator, Outcome, Reason, RuleIndex, RuleSet};
-use crate::event::{Event, Parser};
+use crate::event::{Event, Facts, Parser};
 use crate::rule::{
-    Catalog, EventTest, Expect, Place, RefusedTest, Rule, Scenario, Suite, TestCase,
+    Catalog, EventTest, Expect, Place, RefusedTest, Rule, Scenario, Suite, TestCase, TestFacts,
 };
 use crate::wire::Finding;
 use std::collections::BTreeSet;
@@ -124,11 +124,28 @@ fn run_event_test(
     evaluator: &mut Evaluator<'_>,
     parser: &mut Parser,
 ) -> Option<Failure> {
+    let mut of_facts = Parser::new();
     match parser.parse(test.event_json.as_bytes()) {
-        Ok(document) => run_test(test, rule, &Event::new(document), evaluator),
+        Ok(document) => {
+            let event = with_facts(Event::new(document), test.facts.as_ref(), &mut of_facts);
+            run_test(test, rule, &event, evaluator)
+        }
         Err(malformed) => Some(failure_of(vec![format!(
             "the event is no event: {malformed}"
         )])),
+    }
+}
+
+/// The event with what a test says that plugins say of it.
+fn with_facts<'d>(
+    event: Event<'d>,
+    facts: Option<&'d TestFacts>,
+    parser: &'d mut Parser,
+) -> Event<'d> {
+    let Some(facts) = facts else { return event };
+    match parser.parse(facts.json.as_bytes()) {
+        Ok(answers) => event.with_facts(Facts::new(answers.root(), &facts.failed)),
+        Err(_) => event,
     }
 }
 

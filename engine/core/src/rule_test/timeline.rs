@@ -3,11 +3,11 @@
 //! Events arrive in the order written, and time has come as far as the newest of them, so a rule's lateness is at work.
 //! When the last one has come time goes on until nothing more can happen.
 
-use super::{Failure, failure_of};
+use super::{Failure, failure_of, with_facts};
 use crate::evaluate::{Evaluator, Observations, RuleIndex, RuleSet};
 use crate::event::{Event, Parser};
 use crate::rule::kind::{EventKey, EventTime, Period, StoredEvent};
-use crate::rule::{Moment, TIMELINE_START, Timeline, Wanted, at_time};
+use crate::rule::{Moment, TIMELINE_START, TestFacts, Timeline, Wanted, at_time};
 use crate::state::{State, StateSettings};
 use crate::wire::Finding;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Trial<'_> {
                 let id = format!("00000000-0000-4000-8000-{:012x}", self.arrived);
                 let id = (!moment.keeps_id).then_some(id.as_str());
                 let text = at_time(text, time, id).ok_or("the event is no JSON object")?;
-                self.event(&text, rule)?;
+                self.event(&text, moment.facts.as_ref(), rule)?;
             }
             self.newest = self.newest.max(time);
             self.state.advance(self.newest);
@@ -85,12 +85,18 @@ impl Trial<'_> {
         Ok(())
     }
 
-    fn event(&mut self, text: &str, rule: RuleIndex) -> Result<(), String> {
+    fn event(
+        &mut self,
+        text: &str,
+        facts: Option<&TestFacts>,
+        rule: RuleIndex,
+    ) -> Result<(), String> {
         let document = self
             .parser
             .parse(text.as_bytes())
             .map_err(|malformed| format!("the event is no event: {malformed}"))?;
-        let event = Event::new(document);
+        let mut of_facts = Parser::new();
+        let event = with_facts(Event::new(document), facts, &mut of_facts);
         let found = self.evaluator.evaluate(&event);
         let at_once = found.matched.contains(&rule) && self.evaluator.rule(rule).finds_at_once();
         self.evaluator.observe(&event, &mut self.observations);

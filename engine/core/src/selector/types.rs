@@ -52,7 +52,7 @@ pub enum Type {
     /// An object with the fields of a schema.
     Record(RecordId),
     /// An object that always has these fields and no others.
-    Fixed(&'static [(&'static str, Type)]),
+    Fixed(Arc<[(Arc<str>, Type)]>),
     /// A value or nothing.
     Optional(Arc<Type>),
     /// The type or null.
@@ -74,6 +74,16 @@ impl Type {
     /// A map from `key` to `value`.
     pub fn map(key: Type, value: Type) -> Type {
         Type::Map(Arc::new(key), Arc::new(value))
+    }
+
+    /// An object that always has these fields and no others.
+    pub fn fixed<N: AsRef<str>>(fields: impl IntoIterator<Item = (N, Type)>) -> Type {
+        let fields = fields.into_iter();
+        Type::Fixed(
+            fields
+                .map(|(name, of)| (name.as_ref().into(), of))
+                .collect(),
+        )
     }
 
     /// An optional `inner`.

@@ -256,6 +256,7 @@ pub(super) fn rule(draft: &Draft, source: Option<&str>, when: Option<Selector>) 
         suppress: None,
         signal: false,
         risk_score: None,
+        on_error: crate::rule::OnError::Indeterminate,
         finding: FindingTemplate::default(),
         exceptions: Vec::new(),
         disabled: None,

@@ -8,6 +8,7 @@ mod differential;
 mod floors;
 mod fuzz_corpora;
 mod index_agrees;
+mod plugins;
 mod shipped_rules;
 mod sigma;
 mod sources;

@@ -7,6 +7,7 @@ use crate::selector::literal::quoted;
 use crate::selector::print;
 use crate::selector::schema::{Field, FieldKind};
 use crate::selector::types::{RecordId, Type};
+use std::sync::Arc;
 
 /// The text of a string constant.
 pub(in crate::selector) fn constant_text(expr: &Expr) -> Option<&str> {
@@ -76,7 +77,7 @@ impl Checker<'_> {
                 (*value).clone()
             }
             Type::Record(record) => self.record_field(operand, record, field, field_span),
-            Type::Fixed(fields) => self.fixed_field(operand, fields, field, field_span),
+            Type::Fixed(fields) => self.fixed_field(operand, &fields, field, field_span),
             other => self.no_fields(operand, &other, field, field_span),
         }
     }
@@ -130,14 +131,14 @@ impl Checker<'_> {
     fn fixed_field(
         &mut self,
         operand: &Expr,
-        fields: &[(&str, Type)],
+        fields: &[(Arc<str>, Type)],
         name: &str,
         span: Span,
     ) -> Type {
-        if let Some((_, of)) = fields.iter().find(|(field, _)| *field == name) {
+        if let Some((_, of)) = fields.iter().find(|(field, _)| **field == *name) {
             return of.clone();
         }
-        let names = fields.iter().map(|(field, _)| *field);
+        let names = fields.iter().map(|(field, _)| &**field);
         let message = format!("`{}` has no field `{name}`", print(operand));
         let diagnostic = Diagnostic::new(Code::UnknownField, span, message);
         let diagnostic = match did_you_mean(name, names.clone()) {

@@ -1,0 +1,341 @@
+//! What rules ask plugins, and what becomes of them when the answers are there.
+//!
+//! A rule that asks has two forms, like one that asks about earlier steps. What of its condition is about the event
+//! alone is filed in an index; an event of which that part is not false *awaits* answers. The whole condition is
+//! evaluated with the answers beside the event. So a plugin sees only events that its answer could make a
+//! difference for.
+//!
+//! A rule that asks a plugin which gave no answer is not evaluated at all: `on_error` of the rule decides. Evaluating it
+//! would let `orValue` turn a failure into a fact.
+
+use super::evaluator::Evaluator;
+use super::memory::mentions;
+use super::outcome::Outcome;
+use super::rule_set::RuleIndex;
+use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
+use crate::event::{Event, Facts};
+use crate::rule::{Answer, FactKind, OnError, Plugins, Report, Rule, Selector};
+use crate::selector::ast::{Expr, ExprKind, Literal};
+use crate::selector::value::{Entries, MapValue};
+use crate::selector::{Environment, Type, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What enrichers and scorers said.
+pub(super) const ENRICH: &str = "enrich";
+/// What detectors found.
+pub(super) const DETECT: &str = "detect";
+
+/// Number of a plugin among those that a rule set asks, from 0, in the order of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PluginIndex(pub u32);
+
+/// The environment of expressions that see the event and the answers of plugins. The numbers of the variables are those
+/// of rules that remember; those have names for the first two.
+pub(super) fn environment() -> Environment {
+    Environment {
+        variables: vec![
+            String::new(),
+            String::new(),
+            ENRICH.to_owned(),
+            DETECT.to_owned(),
+        ],
+        ..Environment::event()
+    }
+}
+
+/// The values of the variables, the first two left out.
+pub(super) fn variables<'d>(facts: Option<Facts<'d>>) -> [Value<'d>; 4] {
+    let of = |json: Option<crate::event::Json<'d>>| json.map_or_else(nothing, Value::from_json);
+    [
+        Value::Null,
+        Value::Null,
+        of(facts.and_then(|facts| facts.enrich())),
+        of(facts.and_then(|facts| facts.detect())),
+    ]
+}
+
+fn nothing<'e>() -> Value<'e> {
+    match Entries::new(Vec::new()) {
+        Ok(entries) => Value::Map(MapValue::Shared(Arc::new(entries))),
+        Err(_) => Value::Null,
+    }
+}
+
+/// Whether an expression asks any plugin.
+pub(super) fn asks_plugins(expr: &Expr) -> bool {
+    mentions(expr, ENRICH) || mentions(expr, DETECT)
+}
+
+/// The types of `enrich` and `detect`.
+pub(super) fn types(plugins: &Plugins) -> [(&'static str, Type); 2] {
+    let mut enrich = Vec::new();
+    let mut detect = Vec::new();
+    for (name, answer) in plugins {
+        match answer {
+            Answer::Columns(columns) => {
+                let of = columns
+                    .iter()
+                    .map(|(column, kind)| (column, type_of(*kind)));
+                enrich.push((name, Type::fixed(of)));
+            }
+            Answer::Score => {
+                let score = Type::nullable(Type::Double);
+                enrich.push((name, Type::fixed([("score", score)])));
+            }
+            Answer::Hit => detect.push((name, hit_type())),
+        }
+    }
+    [(ENRICH, Type::fixed(enrich)), (DETECT, Type::fixed(detect))]
+}
+
+fn type_of(kind: FactKind) -> Type {
+    match kind {
+        FactKind::Bool => Type::nullable(Type::Bool),
+        FactKind::Int => Type::nullable(Type::Int),
+        FactKind::Float => Type::nullable(Type::Double),
+        FactKind::Text => Type::nullable(Type::String),
+        FactKind::Any => Type::Dyn,
+    }
+}
+
+fn hit_type() -> Type {
+    Type::fixed([
+        ("severity", Type::String),
+        ("score", Type::Double),
+        ("title", Type::String),
+        ("dedup_key", Type::nullable(Type::String)),
+        ("evidence", Type::map(Type::String, Type::Dyn)),
+    ])
+}
+
+/// The plugins that a rule asks, each with the first place where it does.
+pub(super) fn asked(rule: &Rule) -> BTreeMap<String, (&Selector, Span, &'static str)> {
+    let mut found = BTreeMap::new();
+    for selector in rule.selectors() {
+        collect(&selector.expr, selector, &mut found);
+    }
+    found
+}
+
+fn collect<'r>(
+    expr: &Expr,
+    selector: &'r Selector,
+    found: &mut BTreeMap<String, (&'r Selector, Span, &'static str)>,
+) {
+    if let Some((variable, name)) = named(expr) {
+        let place = (selector, expr.span, variable);
+        found.entry(name.to_owned()).or_insert(place);
+    }
+    expr.for_each_child(&mut |child| collect(child, selector, found));
+}
+
+/// `enrich.NAME`, `detect["NAME"]` and their optional forms.
+fn named(expr: &Expr) -> Option<(&'static str, &str)> {
+    let (operand, name) = match &expr.kind {
+        ExprKind::Select { operand, field, .. } | ExprKind::Has { operand, field, .. } => {
+            (operand, field.as_str())
+        }
+        ExprKind::Index { operand, index, .. } => match &index.kind {
+            ExprKind::Literal(Literal::String(name)) => (operand, name.as_str()),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let ExprKind::Ident(variable) = &operand.kind else {
+        return None;
+    };
+    [ENRICH, DETECT]
+        .into_iter()
+        .find(|known| known == variable)
+        .map(|variable| (variable, name))
+}
+
+/// What is wrong with what a rule asks: plugins that there are not, and questions where no answer can be.
+pub(super) fn refusals(rule: &Rule, plugins: &Plugins) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for (name, (selector, span, variable)) in asked(rule) {
+        let fits = |answer: &Answer| (*answer == Answer::Hit) == (variable == DETECT);
+        let diagnostic = match plugins.get(&name) {
+            Some(answer) if fits(answer) => continue,
+            Some(_) => {
+                let (job, other) = match variable {
+                    DETECT => ("is no detector", ENRICH),
+                    _ => ("is a detector", DETECT),
+                };
+                Diagnostic::new(Code::PluginUnknown, span, format!("`{name}` {job}"))
+                    .with_help(format!("ask `{other}.{name}`"))
+            }
+            None => unknown(&name, span, variable, plugins),
+        };
+        reports.push(selector.report(diagnostic));
+    }
+    reports.extend(whole(rule));
+    reports.extend(misplaced(rule));
+    reports
+}
+
+fn unknown(name: &str, span: Span, variable: &str, plugins: &Plugins) -> Diagnostic {
+    let message = format!("there is no plugin `{name}`");
+    let diagnostic = Diagnostic::new(Code::PluginUnknown, span, message);
+    match did_you_mean(name, plugins.keys().map(String::as_str)) {
+        Some(near) => diagnostic
+            .with_help(format!("did you mean `{near}`?"))
+            .with_suggestion(span, format!("{variable}.{near}")),
+        None if plugins.is_empty() => {
+            diagnostic.with_help("`--plugins FILE` names the file that declares plugins")
+        }
+        None => {
+            let names: Vec<&str> = plugins.keys().map(String::as_str).collect();
+            diagnostic.with_help(format!("the plugins are {}", names.join(", ")))
+        }
+    }
+}
+
+/// `enrich` itself is no value: which plugins would be asked?
+fn whole(rule: &Rule) -> Vec<Report> {
+    fn walk(expr: &Expr, out: &mut Vec<(Span, String)>) {
+        if named(expr).is_some() {
+            return;
+        }
+        if let ExprKind::Ident(name) = &expr.kind
+            && [ENRICH, DETECT].contains(&name.as_str())
+        {
+            out.push((expr.span, name.clone()));
+        }
+        expr.for_each_child(&mut |child| walk(child, out));
+    }
+    let mut reports = Vec::new();
+    for selector in rule.selectors() {
+        let mut found = Vec::new();
+        walk(&selector.expr, &mut found);
+        for (span, name) in found {
+            let message = format!("`{name}` is followed by the name of a plugin");
+            let help =
+                format!("Such as `{name}.geo`: a plugin is only asked when a rule names it.");
+            let diagnostic = Diagnostic::new(Code::PluginUnknown, span, message);
+            reports.push(selector.report(diagnostic.with_help(help)));
+        }
+    }
+    reports
+}
+
+/// Answers stand beside the event at hand. What is computed later, from kept events, has none.
+fn misplaced(rule: &Rule) -> Vec<Report> {
+    let Some(memory) = &rule.memory else {
+        return Vec::new();
+    };
+    let refuse = |selector: &Selector, message: &str, help: &str| {
+        let span = selector.expr.span;
+        selector.report(Diagnostic::new(Code::PluginMisplaced, span, message).with_help(help))
+    };
+    let mut reports = Vec::new();
+    for input in &rule.inputs {
+        let Some(when) = input.when.as_ref().filter(|when| asks_plugins(&when.expr)) else {
+            continue;
+        };
+        if !input.rules.is_empty() {
+            let help = "Put the question into the rules whose detections are taken.";
+            reports.push(refuse(when, "detections are not shown to plugins", help));
+        } else if mentions(&when.expr, super::memory::STEP) {
+            let help = "A step that asks plugins is decided when its event is there, one that asks about `step` later. \
+                        Put the question to the plugin into a `signal` rule, and take its detections here.";
+            let message = "a condition cannot ask both plugins and earlier steps";
+            reports.push(refuse(when, message, help));
+        }
+    }
+    let finding = &rule.finding;
+    let by = rule.suppress.iter().filter_map(|one| one.by.as_ref());
+    let shaping = finding
+        .title
+        .iter()
+        .flat_map(|title| title.selectors())
+        .chain(finding.dedup_key.iter().flatten())
+        .chain(&finding.severity)
+        .chain(finding.context.iter().map(|(_, selector)| selector))
+        .chain(by.flatten());
+    let help = "Plugins may be asked in its conditions, keys, values and exceptions. To show an answer, group by it: it is \
+                then part of the finding.";
+    for selector in shaping.filter(|selector| asks_plugins(&selector.expr)) {
+        let kind = memory.kind.as_str();
+        let message =
+            format!("a finding of `[{kind}]` is shaped when the answers of plugins are gone");
+        reports.push(refuse(selector, &message, help));
+    }
+    reports
+}
+
+/// What awaits answers about an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaiting<'a> {
+    /// The plugins to ask, each once, in order.
+    pub plugins: &'a [PluginIndex],
+}
+
+impl Evaluator<'_> {
+    /// Which plugins are to be asked about an event.
+    pub fn awaits(&mut self, event: &Event<'_>) -> Awaiting<'_> {
+        let Self {
+            set, asking, asked, ..
+        } = self;
+        asked.clear();
+        if let Some(matcher) = &set.asking {
+            let rules = set.rules();
+            matcher.matcher.matches(event, asking, |selector, _| {
+                let rule = matcher.rules[selector as usize];
+                for plugin in &rules[rule.0 as usize].asks {
+                    if !asked.contains(plugin) {
+                        asked.push(*plugin);
+                    }
+                }
+            });
+            asked.sort_unstable();
+        }
+        Awaiting { plugins: asked }
+    }
+
+    /// What an input of a rule that asks plugins says of an event, whose answers stand beside it.
+    pub(super) fn settle(&mut self, (rule, input): (RuleIndex, u16), event: &Event<'_>) -> Settled {
+        let pre = &self.set.rules()[rule.0 as usize];
+        if self.unanswered(rule, event).is_some() {
+            return match pre.rule.on_error {
+                OnError::Indeterminate => Settled::Decided(Outcome::Unknown),
+                OnError::Skip => Settled::Skipped,
+                OnError::FailClosed => Settled::Decided(Outcome::True),
+            };
+        }
+        let Some(when) = pre.inputs[input as usize].when else {
+            return Settled::Decided(Outcome::True);
+        };
+        let holds = self.on_event(event, |evaluation, _| evaluation.test(when));
+        Settled::Decided(holds.map_or(Outcome::Unknown, Outcome::from))
+    }
+
+    /// The first plugin that a rule asks and that gave no answer about the event, and why.
+    pub(super) fn unanswered<'e>(
+        &self,
+        rule: RuleIndex,
+        event: &Event<'e>,
+    ) -> Option<(&str, &'e str)> {
+        let asks = self.set.rules()[rule.0 as usize].asks.iter();
+        let mut names = asks.map(|plugin| self.set.plugins()[plugin.0 as usize].as_str());
+        match event.facts() {
+            None => names.next().map(|name| (name, "it was not asked")),
+            Some(facts) => names.find_map(|name| Some((name, facts.failure(name)?))),
+        }
+    }
+}
+
+/// What became of a rule that awaited answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Decided(Outcome),
+    /// A plugin gave no answer, and the rule says to pass the event over.
+    Skipped,
+}
+
+/// Everything that a rule set asks.
+pub(super) fn plugins_of<'r>(rules: impl Iterator<Item = &'r Rule>) -> Vec<String> {
+    let names: BTreeSet<String> = rules.flat_map(|rule| asked(rule).into_keys()).collect();
+    names.into_iter().collect()
+}

@@ -1,0 +1,303 @@
+//! Rules that ask plugins: what is asked about, what becomes of the answers, and of plugins that give none.
+
+use tripline_core::diagnostic::Level;
+use tripline_core::evaluate::{Evaluator, Observations, RuleSet};
+use tripline_core::event::{Event, Facts, Parser, PluginFailure};
+use tripline_core::rule::{Answer, Catalog, FactKind, File, Plugins, load};
+use tripline_core::rule_test::run_tests;
+
+fn plugins() -> Plugins {
+    let geo = Answer::Columns(vec![
+        ("country".to_owned(), FactKind::Text),
+        ("asn".to_owned(), FactKind::Int),
+    ]);
+    Plugins::from([
+        ("geo".to_owned(), geo),
+        ("dga".to_owned(), Answer::Hit),
+        ("odd".to_owned(), Answer::Score),
+    ])
+}
+
+fn rule(body: &str) -> String {
+    let head = "id = \"one\"\nname = \"One\"\ndescription = \"d\"\nseverity = \"low\"\nstatus = \"experimental\"\n";
+    format!("{head}{body}\n")
+}
+
+fn catalog(files: &[File]) -> Catalog {
+    let today = jiff::civil::date(2026, 1, 1);
+    let mut catalog = load(files, today);
+    catalog.plugins = plugins();
+    catalog
+}
+
+fn of_rule(body: &str) -> Catalog {
+    catalog(&[File::found("one.toml", rule(body))])
+}
+
+/// Codes and messages of the errors in a rule.
+fn errors(body: &str) -> Vec<String> {
+    let (_, reports) = RuleSet::of_catalog(&of_rule(body));
+    let errors = reports
+        .iter()
+        .filter(|one| one.diagnostic.level == Level::Error);
+    errors
+        .map(|one| {
+            let help = one.diagnostic.help.join("; ");
+            let code = one.diagnostic.code.as_str();
+            format!("{code} {} [{help}]", one.diagnostic.message)
+        })
+        .collect()
+}
+
+/// What a rule says of an event: the plugins it awaits, and the verdict with these answers.
+fn verdict(body: &str, event: &str, answers: Option<(&str, &[&str])>) -> (Vec<String>, String) {
+    let catalog = of_rule(body);
+    let (set, reports) = RuleSet::of_catalog(&catalog);
+    let told: Vec<_> = reports.iter().map(|one| &one.diagnostic.message).collect();
+    assert_eq!(set.rules().len(), 1, "{told:?}");
+    let (mut parser, mut of_facts) = (Parser::new(), Parser::new());
+    let event = Event::new(parser.parse(event.as_bytes()).expect("an event"));
+    let mut evaluator = Evaluator::new(&set);
+    let awaited = evaluator.awaits(&event).plugins.to_vec();
+    let awaited = awaited
+        .iter()
+        .map(|plugin| set.plugins()[plugin.0 as usize].clone());
+    let awaited = awaited.collect();
+    let failures: Vec<PluginFailure> = answers
+        .map_or(&[][..], |(_, failed)| failed)
+        .iter()
+        .map(|plugin| PluginFailure {
+            plugin: (*plugin).to_owned(),
+            reason: "it trapped".to_owned(),
+        })
+        .collect();
+    let event = match answers {
+        Some((json, _)) => {
+            let root = of_facts.parse(json.as_bytes()).expect("answers").root();
+            event.with_facts(Facts::new(root, &failures))
+        }
+        None => event,
+    };
+    let found = evaluator.evaluate(&event);
+    let lists = [
+        (found.matched.len() + found.observed.len(), "match"),
+        (found.excused.len(), "excused"),
+        (found.indeterminate.len(), "indeterminate"),
+        (found.skipped.len(), "skipped"),
+    ];
+    let said = lists.iter().find(|(count, _)| *count > 0);
+    let verdict = said.map_or("no match", |(_, word)| *word).to_owned();
+    (awaited, verdict)
+}
+
+const LOGIN: &str = r#"{"eventName":"ConsoleLogin","sourceIPAddress":"8.8.8.8"}"#;
+const OTHER: &str = r#"{"eventName":"GetObject","sourceIPAddress":"8.8.8.8"}"#;
+const ABROAD: &str = r#"when = 'event.eventName == "ConsoleLogin" && enrich.geo.country != "SE"'"#;
+
+#[test]
+fn only_events_that_a_plugin_could_decide_reach_it() {
+    let asked = |body: &str, event: &str| verdict(body, event, None).0;
+    assert_eq!(asked(ABROAD, LOGIN), ["geo"]);
+    assert!(asked(ABROAD, OTHER).is_empty());
+    let both =
+        r#"when = 'event.eventName == "ConsoleLogin" && (enrich.geo.asn == 1 || has(detect.dga))'"#;
+    assert_eq!(asked(both, LOGIN), ["dga", "geo"]);
+    let in_title = "when = 'event.eventName == \"ConsoleLogin\"'\n[finding]\ntitle = \"from {enrich.geo.country}\"";
+    assert_eq!(asked(in_title, LOGIN), ["geo"]);
+    assert!(asked(in_title, OTHER).is_empty());
+    let absent = r#"when = 'event.nothing == "x" && enrich.geo.country != "SE"'"#;
+    assert_eq!(asked(absent, OTHER), ["geo"], "undecided is not false");
+}
+
+#[test]
+fn answers_decide() {
+    let check = |body: &str, json: &str, expected: &str| {
+        assert_eq!(
+            verdict(body, LOGIN, Some((json, &[]))).1,
+            expected,
+            "{json}"
+        );
+    };
+    check(
+        ABROAD,
+        r#"{"enrich":{"geo":{"country":"NO","asn":1}}}"#,
+        "match",
+    );
+    check(
+        ABROAD,
+        r#"{"enrich":{"geo":{"country":"SE","asn":1}}}"#,
+        "no match",
+    );
+    check(
+        ABROAD,
+        r#"{"enrich":{"geo":{"country":null,"asn":1}}}"#,
+        "match",
+    );
+    check(ABROAD, r#"{"enrich":{}}"#, "indeterminate");
+    let hit = r#"when = 'event.eventName == "ConsoleLogin" && has(detect.dga) && detect.dga.score > 0.5'"#;
+    check(hit, r#"{"detect":{}}"#, "no match");
+    check(hit, r#"{"detect":{"dga":{"score":0.7}}}"#, "match");
+    let odd = r#"when = 'event.eventName == "ConsoleLogin" && enrich.odd.score >= 3.0'"#;
+    check(odd, r#"{"enrich":{"odd":{"score":4}}}"#, "match");
+    let excused = "when = 'event.eventName == \"ConsoleLogin\"'\n[[exceptions]]\nname = \"x\"\nwhen = 'enrich.geo.asn == 1'\nowner = \"o\"\nreason = \"r\"\nexpires = 2027-01-01";
+    check(excused, r#"{"enrich":{"geo":{"asn":2}}}"#, "match");
+}
+
+#[test]
+fn a_plugin_without_an_answer_is_no_fact() {
+    let check = |on_error: &str, expected: &str| {
+        let masked = r#"when = 'event.eventName == "ConsoleLogin" && enrich.?geo.?country.orValue("SE") == "SE"'"#;
+        for body in [ABROAD, masked] {
+            let body = format!("{on_error}{body}");
+            let (_, said) = verdict(&body, LOGIN, Some(("{}", &["geo"])));
+            assert_eq!(said, expected, "{body}");
+            assert_eq!(verdict(&body, OTHER, Some(("{}", &["geo"]))).1, "no match");
+        }
+    };
+    check("", "indeterminate");
+    check("on_error = \"indeterminate\"\n", "indeterminate");
+    check("on_error = \"skip\"\n", "skipped");
+    check("on_error = \"fail-closed\"\n", "match");
+    assert_eq!(
+        verdict(ABROAD, LOGIN, None).1,
+        "indeterminate",
+        "never asked"
+    );
+}
+
+#[test]
+fn a_finding_says_that_a_plugin_failed() {
+    let catalog = of_rule(&format!(
+        "on_error = \"fail-closed\"\n{ABROAD}\n[finding]\ntitle = \"from {{enrich.geo.country}}\""
+    ));
+    let (set, _) = RuleSet::of_catalog(&catalog);
+    let (mut parser, mut of_facts) = (Parser::new(), Parser::new());
+    let event = Event::new(parser.parse(LOGIN.as_bytes()).expect("an event"));
+    let failed = [PluginFailure {
+        plugin: "geo".to_owned(),
+        reason: "it trapped".to_owned(),
+    }];
+    let root = of_facts.parse(b"{}").expect("answers").root();
+    let event = event.with_facts(Facts::new(root, &failed));
+    let mut evaluator = Evaluator::new(&set);
+    let matched = evaluator.evaluate(&event).matched.to_vec();
+    let finding = evaluator.finding(matched[0], &event);
+    assert_eq!(finding.title, "from ?");
+    assert_eq!(
+        finding.notes[0],
+        "plugin `geo` gave no answer (it trapped); the rule matches all the same"
+    );
+    assert_eq!(
+        evaluator.fault(matched[0], &event),
+        "plugin `geo` gave no answer: it trapped"
+    );
+}
+
+#[test]
+fn questions_that_no_plugin_answers_are_refused() {
+    let check = |body: &str, expected: &str| assert_eq!(errors(body), [expected], "{body}");
+    check(
+        "when = 'enrich.goe.country == \"SE\"'",
+        "E0021 there is no plugin `goe` [did you mean `geo`?]",
+    );
+    check(
+        "when = 'has(detect.geo)'",
+        "E0021 `geo` is no detector [ask `enrich.geo`]",
+    );
+    check(
+        "when = 'enrich.dga.score > 1.0'",
+        "E0021 `dga` is a detector [ask `detect.dga`]",
+    );
+    check(
+        "when = 'size(enrich) > 0'",
+        "E0021 `enrich` is followed by the name of a plugin [Such as `enrich.geo`: a plugin is only asked when a rule names it.]",
+    );
+    check(
+        "when = 'enrich.geo.contry == \"SE\"'",
+        "E2004 `enrich.geo` has no field `contry` [did you mean `country`?]",
+    );
+    assert!(errors("when = 'enrich.geo.asn == \"SE\"'")[0].starts_with("E2003"));
+    let remembers =
+        "group_by = ['event.userIdentity.arn']\n[threshold]\nwindow = \"5m\"\nis = \">= 3\"\n";
+    let shaped = format!(
+        "when = 'event.eventName == \"ConsoleLogin\"'\n{remembers}[finding]\ntitle = \"{{enrich.geo.country}}\""
+    );
+    let told = errors(&shaped);
+    assert!(told.iter().any(|one| one.starts_with("E0022")), "{told:?}");
+}
+
+#[test]
+fn rules_that_remember_group_by_answers() {
+    let body = format!(
+        "{ABROAD}\ngroup_by = ['enrich.geo.country']\n[threshold]\nwindow = \"5m\"\nis = \">= 3\"\n"
+    );
+    let catalog = of_rule(&body);
+    let (set, reports) = RuleSet::of_catalog(&catalog);
+    let told: Vec<_> = reports.iter().map(|one| &one.diagnostic.message).collect();
+    assert_eq!(set.rules().len(), 1, "{told:?}");
+    let mut evaluator = Evaluator::new(&set);
+    let mut groups = Vec::new();
+    for country in ["NO", "DK", "NO"] {
+        let (mut parser, mut of_facts) = (Parser::new(), Parser::new());
+        let event = Event::new(parser.parse(LOGIN.as_bytes()).expect("an event"));
+        let json = format!(r#"{{"enrich":{{"geo":{{"country":"{country}"}}}}}}"#);
+        let root = of_facts.parse(json.as_bytes()).expect("answers").root();
+        let event = event.with_facts(Facts::new(root, &[]));
+        evaluator.evaluate(&event);
+        let mut told = Observations::default();
+        evaluator.observe(&event, &mut told);
+        assert!(told.faults.is_empty(), "{:?}", told.faults);
+        groups.extend(told.all.iter().map(|one| one.group));
+    }
+    assert_eq!(groups.len(), 3);
+    assert_eq!(groups[0], groups[2]);
+    assert_ne!(groups[0], groups[1]);
+}
+
+#[test]
+fn tests_say_what_plugins_say() {
+    let tests = r#"
+rule = "one"
+[events.login]
+json = '{"eventName":"ConsoleLogin"}'
+[[test]]
+name = "abroad"
+event = "login"
+facts = { enrich = { geo = { country = "NO" } } }
+expect = "match"
+[[test]]
+name = "at home"
+event = "login"
+facts = { enrich = { geo = { country = "SE" } } }
+expect = "no_match"
+[[test]]
+name = "no answer"
+event = "login"
+facts = { failed = ["geo"] }
+expect = "indeterminate"
+[[test]]
+name = "wrong"
+event = "login"
+facts = { enrich = { geo = { country = "NO" } } }
+expect = "no_match"
+[[test]]
+name = "times"
+[[test.timeline]]
+event = "login"
+facts = { enrich = { geo = { country = "NO" } } }
+[[test.timeline]]
+event = "login"
+facts = { enrich = { geo = { country = "SE" } } }
+[[test.findings]]
+at = "0s"
+"#;
+    let catalog = catalog(&[
+        File::found("one.toml", rule(ABROAD)),
+        File::found("tests.toml", tests),
+    ]);
+    let told: Vec<_> = catalog.reports.iter().map(|one| &one.diagnostic).collect();
+    assert_eq!(catalog.errors(), 0, "{told:?}");
+    let run = run_tests(&catalog);
+    let passed = run.iter().map(|one| one.failure.is_none());
+    assert_eq!(passed.collect::<Vec<_>>(), [true, true, true, false, true]);
+}
