@@ -5,3 +5,7 @@
 //! whatever a plugin does, it comes back as a value.
 
 pub mod batch;
+pub mod grant;
+pub mod manifest;
+pub mod operator;
+pub mod sign;

@@ -1,0 +1,320 @@
+//! Who made a component: minisign signatures, the digest, and what a key may sign.
+//!
+//! Nothing of a component is parsed before its bytes are known to be the signer's: `verify` takes bytes alone, and what
+//! the manifest then says is held against the key by `Verified::admit`. Pure: files, the clock and the record of
+//! versions are the caller's. `decisions/minisign-signatures.md` says why minisign.
+
+use crate::manifest::{Capability, PluginName, Version};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use thiserror::Error;
+
+/// Longest signature file: four lines, of which the trusted comment is the longest.
+pub const SIGNATURE_BYTES_MAX: usize = 8 * 1024;
+/// Longest text of a key.
+const KEY_BYTES_MAX: usize = 128;
+
+/// The SHA-256 of a component's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// `sha256:` and 64 hexadecimal digits in small letters.
+    pub fn new(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("sha256:")?.as_bytes();
+        let nibble = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let mut digest = [0; 32];
+        if digits.len() != 2 * digest.len() {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Some(Self(digest))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A minisign public key.
+#[derive(Clone)]
+pub struct PublicKey {
+    text: String,
+    key: minisign_verify::PublicKey,
+}
+
+impl PublicKey {
+    /// The key of that text: the second line of a `.pub` file.
+    pub fn new(text: &str) -> Option<Self> {
+        let is_short = text.len() <= KEY_BYTES_MAX;
+        let key = minisign_verify::PublicKey::from_base64(text).ok();
+        key.filter(|_| is_short).map(|key| Self {
+            text: text.to_owned(),
+            key,
+        })
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Which plugins a key may sign: `acme/*` or `acme/geo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamePattern {
+    /// This one.
+    Exact(PluginName),
+    /// All of one maker; with the slash.
+    Of(String),
+}
+
+impl NamePattern {
+    /// The pattern of that text.
+    pub fn new(text: &str) -> Option<Self> {
+        match text.strip_suffix('*') {
+            // Any name tells whether the maker is well formed.
+            Some(maker) if maker.ends_with('/') => {
+                PluginName::new(&format!("{maker}a")).map(|_| Self::Of(maker.to_owned()))
+            }
+            Some(_) => None,
+            None => PluginName::new(text).map(Self::Exact),
+        }
+    }
+
+    /// Whether the plugin is one of them.
+    pub fn matches(&self, name: &PluginName) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Of(maker) => name.as_str().starts_with(maker.as_str()),
+        }
+    }
+}
+
+/// A key that the operator trusts, and how far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrustedKey {
+    /// The key.
+    pub key: PublicKey,
+    /// What it may sign.
+    pub names: Vec<NamePattern>,
+    /// What plugins that it signed may be granted at most.
+    pub capabilities: Vec<Capability>,
+}
+
+/// What becomes of components without a signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unsigned {
+    /// They do not run.
+    #[default]
+    Refuse,
+    /// They run, for development.
+    Allow,
+}
+
+/// Whom the operator trusts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trust {
+    /// What becomes of components without a signature.
+    pub unsigned: Unsigned,
+    /// The keys.
+    pub keys: Vec<TrustedKey>,
+    /// Components that never run, whoever signed them.
+    pub revoked: Vec<Digest>,
+}
+
+/// Why a component does not run. None of these is mended by trying again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[allow(missing_docs)] // Each is its own sentence.
+pub enum SignFault {
+    #[error("the component is {is}, and {wanted} is what the operator pinned")]
+    Pinned { is: Digest, wanted: Digest },
+    #[error("the component {0} is revoked")]
+    Revoked(Digest),
+    #[error("the component has no signature")]
+    Unsigned,
+    #[error("the signature is not a minisign signature: {0}")]
+    Malformed(String),
+    #[error("the signature is by none of the keys that the operator trusts")]
+    UnknownKey,
+    #[error("the signature by {0} is not of these bytes")]
+    Wrong(String),
+    #[error("the key {key} may not sign `{name}`")]
+    Name { key: String, name: PluginName },
+    #[error("version {is} is older than {known}, which ran before")]
+    Older { is: Version, known: Version },
+    #[error("the secret key cannot be read: {0}")]
+    Secret(String),
+    #[error("signing did not work: {0}")]
+    Sign(String),
+}
+
+/// A component whose bytes are known to be somebody's, or that may run without.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Whose it is; nobody's when it has no signature and may run without.
+    pub signer: Option<TrustedKey>,
+}
+
+/// Whether older versions may take the place of newer ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollback {
+    /// They may not.
+    Refuse,
+    /// The operator said so.
+    Allow,
+}
+
+/// Holds the bytes of a component against its pin, the revocations and its signature file.
+pub fn verify(
+    component: &[u8],
+    signature: Option<&str>,
+    trust: &Trust,
+    pin: Option<Digest>,
+) -> Result<Verified, SignFault> {
+    let digest = Digest::of(component);
+    if let Some(wanted) = pin.filter(|pin| *pin != digest) {
+        return Err(SignFault::Pinned { is: digest, wanted });
+    }
+    if trust.revoked.contains(&digest) {
+        return Err(SignFault::Revoked(digest));
+    }
+    let signer = match signature {
+        Some(signature) => Some(signer(component, signature, trust)?),
+        None if trust.unsigned == Unsigned::Allow => None,
+        None => return Err(SignFault::Unsigned),
+    };
+    Ok(Verified { digest, signer })
+}
+
+/// The key that signed these bytes. A signature that is there and wrong is refused even where none is needed.
+fn signer(component: &[u8], signature: &str, trust: &Trust) -> Result<TrustedKey, SignFault> {
+    if signature.len() > SIGNATURE_BYTES_MAX {
+        return Err(SignFault::Malformed("it is too long".into()));
+    }
+    let signature = minisign_verify::Signature::decode(signature);
+    let signature = signature.map_err(|cause| SignFault::Malformed(cause.to_string()))?;
+    for trusted in &trust.keys {
+        match trusted.key.key.verify(component, &signature, false) {
+            Ok(()) => return Ok(trusted.clone()),
+            Err(minisign_verify::Error::UnexpectedKeyId) => {}
+            Err(minisign_verify::Error::InvalidSignature) => {
+                return Err(SignFault::Wrong(trusted.key.text.clone()));
+            }
+            Err(cause) => return Err(SignFault::Malformed(cause.to_string())),
+        }
+    }
+    Err(SignFault::UnknownKey)
+}
+
+impl Verified {
+    /// Holds what the manifest says against the key, and against the newest version that ran before.
+    pub fn admit(
+        &self,
+        name: &PluginName,
+        version: Version,
+        known: Option<Version>,
+        rollback: Rollback,
+    ) -> Result<(), SignFault> {
+        if let Some(signer) = &self.signer
+            && !signer.names.iter().any(|names| names.matches(name))
+        {
+            let key = signer.key.text.clone();
+            let name = name.clone();
+            return Err(SignFault::Name { key, name });
+        }
+        let is = version;
+        match known.filter(|known| is < *known && rollback == Rollback::Refuse) {
+            Some(known) => Err(SignFault::Older { is, known }),
+            None => Ok(()),
+        }
+    }
+
+    /// What the plugin may be granted at most; all of it when nobody signed.
+    pub fn ceiling(&self) -> Vec<Capability> {
+        match &self.signer {
+            Some(signer) => signer.capabilities.clone(),
+            None => Capability::ALL.to_vec(),
+        }
+    }
+}
+
+/// A new pair of keys for `plugin sign`.
+pub struct KeyPair {
+    /// The text of the public key file; its second line is what operators trust.
+    pub public: String,
+    /// The text of the secret key file, in the format of the `minisign` tool.
+    pub secret: String,
+}
+
+impl KeyPair {
+    /// Makes a pair from the system's randomness; the secret key is encrypted when there is a password.
+    pub fn generate(password: Option<&str>) -> Result<Self, SignFault> {
+        let fault = |cause: minisign::PError| SignFault::Sign(cause.to_string());
+        let (pair, secret) = match password {
+            Some(password) => {
+                let pair = minisign::KeyPair::generate_encrypted_keypair(Some(password.into()));
+                let pair = pair.map_err(fault)?;
+                let secret = pair.sk.to_box(None);
+                (pair, secret)
+            }
+            None => {
+                let pair = minisign::KeyPair::generate_unencrypted_keypair();
+                let pair = pair.map_err(fault)?;
+                let secret = pair.sk.to_box(None);
+                (pair, secret)
+            }
+        };
+        Ok(Self {
+            public: pair.pk.to_box().map_err(fault)?.to_string(),
+            secret: secret.map_err(fault)?.to_string(),
+        })
+    }
+}
+
+/// The text of the signature file of these bytes. `comment` is signed too, and shown by who verifies.
+pub fn sign(
+    component: &[u8],
+    secret: &str,
+    password: Option<&str>,
+    comment: &str,
+) -> Result<String, SignFault> {
+    let fault = |cause: minisign::PError| SignFault::Secret(cause.to_string());
+    let secret = minisign::SecretKeyBox::from_string(secret).map_err(fault)?;
+    let secret = match password {
+        Some(password) => secret.into_secret_key(Some(password.into())),
+        None => secret.into_unencrypted_secret_key(),
+    };
+    let secret = secret.map_err(fault)?;
+    let signature = minisign::sign(None, &secret, component, Some(comment), None);
+    let signature = signature.map_err(|cause| SignFault::Sign(cause.to_string()))?;
+    Ok(signature.into_string())
+}
