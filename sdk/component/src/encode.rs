@@ -18,9 +18,10 @@ pub(crate) fn encode(mut module: Vec<u8>, world: &str, wit: &Path) -> Result<Vec
     wit_component::embed_component_metadata(&mut module, &resolve, id, StringEncoding::UTF8, false)
         .context("say which world the module is of")?;
     let stub = stub::adapter(&module, WASI)?;
-    let mut encoder = ComponentEncoder::default().module(&module)?;
-    if let Some(stub) = stub {
-        encoder = encoder.adapter(WASI, &stub).context("stub WASI away")?;
+    let mut encoder = ComponentEncoder::default();
+    encoder.module(&module)?;
+    if let Some(stub) = &stub {
+        encoder.adapter(WASI, stub).context("stub WASI away")?;
     }
     encoder.encode().context("encode the component")
 }

@@ -139,6 +139,14 @@ macro_rules! __exported {
 
             $($functions)*
 
+            // Nobody calls it there, but what it calls is not dead code.
+            #[cfg(not(target_arch = "wasm32"))]
+            #[used]
+            static USED: fn(
+                $crate::exported::String,
+            ) -> $crate::exported::Result<(), $crate::Fault> =
+                <Exported as $crate::exported::Setup>::configure;
+
             #[cfg(target_arch = "wasm32")]
             const _: () = {
                 $crate::__export_export_setup_impl!(
