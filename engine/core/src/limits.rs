@@ -148,7 +148,8 @@ pub const STEPS_MAX: usize = 16;
 /// Most times that a step has to happen.
 pub const STEP_REPEAT_MAX: u64 = 1000;
 
-/// Most sequences under way, or events that wait for another one, in one group. The oldest gives way.
+/// Most sequences under way, or events that wait for another one or for what must not come, in one group. The oldest
+/// gives way.
 pub const PARTIALS_MAX: usize = 64;
 
 /// Most events that a threshold can ask for.

@@ -1,7 +1,7 @@
 //! What a change of a rule changes: what it finds, and what it remembers.
 
 use super::finding::hex;
-use crate::rule::kind::{Kind, Memory, Period};
+use crate::rule::kind::{Kind, Memory, Period, Temporal};
 use crate::rule::{Condition, Rule, Selector};
 use crate::selector::print;
 use sha2::{Digest, Sha256};
@@ -62,7 +62,7 @@ fn parameters(memory: &Memory) -> String {
             "{} {:?} {:?} {}",
             kind.within, kind.repeats, kind.until, kind.ties
         ),
-        Kind::Temporal(kind) => format!("{} {:?}", kind.within, kind.repeats),
+        Kind::Temporal(kind) => format!("{} {}", kind.within, temporal_inputs(kind)),
         Kind::Absence(kind) => format!("{} {}", kind.within, kind.order),
         Kind::FirstSeen(kind) => format!(
             "{} {} {}",
@@ -75,6 +75,12 @@ fn parameters(memory: &Memory) -> String {
         ),
     };
     format!("{} {kind_text} {lateness} {groups_max}", kind.as_str())
+}
+
+/// How often each step happens, and which input must not; as it was before there could be one.
+fn temporal_inputs(kind: &Temporal) -> String {
+    let without = kind.without.map(|input| format!(" {input}"));
+    format!("{:?}{}", kind.repeats, without.unwrap_or_default())
 }
 
 /// Hash of what gives meaning to what a rule remembers: its kind, what it looks at, its keys and values. Titles,
@@ -109,7 +115,7 @@ pub(super) fn memory_version(rule: &Rule) -> String {
                 part("repeats", &[format!("{:?} {:?}", kind.repeats, kind.until)]);
                 part("ties", &[word(kind.ties.as_str())]);
             }
-            Kind::Temporal(kind) => part("repeats", &[format!("{:?}", kind.repeats)]),
+            Kind::Temporal(kind) => part("repeats", &[temporal_inputs(kind)]),
             Kind::Absence(kind) => part("order", &[word(kind.order.as_str())]),
             Kind::FirstSeen(kind) => {
                 part("of", &texts(&kind.of));

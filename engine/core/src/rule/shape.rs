@@ -190,6 +190,7 @@ pub(super) static TEMPORAL: Shape = Shape {
     name: "`[temporal]`",
     keys: &[
         required("within", Kind::Period),
+        optional("without", Kind::Selector),
         required("step", Kind::Tables(&STEP)),
     ],
 };

@@ -485,6 +485,83 @@ event = "other"
 }
 
 #[test]
+fn what_must_not_come_near_the_first_step() {
+    let test = |name: &str, findings: &str, events: &[(&str, &str)]| {
+        let mut text = format!("[[test]]\nname = \"{name}\"\nfindings = {findings}\n");
+        for (at, kind) in events {
+            text.push_str(&format!(
+                "[[test.timeline]]\nat = \"{at}\"\nevent = \"{kind}\"\n"
+            ));
+        }
+        text
+    };
+    let tests = [
+        test(
+            "told when the time of the first step is up",
+            "[{ at = \"20m\", count = 2 }]",
+            &[("10m", "a"), ("12m", "b")],
+        ),
+        test(
+            "before it",
+            "[]",
+            &[("1m", "c"), ("10m", "a"), ("12m", "b")],
+        ),
+        test(
+            "after it",
+            "[]",
+            &[("10m", "a"), ("12m", "b"), ("19m", "c")],
+        ),
+        test(
+            "in between",
+            "[]",
+            &[("10m", "a"), ("11m", "c"), ("12m", "b")],
+        ),
+        test("at once", "[]", &[("10m", "c"), ("10m", "a"), ("12m", "b")]),
+        test(
+            "just too far on both sides",
+            "[{ at = \"20m\" }]",
+            &[("0s", "c"), ("10m", "a"), ("12m", "b"), ("20m", "c")],
+        ),
+        test(
+            "near the second step alone",
+            "[{ at = \"20m\" }]",
+            &[("2m", "b"), ("0s", "c"), ("10m", "a"), ("20m", "c")],
+        ),
+        test(
+            "near one event of the first step and not another",
+            "[{ at = \"20m\", count = 2 }]",
+            &[("10m", "a"), ("18m", "a"), ("19m", "b"), ("27m", "c")],
+        ),
+        test(
+            "near the earlier one",
+            "[{ at = \"22m\" }]",
+            &[("0s", "c"), ("9m", "a"), ("12m", "a"), ("13m", "b")],
+        ),
+        test(
+            "once for all that came together",
+            "[{ at = \"20m\" }]",
+            &[("10m", "a"), ("11m", "a"), ("12m", "b"), ("13m", "a")],
+        ),
+        test("never together", "[]", &[("10m", "a"), ("20m", "b")]),
+    ];
+    check(
+        r#"
+group_by = ['event.user']
+[temporal]
+within = "10m"
+without = 'event.kind == "c"'
+[[temporal.step]]
+name = "one"
+when = 'event.kind == "a"'
+[[temporal.step]]
+name = "two"
+when = 'event.kind == "b"'
+"#,
+        &tests.concat(),
+    );
+}
+
+#[test]
 fn absence_on_either_side() {
     let rule = |order: &str| {
         format!(

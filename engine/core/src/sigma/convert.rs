@@ -169,7 +169,10 @@ fn memory_text(inputs: &[Input], memory: &Memory, renamed: &Renamed<'_>, out: &m
     };
     let steps = matches!(memory.kind, Kind::Sequence(_) | Kind::Temporal(_));
     if !steps {
-        inputs.iter().for_each(|one| out.push_str(&input(one)));
+        inputs
+            .iter()
+            .take(1)
+            .for_each(|one| out.push_str(&input(one)));
     }
     if !memory.group_by.is_empty() {
         let _ = writeln!(out, "group_by = {}", selectors(&memory.group_by));
@@ -194,12 +197,24 @@ fn memory_text(inputs: &[Input], memory: &Memory, renamed: &Renamed<'_>, out: &m
         }
         Kind::Temporal(temporal) => {
             let _ = writeln!(out, "within = \"{}\"", temporal.within);
+            let without = temporal.without.and_then(|input| inputs.get(input));
+            if let Some(when) = without.and_then(|one| one.when.as_ref()) {
+                let _ = writeln!(out, "without = {}", literal(&when.text));
+            }
+        }
+        Kind::Absence(absence) => {
+            let missed = inputs.get(1).and_then(|one| one.when.as_ref());
+            if let Some(of) = missed {
+                let _ = writeln!(out, "of = {}", literal(&of.text));
+            }
+            let (within, order) = (absence.within, absence.order);
+            let _ = writeln!(out, "within = \"{within}\"\norder = \"{order}\"");
         }
         // No correlation is one of these.
-        Kind::Absence(_) | Kind::FirstSeen(_) | Kind::Rare(_) | Kind::Risk(_) => {}
+        Kind::FirstSeen(_) | Kind::Rare(_) | Kind::Risk(_) => {}
     }
     if steps {
-        for step in inputs {
+        for step in inputs.iter().filter(|one| !one.name.is_empty()) {
             let _ = write!(
                 out,
                 "\n[[{table}.step]]\nname = \"{}\"\n{}",

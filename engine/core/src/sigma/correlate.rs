@@ -14,8 +14,8 @@ use crate::limits::{
     WINDOW_SECONDS_MAX,
 };
 use crate::rule::kind::{
-    Comparison, Input, Kind, Measure, Memory, Over, Period, Relation, RuleRef, Sequence, Temporal,
-    Threshold, Ties,
+    Absence, Comparison, Input, Kind, Measure, Memory, Order, Over, Period, Relation, RuleRef,
+    Sequence, Temporal, Threshold, Ties,
 };
 use crate::rule::{Place, Rule, RuleId, Selector};
 
@@ -33,8 +33,8 @@ pub(super) enum Events {
     Of(Vec<Base>),
     /// Events that meet the condition of an older rule.
     Meeting(String),
-    /// Events that meet each of these conditions, near one another.
-    Near(Vec<String>),
+    /// Events that meet each of these conditions, near one another, and none that meets one of the others.
+    Near(Vec<String>, Vec<String>),
 }
 
 /// The rule that a correlation is.
@@ -49,7 +49,7 @@ pub(super) fn lower(draft: &Draft, correlation: &Correlation, events: Events) ->
     let source = match (&events, source_of(&draft.logsource)) {
         (_, Some(own)) => Some(own.to_owned()),
         (Events::Of(bases), None) => bases.iter().find_map(|base| base.source.clone()),
-        (Events::Meeting(_) | Events::Near(_), None) => None,
+        (Events::Meeting(_) | Events::Near(..), None) => None,
     };
     let (kind, inputs, group_by) = match correlation.kind {
         Type::Temporal | Type::TemporalOrdered => lowering.steps(events, within)?,
@@ -138,7 +138,7 @@ impl Lowering<'_> {
     fn steps(&self, events: Events, within: Period) -> Lowered<Parts> {
         let bases = match events {
             Events::Of(bases) => bases,
-            Events::Near(conditions) => return self.near(conditions, within),
+            Events::Near(wanted, unwanted) => return self.near(wanted, unwanted, within),
             Events::Meeting(_) => return self.refuse("an older rule cannot be a sequence"),
         };
         self.few_enough(bases.len(), "rules")?;
@@ -163,7 +163,11 @@ impl Lowering<'_> {
         let group_by = self.groups(bases.first())?;
         let repeats = vec![1; bases.len()];
         let kind = match self.correlation.kind {
-            Type::Temporal => Kind::Temporal(Temporal { within, repeats }),
+            Type::Temporal => Kind::Temporal(Temporal {
+                within,
+                repeats,
+                without: None,
+            }),
             _ => Kind::Sequence(Sequence {
                 within,
                 repeats,
@@ -175,15 +179,41 @@ impl Lowering<'_> {
         Ok((kind, inputs, group_by))
     }
 
-    /// `near`: in any order, and not in groups, as it names no field.
-    fn near(&self, conditions: Vec<String>, within: Period) -> Lowered<Parts> {
-        self.few_enough(conditions.len(), "selections")?;
-        let repeats = vec![1; conditions.len()];
-        let steps = conditions.into_iter().enumerate();
-        let inputs: Lowered<Vec<Input>> = steps
-            .map(|(at, when)| self.input(format!("step_{}", at + 1), &[], Some(when)))
+    /// `near`: in any order, and not in groups, as it names no field. What must not be near is one condition, as any of
+    /// it is too much; when it is all there is, nothing has to come together and something is only absent.
+    fn near(&self, wanted: Vec<String>, unwanted: Vec<String>, within: Period) -> Lowered<Parts> {
+        let without = match &unwanted[..] {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => Some(format!("({})", several.join(")\n  || ("))),
+        };
+        if let ([_], Some(_)) = (&wanted[..], &without) {
+            let names = ["start", "missed"].into_iter();
+            let inputs: Lowered<Vec<Input>> = names
+                .zip(wanted.into_iter().chain(without))
+                .map(|(name, when)| self.input(name.to_owned(), &[], Some(when)))
+                .collect();
+            let order = Order::Either;
+            return Ok((
+                Kind::Absence(Absence { within, order }),
+                inputs?,
+                Vec::new(),
+            ));
+        }
+        self.few_enough(wanted.len(), "selections")?;
+        let repeats = vec![1; wanted.len()];
+        let without_at = without.as_ref().map(|_| wanted.len());
+        let steps = (1..).zip(wanted);
+        let named = steps.map(|(number, when)| (format!("step_{number}"), when));
+        let inputs: Lowered<Vec<Input>> = named
+            .chain(without.map(|when| (String::new(), when)))
+            .map(|(name, when)| self.input(name, &[], Some(when)))
             .collect();
-        let kind = Kind::Temporal(Temporal { within, repeats });
+        let kind = Kind::Temporal(Temporal {
+            within,
+            repeats,
+            without: without_at,
+        });
         Ok((kind, inputs?, Vec::new()))
     }
 
@@ -229,7 +259,7 @@ impl Lowering<'_> {
                     self.groups(None)?,
                 )
             }
-            Events::Near(_) => return self.refuse("`near` is no measure"),
+            Events::Near(..) => return self.refuse("`near` is no measure"),
         };
         let threshold = Threshold {
             window,

@@ -250,8 +250,15 @@ pub(super) enum Aggregated {
     Events,
     /// Those of them whose value is beyond a number.
     Extreme(Extreme),
-    /// Those of the rule and those of further selections, of this name.
-    Near(Vec<String>),
+    /// Those of the rule and those of further selections, which come near, and of others, which do not.
+    Near(Near),
+}
+
+/// The names of selections.
+#[derive(Debug, PartialEq)]
+pub(super) struct Near {
+    pub(super) wanted: Vec<String>,
+    pub(super) unwanted: Vec<String>,
 }
 
 /// The largest value is above a number when some value is, the smallest below it when some value is.
@@ -291,7 +298,7 @@ pub(super) fn of_aggregation(
         "count" => (Kind::ValueCount, Aggregated::Events),
         "sum" => (Kind::ValueSum, Aggregated::Events),
         "avg" => (Kind::ValueAvg, Aggregated::Events),
-        "near" => (Kind::Temporal, Aggregated::Near(near_of(aggregation)?)),
+        "near" => (Kind::Temporal, Aggregated::Near(near_of(aggregation))),
         _ => {
             let extreme = extreme_of(aggregation, bound, number)?;
             (Kind::EventCount, Aggregated::Extreme(extreme))
@@ -341,18 +348,19 @@ fn timeframe_of(
     seconds(text).ok_or_else(|| wrong(*span, message))
 }
 
-/// The selections that have to be near the rule's own events.
-fn near_of(aggregation: &Aggregation) -> Result<Vec<String>, Box<Diagnostic>> {
-    if let Some((name, _)) = aggregation.near.iter().find(|(_, wanted)| !wanted) {
-        let name = shorten(name);
-        let message = format!(
-            "`near … and not {name}` wants that something comes together and something else is absent, which no one \
-             kind of rule says: write two rules, the second an `[absence]` of the first one's detections"
-        );
-        return Err(unsupported(aggregation, message));
+/// The selections that have to be near the rule's own events, and those that must not be.
+fn near_of(aggregation: &Aggregation) -> Near {
+    let of = |kept: bool| {
+        let names = aggregation
+            .near
+            .iter()
+            .filter(|(_, wanted)| *wanted == kept);
+        names.map(|(name, _)| name.clone()).collect()
+    };
+    Near {
+        wanted: of(true),
+        unwanted: of(false),
     }
-    let names = aggregation.near.iter();
-    Ok(names.map(|(name, _)| name.clone()).collect())
 }
 
 /// `max(field) > n` and `min(field) < n`; of any other comparison the last value of a window can change the answer.

@@ -201,17 +201,15 @@ impl Lowering<'_> {
                 Events::Meeting(extreme.beside(&condition, &field))
             }
             Aggregated::Near(near) => {
+                let selections = |names: &[String]| -> Lowered<Vec<String>> {
+                    let of = |name: &String| {
+                        lower::selection(draft, body, self.lists, name, aggregation.span)
+                    };
+                    names.iter().map(of).collect()
+                };
                 let mut steps = vec![condition];
-                for name in near {
-                    steps.push(lower::selection(
-                        draft,
-                        body,
-                        self.lists,
-                        &name,
-                        aggregation.span,
-                    )?);
-                }
-                Events::Near(steps)
+                steps.extend(selections(&near.wanted)?);
+                Events::Near(steps, selections(&near.unwanted)?)
             }
         };
         correlate::lower(draft, &found.correlation, events)

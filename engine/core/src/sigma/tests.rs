@@ -3,7 +3,8 @@ mod together;
 
 use super::{BaseRules, Sample, Translation, convert};
 use crate::diagnostic::Palette;
-use crate::rule::{File, Lists, load};
+use crate::rule::{File, Lists, Rule, load};
+use crate::selector::print;
 use expect_test::{Expect, expect};
 
 fn translate(files: &[File], pipelines: &[File], lists: &Lists) -> Translation {
@@ -624,6 +625,30 @@ fn correlation(text: &str) -> String {
     )
 }
 
+/// What must not be near is written where a native rule says so, and read from there as it was meant.
+#[test]
+fn near_without_is_written_as_native_rules() {
+    for condition in ["s | near t and not u", "s | near not t and not u"] {
+        let text = rule(&format!(
+            "s:\n    a: 1\nt:\n    b: 2\nu:\n    c: 3\ntimeframe: 10m\ncondition: {condition}"
+        ));
+        let found = translate(&[File::found("0.yml", text)], &[], &Lists::new());
+        let files = written(&found, &[]);
+        let catalog = load(&files, jiff::civil::date(2026, 1, 1));
+        assert_eq!(catalog.reports, [], "{}", files[0].text);
+        let (read, meant) = (&catalog.rules[0], &found.rules[0].rule);
+        let told = |rule: &Rule| {
+            let inputs = rule.inputs.iter().map(|input| {
+                let when = input.when.as_ref().map(|when| print(&when.expr));
+                (input.name.clone(), when)
+            });
+            let kind = rule.memory.as_ref().map(|memory| memory.kind.clone());
+            (inputs.collect::<Vec<_>>(), kind)
+        };
+        assert_eq!(told(read), told(meant), "{condition}");
+    }
+}
+
 #[test]
 fn correlations_become_rules_that_remember() {
     let check =
@@ -836,7 +861,38 @@ fn aggregations_of_older_rules_become_rules_that_remember() {
     check(
         "s | near t and not u",
         expect![[r#"
-        E5007 11:16 `near … and not u` wants that something comes together and something else is absent, which no one kind of rule says: write two rules, the second an `[absence]` of the first one's detections
+            2 steps in any order within 10m without another near the first, of [], by []
+              step_1[] "texts(\"a\").anyIs(\"1\")"
+              step_2[] "texts(\"b\").anyIs(\"2\")"
+              [] "texts(\"c\").anyIs(\"3\")"
+        "#]],
+    );
+    check(
+        "s | near not t",
+        expect![[r#"
+            the second missing within 10m on either side of the first, of [], by []
+              start[] "texts(\"a\").anyIs(\"1\")"
+              missed[] "texts(\"b\").anyIs(\"2\")"
+        "#]],
+    );
+    check(
+        "s | near not t and not u",
+        expect![[r#"
+            the second missing within 10m on either side of the first, of [], by []
+              start[] "texts(\"a\").anyIs(\"1\")"
+              missed[] "(texts(\"b\").anyIs(\"2\"))\n  || (texts(\"c\").anyIs(\"3\"))"
+        "#]],
+    );
+    check(
+        "s | near t and not v",
+        expect![[r#"
+        E5006 11:16 there is no selection `v`
+    "#]],
+    );
+    check(
+        "s | near",
+        expect![[r#"
+        E5003 11:16 `the end` where a selection was expected
     "#]],
     );
     check(

@@ -3,7 +3,7 @@
 use super::lane::Timer;
 use crate::rule::kind::{
     AbsenceGroup, Asked, EventTime, Firing, Kind, Observed, RareGroup, RiskGroup, SequenceGroup,
-    TemporalGroup, ThresholdGroup,
+    TemporalGroup, TemporalWaitGroup, ThresholdGroup,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,9 @@ pub(super) enum GroupMemory {
     Risk(RiskGroup),
     /// When a group of a first-seen rule began.
     Began(EventTime),
+    /// Of a temporal rule with `without`. What is new comes last, so that older snapshots mean what they meant; it is
+    /// larger than the others, which are not to grow with it.
+    TemporalWait(Box<TemporalWaitGroup>),
 }
 
 /// A group in its table.
@@ -46,6 +49,9 @@ impl Group {
         let memory = match kind {
             Kind::Threshold(_) => GroupMemory::Threshold(ThresholdGroup::default()),
             Kind::Sequence(_) => GroupMemory::Sequence(SequenceGroup::default()),
+            Kind::Temporal(kind) if kind.without.is_some() => {
+                GroupMemory::TemporalWait(Box::default())
+            }
             Kind::Temporal(_) => GroupMemory::Temporal(TemporalGroup::default()),
             Kind::Absence(_) => GroupMemory::Absence(AbsenceGroup::default()),
             Kind::FirstSeen(_) => GroupMemory::Began(now),
@@ -83,6 +89,10 @@ impl Group {
             (Kind::Temporal(kind), GroupMemory::Temporal(group)) => {
                 only(kind.observe(group, observed))
             }
+            (Kind::Temporal(kind), GroupMemory::TemporalWait(group)) => Step {
+                firing: None,
+                dropped: kind.observe_without(group, observed),
+            },
             (Kind::Absence(kind), GroupMemory::Absence(group)) => {
                 let step = kind.observe(group, observed, asked);
                 Step {
@@ -118,6 +128,7 @@ impl Group {
         match (kind, &self.memory) {
             (Kind::Threshold(kind), GroupMemory::Threshold(group)) => kind.deadline(group),
             (Kind::Absence(kind), GroupMemory::Absence(group)) => kind.deadline(group),
+            (Kind::Temporal(kind), GroupMemory::TemporalWait(group)) => kind.deadline(group),
             _ => None,
         }
     }
@@ -127,6 +138,7 @@ impl Group {
         match (kind, &mut self.memory) {
             (Kind::Threshold(kind), GroupMemory::Threshold(group)) => kind.close(group, now),
             (Kind::Absence(kind), GroupMemory::Absence(group)) => kind.close(group, now),
+            (Kind::Temporal(kind), GroupMemory::TemporalWait(group)) => kind.close(group, now),
             _ => None,
         }
     }
@@ -137,6 +149,7 @@ impl Group {
             (Kind::Threshold(kind), GroupMemory::Threshold(group)) => kind.forgotten_after(group),
             (Kind::Sequence(kind), GroupMemory::Sequence(group)) => kind.forgotten_after(group),
             (Kind::Temporal(kind), GroupMemory::Temporal(group)) => kind.forgotten_after(group),
+            (Kind::Temporal(kind), GroupMemory::TemporalWait(group)) => kind.waits_until(group),
             (Kind::Absence(kind), GroupMemory::Absence(group)) => kind.forgotten_after(group),
             (Kind::Rare(kind), GroupMemory::Rare(group)) => kind.forgotten_after(group),
             (Kind::Risk(kind), GroupMemory::Risk(group)) => kind.forgotten_after(group),
@@ -161,6 +174,7 @@ impl Group {
             GroupMemory::Rare(group) => group.heap_bytes(),
             GroupMemory::Risk(group) => group.heap_bytes(),
             GroupMemory::Began(_) => 0,
+            GroupMemory::TemporalWait(group) => size_of::<TemporalWaitGroup>() + group.heap_bytes(),
         }
     }
 }

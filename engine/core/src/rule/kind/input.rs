@@ -32,6 +32,19 @@ pub struct RuleRef {
     pub place: Place,
 }
 
+impl Input {
+    /// The input that a selector in the table of a kind makes.
+    pub(super) fn of_table(when: Selector) -> Self {
+        Self {
+            name: String::new(),
+            place: when.place.clone(),
+            when: Some(when),
+            rules: Vec::new(),
+            group_by: None,
+        }
+    }
+}
+
 impl RuleRef {
     /// Whether it names several rules.
     pub fn is_pattern(&self) -> bool {

@@ -42,7 +42,7 @@ pub use rare::{Rare, RareGroup};
 pub use risk::{Risk, RiskGroup, default_score};
 pub use sequence::{Sequence, SequenceGroup, Ties};
 pub use suppress::{Suppress, SuppressGroup, Suppressed};
-pub use temporal::{Temporal, TemporalGroup};
+pub use temporal::{Temporal, TemporalGroup, TemporalWaitGroup};
 pub use threshold::{Measure, Over, Threshold, ThresholdGroup};
 
 pub(super) use suppress::read_suppress;
@@ -144,17 +144,26 @@ impl fmt::Display for Kind {
                 [times] => write!(f, "one step {times} times within {}", kind.within),
                 steps => write!(f, "{} steps in order within {}", steps.len(), kind.within),
             },
-            Self::Temporal(kind) => write!(
-                f,
-                "{} steps in any order within {}",
-                kind.repeats.len(),
-                kind.within
-            ),
-            Self::Absence(kind) => write!(
-                f,
-                "the second missing within {} {} the first",
-                kind.within, kind.order
-            ),
+            Self::Temporal(kind) => {
+                let (steps, within) = (kind.repeats.len(), kind.within);
+                write!(f, "{steps} steps in any order within {within}")?;
+                match kind.without {
+                    Some(_) => f.write_str(" without another near the first"),
+                    None => Ok(()),
+                }
+            }
+            Self::Absence(kind) => {
+                let side = match kind.order {
+                    Order::After => "after",
+                    Order::Before => "before",
+                    Order::Either => "on either side of",
+                };
+                write!(
+                    f,
+                    "the second missing within {} {side} the first",
+                    kind.within
+                )
+            }
             Self::FirstSeen(kind) => {
                 write!(
                     f,
@@ -230,7 +239,7 @@ pub(super) fn read_looks(
         );
         return None;
     }
-    check_keys(reader, &inputs, &group_by)?;
+    check_keys(reader, &kind, &inputs, &group_by)?;
     let lateness = read_lateness(reader, fields)?;
     let groups_max = integer(reader, fields, "groups_max", 1, RULE_GROUPS_MAX as u64)?;
     let memory = Memory {
@@ -251,11 +260,17 @@ fn kind_needs_group(kind: &Kind) -> bool {
 }
 
 /// Inputs whose keys differ in number of parts never come into one group.
-fn check_keys(reader: &mut Reader, inputs: &[Input], group_by: &[Selector]) -> Option<()> {
+fn check_keys(
+    reader: &mut Reader,
+    kind: &Kind,
+    inputs: &[Input],
+    group_by: &[Selector],
+) -> Option<()> {
     let parts = |input: &Input| input.group_by.as_ref().map_or(group_by.len(), Vec::len);
-    let name = |input: &Input| match input.name.as_str() {
-        "" => "until".to_owned(),
-        name => name.to_owned(),
+    let name = |input: &Input| match (input.name.as_str(), kind) {
+        ("", Kind::Temporal(_)) => "without".to_owned(),
+        ("", _) => "until".to_owned(),
+        (name, _) => name.to_owned(),
     };
     let (first, rest) = inputs.split_first()?;
     let other = rest.iter().find(|input| parts(input) != parts(first));
@@ -483,6 +498,9 @@ impl Rule {
         match self.memory.as_ref().map(|memory| &memory.kind) {
             Some(Kind::Sequence(sequence)) if sequence.until == Some(number) => {
                 Some("until".to_owned())
+            }
+            Some(Kind::Temporal(temporal)) if temporal.without == Some(number) => {
+                Some("without".to_owned())
             }
             Some(Kind::Sequence(_) | Kind::Temporal(_)) => Some(format!("step {name}")),
             _ => Some(name.clone()).filter(|name| !name.is_empty()),

@@ -144,13 +144,7 @@ pub(super) fn read(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<(Kind
     }
     let (mut inputs, repeats) = steps?;
     let until = until.map(|when| {
-        inputs.push(Input {
-            name: String::new(),
-            place: when.place.clone(),
-            when: Some(when),
-            rules: Vec::new(),
-            group_by: None,
-        });
+        inputs.push(Input::of_table(when));
         inputs.len() - 1
     });
     let ties = fields

@@ -5,6 +5,7 @@
 //!
 //! [temporal]
 //! within = "1h"
+//! without = 'event.eventName == "TagUser"'    # keeps the rule from firing
 //!
 //! [[temporal.step]]
 //! name = "listed"
@@ -18,12 +19,17 @@
 //!
 //! Each step remembers its latest events, as many as it has to happen. When all steps have theirs within the time
 //! the rule fires and the group begins anew, also for the event that completed it: it is not counted for another step.
+//!
+//! With `without` an event of the first step counts when nothing of `without` comes less than the time before or after
+//! it. What came together waits until the earliest events of the first step that are enough have their time behind
+//! them, as anything of `without` that would undo them would undo the later ones too.
 
 use super::input::Input;
 use super::moves::{CITED_MAX, EventKey, Firing, Observed, StoredEvent};
 use super::period::{EventTime, Period};
 use super::sequence::read_steps;
 use super::{Kind, window};
+use crate::limits::PARTIALS_MAX;
 use crate::rule::read::{Fields, Reader};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -36,6 +42,8 @@ pub struct Temporal {
     pub within: Period,
     /// How often each step has to happen.
     pub repeats: Vec<u32>,
+    /// The input that keeps the rule from firing when it comes near an event of the first step.
+    pub without: Option<usize>,
 }
 
 /// Reads `[temporal]`.
@@ -43,12 +51,21 @@ pub(super) fn read(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<(Kind
     let before = reader.errors();
     let within = window(reader, fields, "within");
     let steps = read_steps(reader, fields, "temporal");
+    let without = fields.selector(reader, "without");
     if reader.errors() > before {
         return None;
     }
-    let (inputs, repeats) = steps?;
-    let within = within?;
-    Some((Kind::Temporal(Temporal { within, repeats }), inputs))
+    let (mut inputs, repeats) = steps?;
+    let without = without.map(|when| {
+        inputs.push(Input::of_table(when));
+        inputs.len() - 1
+    });
+    let temporal = Temporal {
+        within: within?,
+        repeats,
+        without,
+    };
+    Some((Kind::Temporal(temporal), inputs))
 }
 
 /// The memory of one group.
@@ -62,29 +79,94 @@ pub struct TemporalGroup {
     fired: Option<(EventTime, EventKey)>,
 }
 
+/// The memory of one group of a rule with `without`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TemporalWaitGroup {
+    /// What has not come together yet. Of the first step all events are kept, as those near what undoes them go.
+    steps: TemporalGroup,
+    /// When something of `without` came last.
+    undone: Option<EventTime>,
+    /// What came together, with the time until which it can be undone; the earliest first.
+    waiting: VecDeque<(EventTime, Firing)>,
+}
+
 impl Temporal {
     /// An event comes into a group.
     pub fn observe(&self, group: &mut TemporalGroup, observed: &Observed<'_>) -> Option<Firing> {
+        let repeats = self.repeats.get(observed.input)?;
+        self.step(group, observed, *repeats as usize).0
+    }
+
+    /// An event comes into a group of a rule with `without`: nothing fires before its time is up. Returns how many
+    /// events of the first step were given up because there were too many.
+    pub fn observe_without(&self, group: &mut TemporalWaitGroup, observed: &Observed<'_>) -> u64 {
+        let time = observed.time();
+        if self.without == Some(observed.input) {
+            group.undone = Some(time);
+            group.steps.clear_first();
+            group.waiting.retain(|(until, _)| *until <= time);
+            return 0;
+        }
+        let (is_first, from) = (observed.input == 0, time.minus(self.within));
+        if is_first && group.undone.is_some_and(|undone| undone > from) {
+            return 0;
+        }
+        let Some(repeat) = self.repeats.get(observed.input) else {
+            return 0;
+        };
+        let most = match is_first {
+            true => PARTIALS_MAX.max(*repeat as usize),
+            false => *repeat as usize,
+        };
+        let (firing, gave_way) = self.step(&mut group.steps, observed, most);
+        if let Some(firing) = firing {
+            let enough = firing.steps.first().map_or(time, |(_, event)| event.time);
+            let until = enough.plus(self.within);
+            group.waiting.push_back((
+                until,
+                Firing {
+                    time: until,
+                    ..firing
+                },
+            ));
+        }
+        u64::from(is_first && gave_way)
+    }
+
+    /// When the group has to be looked at again, if nothing comes.
+    pub fn deadline(&self, group: &TemporalWaitGroup) -> Option<EventTime> {
+        group.waiting.front().map(|(until, _)| *until)
+    }
+
+    /// The time of what came together first is up.
+    pub fn close(&self, group: &mut TemporalWaitGroup, now: EventTime) -> Option<Firing> {
+        self.deadline(group).filter(|until| *until <= now)?;
+        group.waiting.pop_front().map(|(_, firing)| firing)
+    }
+
+    /// `most` of the events of its step are kept. What the rule found, and whether an event gave way to this one.
+    fn step(
+        &self,
+        group: &mut TemporalGroup,
+        observed: &Observed<'_>,
+        most: usize,
+    ) -> (Option<Firing>, bool) {
         let (time, event) = (observed.time(), observed.event);
         let fired = group.fired.as_ref();
         if fired.is_some_and(|(at, key)| *at == time && *key == event.key) {
-            return None;
+            return (None, false);
         }
         group.steps.resize_with(self.repeats.len(), VecDeque::new);
-        let from = time.minus(self.within);
-        for step in &mut group.steps {
-            while step.front().is_some_and(|first| first.time <= from) {
-                group.bytes -= step.pop_front().map_or(0, |gone| gone.heap_bytes());
-            }
-        }
+        group.forget(time.minus(self.within));
         let step = &mut group.steps[observed.input];
         let same_time = step.iter().rev().take_while(|one| one.time == time);
         if same_time.into_iter().any(|one| one.key == event.key) {
-            return None;
+            return (None, false);
         }
         step.push_back(event.clone());
         group.bytes += event.heap_bytes();
-        if step.len() > self.repeats[observed.input] as usize {
+        let gave_way = step.len() > most;
+        if gave_way {
             group.bytes -= step.pop_front().map_or(0, |gone| gone.heap_bytes());
         }
         let complete = group
@@ -92,13 +174,16 @@ impl Temporal {
             .iter()
             .zip(&self.repeats)
             .all(|(step, repeat)| step.len() >= *repeat as usize);
-        complete.then(|| {
+        let firing = complete.then(|| {
             let began_anew = TemporalGroup {
                 fired: Some((time, event.key.clone())),
                 ..TemporalGroup::default()
             };
-            firing(std::mem::replace(group, began_anew), event)
-        })
+            let mut complete = std::mem::replace(group, began_anew);
+            complete.steps[0].truncate(self.repeats[0] as usize);
+            firing(complete, event)
+        });
+        (firing, gave_way)
     }
 
     /// When the group can be forgotten.
@@ -108,6 +193,17 @@ impl Temporal {
         // That it fired only matters to events of the same time.
         let fired = group.fired.as_ref().map(|(time, _)| *time);
         last.chain(fired).max().unwrap_or(EventTime::MIN)
+    }
+
+    /// When a group of a rule with `without` can be forgotten.
+    pub fn waits_until(&self, group: &TemporalWaitGroup) -> EventTime {
+        let undone = group.undone.map(|undone| undone.plus(self.within));
+        let waiting = group.waiting.back().map(|(until, _)| *until);
+        let steps = self.forgotten_after(&group.steps);
+        undone
+            .into_iter()
+            .chain(waiting)
+            .fold(steps, EventTime::max)
     }
 }
 
@@ -137,7 +233,41 @@ fn firing(group: TemporalGroup, event: &Arc<StoredEvent>) -> Firing {
     }
 }
 
+impl TemporalWaitGroup {
+    /// About how much memory it takes beside itself.
+    pub fn heap_bytes(&self) -> usize {
+        let of_firing = |firing: &Firing| {
+            let events = firing.steps.iter().map(|(_, event)| event.heap_bytes());
+            size_of::<(EventTime, Firing)>()
+                + firing.steps.len() * size_of::<(u16, Arc<StoredEvent>)>()
+                + firing.cited.len() * size_of::<EventKey>()
+                + events.sum::<usize>()
+        };
+        let waiting = self.waiting.iter().map(|(_, firing)| of_firing(firing));
+        self.steps.heap_bytes() + waiting.sum::<usize>()
+    }
+}
+
 impl TemporalGroup {
+    /// Forgets what came at or before `from`.
+    fn forget(&mut self, from: EventTime) {
+        for step in &mut self.steps {
+            while step.front().is_some_and(|first| first.time <= from) {
+                self.bytes -= step.pop_front().map_or(0, |gone| gone.heap_bytes());
+            }
+        }
+    }
+
+    fn first(&self) -> impl Iterator<Item = &Arc<StoredEvent>> {
+        self.steps.first().into_iter().flatten()
+    }
+
+    /// Forgets the events of the first step.
+    fn clear_first(&mut self) {
+        self.bytes -= self.first().map(|event| event.heap_bytes()).sum::<usize>();
+        self.steps.first_mut().into_iter().for_each(VecDeque::clear);
+    }
+
     /// About how much memory it takes beside itself.
     pub fn heap_bytes(&self) -> usize {
         self.bytes + self.steps.capacity() * size_of::<VecDeque<Arc<StoredEvent>>>()

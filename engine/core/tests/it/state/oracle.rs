@@ -129,6 +129,36 @@ fn absence(all: &[Seen], within: i64) -> Vec<Told> {
     expected
 }
 
+/// An a counts when no c is less than `within` before or after it. With a b within the time the earliest that are enough
+/// are told, when their time is up; then all begins anew.
+fn temporal_without(all: &[Seen], within: i64, first: usize) -> Vec<Told> {
+    let mut expected = Vec::new();
+    for mut own in users(all) {
+        own.sort_by(|left, right| {
+            (left.at, left.kind, &left.id).cmp(&(right.at, right.kind, &right.id))
+        });
+        let undoes = |one: &Seen| {
+            let mut cs = own.iter().filter(|other| other.kind == "c");
+            cs.any(|other| (other.at - one.at).abs() < within)
+        };
+        let counts = |one: &&Seen| one.kind == "b" || one.kind == "a" && !undoes(one);
+        let (mut firsts, mut second): (Vec<i64>, Option<i64>) = (Vec::new(), None);
+        for one in own.iter().filter(counts) {
+            firsts.retain(|at| *at > one.at - within);
+            second = second.filter(|at| *at > one.at - within);
+            match one.kind {
+                "a" => firsts.push(one.at),
+                _ => second = Some(one.at),
+            }
+            if let (Some(enough), Some(_)) = (firsts.get(first - 1), second) {
+                expected.push(told(one, enough + within));
+                (firsts, second) = (Vec::new(), None);
+            }
+        }
+    }
+    expected
+}
+
 /// `first` times a, then `second` times b. Between two b, the last a that ends such a row of a within the time
 /// begins; what begins ends at the `second` b after it, if there is still time.
 fn sequence(all: &[Seen], within: i64, first: usize, second: usize) -> Vec<Told> {
@@ -212,6 +242,20 @@ proptest! {
              of = 'event.kind == \"b\" && event.host == step.start.host'\n"
         );
         same(&body, &drawn, absence(&seen(&drawn), within))?;
+    }
+
+    #[test]
+    fn temporal_rules_with_without_are_as_documented(
+        drawn in stream(150, 900),
+        within in prop::sample::select(&[1i64, 8, 30, 120][..]),
+        first in 1usize..4,
+    ) {
+        let body = format!(
+            "[temporal]\nwithin = \"{within}s\"\nwithout = 'event.kind == \"c\"'\n\
+             [[temporal.step]]\nname = \"one\"\nrepeat = {first}\nwhen = 'event.kind == \"a\"'\n\
+             [[temporal.step]]\nname = \"two\"\nwhen = 'event.kind == \"b\"'\n"
+        );
+        same(&body, &drawn, temporal_without(&seen(&drawn), within, first))?;
     }
 
     #[test]

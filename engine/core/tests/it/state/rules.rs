@@ -97,13 +97,16 @@ fn sequence() -> impl Strategy<Value = String> {
 }
 
 fn temporal() -> impl Strategy<Value = String> {
-    (lateness(), group(), 1..3u8, suppress()).prop_map(|(late, group, repeat, suppress)| {
-        format!(
-            "{late}{group}[temporal]\nwithin = \"30s\"\n\
-             [[temporal.step]]\nname = \"one\"\nrules = [\"plain\"]\n\
-             [[temporal.step]]\nname = \"two\"\nwhen = 'event.kind == \"b\"'\nrepeat = {repeat}\n{suppress}"
-        )
-    })
+    let without = one_of(&["", "without = 'event.kind == \"d\"'\n"]);
+    (lateness(), group(), without, 1..3u8, suppress()).prop_map(
+        |(late, group, without, repeat, suppress)| {
+            format!(
+                "{late}{group}[temporal]\nwithin = \"30s\"\n{without}\
+                 [[temporal.step]]\nname = \"one\"\nrules = [\"plain\"]\n\
+                 [[temporal.step]]\nname = \"two\"\nwhen = 'event.kind == \"b\"'\nrepeat = {repeat}\n{suppress}"
+            )
+        },
+    )
 }
 
 fn absence() -> impl Strategy<Value = String> {
