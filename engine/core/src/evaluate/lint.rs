@@ -4,13 +4,13 @@
 //! only; which rules are then left out is the rule set's decision.
 
 use super::ask;
-use super::memory::{STEP, WINDOW, event_part, mentions, steps_asked};
+use super::memory::{STEP, WINDOW, event_part, hidden_by, mentions, steps_asked};
 use super::step::WINDOW_FIELDS;
-use crate::diagnostic::{Code, Diagnostic, Level};
+use crate::diagnostic::{Code, Diagnostic, Level, did_you_mean};
 use crate::rule::kind::{Kind, Measure};
-use crate::rule::{Catalog, Condition, Plugins, Report, Rule, Selector};
+use crate::rule::{Catalog, Condition, Plugins, Report, Rule, Selector, Severity};
 use crate::selector::ast::{Expr, ExprKind, Literal};
-use crate::selector::{CheckEnv, Checked, Schema, Type, check};
+use crate::selector::{CheckEnv, Checked, Schema, Type, check, print, quoted};
 use std::sync::Arc;
 
 /// Checks every selector of every rule, disabled ones too: they may be enabled again.
@@ -46,6 +46,8 @@ enum Wanted {
     Condition,
     Severity,
     Number,
+    /// A value of which different ones are counted.
+    Counted,
 }
 
 /// Checks the selectors of one rule.
@@ -67,7 +69,7 @@ pub(super) fn check_rule(
         env.expected = match wanted {
             Wanted::Condition => Some(Type::Bool),
             Wanted::Severity => Some(Type::String),
-            Wanted::Anything | Wanted::Number => None,
+            Wanted::Anything | Wanted::Number | Wanted::Counted => None,
         };
         for (name, of) in &facts {
             // A plugin that is not there was reported; what is asked of it is not known.
@@ -83,7 +85,14 @@ pub(super) fn check_rule(
         }
         let mut checked = check(&selector.expr, &env);
         match wanted {
-            Wanted::Severity => help_severity(&mut checked),
+            Wanted::Severity => {
+                help_severity(&mut checked);
+                no_severities(&selector.expr, &mut checked.diagnostics);
+            }
+            Wanted::Counted if !checked.has_errors() => {
+                let countless = countless(rule, selector, &checked.result);
+                checked.diagnostics.extend(countless);
+            }
             Wanted::Number if !checked.has_errors() => {
                 let no_number = no_number(selector, &checked.result);
                 checked.diagnostics.extend(no_number);
@@ -136,7 +145,8 @@ fn wanted_of(kind: &Kind) -> Wanted {
             Measure::Sum | Measure::Average | Measure::Median | Measure::Percentile => {
                 Wanted::Number
             }
-            Measure::Events | Measure::Distinct => Wanted::Anything,
+            Measure::Distinct => Wanted::Counted,
+            Measure::Events => Wanted::Anything,
         },
         Kind::Risk(_) => Wanted::Number,
         _ => Wanted::Anything,
@@ -167,6 +177,92 @@ fn help_severity(checked: &mut Checked) {
     }
 }
 
+/// An error for each constant that a computed severity can come to and that is none.
+fn no_severities(expr: &Expr, diagnostics: &mut Vec<Diagnostic>) {
+    match &expr.kind {
+        ExprKind::Literal(Literal::String(word)) if Severity::from_word(word).is_none() => {
+            let start: String = word.chars().take(60).collect();
+            let message = format!("`{start}` is no severity");
+            let mut diagnostic = Diagnostic::new(Code::BadConstant, expr.span, message);
+            if let Some(near) = did_you_mean(word, Severity::WORDS.iter().copied()) {
+                diagnostic = diagnostic
+                    .with_caret(format!("did you mean `{near}`?"))
+                    .with_suggestion(expr.span, quoted(near));
+            }
+            let words = Severity::WORDS.join(", ");
+            diagnostics.push(diagnostic.with_help(format!("A severity is one of {words}.")));
+        }
+        ExprKind::Conditional {
+            then, otherwise, ..
+        } => {
+            no_severities(then, diagnostics);
+            no_severities(otherwise, diagnostics);
+        }
+        ExprKind::Bind { body, .. } | ExprKind::Block { body, .. } => {
+            no_severities(body, diagnostics);
+        }
+        ExprKind::MemberCall {
+            target,
+            function,
+            args,
+            ..
+        } if function == "orValue" => {
+            no_severities(target, diagnostics);
+            args.iter().for_each(|one| no_severities(one, diagnostics));
+        }
+        // One of the values of a table of constants.
+        ExprKind::Index { operand, .. } => match &operand.kind {
+            ExprKind::Map(entries) => {
+                let values = entries.iter().map(|entry| &entry.value);
+                values.for_each(|value| no_severities(value, diagnostics));
+            }
+            ExprKind::List(items) => {
+                let values = items.iter().map(|item| &item.value);
+                values.for_each(|value| no_severities(value, diagnostics));
+            }
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
+/// How many values `of` can have at most within one group, where that is certain.
+fn values_max(of: &Selector, found: &Type, group_by: &[Selector]) -> Option<u64> {
+    let element = match found {
+        Type::List(element) => element.non_null(),
+        other => other.non_null(),
+    };
+    let is_one = !matches!(
+        found.non_null(),
+        Type::List(_) | Type::Dyn | Type::Error | Type::Optional(_)
+    );
+    let printed = print(&of.expr);
+    if is_one && group_by.iter().any(|part| print(&part.expr) == printed) {
+        return Some(1);
+    }
+    matches!(element, Type::Bool).then_some(2)
+}
+
+/// An error when so few values cannot be what a count of values is compared with.
+fn countless(rule: &Rule, of: &Selector, found: &Type) -> Option<Diagnostic> {
+    let memory = rule.memory.as_ref()?;
+    let Kind::Threshold(threshold) = &memory.kind else {
+        return None;
+    };
+    let most = values_max(of, found, &memory.group_by)?;
+    let fault = threshold.fault_of_values(most)?;
+    let why = match most {
+        1 => "events are grouped by this, so that a group has one value of it",
+        _ => "this has two values, true and false",
+    };
+    let diagnostic = Diagnostic::new(Code::RuleKind, of.expr.span, fault);
+    Some(
+        diagnostic
+            .with_caret(why)
+            .with_help("Count something else, or compare with what can be."),
+    )
+}
+
 /// Keys and values that are an empty list whatever the event holds: they stand for no group and no value at all.
 fn groupless(rule: &Rule) -> Vec<Report> {
     let Some(memory) = &rule.memory else {
@@ -174,7 +270,7 @@ fn groupless(rule: &Rule) -> Vec<Report> {
     };
     let of_inputs = rule.inputs.iter().filter_map(|one| one.group_by.as_ref());
     let values = match wanted_of(&memory.kind) {
-        Wanted::Anything => memory.kind.selectors(),
+        Wanted::Anything | Wanted::Counted => memory.kind.selectors(),
         _ => Vec::new(),
     };
     let all = memory.group_by.iter().chain(of_inputs.flatten());
@@ -250,6 +346,18 @@ impl Past<'_> {
             let help = "Titles, keys, severity and context may ask about it.";
             let diagnostic = Diagnostic::new(Code::StepUnknown, selector.expr.span, message);
             reports.push(selector.report(diagnostic.with_help(help)));
+        }
+        let known = [
+            (STEP, !self.steps.is_empty()),
+            (WINDOW, self.window == Known::Yes),
+        ];
+        for (name, _) in known.into_iter().filter(|(_, known)| *known) {
+            for span in hidden_by(&selector.expr, name) {
+                let message =
+                    format!("a variable called `{name}` hides what the rule knows as `{name}`");
+                let diagnostic = Diagnostic::new(Code::StepUnknown, span, message);
+                reports.push(selector.report(diagnostic.with_help("Call the variable otherwise.")));
+            }
         }
         reports
     }

@@ -61,13 +61,23 @@ pub(super) enum CapturePre {
     Score,
 }
 
-/// Whether `expr` mentions a variable.
+/// Whether `expr` mentions a variable of the rule: one that a macro makes of the same name is another.
 pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
     if let ExprKind::Ident(ident) = &expr.kind {
         return ident == name;
     }
     let mut found = false;
-    expr.for_each_child(&mut |child| found |= mentions(child, name));
+    expr.for_each_child_seeing(name, &mut |child| found |= mentions(child, name));
+    found
+}
+
+/// The macros in `expr` that make a variable of this name.
+pub(super) fn hidden_by(expr: &Expr, name: &str) -> Vec<Span> {
+    let mut found = Vec::new();
+    expr.for_each_child(&mut |child| found.extend(hidden_by(child, name)));
+    if expr.binds(name) {
+        found.insert(0, expr.span);
+    }
     found
 }
 
@@ -117,7 +127,7 @@ fn collect(expr: &Expr, name: &str, found: &mut Vec<(String, Expr)>) {
         found.push((crate::selector::print(&of_event), of_event));
         return;
     }
-    expr.for_each_child(&mut |child| collect(child, name, found));
+    expr.for_each_child_seeing(STEP, &mut |child| collect(child, name, found));
 }
 
 /// `step.name.a.b` as `event.a.b`; a part of a chain that begins elsewhere gives nothing.
@@ -164,7 +174,7 @@ pub(super) fn steps_asked(expr: &Expr) -> Vec<(Span, Option<String>)> {
             out.push((expr.span, None));
             return;
         }
-        expr.for_each_child(&mut |child| walk(child, out));
+        expr.for_each_child_seeing(STEP, &mut |child| walk(child, out));
     }
     let mut out = Vec::new();
     walk(expr, &mut out);

@@ -1027,6 +1027,12 @@ fn what_cannot_be_asked_or_measured_is_refused() {
     let key = |text: &str| format!("{head}{counted}[finding]\ndedup_key = ['{text}']\n");
     let severity = |text: &str| format!("{head}{counted}[finding]\nseverity = '{text}'\n");
     let grouped = |text: &str| format!("{head}group_by = ['{text}']\n{counted}");
+    let counted_values = |of: &str, is: &str, over: &str| {
+        format!(
+            "{head}group_by = ['event.awsRegion', 'event.requestParameters.ids']\n[threshold]\nwindow = '1m'\n\
+             is = '{is}'\nover = '{over}'\nmeasure = 'distinct'\nof = '{of}'\n"
+        )
+    };
     let steps = |more: &str| {
         format!(
             "source = 'aws.cloudtrail'\ngroup_by = ['event.awsRegion']\n[temporal]\nwithin = '1m'\n\
@@ -1084,6 +1090,72 @@ fn what_cannot_be_asked_or_measured_is_refused() {
             &["E0005: an empty list stands for no value, so no event is ever counted"],
         ),
         (measured("distinct", "[event.eventName]"), good),
+        (counted_values("event.readOnly", ">= 2", "tumbling"), good),
+        (counted_values("event.readOnly", "> 1", "sliding"), good),
+        (
+            counted_values("event.readOnly", ">= 3", "sliding"),
+            &["E0014: `>= 3` never holds of a count that is at most 2"],
+        ),
+        (
+            counted_values("event.eventName == \"A\"", "> 2", "sliding"),
+            &["E0014: `> 2` never holds of a count that is at most 2"],
+        ),
+        (
+            counted_values("event.eventName == \"A\"", "< 3", "tumbling"),
+            &["E0014: `< 3` always holds of a count that is at most 2"],
+        ),
+        (
+            counted_values(
+                "[event.readOnly, event.eventName == \"A\"]",
+                "== 3",
+                "session",
+            ),
+            &["E0014: `== 3` never holds of a count that is at most 2"],
+        ),
+        (counted_values("event.awsRegion", ">= 1", "sliding"), good),
+        (
+            counted_values("event.awsRegion", ">= 2", "sliding"),
+            &["E0014: `>= 2` never holds of a count that is at most 1"],
+        ),
+        // A list may put an event into several groups with several values each.
+        (
+            counted_values("event.requestParameters.ids", ">= 2", "sliding"),
+            good,
+        ),
+        (counted_values("event.eventName", ">= 2", "sliding"), good),
+        (
+            severity("event.eventName == \"A\" ? \"hihg\" : \"low\""),
+            &["E2007: `hihg` is no severity"],
+        ),
+        (
+            severity("{\"A\": \"high\", \"B\": \"Low\"}[event.eventName]"),
+            &["E2007: `Low` is no severity"],
+        ),
+        (
+            severity("event.?requestParameters.?level.orValue(\"severe\")"),
+            &["E2007: `severe` is no severity"],
+        ),
+        (severity("[\"low\", \"high\"][size(\"hihg\") - 4]"), good),
+        (
+            grouped("[\"a\"].exists(step, step == event.awsRegion)"),
+            good,
+        ),
+        (
+            grouped("[\"a\"].map(window, window + event.awsRegion)"),
+            good,
+        ),
+        (
+            grouped("[step.a].map(step, step)"),
+            &["E0020: there is no step `a` to ask about here"],
+        ),
+        (
+            title("{[\"a\"].exists(step, step == event.awsRegion)}"),
+            good,
+        ),
+        (
+            title("{[1].map(window, window + 1)}"),
+            &["E0020: a variable called `window` hides what the rule knows as `window`"],
+        ),
         (
             grouped("[]"),
             &["E0005: an empty list stands for no value, so no event is ever counted"],
@@ -1096,6 +1168,13 @@ fn what_cannot_be_asked_or_measured_is_refused() {
         (
             title("{step.a.eventName}"),
             &["E0020: there is no step `a` to ask about here"],
+        ),
+        (
+            steps("[finding]\ntitle = '{[1].map(step, step)} {cel.bind(step, 1, step)}'\n"),
+            &[
+                "E0020: a variable called `step` hides what the rule knows as `step`",
+                "E0020: a variable called `step` hides what the rule knows as `step`",
+            ],
         ),
     ] {
         let (in_force, complaints) = compiled(&[("probe", &rule)]);

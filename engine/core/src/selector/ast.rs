@@ -92,6 +92,38 @@ impl Expr {
         }
     }
 
+    /// Calls `visit` on every direct part in which `name` means what it means here: not on those where a variable of
+    /// this name hides it.
+    pub fn for_each_child_seeing<'e>(&'e self, name: &str, visit: &mut dyn FnMut(&'e Expr)) {
+        match &self.kind {
+            ExprKind::Bind {
+                name: hiding,
+                value: outside,
+                ..
+            }
+            | ExprKind::OptMap {
+                name: hiding,
+                target: outside,
+                ..
+            } if hiding == name => visit(outside),
+            ExprKind::Comprehension(comprehension)
+                if comprehension.names().any(|one| one == name) =>
+            {
+                visit(&comprehension.range);
+            }
+            _ => self.for_each_child(visit),
+        }
+    }
+
+    /// Whether the expression itself makes a variable of this name for some of its parts.
+    pub fn binds(&self, name: &str) -> bool {
+        match &self.kind {
+            ExprKind::Bind { name: own, .. } | ExprKind::OptMap { name: own, .. } => own == name,
+            ExprKind::Comprehension(comprehension) => comprehension.names().any(|one| one == name),
+            _ => false,
+        }
+    }
+
     /// Calls `visit` on every direct part, to change it.
     pub fn for_each_child_mut(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
         match &mut self.kind {
@@ -435,4 +467,12 @@ pub struct Comprehension {
     pub condition: Option<Expr>,
     /// The result per element, for the kinds that make a list or map.
     pub transform: Option<Expr>,
+}
+
+impl Comprehension {
+    /// Its variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let second = self.variable_second.as_deref();
+        std::iter::once(self.variable.as_str()).chain(second)
+    }
 }

@@ -135,6 +135,25 @@ impl Threshold {
         self.mistake().map(|mistake| mistake.message)
     }
 
+    /// Why a count of values makes no sense when there are at most `most`.
+    pub(crate) fn fault_of_values(&self, most: u64) -> Option<String> {
+        let (is, whole) = (self.is, self.is.of_whole_numbers());
+        let most = most as f64;
+        let sense = match whole.relation {
+            Relation::AtLeast if (1.0..=most).contains(&whole.number) => Sense::Tells,
+            _ => whole.sense(1.0, most),
+        };
+        match sense {
+            Sense::Tells => None,
+            Sense::Never => Some(format!(
+                "`{is}` never holds of a count that is at most {most}"
+            )),
+            Sense::Always => Some(format!(
+                "`{is}` always holds of a count that is at most {most}"
+            )),
+        }
+    }
+
     fn mistake(&self) -> Option<Mistake> {
         let Self {
             over, measure, is, ..
