@@ -317,7 +317,7 @@ fn regex(item: &Item) -> Lowered<Cel> {
             );
         };
         short_enough(text, value.span)?;
-        let text = super::regex::translated(text).map_err(|reason| {
+        let text = super::regex::translated(text, &flags).map_err(|reason| {
             let message = format!("this regular expression cannot be used: {reason}");
             let diagnostic = Diagnostic::new(Code::SigmaValue, value.span, message);
             Box::new(diagnostic.with_help(LINEAR))

@@ -11,13 +11,22 @@ use std::str::CharIndices;
 /// What PCRE calls horizontal space.
 const HORIZONTAL: &str = r"\t \x{A0}\x{1680}\x{180E}\x{2000}-\x{200A}\x{202F}\x{205F}\x{3000}";
 
-/// The expression in the language's terms, or why there is none.
-pub(super) fn translated(text: &str) -> Result<String, &'static str> {
+/// The end, or before a line break that is there. Nothing comes after it that could want the line break.
+const LAST: &str = r"(?:\n?\z)";
+
+/// What PCRE calls vertical space.
+const VERTICAL: &str = r"\n\x0B\f\r\x{85}\x{2028}\x{2029}";
+/// What PCRE calls space: a vertical tab too, other than the language.
+const SPACE: &str = r"\t\n\x0B\f\r ";
+
+/// The expression in the language's terms, or why there is none. `flags` hold for all of it.
+pub(super) fn translated(text: &str, flags: &str) -> Result<String, &'static str> {
     let mut translation = Translation {
         text,
         rest: text.char_indices().peekable(),
         out: String::with_capacity(text.len() + 16),
         repeated: false,
+        lines: vec![flags.contains('m')],
     };
     while let Some((at, c)) = translation.rest.next() {
         translation.one(at, c)?;
@@ -31,6 +40,8 @@ struct Translation<'t> {
     out: String,
     /// What was read last says how often something comes.
     repeated: bool,
+    /// Whether `$` is at the end of every line, in each of the groups that are open.
+    lines: Vec<bool>,
 }
 
 impl Translation<'_> {
@@ -46,6 +57,18 @@ impl Translation<'_> {
                 // A comment.
                 while self.rest.next().is_some_and(|(_, c)| c != ')') {}
             }
+            '(' => {
+                self.out.push(c);
+                self.open(at);
+            }
+            ')' => {
+                self.out.push(c);
+                if self.lines.len() > 1 {
+                    self.lines.pop();
+                }
+            }
+            // Also before a line break that is the last character.
+            '$' if !self.is_of_lines() => self.out.push_str(LAST),
             '+' if repeated => {
                 return Err("it has a possessive quantifier, a `+` after another one");
             }
@@ -68,6 +91,33 @@ impl Translation<'_> {
         Ok(())
     }
 
+    fn is_of_lines(&self) -> bool {
+        self.lines.last().is_some_and(|lines| *lines)
+    }
+
+    /// A group begins, which may set flags for itself, `(?m:…)`, or for the rest of the one that it is in, `(?m)`.
+    fn open(&mut self, at: usize) {
+        let lines = self.is_of_lines();
+        let flags = self.text[at..].strip_prefix("(?").unwrap_or("");
+        let length = flags
+            .bytes()
+            .take_while(|byte| byte.is_ascii_alphabetic() || *byte == b'-');
+        let (flags, rest) = flags.split_at(length.count());
+        let (set, unset) = flags.split_once('-').unwrap_or((flags, ""));
+        let within = lines && !unset.contains('m') || set.contains('m');
+        match rest.chars().next() {
+            Some(':') => self.lines.push(within),
+            Some(')') => {
+                if let Some(lines) = self.lines.last_mut() {
+                    *lines = within;
+                }
+                self.out.push_str(&self.text[at + 1..at + 3 + flags.len()]);
+                self.skip_to(at + 3 + flags.len());
+            }
+            _ => self.lines.push(lines),
+        }
+    }
+
     fn skip_to(&mut self, end: usize) {
         while self.rest.next_if(|(at, _)| *at < end).is_some() {}
     }
@@ -86,7 +136,11 @@ impl Translation<'_> {
                 self.out.push_str(&self.text[at..end]);
                 self.skip_to(end);
             }
-            'Z' => self.out.push_str("(?:\\n?\\z)"),
+            'Z' => self.out.push_str(LAST),
+            'v' => self.out.push_str(&format!("[{VERTICAL}]")),
+            'V' => self.out.push_str(&format!("[^{VERTICAL}]")),
+            's' => self.out.push_str(&format!("[{SPACE}]")),
+            'S' => self.out.push_str(&format!("[^{SPACE}]")),
             'h' => self.out.push_str(&format!("[{HORIZONTAL}]")),
             'H' => self.out.push_str(&format!("[^{HORIZONTAL}]")),
             'e' => self.out.push_str("\\x1B"),
@@ -175,6 +229,8 @@ impl Translation<'_> {
         };
         match c {
             'h' => self.out.push_str(HORIZONTAL),
+            'v' => self.out.push_str(VERTICAL),
+            's' => self.out.push_str(SPACE),
             'e' => self.out.push_str("\\x1B"),
             'b' => self.out.push_str("\\x08"),
             '<' | '>' => self.out.push(c),
@@ -246,7 +302,8 @@ mod tests {
     use crate::selector::matches_pattern;
 
     fn check(pattern: &str, matching: &[&str], others: &[&str]) {
-        let written = translated(pattern).unwrap_or_else(|reason| panic!("{pattern}: {reason}"));
+        let written =
+            translated(pattern, "").unwrap_or_else(|reason| panic!("{pattern}: {reason}"));
         let is_match = |text: &str| {
             matches_pattern(&written, text)
                 .unwrap_or_else(|error| panic!("{pattern} -> {written}: {error}"))
@@ -299,12 +356,45 @@ mod tests {
     }
 
     #[test]
+    fn ends_and_spaces_are_those_of_pcre() {
+        check(r"^a$", &["a", "a\n"], &["a\n\n", "a\nb", "a\r\n", "ab"]);
+        check(r"^$", &["", "\n"], &["a", "\n\n"]);
+        check(r"^(a|b$)$", &["a", "b\n"], &["b\na"]);
+        check(r"^(?:a$|b)", &["a\n", "bc"], &["ac"]);
+        check(r"[$]a\$", &["$a$"], &["a"]);
+        check(r"(?m)^a$", &["a", "b\na\nb"], &["ab"]);
+        check(r"(?i)^A$", &["a\n"], &["a\nb"]);
+        check(r"(?i-m)^A$", &["a\n"], &["a\nb"]);
+        check(r"(?m:^a$)\nb$", &["a\nb\n"], &["a\nb\nc"]);
+        check(r"((?m)a$)\nb$", &["a\nb\n"], &["a\nb\nc"]);
+        check(r"(?m)(?-m:a$)", &["b\na\n"], &["a\nb"]);
+        check(r"(?<n>a)(?P<m>b)$", &["ab\n"], &["ab\nc"]);
+        let lines = translated("^a$", "im").expect("it is linear");
+        assert_eq!(lines, "^a$");
+        check(
+            r"^a\sb\Sc$",
+            &["a\u{b}b-c", "a b-c"],
+            &["a-b-c", "a b\u{b}c"],
+        );
+        check(r"^[\s-]+$", &["\u{b} -"], &["a"]);
+        check(r"^[^\s]$", &["a"], &["\u{b}", " "]);
+        check(r"^[\s\S]$", &["\u{b}", "a", "\n"], &["ab"]);
+        check(
+            r"^a\vb$",
+            &["a\nb", "a\u{b}b", "a\u{2028}b", "a\u{85}b"],
+            &["a b", "avb"],
+        );
+        check(r"^a\Vb$", &["a b"], &["a\u{b}b", "a\nb"]);
+        check(r"^[\v,]+$", &[",\u{b}\r"], &["v"]);
+    }
+
+    #[test]
     fn what_cannot_be_linear_is_refused() {
         for pattern in [r"a++", r"a*+b", r"a?+", r"a{2}+", r"(?>a)"] {
-            assert!(translated(pattern).is_err(), "{pattern}");
+            assert!(translated(pattern, "").is_err(), "{pattern}");
         }
         for pattern in [r"(?=a)", r"(?<!a)b", r"(a)\1", r"(?P=n)", r"\Ka", r"[a"] {
-            let written = translated(pattern).expect("it is as it was");
+            let written = translated(pattern, "").expect("it is as it was");
             assert!(matches_pattern(&written, "").is_err(), "{pattern}");
         }
     }
