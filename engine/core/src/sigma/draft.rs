@@ -250,6 +250,7 @@ impl Drafts {
 fn resolved(documents: Vec<Node>, report: &mut dyn FnMut(Diagnostic)) -> Vec<Node> {
     let mut global: Option<Node> = None;
     let mut found: Vec<Node> = Vec::new();
+    let mut heirs = Heirs::default();
     let mut weight = 0;
     for mut document in documents {
         let Value::Map(entries) = &mut document.value else {
@@ -294,6 +295,7 @@ fn resolved(documents: Vec<Node>, report: &mut dyn FnMut(Diagnostic)) -> Vec<Nod
             }
         };
         let Some(under) = under else {
+            heirs.own(&document);
             found.push(document);
             continue;
         };
@@ -306,10 +308,91 @@ fn resolved(documents: Vec<Node>, report: &mut dyn FnMut(Diagnostic)) -> Vec<Nod
             break;
         }
         let mut merged = under.clone();
+        if action.is_some() {
+            heirs.forget_number(&mut merged);
+        }
         merged.merge(&document);
+        let own_title = document.get("title").is_some() && merged.get("id").is_none();
+        if document.get("id").is_some() || own_title {
+            heirs.own(&merged);
+        } else {
+            let of = action.and_then(|_| heirs.last.clone());
+            heirs.inherit(&mut merged, of);
+        }
         found.push(merged);
     }
     found
+}
+
+/// Documents that have their id of a `global` one, or of the one that they repeat. An id is of one rule: the first heir
+/// has it as it is, the second with `-2` after it, and so on in the order of the file.
+#[derive(Default)]
+struct Heirs {
+    /// How many rules of the file have each id, or would.
+    of_ids: BTreeMap<String, usize>,
+    /// What the last document has its id of.
+    last: Option<String>,
+    /// The id that the last document had before its number, when it got one; nothing under that when it had none.
+    replaced: Option<Option<Node>>,
+}
+
+impl Heirs {
+    /// A document has an id or a title of its own.
+    fn own(&mut self, document: &Node) {
+        (self.last, self.replaced) = (id_of(document), None);
+        if let Some(id) = &self.last {
+            self.of_ids.entry(id.clone()).or_insert(1);
+        }
+    }
+
+    /// A document has its id, or its title when there is no id, of another; `of` is that id when it is known.
+    fn inherit(&mut self, document: &mut Node, of: Option<String>) {
+        let Some(id) = of.or_else(|| id_of(document)) else {
+            return self.own(document);
+        };
+        let heirs = self.of_ids.entry(id.clone()).or_insert(0);
+        *heirs += 1;
+        self.replaced = (*heirs > 1).then(|| {
+            let numbered = Node {
+                span: document.get("id").map_or(document.span, |id| id.span),
+                value: Value::Text(format!("{id}-{heirs}")),
+            };
+            set_id(document, Some(numbered))
+        });
+        self.last = Some(id);
+    }
+
+    /// Takes the number from a copy of the last document.
+    fn forget_number(&self, document: &mut Node) {
+        if let Some(id) = &self.replaced {
+            set_id(document, id.clone());
+        }
+    }
+}
+
+/// The id of the rule that a document is; filters have none.
+fn id_of(document: &Node) -> Option<String> {
+    if document.get("filter").is_some() {
+        return None;
+    }
+    let text = |key: &str| Some(document.get(key)?.text()?.trim());
+    let title = text("title").unwrap_or_default();
+    super::lower::id_of(text("id"), title).map(|id| id.to_string())
+}
+
+/// Puts an id, or none, in the place of the one that a document has, which is given back.
+fn set_id(document: &mut Node, id: Option<Node>) -> Option<Node> {
+    let span = document.span;
+    let Value::Map(entries) = &mut document.value else {
+        return None;
+    };
+    let at = entries.iter().position(|(key, _)| key.text() == Some("id"));
+    let before = at.map(|at| entries.remove(at).1);
+    if let Some(id) = id {
+        let value = Value::Text("id".to_owned());
+        entries.push((Node { span, value }, id));
+    }
+    before
 }
 
 /// What a document says about itself, whatever else it is.

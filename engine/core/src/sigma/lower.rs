@@ -267,9 +267,14 @@ pub(super) fn rule(draft: &Draft, source: Option<&str>, when: Option<Selector>) 
 
 /// The rule's own id, or one made of its title.
 pub(super) fn rule_id(meta: &Meta) -> Option<RuleId> {
-    let own = meta.id.as_deref().map(str::to_lowercase);
+    id_of(meta.id.as_deref(), &meta.title)
+}
+
+/// The id of the rule with this id and title in its document.
+pub(super) fn id_of(own: Option<&str>, title: &str) -> Option<RuleId> {
+    let own = own.map(str::to_lowercase);
     own.and_then(|id| RuleId::new(&id))
-        .or_else(|| RuleId::new(&slug(&meta.title)))
+        .or_else(|| RuleId::new(&slug(title)))
 }
 
 /// Lower-case words joined by hyphens, short enough for the name of a folder.

@@ -50,6 +50,105 @@ fn check(files: &[&str], expected: Expect) {
     expected.assert_eq(&told(files));
 }
 
+/// What `global` and `repeat` say is about several rules, and an id is of one of them.
+#[test]
+fn ids_that_are_inherited_are_numbered() {
+    let id = "00000000-0000-0000-0000-00000000000a";
+    let part = |head: &str, value: u8| {
+        format!("---\n{head}detection:\n  s: {{a: {value}}}\n  condition: s\n")
+    };
+    let global = |head: &str| format!("action: global\n{head}logsource: {{product: aws}}\n");
+    let with_id = global(&format!("title: T\nid: {}\n", id.to_uppercase()));
+    let all = [
+        &with_id,
+        &part("", 1),
+        &part("title: Own\n", 2),
+        &part("id: own\n", 3),
+        &part("", 4),
+    ];
+    let text = all.map(String::as_str).concat();
+    check(
+        &[&text, &of(id)],
+        expect![[r#"
+        00000000-0000-0000-0000-00000000000a
+        00000000-0000-0000-0000-00000000000a-2
+        own
+        00000000-0000-0000-0000-00000000000a-3
+        of
+          of 00000000-0000-0000-0000-00000000000a
+    "#]],
+    );
+    check(
+        &[&text, &of(&format!("{id}-3"))],
+        expect![[r#"
+        00000000-0000-0000-0000-00000000000a
+        00000000-0000-0000-0000-00000000000a-2
+        own
+        00000000-0000-0000-0000-00000000000a-3
+        of
+          of 00000000-0000-0000-0000-00000000000a-3
+    "#]],
+    );
+    // By title alone, and repeated.
+    let repeat = |head: &str| format!("---\naction: repeat\n{head}detection:\n  t: {{b: 1}}\n");
+    let all = [
+        &global("title: By Title\n"),
+        &part("", 1),
+        &part("", 2),
+        &repeat("title: Own\n"),
+        &repeat(""),
+    ];
+    check(
+        &[&all.map(String::as_str).concat()],
+        expect![[r#"
+        by-title
+        by-title-2
+        own
+        own-2
+    "#]],
+    );
+    let all = [
+        &part("title: One\nid: one\n", 1),
+        &repeat(""),
+        &repeat(""),
+        &repeat("id: two\n"),
+        &repeat(""),
+    ];
+    check(
+        &[&all.map(String::as_str).concat()],
+        expect![[r#"
+        one
+        one-2
+        one-3
+        two
+        two-2
+    "#]],
+    );
+    // What two documents say themselves is a mistake as ever, also beside a global one.
+    let all = [&with_id, &part("id: own\n", 1), &part("id: own\n", 2)];
+    check(
+        &[&all.map(String::as_str).concat()],
+        expect![[r#"
+        own
+        E0009 0.yml:11:5 the id `own` is taken (The first rule of this id is at 0.yml:6:5.)
+    "#]],
+    );
+    // Another file does not know.
+    check(
+        &[
+            &text,
+            &named("a", 1).replace("000000000001", "00000000000a"),
+        ],
+        expect![[r#"
+            00000000-0000-0000-0000-00000000000a
+            00000000-0000-0000-0000-00000000000a-2
+            own
+            00000000-0000-0000-0000-00000000000a-3
+            E0009 1.yml:2:5 the id `00000000-0000-0000-0000-00000000000a` is taken (The first rule of this id is at 0.yml:3:5.)
+        "#]],
+    );
+}
+
 #[test]
 fn an_id_is_taken_once() {
     let (one, two) = (named("a", 1), named("b", 1));
