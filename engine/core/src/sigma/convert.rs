@@ -7,6 +7,7 @@
 use super::Translated;
 use super::lower::slug;
 use super::samples::Sample;
+use crate::diagnostic::Printable;
 use crate::rule::kind::{Input, Kind, Measure, Memory};
 use crate::rule::{Selector, Status, format};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,7 +102,7 @@ fn rule_text(one: &Translated, folder: &str, status: Status, renamed: &Renamed<'
     ];
     for (word, text) in about {
         if let Some(text) = text {
-            let _ = writeln!(out, "# {word}: {}", one_line(text));
+            let _ = writeln!(out, "# {word}: {}", Printable(&one_line(text)));
         }
     }
     let mut key = |name: &str, value: String| {

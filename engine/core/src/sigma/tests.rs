@@ -625,6 +625,19 @@ fn correlation(text: &str) -> String {
     )
 }
 
+/// Comments hold what authors wrote, and show what is in it.
+#[test]
+fn comments_of_what_is_written_are_printable() {
+    let text = rule("s:\n    a: 1\ncondition: s") + "author: \"a\\u202Eb\\u200Bc\\nd\\e\"\n";
+    let found = translate(&[File::found("0.yml", text)], &[], &Lists::new());
+    let files = written(&found, &[]);
+    let author = files[0]
+        .text
+        .lines()
+        .find(|line| line.starts_with("# Author"));
+    assert_eq!(author, Some("# Author: a\\u{202e}b\\u{200b}c d"));
+}
+
 /// What must not be near is written where a native rule says so, and read from there as it was meant.
 #[test]
 fn near_without_is_written_as_native_rules() {
