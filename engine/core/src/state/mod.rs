@@ -181,21 +181,23 @@ impl<'r> State<'r> {
         !set.remembering().is_empty()
     }
 
-    /// Takes what was observed of an event. Nothing is found before `advance`.
-    pub fn observe(&mut self, event: &Arc<StoredEvent>, observations: &[Observation]) {
+    /// Takes what was observed of an event. Nothing is found before `advance`. Whether some rule was told of it: none
+    /// is of what comes too late, is from the future, or waits already.
+    pub fn observe(&mut self, event: &Arc<StoredEvent>, observations: &[Observation]) -> bool {
         if event.time > self.settings.future {
             self.counters.future += 1;
-            return;
+            return false;
         }
-        self.hold_all(event, observations);
+        let held = self.hold_all(event, observations);
         if self.pending_bytes > self.settings.bytes_max / 2 {
             self.release_half();
         }
         self.keep_within_memory();
+        held
     }
 
     /// Several rules may hold one event. It is counted where it is held for longest.
-    fn hold_all(&mut self, event: &Arc<StoredEvent>, observations: &[Observation]) {
+    fn hold_all(&mut self, event: &Arc<StoredEvent>, observations: &[Observation]) -> bool {
         let in_time = observations
             .iter()
             .enumerate()
@@ -203,22 +205,29 @@ impl<'r> State<'r> {
         let longest = in_time
             .max_by_key(|(_, one)| self.lane_of(one.rule).lateness)
             .map(|(at, _)| at);
+        let mut held = false;
         for (at, observation) in observations.iter().enumerate() {
             let bytes = if longest == Some(at) {
                 event.heap_bytes()
             } else {
                 0
             };
-            self.hold(event, observation, bytes);
+            held |= self.hold(event, observation, bytes);
         }
+        held
     }
 
-    fn hold(&mut self, event: &Arc<StoredEvent>, observation: &Observation, event_bytes: usize) {
+    fn hold(
+        &mut self,
+        event: &Arc<StoredEvent>,
+        observation: &Observation,
+        event_bytes: usize,
+    ) -> bool {
         let is_late = event.time <= self.released(observation.rule);
         let state = &mut self.rules[observation.rule.0 as usize];
         if is_late {
             state.counters.late += 1;
-            return;
+            return false;
         }
         let rank = if observation.input == OWN_DETECTION {
             0
@@ -228,7 +237,10 @@ impl<'r> State<'r> {
         let key = HeldKey::new(event, observation, rank);
         let bytes = event_bytes + HELD_BYTES;
         match self.lanes[state.lane].waiting.entry(key) {
-            Entry::Occupied(_) => state.counters.duplicates += 1,
+            Entry::Occupied(_) => {
+                state.counters.duplicates += 1;
+                false
+            }
             Entry::Vacant(entry) => {
                 state.counters.observed += 1;
                 state.pending += 1;
@@ -238,6 +250,7 @@ impl<'r> State<'r> {
                     captured: observation.captured,
                     bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
                 });
+                true
             }
         }
     }

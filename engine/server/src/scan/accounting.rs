@@ -96,8 +96,8 @@ pub(crate) struct Counts {
     pub(crate) unmatched: u64,
     pub(crate) duplicates: u64,
     pub(crate) rejected: BTreeMap<&'static str, u64>,
-    /// Those that a rule that remembers was told of: some of the matched and unmatched. Those that it left out, late
-    /// ones for instance, are among them and counted with the state.
+    /// Those that a rule that remembers was told of: some of the matched and unmatched. Those that all of them left out,
+    /// late ones for instance, are not among them; they are counted with the state.
     pub(crate) observed: u64,
 }
 

@@ -126,8 +126,8 @@ impl<'r> Remembering<'r> {
         }))
     }
 
-    /// Tells the rules of a record that came for the first time.
-    pub(crate) fn observe(&mut self, observed: Observed, file: &str, position: u64) {
+    /// Tells the rules of a record that came for the first time. Whether one of them was told, and did not leave it out.
+    pub(crate) fn observe(&mut self, observed: Observed, file: &str, position: u64) -> bool {
         let Observed {
             id,
             time,
@@ -141,11 +141,11 @@ impl<'r> Remembering<'r> {
         }
         self.state.groups_cut(observations.groups_cut);
         if observations.all.is_empty() {
-            return;
+            return false;
         }
         let Some(time) = time.map(EventTime::from) else {
             self.state.timeless();
-            return;
+            return false;
         };
         let event = Arc::new(StoredEvent {
             key: EventKey::new(&id),
@@ -157,7 +157,7 @@ impl<'r> Remembering<'r> {
             self.watermark.note(time, &event.key);
             self.newest = self.newest.max(Some(time));
         }
-        self.state.observe(&event, &observations.all);
+        self.state.observe(&event, &observations.all)
     }
 
     /// What was found since the last call.

@@ -204,8 +204,8 @@ impl<'r, O: Outlet> Reporter<'r, O> {
                 && !again
                 && let Some(remembering) = &mut self.remembering
             {
-                self.counts.observed += u64::from(!one.observations.all.is_empty());
-                remembering.observe(one, file, self.position);
+                let told = remembering.observe(one, file, self.position);
+                self.counts.observed += u64::from(told);
             }
             if let Some((_, count)) = undecided.next_if(|(at, _)| *at == record)
                 && !again
