@@ -15,7 +15,7 @@ use super::read::{Fields, Reader, in_order, span_of};
 use super::rule_file::read_rule;
 use super::sample::{Bases, Samples};
 use super::shape::RULE;
-use super::suite::{self, Draft, Suite};
+use super::suite::{self, Draft, Orphan, Suite};
 use crate::diagnostic::{Code, Diagnostic, Level, Source, Span, did_you_mean};
 use crate::limits::{LIST_FILE_BYTES_MAX, RULE_FILE_BYTES_MAX, RULES_MAX};
 use crate::selector::schema::{Schema, builtin};
@@ -90,6 +90,8 @@ pub struct Catalog {
     pub plugins: Plugins,
     /// The tests of the rules.
     pub suites: Vec<Suite>,
+    /// Tests of no rule.
+    pub orphans: Vec<Orphan>,
     /// The field schemas that were among the files.
     pub schemas: Vec<Schema>,
     /// What is wrong or doubtful, by file and place.
@@ -338,8 +340,8 @@ impl<'f> Loading<'f> {
     fn finish(mut self, today: Date, others: Vec<Rule>) -> Catalog {
         let mut reports = Vec::new();
         let drafts = self.drafts(&mut reports);
-        let (suites, assigned) = suite::assign(drafts, &self.catalog.rules, &self.ids);
-        self.catalog.suites = suites;
+        let (suites, orphans, assigned) = suite::assign(drafts, &self.catalog.rules, &self.ids);
+        (self.catalog.suites, self.catalog.orphans) = (suites, orphans);
         reports.extend(assigned);
         others
             .into_iter()

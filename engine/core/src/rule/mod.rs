@@ -38,7 +38,7 @@ pub use place::{OffsetMap, Place, Report};
 pub use plugin::{Answer, FactKind, OnError, Plugins};
 pub use sample::TestFacts;
 pub use schema::{FileKind, json_schema};
-pub use suite::{EventTest, Expect, RefusedTest, Scenario, Suite, TestCase};
+pub use suite::{EventTest, Expect, Orphan, RefusedTest, Scenario, Suite, TestCase};
 pub use template::{Part, Template};
 pub use timeline::{Moment, TIMELINE_START, Timeline, Wanted, at_time};
 

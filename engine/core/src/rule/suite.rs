@@ -40,6 +40,19 @@ pub struct Suite {
     pub refused: Vec<RefusedTest>,
 }
 
+/// A test of no rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Orphan {
+    /// The rule that its file names; nothing when it names none.
+    pub rule: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it is written.
+    pub place: Place,
+    /// Why it has no rule.
+    pub mistake: String,
+}
+
 /// A test that cannot be run as it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefusedTest {
@@ -292,12 +305,12 @@ pub(super) fn read_texts(
 const SEARCHES_MAX: usize = 50;
 
 /// Finds the rule of each draft, and says which rules lack tests. Tests of a rule with mistakes are kept, so that
-/// the runner can say that they could not run.
+/// the runner can say that they could not run, and so are tests of no rule.
 pub(super) fn assign(
     drafts: Vec<Draft>,
     rules: &[Rule],
     known: &BTreeMap<String, Place>,
-) -> (Vec<Suite>, Vec<Report>) {
+) -> (Vec<Suite>, Vec<Orphan>, Vec<Report>) {
     let mut folders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (id, place) in known {
         folders
@@ -305,7 +318,7 @@ pub(super) fn assign(
             .or_default()
             .push(id);
     }
-    let (mut suites, mut reports) = (Vec::new(), Vec::new());
+    let (mut suites, mut orphans, mut reports) = (Vec::new(), Vec::new(), Vec::new());
     let mut expected: BTreeMap<String, Vec<Expect>> = BTreeMap::new();
     for draft in drafts {
         // Each search walks over all ids: the first few mistakes get one.
@@ -327,7 +340,10 @@ pub(super) fn assign(
                     refused: draft.refused,
                 }));
             }
-            Err(report) => reports.push(*report),
+            Err(report) => {
+                orphans.extend(orphaned(&draft, &report.diagnostic.message));
+                reports.push(*report);
+            }
         }
     }
     for suite in &suites {
@@ -343,7 +359,23 @@ pub(super) fn assign(
             .map_or(&[][..], Vec::as_slice);
         reports.extend(too_few(rule, tests));
     }
-    (suites, reports)
+    (suites, orphans, reports)
+}
+
+/// The tests of a file that belongs to no rule, in order.
+fn orphaned(draft: &Draft, mistake: &str) -> Vec<Orphan> {
+    let rule = draft.rule.as_ref().map(|(id, _)| id.as_str());
+    let tests = draft.tests.iter().map(|one| (&one.name, &one.place));
+    let refused = draft.refused.iter().map(|one| (&one.name, &one.place));
+    let orphan = |(name, place): (&String, &Place)| Orphan {
+        rule: rule.unwrap_or_default().to_owned(),
+        name: name.clone(),
+        place: place.clone(),
+        mistake: mistake.to_owned(),
+    };
+    let mut orphans: Vec<Orphan> = tests.chain(refused).map(orphan).collect();
+    orphans.sort_by_key(|one| one.place.span.start);
+    orphans
 }
 
 fn folder_of(path: &str) -> &str {

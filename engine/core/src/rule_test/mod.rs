@@ -41,7 +41,8 @@ pub struct Failure {
     pub excused_by: Option<String>,
 }
 
-/// Runs every test of a catalog. A test that has mistakes, or whose rule has, is not run: it fails and says so.
+/// Runs every test of a catalog. A test that has mistakes, whose rule has, or that has no rule, is not run: it fails and
+/// says so.
 pub fn run_tests(catalog: &Catalog) -> Vec<TestResult> {
     let mut parser = Parser::new();
     let mut results = Vec::new();
@@ -60,6 +61,15 @@ pub fn run_tests(catalog: &Catalog) -> Vec<TestResult> {
         }
         results[first..].sort_by_key(|result| result.place.span.start);
     }
+    results.extend(catalog.orphans.iter().map(|orphan| TestResult {
+        rule_id: orphan.rule.clone(),
+        name: orphan.name.clone(),
+        place: orphan.place.clone(),
+        failure: Some(failure_of(vec![format!(
+            "the test is not run: {}",
+            orphan.mistake
+        )])),
+    }));
     results
 }
 

@@ -125,9 +125,14 @@ fn failure(result: &TestResult, palette: &Palette) -> String {
         reset,
         ..
     } = palette;
+    // Tests that lie beside no rule may name none.
+    let rule = match result.rule_id.as_str() {
+        "" => "no rule",
+        rule => rule,
+    };
     let mut out = format!(
         "{error}FAILED{reset} {bold}{}: {}{reset}\n  {quiet}-->{reset} {}\n",
-        Shown(&result.rule_id),
+        Shown(rule),
         Shown(&result.name),
         Shown(&result.place.to_string())
     );
