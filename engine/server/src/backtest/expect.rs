@@ -68,6 +68,9 @@ struct Expectation {
     keys: Option<Vec<Vec<String>>>,
 }
 
+/// A number of findings, and what says so.
+type Bound = Option<(u64, String)>;
+
 /// One thing that was expected.
 #[derive(Debug)]
 pub(crate) struct Judged {
@@ -104,9 +107,27 @@ impl Expectations {
                 path: path.to_owned(),
             });
         }
-        for (number, one) in (1..).zip(&read.expect) {
-            if let Some(reason) = one.contradiction() {
-                return Err(ExpectError::Contradiction {
+        match read.contradiction(path) {
+            Some(contradiction) => Err(contradiction),
+            None => Ok(read),
+        }
+    }
+
+    /// The first entry that can never be met: by itself, or because of one before it that is about the same rule.
+    fn contradiction(&self, path: &str) -> Option<ExpectError> {
+        for (number, one) in (1..).zip(&self.expect) {
+            let before = (1..).zip(&self.expect[..number - 1]);
+            let same = before.filter(|(_, earlier)| earlier.rule == one.rule);
+            let own = one.contradiction(one);
+            let reason = own.or_else(|| {
+                let mut reasons = same.filter_map(|(first, earlier)| {
+                    let reason = one.contradiction(earlier)?;
+                    Some(format!("expectation {first} is of this rule too: {reason}"))
+                });
+                reasons.next()
+            });
+            if let Some(reason) = reason {
+                return Some(ExpectError::Contradiction {
                     path: path.to_owned(),
                     number,
                     rule: one.rule.clone(),
@@ -114,7 +135,7 @@ impl Expectations {
                 });
             }
         }
-        Ok(read)
+        None
     }
 
     /// Judges what was found.
@@ -162,11 +183,32 @@ fn count(rule: &str, expected: &str, found: u64, met: bool) -> Judged {
 }
 
 impl Expectation {
-    /// Why no number of findings could be what is expected.
-    fn contradiction(&self) -> Option<String> {
+    /// Why no findings could be what is expected here, together with what an `earlier` entry expects of the same rule;
+    /// that may be this one.
+    fn contradiction(&self, earlier: &Self) -> Option<String> {
+        if let (Some(own), Some(others)) = (self.key_set(), earlier.key_set())
+            && own != others
+        {
+            return Some(
+                "a finding has one of the keys there or of those here, not both".to_owned(),
+            );
+        }
+        let (own, others) = (self.bounds(), earlier.bounds());
+        let excluded = |least: Bound, most: Bound| {
+            let ((least, needs), (most, allows)) = (least?, most?);
+            (least > most).then(|| format!("{needs} and {allows} exclude each other"))
+        };
+        excluded(own.0, others.1).or_else(|| excluded(others.0, own.1))
+    }
+
+    fn key_set(&self) -> Option<BTreeSet<&Vec<String>>> {
+        Some(self.keys.as_ref()?.iter().collect())
+    }
+
+    /// How many findings there are at least and at most, and what says so.
+    fn bounds(&self) -> (Bound, Bound) {
         // Each key has at least one finding, and each finding has a key.
-        let keys = self.keys.as_ref();
-        let keys = keys.map(|keys| keys.iter().collect::<BTreeSet<_>>().len() as u64);
+        let keys = self.key_set().map(|keys| keys.len() as u64);
         let none = keys.filter(|keys| *keys == 0);
         let named = |name: &str, count: Option<u64>| {
             count.map(|count| (count, format!("{name} = {count}")))
@@ -181,12 +223,10 @@ impl Expectation {
             named("at_most", self.at_most),
             none.map(|none| (none, "no key".to_owned())),
         ];
-        let (least, needs) = least
-            .into_iter()
-            .flatten()
-            .max_by_key(|(count, _)| *count)?;
-        let (most, allows) = most.into_iter().flatten().min_by_key(|(count, _)| *count)?;
-        (least > most).then(|| format!("{needs} and {allows} exclude each other"))
+        (
+            least.into_iter().flatten().max_by_key(|(count, _)| *count),
+            most.into_iter().flatten().min_by_key(|(count, _)| *count),
+        )
     }
 
     fn judge(&self, tally: &Tally, keeper: &Keeper, judged: &mut Vec<Judged>) {
@@ -249,6 +289,9 @@ mod tests {
             "others = 'none'",
             "[[expect]]\nrule = 'a'\nat_least = 2\nat_most = 2\nfindings = 2\nkeys = [['x'], ['y'], ['x']]\n",
             "[[expect]]\nrule = 'a'\nfindings = 0\nkeys = []\n",
+            "[[expect]]\nrule = 'a'\nat_least = 2\n[[expect]]\nrule = 'a'\nat_most = 2\n",
+            "[[expect]]\nrule = 'a'\nkeys = [['x'], ['y']]\n[[expect]]\nrule = 'a'\nkeys = [['y'], ['x']]\nfindings = 2\n",
+            "[[expect]]\nrule = 'a'\nfindings = 1\n[[expect]]\nrule = 'b'\nfindings = 2\n",
         ] {
             Expectations::read("e.toml", text).expect(text);
         }
@@ -297,6 +340,38 @@ mod tests {
             check(
                 &twice(said),
                 &format!("e.toml: expectation 2, of `b`, can never be met: {reason}"),
+            );
+        }
+        let together = |first: &str, second: &str| {
+            format!("[[expect]]\nrule = 'a'\n{first}\n[[expect]]\nrule = 'a'\n{second}\n")
+        };
+        for (first, second, reason) in [
+            (
+                "findings = 1",
+                "findings = 2",
+                "findings = 2 and findings = 1 exclude each other",
+            ),
+            (
+                "at_least = 3",
+                "at_most = 2",
+                "at_least = 3 and at_most = 2 exclude each other",
+            ),
+            (
+                "at_most = 1",
+                "keys = [['x'], ['y']]",
+                "2 keys and at_most = 1 exclude each other",
+            ),
+            (
+                "keys = [['x']]",
+                "keys = [['y']]",
+                "a finding has one of the keys there or of those here, not both",
+            ),
+        ] {
+            check(
+                &together(first, second),
+                &format!(
+                    "e.toml: expectation 2, of `a`, can never be met: expectation 1 is of this rule too: {reason}"
+                ),
             );
         }
         check("others = 'some'", "unknown variant");

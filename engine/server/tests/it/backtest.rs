@@ -136,13 +136,14 @@ const EXPECT: &str = r#"
 others = "none"
 [[expect]]
 rule = "listed"
-findings = 64
+at_least = 60
+at_most = 200
 [[expect]]
 rule = "listed"
 at_least = 100
 [[expect]]
 rule = "deleted"
-at_most = 4
+findings = 4
 keys = [["b200"], ["b201"], ["b299"]]
 [[expect]]
 rule = "lisetd"
