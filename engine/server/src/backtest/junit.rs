@@ -78,8 +78,9 @@ fn rules(report: &Report<'_>) -> Suite {
         (report.id(rule).to_owned(), name, End::Passed)
     });
     let broken = report.broken.iter().map(|file| {
-        let words = "has errors, so that rules of it are off; tripline check tells".to_owned();
-        (file.clone(), "is in force".to_owned(), End::Broken(words))
+        let words = "has errors: what has one is not used, be it a rule, a test or a list; tripline check tells";
+        let name = "has no errors".to_owned();
+        (file.clone(), name, End::Broken(words.to_owned()))
     });
     Suite {
         name: "rules",

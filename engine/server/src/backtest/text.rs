@@ -85,7 +85,7 @@ fn broken(whose: &str, files: &[String], palette: &Palette) -> String {
     let shown: Vec<String> = files.iter().map(|one| Shown(one).to_string()).collect();
     let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
     format!(
-        "\n{}warning{}: errors in {whose} switch rules off: {}\n",
+        "\n{}warning{}: errors in {whose}; what has one is not used, be it a rule, a test or a list: {}\n",
         palette.warning,
         palette.reset,
         some(&shown)

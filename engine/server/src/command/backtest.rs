@@ -68,7 +68,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
     ),
     (
         Exit::Findings,
-        "an expectation is not met, something labelled true is not found, or a file of the rules has errors, so that rules of it are off; errors of a baseline do not count",
+        "an expectation is not met, something labelled true is not found, or a file of the rules has errors, so that what has one is not used; errors of a baseline do not count",
     ),
     (
         Exit::Fault,

@@ -347,7 +347,7 @@ fn broken_rules_on_one_side_are_told() {
     let ran = backtest(&folder, &["--baseline", "old"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     for words in [
-        "errors in the baseline switch rules off: old/listed/rule.toml",
+        "errors in the baseline; what has one is not used, be it a rule, a test or a list: old/listed/rule.toml",
         "only in the rules: listed, never",
         "65 new, 5 gone",
     ] {
@@ -366,6 +366,23 @@ fn broken_rules_on_one_side_are_told() {
     let junit = backtest(&folder, &["--format", "junit"]).stdout;
     assert!(junit.contains("<error message=\"has errors"), "{junit}");
     assert!(junit.contains("failures=\"0\" errors=\"1\""), "{junit}");
+    // A rule whose tests or lists have mistakes is not off.
+    rule(&folder, "rules", "burst", "medium", BURST);
+    folder.file("rules/burst/tests.toml", "[[test]]\nname = 3\n");
+    let junit = backtest(&folder, &["--format", "junit"]).stdout;
+    let tests = "classname=\"rules/burst/tests.toml\" name=\"has no errors\"";
+    assert!(
+        junit.contains(tests) && !junit.contains("are off"),
+        "{junit}"
+    );
+    assert!(junit.contains("classname=\"burst\""), "{junit}");
+    let text = backtest(&folder, &[]).stdout;
+    assert!(
+        text.contains("be it a rule, a test or a list: rules/burst/tests.toml"),
+        "{text}"
+    );
+    std::fs::remove_file(format!("{}/rules/burst/tests.toml", folder.path())).expect("it can go");
+    folder.file("rules/burst/rule.toml", "id = 3");
     // A mistake that both versions have is told once, one of the baseline by itself too.
     folder.file("old/burst/rule.toml", "id = 3");
     let ran = backtest(&folder, &["--baseline", "old"]);
