@@ -40,7 +40,7 @@ pub(crate) fn to_json(report: &Report<'_>) -> Value {
         document["labels"] = of_labels(labels);
     }
     if let Some(proposals) = &report.proposals {
-        let one = proposals.iter().map(|one| {
+        let one = proposals.tried.iter().map(|one| {
             json!({
                 "rule_id": one.rule,
                 "name": one.name,
@@ -52,6 +52,7 @@ pub(crate) fn to_json(report: &Report<'_>) -> Value {
             })
         });
         document["proposals"] = one.collect();
+        document["noisy_without_proposal"] = json!(proposals.remembering);
     }
     document
 }

@@ -33,6 +33,14 @@ const TRAITS_FOR_IDEAS_MAX: usize = 256;
 /// Number of the fields that name who acted, first among the paths.
 const ACTORS: usize = 6;
 
+/// What came of looking for exceptions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proposals {
+    pub(crate) tried: Vec<Proposal>,
+    /// Rules that are noisy and remember several events, for which no exception is looked for.
+    pub(crate) remembering: Vec<String>,
+}
+
 /// An exception that was tried.
 #[derive(Clone, Debug)]
 pub(crate) struct Proposal {
@@ -72,7 +80,7 @@ pub(crate) fn propose(
     (keeper, findings): (&Keeper, &[KeptFinding]),
     tallies: &[Tally],
     said: &HashMap<u32, Truth>,
-) -> Vec<Proposal> {
+) -> Proposals {
     let mut of_rules: Vec<BTreeMap<u32, Alike>> = vec![BTreeMap::new(); tallies.len()];
     let mut labelled_false = vec![false; tallies.len()];
     for (place, finding) in (0u32..).zip(findings) {
@@ -91,17 +99,22 @@ pub(crate) fn propose(
             false => truth.is_none() && noisy[rule].contains(&finding.key),
         });
     }
-    let mut proposals = Vec::new();
+    let mut proposals = Proposals::default();
     for (number, alike) in of_rules.iter().enumerate() {
         let rule = &rules.rules()[number].rule;
-        if !rule.remembers() && alike.values().any(|one| one.unwanted > 0) {
-            let least = if labelled_false[number] {
-                1
-            } else {
-                REMOVED_MIN
-            };
-            proposals.extend(of_rule(rule, alike, keeper, least));
+        if !alike.values().any(|one| one.unwanted > 0) {
+            continue;
         }
+        if rule.remembers() {
+            proposals.remembering.push(rule.id.to_string());
+            continue;
+        }
+        let least = if labelled_false[number] {
+            1
+        } else {
+            REMOVED_MIN
+        };
+        proposals.tried.extend(of_rule(rule, alike, keeper, least));
     }
     proposals
 }

@@ -5,7 +5,7 @@ use super::expect::Judged;
 use super::histogram::Axis;
 use super::keep::{Keeper, KeptFinding};
 use super::labels::LabelReport;
-use super::propose::Proposal;
+use super::propose::Proposals;
 use super::tally::Tally;
 use crate::scan::accounting::Accounting;
 use crate::scan::outlet::Side;
@@ -28,7 +28,7 @@ pub(crate) struct Report<'r> {
     /// Nothing when nobody expects anything.
     pub(crate) expectations: Option<Vec<Judged>>,
     pub(crate) labels: Option<LabelReport>,
-    pub(crate) proposals: Option<Vec<Proposal>>,
+    pub(crate) proposals: Option<Proposals>,
     /// Keys that are shown of each rule.
     pub(crate) top: usize,
     /// Columns of a line.

@@ -339,15 +339,21 @@ fn proposals(report: &Report<'_>, palette: &Palette) -> String {
         return String::new();
     };
     let Palette { bold, reset, .. } = palette;
-    let count = counted(proposals.len() as u64, "exception");
+    let count = counted(proposals.tried.len() as u64, "exception");
     let mut out = format!("\n{bold}Proposed{reset}: {count}\n");
-    for one in proposals {
+    for one in &proposals.tried {
         let when = one.when.replace("\n  ", " ");
         out.push_str(&format!(
             "  {}: {}\n    {}\n",
             one.rule,
             one.effect(),
             Shown(&when)
+        ));
+    }
+    for rule in &proposals.remembering {
+        out.push_str(&format!(
+            "  {rule}: noisy, but it remembers: an exception changes what it counts, which its findings cannot tell, so \
+             none is proposed\n"
         ));
     }
     out

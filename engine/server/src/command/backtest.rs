@@ -404,8 +404,8 @@ fn write(arguments: &Arguments, report: &Report<'_>, written: &str) -> Result<()
         })
     };
     match (&arguments.propose, &report.proposals) {
-        (Some(path), Some(proposals)) if !proposals.is_empty() => {
-            to_file(path, &propose::to_toml(proposals))?;
+        (Some(path), Some(proposals)) if !proposals.tried.is_empty() => {
+            to_file(path, &propose::to_toml(&proposals.tried))?;
         }
         (Some(path), _) => {
             let _ = writeln!(

@@ -547,6 +547,7 @@ fn proposals_are_tried_and_pass_the_check() {
         );
         assert_eq!((&first["removes"], &first["of"]), (&60.into(), &64.into()));
         assert!(proposals.iter().all(|one| one["rule_id"] != "burst"));
+        assert_eq!(report["noisy_without_proposal"], serde_json::json!([]));
         let folder_path = folder.path();
         let checked = run(&[
             "check",
@@ -567,6 +568,25 @@ fn proposals_are_tried_and_pass_the_check() {
             .expect("it is there");
         assert_eq!(listed["findings"], 4);
     }
+}
+
+/// What a rule counts is not known from its findings, so no exception is proposed, and that is said.
+#[test]
+fn noisy_rules_that_remember_have_no_proposal() {
+    let folder = workplace("backtest-propose-memory");
+    let each = "when = 'event.eventName == \"ListBuckets\"'\ngroup_by = ['event.userIdentity.arn']\n\
+                [threshold]\nwindow = \"1m\"\nis = \">= 1\"\n";
+    rule(&folder, "rules", "each", "low", each);
+    let report = json(&folder, &["--propose", "proposed.toml"]);
+    assert_eq!(
+        report["noisy_without_proposal"],
+        serde_json::json!(["each"])
+    );
+    let proposals = report["proposals"].as_array().expect("proposals");
+    assert!(proposals.iter().all(|one| one["rule_id"] == "listed"));
+    let text = backtest(&folder, &["--propose", "proposed.toml"]).stdout;
+    assert!(text.contains("\n  each: noisy, but it remembers"), "{text}");
+    assert!(!text.contains("\n  burst: noisy"), "{text}");
 }
 
 #[test]
