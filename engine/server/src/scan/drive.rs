@@ -65,7 +65,8 @@ pub(crate) fn progress(wanted: Wanted, inputs: &[Input], counters: &Counters) ->
     Progress::start(wanted, bytes, counters.clone())
 }
 
-/// Set by Ctrl-C or a polite request to end; a second one ends the process at once.
+/// Set by Ctrl-C or a polite request to end, of which a second one ends the process at once, and by the terminal's being
+/// closed, of which the process may be told twice. Who started it with `nohup` wants it to go on then.
 fn interruptions() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -75,5 +76,40 @@ fn interruptions() -> Arc<AtomicBool> {
         let _ = signal_hook::flag::register_conditional_shutdown(signal, code, again);
         let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
     }
+    #[cfg(unix)]
+    if !ignores_hangups() {
+        let hangup = signal_hook::consts::SIGHUP;
+        let _ = signal_hook::flag::register(hangup, Arc::clone(&interrupted));
+    }
     interrupted
+}
+
+/// Whether this process was started so that it ignores SIGHUP. Where the system does not say, it was not.
+#[cfg(unix)]
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, signal_hook::consts::SIGHUP)
+}
+
+/// Whether the signals that are ignored, a mask in hexadecimal digits, have this one.
+#[cfg(unix)]
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::ignores;
+
+    #[test]
+    fn ignored_signals_are_read_from_their_mask() {
+        let status = |mask: &str| format!("Name:\tx\nSigBlk:\t1\nSigIgn:\t{mask}\nSigCgt:\t1\n");
+        assert!(ignores(&status("0000000000000001"), 1));
+        assert!(ignores(&status("0000000000001003"), 1));
+        assert!(!ignores(&status("0000000000001002"), 1));
+        assert!(!ignores(&status("none"), 1));
+        assert!(!ignores("", 1));
+    }
 }
