@@ -116,7 +116,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 3)]
     top: usize,
 
-    /// Most memory for what rules remember, in MiB, for each version.
+    /// Most memory for what rules remember, in MiB, for each version; at least 16.
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
     state_memory: u32,
 

@@ -145,7 +145,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     live: bool,
 
-    /// Most memory for what rules remember, in MiB.
+    /// Most memory for what rules remember, in MiB; at least 16.
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
     state_memory: u32,
 
