@@ -202,3 +202,32 @@ fn what_is_hostile_is_shown_in_one_notation() {
     assert_eq!(finding["context"]["agent"], format!("b {HOSTILE}"));
     assert_eq!(finding["event"]["userAgent"], format!("b {HOSTILE}"));
 }
+
+/// Messages about arguments repeat them.
+#[test]
+fn arguments_are_told_printable() {
+    let folder = Folder::new("printable-arguments");
+    let hostile = format!("x{HOSTILE}\n");
+    for arguments in [
+        &["scan", "--format", &hostile][..],
+        &["scan", "--threads", &hostile],
+        &["scan", &format!("--{hostile}")],
+        &["scan", "--now", &hostile, "-"],
+        &[&hostile],
+        &["--color", "always", "scan", "--format", &hostile],
+    ] {
+        let output = tripline(arguments).current_dir(folder.path()).output();
+        let ran = Ran::from(output.expect("the binary runs"));
+        assert_eq!(ran.code, 2, "{ran:?}");
+        let bad = ran
+            .stderr
+            .chars()
+            .find(|one| !is_printable(*one) && *one != '\n');
+        assert_eq!(bad, None, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("x\\u{1b}[2J\\u{9b}2J\\u{202e}"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
