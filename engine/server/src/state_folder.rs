@@ -4,17 +4,20 @@
 //! folder flushed too, so that after a crash at any point the old state or the new one is there, never a part. A
 //! lock keeps two runs apart. What cannot be read is never written over: the person decides.
 
-use crate::terminal::Shown;
+use crate::terminal::{Shown, counted};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tripline_core::limits::SNAPSHOT_BYTES_MAX;
 use tripline_core::state::{Kept, SnapshotFault, State};
+use tripline_core::wire::Finding;
 
 const SNAPSHOT: &str = "state.snapshot";
 const WRITING: &str = "state.snapshot.writing";
 const LOCK: &str = "lock";
+/// Findings of rules that are gone that are told one by one.
+const ENDED_SHOWN: usize = 10;
 
 /// Why a state folder cannot be used.
 #[derive(Debug, Error)]
@@ -38,6 +41,35 @@ pub(crate) enum StateFault {
         path: PathBuf,
         source: Box<SnapshotFault>,
     },
+}
+
+/// What was counted on findings that were open, of rules that are gone: there is no rule any more to tell them as
+/// findings of.
+fn ended(findings: &[Finding]) -> Vec<String> {
+    let counted_on = findings
+        .iter()
+        .filter_map(|finding| Some((finding, finding.suppressed.as_ref()?)));
+    let mut lines: Vec<String> = counted_on
+        .map(|(finding, suppressed)| {
+            format!(
+                "{} of the rule `{}` until {} belonged to its finding {} ({})",
+                counted(suppressed.count, "more detection"),
+                Shown(&finding.rule_id),
+                Shown(&suppressed.last),
+                Shown(&finding.finding_id),
+                Shown(&finding.title)
+            )
+        })
+        .collect();
+    let more = lines.len().saturating_sub(ENDED_SHOWN);
+    if more > 0 {
+        lines.truncate(ENDED_SHOWN);
+        lines.push(format!(
+            "{} of rules that are gone had more detections",
+            counted(more as u64, "more finding")
+        ));
+    }
+    lines
 }
 
 /// A folder, locked for this run.
@@ -128,6 +160,9 @@ impl StateFolder {
             };
             // If standard error is closed, nobody wants to know.
             let _ = writeln!(io::stderr(), "state: the rule `{}` {words}", Shown(&rule));
+        }
+        for line in ended(&restored.ended) {
+            let _ = writeln!(io::stderr(), "state: {line}");
         }
         Ok(())
     }

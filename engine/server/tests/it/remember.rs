@@ -684,3 +684,94 @@ fn what_earlier_scans_left_out_is_not_told_again() {
     }
     assert_eq!(late, [false, true, false]);
 }
+
+/// What is scanned again with its state is late, and no rule is told of it.
+#[test]
+fn late_records_are_not_observed() {
+    let folder = workplace("remember-late-again");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let observed = || {
+        let scan = [
+            "scan",
+            "--rules",
+            &path("rules"),
+            "--now",
+            "2030-01-01T00:00:00Z",
+        ]
+        .map(str::to_owned);
+        let more = [
+            "--state",
+            &path("state"),
+            "--stats",
+            "--stats-format",
+            "json",
+        ]
+        .map(str::to_owned);
+        let all = [&scan[..], &more[..], &[path("logs/0.jsonl")]].concat();
+        let ran = run(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let line = ran.stderr.lines().last().expect("statistics");
+        let statistics: Value = serde_json::from_str(line).expect("statistics are JSON");
+        statistics["summary"]["records"]["observed"]
+            .as_u64()
+            .expect("a count")
+    };
+    assert!(observed() > 0);
+    assert_eq!(observed(), 0);
+}
+
+/// What was counted on a finding of a rule that is gone for good is told, as there is no rule to tell it of any more.
+#[test]
+fn what_was_counted_for_a_rule_that_is_gone_is_told() {
+    let folder = Folder::new("remember-gone");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let head = |id: &str| {
+        format!(
+            "id = \"{id}\"\nname = \"Rule {id}\"\ndescription = \"A probe.\"\nseverity = \"low\"\n\
+             status = \"experimental\"\nwhen = 'event.eventName == \"Seen\"'\n"
+        )
+    };
+    let suppressed = head("gone") + "[suppress]\nwindow = \"1d\"\nby = ['event.eventName']\n";
+    folder.file("rules/gone/rule.toml", suppressed);
+    let counted = "group_by = ['event.eventName']\n[threshold]\nwindow = \"1m\"\nis = \">= 9\"\n";
+    folder.file("rules/stays/rule.toml", head("stays") + counted);
+    let scan = |day: &str| {
+        let event = |number: u8| {
+            format!(
+                "{{\"eventID\":\"{day}-{number}\",\"eventName\":\"Seen\",\"eventTime\":\"{day}T0{number}:00:00Z\"}}\n"
+            )
+        };
+        let input = folder.file("in.jsonl", (0..4).map(event).collect::<String>());
+        let ran = run(&[
+            "scan",
+            "--rules",
+            &path("rules"),
+            "--state",
+            &path("state"),
+            "--now",
+            "2030-01-01T00:00:00Z",
+            &input,
+        ]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stderr
+    };
+    // The last event waits for what may come late.
+    scan("2024-01-01");
+    std::fs::remove_dir_all(path("rules/gone")).expect("the rule can go");
+    let told = scan("2024-06-01");
+    assert!(
+        told.contains("`gone` is not in force") && !told.contains("more detections"),
+        "{told}"
+    );
+    let told = scan("2024-06-02");
+    assert!(
+        told.contains("`gone` was not in force for 90 days"),
+        "{told}"
+    );
+    let words = "state: 2 more detections of the rule `gone` until 2024-01-01T02:00:00Z belonged to its finding ";
+    assert!(
+        told.contains(words) && told.contains("(Rule gone)"),
+        "{told}"
+    );
+    assert!(!scan("2024-06-03").contains("gone"));
+}
