@@ -14,13 +14,14 @@ mod scan;
 mod sigma_files;
 mod state_folder;
 mod terminal;
+mod writing;
 
 use clap::Parser;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
-
 use terminal::{Shown, printable_lines};
+
 fn main() -> ExitCode {
     let given: Vec<OsString> = std::env::args_os().collect();
     match command::Arguments::try_parse_from(&given) {

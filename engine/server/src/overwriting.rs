@@ -2,9 +2,11 @@
 //!
 //! Opening a file for writing empties it, so `scan -o` on one of its own inputs would lose the input before it is read.
 //! Files are told apart by what they are and not by what they are called: links and `./` do not hide that two names
-//! are one file. Everything is looked at before anything is opened. Devices and pipes lose nothing by being opened.
+//! are one file. Everything is looked at before anything is opened. Devices and pipes lose nothing by being opened; a
+//! pipe that is read by the same run would only wait for itself. `/dev/stdout` is standard output and no other file.
 
 use crate::input::resolve::{Input, Origin};
+use crate::writing::{Stream, stream};
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -57,6 +59,20 @@ impl Identity {
         }
     }
 
+    /// Of the pipe at this path.
+    #[cfg(unix)]
+    fn of_pipe(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::FileTypeExt;
+        let data = fs::metadata(path).ok()?;
+        let is_pipe = data.file_type().is_fifo();
+        is_pipe.then(|| Self::of(&data, path))
+    }
+
+    #[cfg(not(unix))]
+    fn of_pipe(_: &Path) -> Option<Self> {
+        None
+    }
+
     #[cfg(unix)]
     fn of(data: &Metadata, _: &Path) -> Self {
         use std::os::unix::fs::MetadataExt;
@@ -82,28 +98,34 @@ impl Identity {
     }
 }
 
-/// The whole path of a file that may not be there yet: links followed, the folder as the system knows it.
-fn whole(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    for _ in 0..LINKS_FOLLOWED_MAX {
-        match fs::read_link(&path) {
-            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
-            Err(_) => break,
+/// The whole path of a file or folder that may not be there yet, with all links on the way followed, also those to what
+/// is not there.
+pub(crate) fn whole(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let parts = |path: &Path| -> Vec<PathBuf> {
+        let parts = path.components().rev();
+        parts.map(|part| PathBuf::from(part.as_os_str())).collect()
+    };
+    let (mut found, mut ahead, mut followed) = (PathBuf::new(), parts(&absolute), 0);
+    while let Some(part) = ahead.pop() {
+        if part == Path::new("..") {
+            found.pop();
+            continue;
+        }
+        let next = found.join(&part);
+        match fs::read_link(&next) {
+            Ok(target) if followed < LINKS_FOLLOWED_MAX => {
+                followed += 1;
+                ahead.extend(parts(&target));
+            }
+            _ => found = next,
         }
     }
-    let absolute = std::path::absolute(&path).unwrap_or(path);
-    match (absolute.parent(), absolute.file_name()) {
-        (Some(folder), Some(name)) => match fs::canonicalize(folder) {
-            Ok(folder) => folder.join(name),
-            Err(_) => absolute,
-        },
-        _ => absolute,
-    }
+    found
 }
 
 fn is_in(path: &Path, folder: &Path) -> bool {
-    let folder = fs::canonicalize(folder).unwrap_or_else(|_| whole(folder));
-    whole(path).parent() == Some(&folder)
+    whole(path).parent() == Some(&whole(folder))
 }
 
 /// The files that a run reads, each with what it is called.
@@ -119,7 +141,7 @@ impl FilesRead {
     pub(crate) fn inputs(&mut self, inputs: &[Input]) {
         for input in inputs {
             let identity = match &input.origin {
-                Origin::File(path) => Identity::at(path),
+                Origin::File(path) => Identity::at(path).or_else(|| Identity::of_pipe(path)),
                 Origin::Stdin => Identity::of_stream(std::io::stdin()),
                 Origin::Bundled(_) => None,
             };
@@ -161,10 +183,18 @@ impl FilesRead {
         seen.extend(stdout.map(|one| (one, "standard output")));
         for (option, path) in written {
             let Some(path) = path else { continue };
-            let Some(identity) = Identity::at(Path::new(path)) else {
+            // Standard output was looked at, and is opened already.
+            if stream(path) == Some(Stream::Out) {
+                continue;
+            }
+            let (option, path) = (*option, (*path).to_owned());
+            let pipe = Identity::of_pipe(Path::new(&path));
+            if let Some(read) = pipe.as_ref().and_then(name_of) {
+                return Err(OverwriteError::Read { option, path, read });
+            }
+            let Some(identity) = Identity::at(Path::new(&path)) else {
                 continue;
             };
-            let (option, path) = (*option, (*path).to_owned());
             if let Some(folder) = self.state.as_deref()
                 && is_in(Path::new(&path), folder)
             {

@@ -4,7 +4,9 @@
 //! folder flushed too, so that after a crash at any point the old state or the new one is there, never a part. A
 //! lock keeps two runs apart. What cannot be read is never written over: the person decides.
 
+use crate::overwriting::whole;
 use crate::terminal::{Shown, counted};
+use crate::writing::fresh;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +43,16 @@ pub(crate) enum StateFault {
         path: PathBuf,
         source: Box<SnapshotFault>,
     },
+}
+
+/// Whether a file is one of those that a state folder holds.
+pub(crate) fn is_state(file: &Path, folder: &Path) -> bool {
+    let file = whole(file);
+    let name = file.file_name();
+    let is_ours = [SNAPSHOT, WRITING, LOCK]
+        .iter()
+        .any(|one| name == Some(one.as_ref()));
+    is_ours && file.parent() == Some(&whole(folder))
 }
 
 /// What was counted on findings that were open, of rules that are gone: there is no rule any more to tell them as
@@ -175,7 +187,7 @@ impl StateFolder {
         })?;
         let writing = self.path.join(WRITING);
         let write = || -> io::Result<()> {
-            let mut file = File::create(&writing)?;
+            let mut file = fresh(&writing)?;
             file.write_all(&bytes)?;
             file.sync_all()?;
             std::fs::rename(&writing, self.path.join(SNAPSHOT))?;

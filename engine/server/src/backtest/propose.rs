@@ -11,6 +11,7 @@ use super::labels::Truth;
 use super::tally::Tally;
 use super::traits::{ADDRESSES, PATHS, value_at};
 use crate::terminal::{counted, grouped};
+use crate::writing::stream;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -329,8 +330,8 @@ pub(crate) enum ProposeError {
 /// Whether proposals may be written at this path: where nothing is, or earlier proposals to which nobody has put an
 /// owner or a reason yet.
 pub(crate) fn may_be_written(path: &str) -> Result<(), ProposeError> {
-    // Nothing is lost in a device, and reading one may take forever.
-    if !std::fs::metadata(path).is_ok_and(|data| data.is_file()) {
+    // Nothing is lost in a device or a stream, and reading one may take forever.
+    if stream(path).is_some() || !std::fs::metadata(path).is_ok_and(|data| data.is_file()) {
         return Ok(());
     }
     let path = path.to_owned();

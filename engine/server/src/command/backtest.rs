@@ -23,6 +23,7 @@ use crate::scan::remember::{Arrival, Remembering};
 use crate::scan::report::{Findings, Reporter, Strictness};
 use crate::scan::statistics::{RuleTimes, Statistics};
 use crate::terminal::{ColorChoice, Shown, printable_json, width};
+use crate::writing;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -398,7 +399,7 @@ fn compare_versions((now, before): (&RuleSet, &RuleSet), keeper: &Keeper) -> Com
 
 fn write(arguments: &Arguments, report: &Report<'_>, written: &str) -> Result<(), CommandError> {
     let to_file = |path: &String, text: &str| {
-        std::fs::write(path, text).map_err(|source| CommandError::Write {
+        writing::write(path, text).map_err(|source| CommandError::Write {
             path: path.clone(),
             source,
         })

@@ -4,6 +4,7 @@ use super::CommandError;
 use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Origin, resolve};
 use crate::terminal::{ColorChoice, Shown, counted};
+use crate::writing;
 use clap::Args;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -72,7 +73,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         writeln!(io::stdout(), "{}", Shown(name))?;
         match &input.origin {
             Origin::File(path) if !arguments.check => {
-                std::fs::write(path, &formatted).map_err(|source| CommandError::Write {
+                writing::replace(path, &formatted).map_err(|source| CommandError::Write {
                     path: input.name.clone(),
                     source,
                 })?;

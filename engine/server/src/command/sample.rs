@@ -3,6 +3,7 @@
 use super::CommandError;
 use crate::exit::{Exit, PRINTING, after_help};
 use crate::overwriting::FilesRead;
+use crate::writing;
 use clap::Args;
 use jiff::Timestamp;
 use std::io::{self, BufWriter, Write};
@@ -75,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         disorder_seconds: arguments.disorder_seconds,
     });
     if let Some(path) = &arguments.manifest {
-        std::fs::write(path, generator.manifest().to_json()).map_err(|source| {
+        writing::write(path, &generator.manifest().to_json()).map_err(|source| {
             CommandError::Write {
                 path: path.clone(),
                 source,

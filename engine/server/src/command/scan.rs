@@ -2,7 +2,7 @@
 
 use super::CommandError;
 use crate::exit::{Exit, after_help, flowing};
-use crate::input::resolve::{Input, Resolved, resolve};
+use crate::input::resolve::{Input, Origin, ResolveError, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
 use crate::overwriting::FilesRead;
@@ -15,8 +15,9 @@ use crate::scan::progress::{Counters, Wanted};
 use crate::scan::remember::{Arrival, Remembering};
 use crate::scan::report::{Findings, Reporter, Strictness};
 use crate::scan::statistics::{self, RuleTimes, Statistics};
-use crate::state_folder::StateFolder;
-use crate::terminal::{ColorChoice, JsonForTerminal, printable_json};
+use crate::state_folder::{StateFolder, is_state};
+use crate::terminal::{ColorChoice, JsonForTerminal, Shown, printable_json};
+use crate::writing::{self, Stream};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use std::hash::RandomState;
@@ -216,6 +217,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     scan.run()
 }
 
+/// The inputs. The files of the state are none, also where its folder is among what is scanned.
 fn inputs(arguments: &Arguments) -> Result<Resolved, CommandError> {
     if arguments.demo {
         let input = Input::bundled("demo", super::sample::demo());
@@ -224,7 +226,23 @@ fn inputs(arguments: &Arguments) -> Result<Resolved, CommandError> {
             faults: Vec::new(),
         });
     }
-    Ok(resolve(&arguments.inputs)?)
+    let mut resolved = resolve(&arguments.inputs)?;
+    if let Some(folder) = &arguments.state {
+        let before = resolved.inputs.len();
+        let is_state =
+            |input: &Input| matches!(&input.origin, Origin::File(path) if is_state(path, folder));
+        resolved.inputs.retain(|input| !is_state(input));
+        if resolved.inputs.len() < before {
+            let folder = folder.display().to_string();
+            let words = "the state is kept here; its files are no input";
+            // If standard error is closed, nobody wants to know.
+            let _ = writeln!(io::stderr(), "{}: {words}", Shown(&folder));
+        }
+        if before > 0 && resolved.inputs.is_empty() {
+            return Err(ResolveError::EmptyFolder(arguments.inputs.join(", ")).into());
+        }
+    }
+    Ok(resolved)
 }
 
 /// Refuses to write findings or statistics over an input, a rule or the state.
@@ -445,7 +463,7 @@ impl Scan<'_> {
             }
         };
         match &self.arguments.stats_output {
-            Some(path) => std::fs::write(path, text).map_err(|source| CommandError::Write {
+            Some(path) => writing::write(path, &text).map_err(|source| CommandError::Write {
                 path: path.clone(),
                 source,
             }),
@@ -458,7 +476,8 @@ impl Scan<'_> {
 
     /// Whether statistics can be written is better known before anything is told.
     fn try_statistics(&self) -> Result<(), CommandError> {
-        let Some(path) = &self.arguments.stats_output else {
+        let path = self.arguments.stats_output.as_ref();
+        let Some(path) = path.filter(|path| writing::stream(path).is_none()) else {
             return Ok(());
         };
         let opened = std::fs::OpenOptions::new()
@@ -476,14 +495,12 @@ impl Scan<'_> {
     }
 
     fn output(&self) -> Result<Box<dyn Write + Send>, CommandError> {
-        match &self.arguments.output {
-            Some(path) => match std::fs::File::create(path) {
-                Ok(file) => Ok(Box::new(file)),
-                Err(source) => Err(CommandError::Write {
-                    path: path.clone(),
-                    source,
-                }),
-            },
+        let output = self.arguments.output.as_ref();
+        match output.filter(|path| writing::stream(path) != Some(Stream::Out)) {
+            Some(path) => writing::create(path).map_err(|source| CommandError::Write {
+                path: path.clone(),
+                source,
+            }),
             None if self.format.name != FormatName::Pretty && io::stdout().is_terminal() => {
                 Ok(Box::new(JsonForTerminal::new(io::stdout())))
             }

@@ -455,3 +455,167 @@ fn nothing_that_is_read_is_written_over() {
         assert_eq!(ran.code, 0, "{ran:?}");
     }
 }
+
+/// Standard output under the name of a device is standard output: what is in the file that it goes to stays.
+#[cfg(unix)]
+#[test]
+fn what_goes_to_a_device_loses_nothing() {
+    let folder = Folder::new("devices");
+    let at = |name: &str| format!("{}/{name}", folder.path());
+    folder.file("logs/in.jsonl", format!("{}\n", seen(1)));
+    let rules = data("rules");
+    let into = |arguments: &[&str], name: &str| -> Ran {
+        let file = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(at(name));
+        let ran = tripline(arguments)
+            .current_dir(folder.path())
+            .stdout(file.expect("it opens"))
+            .output();
+        ran.expect("the binary runs").into()
+    };
+    folder.file("out", "before\n");
+    let scan = ["scan", "--rules", &rules, "--format", "jsonl", "logs", "-o"];
+    for device in ["/dev/stdout", "/proc/self/fd/1", "/dev/null", "/dev/stderr"] {
+        if device.starts_with("/proc") && !std::path::Path::new(device).exists() {
+            continue;
+        }
+        let ran = into(&[&scan[..], &[device]].concat(), "out");
+        assert_eq!(ran.code, 0, "{device}: {ran:?}");
+        assert_eq!(
+            ran.stderr.contains("\"rule_id\""),
+            device == "/dev/stderr",
+            "{ran:?}"
+        );
+    }
+    let ran = into(
+        &["sample", "--events", "3", "--manifest", "/dev/stdout"],
+        "out",
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let backtest = [
+        "backtest",
+        "--rules",
+        &rules,
+        "--against",
+        "logs",
+        "--propose",
+        "/dev/stdout",
+    ];
+    let ran = into(&backtest, "out");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let all = std::fs::read_to_string(at("out")).expect("it is there");
+    assert!(all.starts_with("before\n{"), "{all}");
+    assert_eq!(all.matches("\"rule_id\":\"seen\"").count(), 2, "{all}");
+    assert!(all.contains("seed") && all.contains("Proposed"), "{all}");
+    // What is read stays what it was, under whatever name it would be written.
+    let ran = into(&[&scan[..], &["/dev/stdout"]].concat(), "logs/in.jsonl");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("standard output goes to"),
+        "{ran:?}"
+    );
+    let text = std::fs::read_to_string(at("logs/in.jsonl")).expect("it is there");
+    assert_eq!(text, format!("{}\n", seen(1)));
+    // A pipe between the two ends of one run would only wait.
+    let made = std::process::Command::new("mkfifo")
+        .arg(at("pipe"))
+        .status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let ran = run(&["scan", "--rules", &rules, &at("pipe"), "-o", &at("pipe")]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("reads this file"),
+        "{ran:?}"
+    );
+}
+
+/// Links to what is not there yet, and folders that are reached in several ways, hide nothing either.
+#[cfg(unix)]
+#[test]
+fn links_to_nothing_hide_no_file() {
+    let folder = Folder::new("dangling");
+    let at = |name: &str| format!("{}/{name}", folder.path());
+    folder.file("logs/in.jsonl", seen(1));
+    folder.file("beside/nothing", "");
+    for (target, link) in [
+        ("kept", "state"),
+        ("state/state.snapshot", "soft"),
+        ("beside/../kept", "roundabout"),
+        ("circle", "circle"),
+    ] {
+        std::os::unix::fs::symlink(target, at(link)).expect("a link");
+    }
+    for output in [
+        "soft",
+        "kept/state.snapshot",
+        "beside/../kept/new",
+        "roundabout/new",
+    ] {
+        let ran = run(&[
+            "scan",
+            "--rules",
+            &data("rules"),
+            "--state",
+            &at("state"),
+            &at("logs"),
+            "-o",
+            &at(output),
+        ]);
+        assert!(
+            ran.code == 2 && ran.stderr.contains("is kept in"),
+            "{output}: {ran:?}"
+        );
+        assert!(!std::path::Path::new(&at("kept")).exists(), "{output}");
+    }
+    let ran = run(&[
+        "scan",
+        "--rules",
+        &data("rules"),
+        &at("logs"),
+        "-o",
+        &at("circle"),
+    ]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("cannot be written"),
+        "{ran:?}"
+    );
+}
+
+/// Tests of a rule that is not there are tests that failed.
+#[test]
+fn tests_of_no_rule_fail() {
+    let folder = Folder::new("orphans");
+    let tests =
+        "[[test]]\nname = \"one\"\nevent = \"a\"\nexpect = \"match\"\n[events.a]\njson = '{}'\n";
+    let path = folder.file("tests.toml", format!("rule = \"not-there\"\n{tests}"));
+    let ran = run(&["test", &path]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stdout.starts_with("FAILED not-there: one\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout
+            .contains("there is no rule `not-there` to test\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.ends_with("0 passed, 1 failed\n"),
+        "{}",
+        ran.stdout
+    );
+    let path = folder.file("tests.toml", tests);
+    let ran = run(&["test", &path]);
+    assert!(
+        ran.stdout.starts_with("FAILED no rule: one\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.ends_with("0 passed, 1 failed\n"),
+        "{}",
+        ran.stdout
+    );
+}

@@ -720,6 +720,77 @@ fn late_records_are_not_observed() {
     assert_eq!(observed(), 0);
 }
 
+/// The state's own files are no input, even where its folder is scanned, and nothing else of the folder is left out.
+#[test]
+fn state_among_the_input_is_left_out() {
+    let folder = workplace("remember-inside");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    for state in ["logs/state", "logs"] {
+        for round in 0..2 {
+            let ran = run(&[
+                "scan",
+                "--rules",
+                &path("rules"),
+                "--now",
+                "2030-01-01T00:00:00Z",
+                "--state",
+                &path(state),
+                &path("logs"),
+            ]);
+            assert_eq!(ran.code, 0, "{}", ran.stderr);
+            let told = ran.stderr.contains("its files are no input");
+            assert_eq!(told, round > 0, "{}", ran.stderr);
+            assert!(ran.stdout.contains(" + 0 rejected"), "{}", ran.stdout);
+        }
+        std::fs::remove_file(path(&format!("{state}/state.snapshot"))).expect("it is there");
+    }
+    let state = path("logs/state");
+    let ran = run(&["scan", "--rules", &path("rules"), "--state", &state, &state]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("holds no file to read"),
+        "{ran:?}"
+    );
+}
+
+/// A link that somebody laid where the state is written does not lead it elsewhere.
+#[cfg(unix)]
+#[test]
+fn state_is_not_written_through_a_link() {
+    let folder = workplace("remember-link");
+    let path = |name: &str| format!("{}/{name}", folder.path());
+    let scan = || {
+        run(&[
+            "scan",
+            "--rules",
+            &path("rules"),
+            "--now",
+            "2030-01-01T00:00:00Z",
+            "--state",
+            &path("state"),
+            &path("logs/0.jsonl"),
+        ])
+    };
+    let theirs = folder.file("theirs", "theirs");
+    let writing = path("state/state.snapshot.writing");
+    std::fs::create_dir(path("state")).expect("it can be made");
+    std::os::unix::fs::symlink(&theirs, &writing).expect("a link");
+    let ran = scan();
+    assert!(
+        ran.code == 2 && ran.stderr.contains("state.snapshot.writing"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&theirs).expect("it is there"),
+        "theirs"
+    );
+    assert!(!std::path::Path::new(&path("state/state.snapshot")).exists());
+    std::fs::remove_file(&writing).expect("it can go");
+    folder.file("state/state.snapshot.writing", "of a run that died");
+    let ran = scan();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(!std::path::Path::new(&writing).exists());
+}
+
 /// What was counted on a finding of a rule that is gone for good is told, as there is no rule to tell it of any more.
 #[test]
 fn what_was_counted_for_a_rule_that_is_gone_is_told() {
