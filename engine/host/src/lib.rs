@@ -4,8 +4,32 @@
 //! imports that its operator granted. Events cross as packed batches. Every call is bounded in time, memory and output;
 //! whatever a plugin does, it comes back as a value.
 
+pub mod answer;
 pub mod batch;
+mod bisect;
+pub mod breaker;
+mod cache;
+mod engine;
+pub mod fault;
 pub mod grant;
+mod host;
+mod instance;
+pub mod jail;
+pub mod limits;
 pub mod manifest;
+mod native;
 pub mod operator;
+mod plugin;
+mod run;
+pub mod scan;
 pub mod sign;
+mod state;
+mod statistics;
+mod world;
+
+pub use cache::{CacheCounts, Digest};
+pub use engine::Memory;
+pub use fault::{Disposition, Fault, FaultName, TrapKind};
+pub use host::{Compiler, Host, LoadError, Loading, OpenError, Settings};
+pub use plugin::{Answer, Batch, ExecuteMode, LogSink, Plugin};
+pub use statistics::Statistics;

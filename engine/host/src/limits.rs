@@ -1,0 +1,136 @@
+//! Every bound of loading and running plugins, with its reason.
+//!
+//! What a manifest may ask for is in `manifest`, what capabilities cost in `grant::limits`.
+
+use std::time::Duration;
+
+/// Longest component. Python's is 18.5 MB, the longest that any toolchain was seen to make.
+pub const COMPONENT_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// Longest body of one function. The longest real one, of Python, is 427 KB; compiling is worse than linear in it.
+pub const BODY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Most locals of one function. Real ones have at most 464; the compiler's memory grows with locals times blocks, and
+/// 20,000 of them made it ask for 26 GB.
+pub const BODY_LOCALS_MAX: u32 = 2_000;
+
+/// Most functions of a component. Python has about 20,000.
+pub const FUNCTIONS_MAX: usize = 30_000;
+
+/// Most core modules of a component. Python needs 38.
+pub const CORE_MODULES_MAX: usize = 64;
+
+/// Most imports and exports of a component that are looked at: the contract has 8 and 3, WASI about 40.
+pub const NAMES_MAX: usize = 256;
+
+/// Address space of the compiling child. SpiderMonkey and Python stay below 1.5 GiB with two threads.
+pub const COMPILE_ADDRESS_SPACE_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+
+/// Processor time of the compiling child: Go's 4.5 MB take 6 s.
+pub const COMPILE_CPU_SECONDS: u64 = 20;
+
+/// Processor time for components above [`COMPILE_LARGE_BYTES`]: Python takes up to 32 s.
+pub const COMPILE_CPU_SECONDS_LARGE: u64 = 60;
+
+/// From here on a component is large.
+pub const COMPILE_LARGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How much longer than its processor time a child may take by the clock: a machine under load runs it seldom.
+pub const COMPILE_WALL_FACTOR: u32 = 4;
+
+/// Longest artefact of a compilation. Python's is 35 MB.
+pub const ARTEFACT_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Most bytes of compiled plugins that are kept; the oldest go first.
+pub const CACHE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// How often the clock of deadlines ticks.
+pub const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks that are made up for at once when the ticking thread was not run: more would let a machine that slept
+/// kill what had no chance to run.
+pub const TICKS_MADE_UP_MAX: u64 = 20;
+
+/// Stack of a plugin. Wasmtime's own default, which every toolchain is happy with.
+pub const STACK_BYTES: usize = 512 * 1024;
+
+/// Most memory of an instance, whatever was granted: the slots of the pool are that large.
+pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Memory of an instance that the pool keeps resident, since most calls touch less than this.
+pub const MEMORY_RESIDENT_BYTES: usize = 2 * 1024 * 1024;
+
+/// Most memories of an instance. Components of several languages have one each, and adapters one more.
+pub const MEMORIES_MAX: usize = 16;
+
+/// Most tables of an instance.
+pub const TABLES_MAX: usize = 64;
+
+/// Most elements of a table. SpiderMonkey's has about 15,000.
+pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// Most resource handles of an instance: the contract has none.
+pub const HANDLES_MAX: usize = 1_000;
+
+/// Time for instantiating and configuring when a plugin is loaded. Python takes some milliseconds.
+pub const SETUP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Bytes that a plugin may hand over at once beside its output: the longest fault, a line of a log, heads of lists.
+pub const HANDED_OVER_BYTES: usize = 64 * 1024;
+
+/// The same for plugins that were granted memory, tables or requests, whose arguments are longer.
+pub const HANDED_OVER_BYTES_GRANTED: usize = 4 * 1024 * 1024;
+
+/// Longest title, reason, summary and message, as the contract says.
+pub const LINE_BYTES_MAX: usize = 512;
+
+/// Most entries of the evidence of a finding, as the contract says.
+pub const EVIDENCE_MAX: usize = 64;
+
+/// Most obligations of a decision and arguments of a step.
+pub const ATTRIBUTES_MAX: usize = 64;
+
+/// Most steps of a plan: a person has to read them.
+pub const STEPS_MAX: usize = 64;
+
+/// Longest chunk that a decoder is given.
+pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest state between chunks, as the contract says.
+pub const DECODER_STATE_BYTES_MAX: usize = 64 * 1024;
+
+/// Parts of a chunk that a decoder may pass over and name.
+pub const BAD_MAX: usize = 10_000;
+
+/// Longest `retry-after` that is honoured.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// Extra calls by which the rows that make a plugin trap are looked for in one batch. Two such rows among 1,024 need 40.
+pub const BISECT_CALLS_MAX: u32 = 64;
+
+/// What a call that ran into its deadline counts among the extra calls, since it costs that much more.
+pub const BISECT_DEADLINE_CALLS: u32 = 4;
+
+/// Idle instances of one plugin in the `reused` mode: more than worker threads are of no use.
+pub const IDLE_INSTANCES_MAX: usize = 64;
+
+/// Calls after which a reused instance is replaced, so that what leaks is given back.
+pub const REUSED_CALLS_MAX: u64 = 10_000;
+
+/// Traps within [`BREAKER_WINDOW`] that switch a plugin off.
+pub const BREAKER_TRAPS: u32 = 5;
+
+/// The time in which traps are counted together.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(60);
+
+/// How long a plugin is switched off at first; it doubles each time, until it behaves for a whole window.
+pub const BREAKER_BACKOFF_MIN: Duration = Duration::from_secs(10);
+
+/// How long it is switched off at most.
+pub const BREAKER_BACKOFF_MAX: Duration = Duration::from_secs(3600);
+
+/// Most instances that the pool has room for: below that, its reservation fits 42 bits of address space.
+pub const INSTANCES_MAX: u32 = 400;
+
+/// Instances that the pool has room for when nobody says.
+pub const INSTANCES_DEFAULT: u32 = 64;

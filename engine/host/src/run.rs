@@ -1,0 +1,240 @@
+//! Instances for calls: fresh ones, idle ones, and the one that remembers.
+//!
+//! By default an instance serves one call and is dropped with everything that the call left in it. In the `reused` mode
+//! idle instances wait for the next call, until they are worn or have failed. A stateful detector has one instance, in
+//! which batches follow each other; after each batch it is asked to save what it remembers, so that after a trap its
+//! successor goes on from there, and nothing is remembered twice or not at all when a batch is asked in parts.
+
+use crate::fault::Fault;
+use crate::grant::Call;
+use crate::grant::events::EventRows;
+use crate::instance::{Instance, Pre, World, ended};
+use crate::limits::{IDLE_INSTANCES_MAX, REUSED_CALLS_MAX};
+use crate::manifest::InstanceMode;
+use crate::plugin::Plugin;
+use crate::state::State;
+use crate::world::convert;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use wasmtime::Store;
+
+/// The instances of one plugin between calls.
+#[derive(Default)]
+pub(crate) struct Instances {
+    idle: Mutex<Vec<Instance>>,
+    remembering: Mutex<Remembering>,
+}
+
+#[derive(Default)]
+struct Remembering {
+    instance: Option<Instance>,
+    saved: Option<Vec<u8>>,
+}
+
+impl Instances {
+    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remembering(&self) -> MutexGuard<'_, Remembering> {
+        let remembering = self.remembering.lock();
+        remembering.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn remembered(&self) -> Option<Vec<u8>> {
+        self.remembering().saved.clone()
+    }
+
+    pub(crate) fn remember(&self, state: Vec<u8>) {
+        *self.remembering() = Remembering {
+            instance: None,
+            saved: Some(state),
+        };
+    }
+}
+
+impl Plugin {
+    /// Makes an instance, so that what is wrong with it is told when it is loaded.
+    pub(crate) fn rehearse(&self) -> Result<(), Fault> {
+        let context = self.context(None);
+        let instance = self.instance(context)?;
+        self.keep(instance);
+        Ok(())
+    }
+
+    /// Runs something in an instance.
+    pub(crate) fn run<T>(
+        &self,
+        events: Option<Arc<dyn EventRows>>,
+        call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let begun = Instant::now();
+        let context = self.context(events);
+        let answer = match self.pre {
+            Pre::StatefulDetector(_) => self.run_remembering(context, call),
+            _ => self.run_forgetting(context, call),
+        };
+        self.counters.called(begun.elapsed());
+        if let Err(fault) = &answer {
+            self.counters.failed(fault);
+        }
+        answer
+    }
+
+    fn context(&self, events: Option<Arc<dyn EventRows>>) -> Call {
+        let until = Instant::now() + self.bounds.deadline;
+        Call::new(self.shared.clone(), events, until)
+    }
+
+    fn run_forgetting<T>(
+        &self,
+        context: Call,
+        call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let idle = self.instances.idle().pop();
+        let mut instance = self.ready(idle, context)?;
+        let answer = self.call(&mut instance, call);
+        if let Ok(_) | Err(Fault::Guest(_)) = &answer {
+            self.keep(instance);
+        }
+        answer
+    }
+
+    fn run_remembering<T>(
+        &self,
+        context: Call,
+        call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut remembering = self.instances.remembering();
+        let kept = remembering.instance.take();
+        let is_new = kept.is_none();
+        let mut instance = self.ready(kept, context)?;
+        if is_new && let Some(saved) = remembering.saved.take() {
+            match self.call(&mut instance, restore(&saved, self)) {
+                Ok(()) => remembering.saved = Some(saved),
+                // It starts anew, as the contract says.
+                Err(fault @ Fault::Guest(_)) => self.counters.failed(&fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        let answer = self.call(&mut instance, call);
+        match &answer {
+            Ok(_) => {}
+            Err(Fault::Guest(_)) => {
+                remembering.instance = Some(instance);
+                return answer;
+            }
+            Err(_) => return answer,
+        }
+        match self.call(&mut instance, save(self)) {
+            Ok(saved) => remembering.saved = Some(saved),
+            Err(fault) => {
+                // The batch was answered; what it left is lost with the instance.
+                self.counters.failed(&fault);
+                return answer;
+            }
+        }
+        if !self.is_worn(&instance) {
+            remembering.instance = Some(instance);
+        }
+        answer
+    }
+
+    /// Calls into an instance under the bounds of a call, and notes what that leaves behind.
+    fn call<T>(
+        &self,
+        instance: &mut Instance,
+        call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        instance.begin(&self.bounds);
+        let answer = call(&instance.world, &mut instance.store);
+        self.leave(instance.store.data_mut());
+        answer
+    }
+
+    /// An instance that was kept, or a fresh one.
+    fn ready(&self, kept: Option<Instance>, context: Call) -> Result<Instance, Fault> {
+        match kept {
+            Some(mut instance) => {
+                instance.store.data_mut().call = context;
+                Ok(instance)
+            }
+            None => self.instance(context),
+        }
+    }
+
+    fn instance(&self, context: Call) -> Result<Instance, Fault> {
+        self.counters.instantiated();
+        let config = self.config.as_deref();
+        let engine = &self.running.engine;
+        match Instance::make(engine, &self.pre, &self.bounds, context, config) {
+            Ok(instance) => Ok(instance),
+            Err(mut unmade) => {
+                self.leave(&mut unmade.state);
+                Err(unmade.fault)
+            }
+        }
+    }
+
+    fn leave(&self, state: &mut State) {
+        self.counters.used_memory(state.limiter.used());
+        let log = state.call.take_log();
+        if let Some(sink) = &self.log
+            && !(log.lines.is_empty() && log.cut == 0 && log.dropped == 0)
+        {
+            sink(&log);
+        }
+    }
+
+    /// Whether it has grown to near its bound, or old: it is replaced before it fails.
+    fn is_worn(&self, instance: &Instance) -> bool {
+        let used = instance.store.data().limiter.used();
+        instance.calls >= REUSED_CALLS_MAX || used > self.bounds.memory / 4 * 3
+    }
+
+    /// Keeps an instance that answered, where that is wanted.
+    fn keep(&self, mut instance: Instance) {
+        let is_stateful = matches!(self.pre, Pre::StatefulDetector(_));
+        let is_reused = self.manifest.instance == InstanceMode::Reused;
+        if !is_reused || is_stateful || self.is_worn(&instance) {
+            return;
+        }
+        // The events of the last batch are not kept alive by an idle instance.
+        instance.store.data_mut().call = self.context(None);
+        let mut idle = self.instances.idle();
+        if idle.len() < IDLE_INSTANCES_MAX {
+            idle.push(instance);
+        }
+    }
+}
+
+fn restore<'s>(
+    saved: &'s [u8],
+    plugin: &'s Plugin,
+) -> impl FnOnce(&World, &mut Store<State>) -> Result<(), Fault> + 's {
+    move |world, store| {
+        let World::StatefulDetector(world) = world else {
+            return Err(Fault::Misfit("it remembers nothing"));
+        };
+        let checkpoint = world.tripline_plugin_checkpoint();
+        let told = checkpoint.call_restore(&mut *store, saved);
+        let told = told.map_err(|error| ended(&error, store, &plugin.bounds))?;
+        told.map_err(|fault| Fault::Guest(convert::fault_in(fault)))
+    }
+}
+
+fn save(plugin: &Plugin) -> impl FnOnce(&World, &mut Store<State>) -> Result<Vec<u8>, Fault> + '_ {
+    move |world, store| {
+        let World::StatefulDetector(world) = world else {
+            return Err(Fault::Misfit("it remembers nothing"));
+        };
+        let checkpoint = world.tripline_plugin_checkpoint();
+        let told = checkpoint.call_save(&mut *store);
+        let told = told.map_err(|error| ended(&error, store, &plugin.bounds))?;
+        let saved = told.map_err(|fault| Fault::Guest(convert::fault_in(fault)))?;
+        match saved.len() > plugin.bounds.output {
+            true => Err(Fault::output(format!("a state of {} bytes", saved.len()))),
+            false => Ok(saved),
+        }
+    }
+}
