@@ -8,6 +8,7 @@ mod input;
 mod output;
 mod overwriting;
 mod pipeline;
+mod plugins;
 mod rule_files;
 mod rule_loading;
 mod scan;

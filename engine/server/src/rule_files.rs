@@ -4,6 +4,7 @@
 //! a rule set with silent holes is worse than none.
 
 use crate::input::resolve::{Origin, ResolveError, resolve};
+use crate::plugins::{PluginArguments, PluginsError};
 use crate::sigma_files::SigmaArguments;
 use clap::Args;
 use jiff::civil::Date;
@@ -24,6 +25,8 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(crate) enum RuleFilesError {
     #[error(transparent)]
     Path(#[from] ResolveError),
+    #[error(transparent)]
+    Plugins(#[from] PluginsError),
     #[error("{path}: cannot be read")]
     Read { path: String, source: io::Error },
     #[error("{0}: not UTF-8 text")]
@@ -54,6 +57,9 @@ pub(crate) struct RuleArguments {
 
     #[command(flatten)]
     pub(crate) sigma: SigmaArguments,
+
+    #[command(flatten)]
+    pub(crate) plugins: PluginArguments,
 }
 
 impl RuleArguments {
@@ -66,7 +72,9 @@ impl RuleArguments {
         };
         read_lists(self, &mut files)?;
         files.extend(more);
-        load_files(&files, &self.sigma, today)
+        let mut catalog = load_files(&files, &self.sigma, today)?;
+        catalog.plugins = self.plugins.read()?.answers();
+        Ok(catalog)
     }
 
     /// The paths of all files that `load` reads.
@@ -75,6 +83,8 @@ impl RuleArguments {
         let lists = self.lists.iter().filter_map(|list| list.split_once('='));
         paths.extend(lists.map(|(_, path)| PathBuf::from(path)));
         paths.extend(self.sigma.paths_read()?);
+        paths.extend(self.plugins.file.iter().map(PathBuf::from));
+        paths.extend(self.plugins.read()?.paths_read());
         Ok(paths)
     }
 }

@@ -11,11 +11,6 @@
 //! `wit` writes the contract with a world `plugin` that imports no more than the manifest's capabilities, for toolchains
 //! that import whatever a world names.
 
-mod encode;
-mod manifest;
-mod show;
-mod stub;
-
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -42,9 +37,12 @@ fn main() -> Result<()> {
     let input = || input.clone().context("no file is named");
     match command.as_str() {
         "build" => build(&input()?, &manifest, &wit, &output()?),
-        "wit" => manifest::write_wit(&manifest, &wit, &output()?),
+        "wit" => {
+            let text = std::fs::read_to_string(&manifest).context("read the manifest")?;
+            tripline_sdk_component::write_wit(&text, &wit, &output()?)
+        }
         "show" => {
-            print!("{}", show::show(&read(&input()?)?)?);
+            print!("{}", tripline_sdk_component::show(&read(&input()?)?)?);
             Ok(())
         }
         other => bail!("unknown command `{other}`: there are `build`, `wit` and `show`"),
@@ -54,16 +52,9 @@ fn main() -> Result<()> {
 fn build(input: &Path, manifest: &Path, wit: &Path, output: &Path) -> Result<()> {
     let bytes = read(input)?;
     let text = std::fs::read_to_string(manifest).context("read the manifest")?;
-    let component = match wasmparser::Parser::is_component(&bytes) {
-        true => bytes,
-        false => encode::encode(bytes, &manifest::world(&text)?, wit)?,
-    };
-    let component = encode::with_manifest(component, &text);
-    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
-        .validate_all(&component)
-        .context("validate the component")?;
+    let component = tripline_sdk_component::build(&bytes, &text, wit)?;
     std::fs::write(output, &component).context("write the component")?;
-    print!("{}", show::show(&component)?);
+    print!("{}", tripline_sdk_component::show(&component)?);
     Ok(())
 }
 

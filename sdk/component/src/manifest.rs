@@ -68,11 +68,10 @@ pub(crate) fn world(manifest: &str) -> Result<String> {
 }
 
 /// Writes the world of a manifest into a folder, with the contract below `deps`.
-pub(crate) fn write_wit(manifest: &Path, wit: &Path, folder: &Path) -> Result<()> {
-    let manifest = std::fs::read_to_string(manifest).context("read the manifest")?;
+pub fn write_wit(manifest: &str, wit: &Path, folder: &Path) -> Result<()> {
     let deps = folder.join("deps/tripline-plugin");
     std::fs::create_dir_all(&deps).context("make the folder")?;
-    std::fs::write(folder.join("plugin.wit"), world(&manifest)?).context("write the world")?;
+    std::fs::write(folder.join("plugin.wit"), world(manifest)?).context("write the world")?;
     for entry in std::fs::read_dir(wit).context("read the contract")? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "wit") {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
 /// One line each for size, imports, exports and custom sections of the outermost component.
-pub(crate) fn show(component: &[u8]) -> Result<String> {
+pub fn show(component: &[u8]) -> Result<String> {
     let mut depth = 0;
     let (mut imports, mut exports, mut sections) = (Vec::new(), Vec::new(), Vec::new());
     for payload in Parser::new(0).parse_all(component) {

@@ -13,6 +13,7 @@ use crate::backtest::{baseline, json, junit, propose, text};
 use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Resolved, resolve};
 use crate::overwriting::FilesRead;
+use crate::plugins::{self, Plugins};
 use crate::rule_files::{RuleArguments, load_files};
 use crate::rule_loading::{Compiled, Loaded, today_of};
 use crate::scan::drive::{drive, progress, threads};
@@ -160,8 +161,13 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let prepared = prepare(&arguments, now, color)?;
     keep_what_is_read(&arguments, &prepared)?;
+    let mut asked = prepared.now.rules.plugins().to_vec();
+    let before = prepared.before.iter();
+    asked.extend(before.flat_map(|one| one.rules.plugins().iter().cloned()));
+    let hosted = arguments.rules.plugins.start(&asked)?;
+    let plugins = plugins::asked(&hosted);
     let times = RuleTimes::default();
-    let mut reporter = go_through(&arguments, &prepared, &times, now)?;
+    let mut reporter = go_through(&arguments, &prepared, &plugins, &times, now)?;
     reporter.finish_remembering();
     reporter.note_state();
     if reporter.outlet.overflowed {
@@ -224,7 +230,8 @@ fn prepare(
                 baseline::read(paths, &arguments.rules)?,
                 &arguments.rules.sigma,
             );
-            let catalog = load_files(&files, sigma, today_of(now))?;
+            let mut catalog = load_files(&files, sigma, today_of(now))?;
+            catalog.plugins = arguments.rules.plugins.read()?.answers();
             Some(Loaded { catalog }.compile_beside(&rules, color))
         }
     };
@@ -258,6 +265,7 @@ fn keep_what_is_read(arguments: &Arguments, prepared: &Prepared) -> Result<(), C
 fn go_through<'p>(
     arguments: &Arguments,
     prepared: &'p Prepared,
+    plugins: &'p Plugins<'p>,
     times: &'p RuleTimes,
     now: Timestamp,
 ) -> Result<Reporter<'p, Keeper>, CommandError> {
@@ -293,6 +301,7 @@ fn go_through<'p>(
         statistics: Statistics::Counts,
         findings_bytes_max: FINDINGS_BYTES_MAX,
         times,
+        plugins,
         hash_states: prepared.states.clone(),
     };
     let bytes_max = (arguments.state_memory as usize).saturating_mul(1024 * 1024);

@@ -2,6 +2,7 @@
 
 use super::CommandError;
 use crate::exit::{Exit, after_help};
+use crate::plugins::PluginArguments;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{all_reports, today_of};
 use crate::sigma_files::SigmaArguments;
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     sigma: SigmaArguments,
 
+    #[command(flatten)]
+    plugins: PluginArguments,
+
     /// How mistakes are written.
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     format: CheckFormat,
@@ -77,6 +81,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         rules: arguments.paths,
         lists: arguments.lists,
         sigma: arguments.sigma,
+        plugins: arguments.plugins,
     };
     let catalog = rules.load(Vec::new(), today_of(now))?;
     let rules = catalog.rules.len() as u64;

@@ -9,6 +9,7 @@ mod completions;
 mod coverage;
 mod explain;
 mod fmt;
+mod plugin;
 mod rules;
 mod sample;
 mod scan;
@@ -56,6 +57,7 @@ enum Command {
     Coverage(coverage::Arguments),
     Schema(schema::Arguments),
     Sigma(sigma::Arguments),
+    Plugin(plugin::Arguments),
     Sample(sample::Arguments),
     Completions(completions::Arguments),
 }
@@ -89,6 +91,8 @@ const CODES_OF_COMMANDS: &str =
 pub(crate) enum CommandError {
     #[error(transparent)]
     RuleFiles(#[from] RuleFilesError),
+    #[error(transparent)]
+    Plugins(#[from] crate::plugins::PluginsError),
     #[error(transparent)]
     Input(#[from] crate::input::resolve::ResolveError),
     #[error(transparent)]
@@ -133,6 +137,7 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
         Command::Coverage(arguments) => coverage::run(arguments, color),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Sigma(arguments) => sigma::run(arguments, color),
+        Command::Plugin(arguments) => plugin::run(arguments, color),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

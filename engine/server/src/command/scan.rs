@@ -6,6 +6,7 @@ use crate::input::resolve::{Input, Origin, ResolveError, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
 use crate::overwriting::FilesRead;
+use crate::plugins::{self, Plugins};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
 use crate::scan::drive::{drive, progress, threads};
@@ -206,10 +207,13 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         },
         now_ms: now.as_millisecond(),
     };
+    let hosted = arguments.rules.plugins.start(rules.plugins())?;
+    let plugins = plugins::asked(&hosted);
     let scan = Scan {
         arguments: &arguments,
         color,
         rules: &rules,
+        plugins: &plugins,
         format,
         resolved,
         now,
@@ -264,6 +268,7 @@ struct Scan<'s> {
     arguments: &'s Arguments,
     color: ColorChoice,
     rules: &'s tripline_core::evaluate::RuleSet,
+    plugins: &'s Plugins<'s>,
     format: Format,
     resolved: Resolved,
     now: Timestamp,
@@ -291,6 +296,7 @@ impl Scan<'_> {
             statistics,
             findings_bytes_max: FINDINGS_BYTES_MAX,
             times: &times,
+            plugins: self.plugins,
             hash_states: [RandomState::new(), RandomState::new()],
         };
         let telling = match self.arguments.seed {

@@ -2,6 +2,7 @@
 
 use super::CommandError;
 use crate::exit::{Exit, after_help};
+use crate::plugins::PluginArguments;
 use crate::rule_files::{RuleArguments, read_lists, read_paths};
 use crate::rule_loading::{show_errors, today_of};
 use crate::terminal::{ColorChoice, Shown, printable_json};
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     /// How results are written.
     #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
     format: TestFormat,
+
+    #[command(flatten)]
+    plugins: PluginArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,7 +73,12 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         },
         &mut files,
     )?;
-    let catalog = load(&files, today_of(Timestamp::now()));
+    let mut catalog = load(&files, today_of(Timestamp::now()));
+    catalog.plugins = arguments
+        .plugins
+        .read()
+        .map_err(CommandError::Plugins)?
+        .answers();
     let results = run_tests(&catalog);
     // A rule may be without tests, and wrong in what only compiling shows.
     let (_, mut reports) = RuleSet::of_catalog(&catalog);

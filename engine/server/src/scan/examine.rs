@@ -22,6 +22,7 @@ use crate::input::reader::Batch;
 use crate::input::resolve::Input;
 use crate::input::split::{Piece, PieceKind};
 use crate::pipeline::{Resume, Worker};
+use crate::plugins::{Answers, Gatherer, Plugins};
 use crate::scan::progress::Counters;
 use judge::{judge, judge_beside};
 use std::collections::BTreeMap;
@@ -160,6 +161,8 @@ pub(crate) struct Examination<'r, S> {
     pub(crate) statistics: Statistics,
     pub(crate) findings_bytes_max: usize,
     pub(crate) times: &'r RuleTimes,
+    /// The plugins that the rules ask.
+    pub(crate) plugins: &'r Plugins<'r>,
     /// Keys for ids that are not UUIDs; random, so that nobody can make two ids look the same.
     pub(crate) hash_states: [RandomState; 2],
 }
@@ -171,7 +174,20 @@ pub(crate) struct Examiner<'r, S> {
     evaluator: Evaluator<'r>,
     baseline: Option<Evaluator<'r>>,
     observations: Observations,
+    /// What asks plugins, when some rule does, and where the plugins of the rules and of the baseline are.
+    asking: Option<Asking<'r>>,
     evaluated: u64,
+}
+
+/// Asking plugins about a batch, and their answers.
+struct Asking<'r> {
+    gatherer: Gatherer<'r>,
+    of_rules: Vec<Option<usize>>,
+    of_baseline: Vec<Option<usize>>,
+    answers: Answers,
+    parser: Parser,
+    /// Where the buffer of the batch begins.
+    buffer: usize,
 }
 
 /// Where a record stands.
@@ -202,6 +218,16 @@ impl<'r, S> Examination<'r, S> {
             evaluator: Evaluator::new(self.rules),
             baseline: self.baseline.map(Evaluator::new),
             observations: Observations::default(),
+            asking: (!self.plugins.is_empty()).then(|| Asking {
+                gatherer: self.plugins.gatherer(),
+                of_rules: self.plugins.of_rules(self.rules),
+                of_baseline: self
+                    .baseline
+                    .map_or_else(Vec::new, |rules| self.plugins.of_rules(rules)),
+                answers: Answers::default(),
+                parser: Parser::new(),
+                buffer: 0,
+            }),
             evaluated: 0,
         }
     }
@@ -221,6 +247,7 @@ impl<S: Shape> Worker for Examiner<'_, S> {
             ..Examined::default()
         };
         out.marks.reserve(batch.pieces.len() - from.piece);
+        self.ask(batch, from.piece);
         let file = &self.shared.inputs[input].name;
         for (number, piece) in batch.pieces.iter().enumerate().skip(from.piece) {
             if number > from.piece {
@@ -271,11 +298,32 @@ impl<S: Shape> Worker for Examiner<'_, S> {
     }
 }
 
+impl Asking<'_> {
+    /// The event of a record with the answers about it beside it.
+    fn answered<'e>(&'e mut self, event: Event<'e>, bytes: &[u8]) -> Event<'e> {
+        let start = (bytes.as_ptr() as usize).wrapping_sub(self.buffer);
+        self.answers.beside(event, start, &mut self.parser)
+    }
+}
+
 impl<S: Shape> Examiner<'_, S> {
     /// Whether nothing that follows will be looked at.
     fn stops_after(&self, out: &Examined<S::Shaped>) -> bool {
         let rejected = matches!(out.marks.last(), Some(Mark::Rejected(_)));
         rejected && self.shared.strictness == Strictness::Strict
+    }
+
+    /// Asks plugins about what is left of a batch.
+    fn ask(&mut self, batch: &Batch, from_piece: usize) {
+        let Some(asking) = &mut self.asking else {
+            return;
+        };
+        let mut askers = vec![(&mut self.evaluator, asking.of_rules.as_slice())];
+        if let Some(baseline) = &mut self.baseline {
+            askers.push((baseline, asking.of_baseline.as_slice()));
+        }
+        asking.buffer = batch.buffer.as_ptr() as usize;
+        asking.answers = asking.gatherer.gather(batch, from_piece, &mut askers);
     }
 
     fn count(&self, out: &Examined<S::Shaped>) {
@@ -323,6 +371,10 @@ impl<S: Shape> Examiner<'_, S> {
                 }));
                 0
             }
+        };
+        let event = match &mut self.asking {
+            Some(asking) => asking.answered(event, bytes),
+            None => event,
         };
         let record = Record {
             number,

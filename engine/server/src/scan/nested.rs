@@ -8,7 +8,7 @@ use tripline_core::event::{Event, Kind, Parser};
 use tripline_core::limits::EVENT_BYTES_MAX;
 
 /// The records of a delivery file that came as one record, or in the envelope of one.
-pub(super) fn delivery_within(event: &Event<'_>) -> Option<Vec<Piece>> {
+pub(crate) fn delivery_within(event: &Event<'_>) -> Option<Vec<Piece>> {
     let root = event.root();
     if root.get("eventID").is_some() {
         return None;
@@ -38,7 +38,7 @@ pub(crate) fn pieces_of(parser: &mut Parser, bytes: &[u8]) -> Option<Vec<Piece>>
 }
 
 /// The pieces of a text that is no single record: a delivery file, or several whole values.
-pub(super) fn pieces_within(bytes: &[u8]) -> Option<Vec<Piece>> {
+pub(crate) fn pieces_within(bytes: &[u8]) -> Option<Vec<Piece>> {
     let mut splitter = Splitter::new(EVENT_BYTES_MAX);
     let mut pieces = Vec::new();
     splitter.split(bytes, Ending::Last, &mut pieces);

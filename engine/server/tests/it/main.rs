@@ -9,6 +9,7 @@ mod inputs;
 mod labelled_cases;
 mod memory;
 mod order;
+mod plugins;
 mod printable;
 mod published_schemas;
 mod readme;

@@ -3,6 +3,7 @@ use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::Input;
 use crate::output::{Format, FormatName, Rendered};
 use crate::pipeline::{Resume, Worker};
+use crate::plugins::Plugins;
 use crate::scan::progress::Counters;
 use crate::scan::report::Strictness;
 use crate::scan::statistics::{RuleTimes, Statistics};
@@ -46,6 +47,7 @@ fn turns(
         statistics: Statistics::Wanted,
         findings_bytes_max,
         times: &times,
+        plugins: &Plugins::none(),
         hash_states: [RandomState::new(), RandomState::new()],
     };
     let pool = BufferPool::default();

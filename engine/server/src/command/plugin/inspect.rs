@@ -1,0 +1,200 @@
+//! `tripline plugin inspect`: what a component is, imports, asks for and is granted.
+
+use super::author;
+use crate::causes::with_causes;
+use crate::command::CommandError;
+use crate::exit::Exit;
+use crate::plugins::{Declared, Installed, manifest_of};
+use crate::terminal::{Shown, counted};
+use clap::Args;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use tripline_host::batch::ColumnKind;
+use tripline_host::manifest::{Capability, Column, Manifest};
+use tripline_host::scan::{Scanned, scan};
+use tripline_host::sign::Digest;
+
+/// Show what a plugin imports, asks for and is granted. Nothing of it runs.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// A component, or a project.
+    #[arg(value_name = "DIR|FILE", required_unless_present = "plugins")]
+    plugin: Option<PathBuf>,
+
+    /// Show the plugins of an operator's file, and what each is granted.
+    #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
+    plugins: Option<String>,
+}
+
+/// Shows, and ends with `Findings` when a plugin cannot run as it is.
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let mut out = String::new();
+    let good = match (&arguments.plugin, &arguments.plugins) {
+        (Some(plugin), _) => of_component(&author::component(plugin)?, &mut out)?,
+        (None, file) => of_operator(&Installed::read(file.as_deref())?, &mut out),
+    };
+    io::stdout().write_all(out.as_bytes())?;
+    Ok(if good { Exit::Success } else { Exit::Findings })
+}
+
+fn of_component(path: &Path, out: &mut String) -> Result<bool, CommandError> {
+    let bytes = std::fs::read(path).map_err(|source| CommandError::Read {
+        path: path.display().to_string(),
+        source,
+    })?;
+    let scanned = match scan(&bytes) {
+        Ok(scanned) => scanned,
+        Err(fault) => {
+            let _ = writeln!(out, "{}: refused: {}", path.display(), with_causes(&fault));
+            return Ok(false);
+        }
+    };
+    match manifest_of(&scanned, path) {
+        Ok(manifest) => {
+            about(&manifest, out);
+            component(&bytes, &scanned, out);
+            asks(&manifest, out);
+            Ok(true)
+        }
+        Err(reason) => {
+            component(&bytes, &scanned, out);
+            let _ = writeln!(out, "{reason}");
+            Ok(false)
+        }
+    }
+}
+
+fn of_operator(installed: &Installed, out: &mut String) -> bool {
+    for one in &installed.plugins {
+        let _ = writeln!(out, "[{}]", one.alias);
+        about(&one.manifest, out);
+        component(&one.component, &one.scanned, out);
+        granted(one, out);
+        out.push('\n');
+    }
+    for (alias, reason) in &installed.off {
+        let _ = writeln!(out, "[{alias}]\n  off         {reason}\n");
+    }
+    installed.off.is_empty()
+}
+
+fn about(manifest: &Manifest, out: &mut String) {
+    let Manifest {
+        name,
+        version,
+        world,
+        contract,
+        description,
+        license,
+        ..
+    } = manifest;
+    let _ = writeln!(out, "  plugin      {} {version}", Shown(name.as_str()));
+    let _ = writeln!(out, "  about       {}", Shown(description));
+    let _ = writeln!(out, "  license     {}", Shown(license));
+    let _ = writeln!(
+        out,
+        "  world       {} of tripline:plugin {}.{}",
+        world.as_str(),
+        contract.0,
+        contract.1
+    );
+    columns("reads", &manifest.reads, out);
+    columns("writes", &manifest.writes, out);
+}
+
+fn columns(what: &str, columns: &[Column], out: &mut String) {
+    if columns.is_empty() {
+        return;
+    }
+    let written = |column: &Column| {
+        let kind: ColumnKind = column.kind;
+        format!("{}:{}", Shown(&column.name), kind.as_str())
+    };
+    let written: Vec<String> = columns.iter().map(written).collect();
+    let _ = writeln!(out, "  {what:<11} {}", written.join(", "));
+}
+
+fn component(bytes: &[u8], scanned: &Scanned, out: &mut String) {
+    let _ = writeln!(out, "  digest      {}", Digest::of(bytes));
+    let _ = writeln!(
+        out,
+        "  size        {} KiB, {}, largest {} bytes",
+        bytes.len().div_ceil(1024),
+        counted(scanned.functions as u64, "function"),
+        scanned.body_bytes
+    );
+    let imports: Vec<String> = scanned
+        .imports
+        .iter()
+        .map(|name| Shown(name).to_string())
+        .collect();
+    let imports = match imports.is_empty() {
+        true => "nothing".to_owned(),
+        false => imports.join(", "),
+    };
+    let _ = writeln!(out, "  imports     {imports}");
+}
+
+fn asks(manifest: &Manifest, out: &mut String) {
+    let asked: Vec<&str> = Capability::ALL
+        .into_iter()
+        .filter(|one| manifest.asks.has(*one))
+        .map(Capability::as_str)
+        .collect();
+    let asked = match asked.is_empty() {
+        true => "nothing".to_owned(),
+        false => asked.join(", "),
+    };
+    let _ = writeln!(out, "  asks for    {asked}");
+    limits(manifest.limits, out);
+}
+
+fn limits(limits: tripline_host::manifest::Limits, out: &mut String) {
+    let _ = writeln!(
+        out,
+        "  limits      {} MiB of memory, {} ms a call, {} KiB of output, {} rows a call",
+        limits.memory >> 20,
+        limits.deadline_ms,
+        limits.output >> 10,
+        limits.batch
+    );
+}
+
+fn granted(one: &Declared, out: &mut String) {
+    let given: Vec<&str> = Capability::ALL
+        .into_iter()
+        .filter(|capability| one.rights.has(*capability))
+        .map(Capability::as_str)
+        .collect();
+    let given = match given.is_empty() {
+        true => "nothing".to_owned(),
+        false => given.join(", "),
+    };
+    asks(&one.manifest, out);
+    let _ = writeln!(out, "  granted     {given}");
+    for shortfall in &one.shortfalls {
+        let _ = writeln!(out, "  not granted {}", Shown(&shortfall.to_string()));
+    }
+    let signer = match &one.verified.signer {
+        Some(signer) => format!("by {}", signer.key.as_str()),
+        None => "not".to_owned(),
+    };
+    let _ = writeln!(out, "  signed      {signer}");
+}
+
+/// A line about a component.
+pub(super) fn short(component: &[u8], path: &Path) -> String {
+    match scan(component) {
+        Ok(scanned) => {
+            let size = component.len().div_ceil(1024);
+            let imports = scanned.imports.len() as u64;
+            let manifest = match manifest_of(&scanned, path) {
+                Ok(manifest) => format!("{} {}", manifest.name.as_str(), manifest.version),
+                Err(reason) => reason,
+            };
+            format!("{manifest}, {size} KiB, {}", counted(imports, "import"))
+        }
+        Err(fault) => format!("but a host refuses it: {}", with_causes(&fault)),
+    }
+}

@@ -1,0 +1,201 @@
+//! `tripline plugin new`: a project from templates that are in the binary, so that it works without a network.
+
+use crate::command::CommandError;
+use crate::exit::Exit;
+use crate::terminal::Shown;
+use clap::{Args, ValueEnum};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The templates, the SDKs and the contract when this was built: path and text.
+static TEMPLATES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
+static SDK: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
+pub(super) static WIT: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wit.rs"));
+
+/// The language of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    Rust,
+    Python,
+    Js,
+    Go,
+    C,
+}
+
+impl Language {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Python => "python",
+            Self::Js => "js",
+            Self::Go => "go",
+            Self::C => "c",
+        }
+    }
+}
+
+/// Make the project of a new plugin.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Who and what: `acme/geo`. The folder is called like the second part.
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// The language that it is written in.
+    #[arg(long, value_enum, default_value = "rust", value_name = "LANG")]
+    lang: Language,
+
+    /// What it is for.
+    #[arg(long, default_value = "enricher", value_name = "KIND")]
+    kind: String,
+
+    /// The folder to make.
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+/// Makes the project.
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let (owner, short) = names(&arguments.name)?;
+    let language = arguments.lang.as_str();
+    let prefix = format!("templates/{language}/{}/", arguments.kind);
+    let files = TEMPLATES
+        .iter()
+        .filter_map(|(path, text)| Some((path.strip_prefix(&prefix)?, *text)));
+    let files: Vec<(&str, &str)> = files.collect();
+    if files.is_empty() {
+        let words = format!(
+            "there is no template of kind `{}` for {language}; there {}",
+            Shown(&arguments.kind),
+            kinds_of(language)
+        );
+        return Err(CommandError::Usage(words));
+    }
+    let folder = match &arguments.output {
+        Some(folder) => folder.clone(),
+        None => PathBuf::from(short),
+    };
+    if folder.exists() {
+        let words = format!("{} is there already", folder.display());
+        return Err(CommandError::Usage(words));
+    }
+    let package = format!("{owner}-{short}");
+    let values = [
+        ("{{name}}", arguments.name.clone()),
+        ("{{module}}", package.replace('-', "_")),
+        ("{{type}}", camel(short)),
+        ("{{description}}", format!("What {short} does")),
+        ("{{license}}", "Apache-2.0".to_owned()),
+        ("{{package}}", package),
+    ];
+    for (path, text) in files {
+        let fill = |text: &str| {
+            values.iter().fold(text.to_owned(), |text, (name, value)| {
+                text.replace(name, value)
+            })
+        };
+        // Cargo takes a folder with a `Cargo.toml` for a package, so templates call it otherwise.
+        let path = fill(path.strip_suffix(".template").unwrap_or(path));
+        write(&folder.join(path), &fill(text))?;
+    }
+    write(
+        &folder.join(".gitignore"),
+        "target/\nnode_modules/\nmodule.wasm\n",
+    )?;
+    vendor(&folder, arguments.lang)?;
+    let shown = folder.display();
+    let text = format!(
+        "made {shown}\n\nnext:\n  tripline plugin build {shown}\n  tripline plugin test {shown}\n"
+    );
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(Exit::Success)
+}
+
+/// The SDK and the contract beside a project, as they are in this binary.
+fn vendor(folder: &Path, language: Language) -> Result<(), CommandError> {
+    let wanted = format!("{}/", language.as_str());
+    for (path, text) in SDK.iter().filter(|(path, _)| path.starts_with(&wanted)) {
+        write(&folder.join(".tripline/sdk").join(path), text)?;
+    }
+    for (path, text) in WIT {
+        write(&folder.join(".tripline/contract").join(path), text)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), CommandError> {
+    let fault = |source| CommandError::Write {
+        path: path.display().to_string(),
+        source,
+    };
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(fault)?;
+    }
+    fs::write(path, text).map_err(fault)
+}
+
+fn kinds_of(language: &str) -> String {
+    let prefix = format!("templates/{language}/");
+    let kinds = TEMPLATES.iter().filter_map(|(path, _)| {
+        let rest = path.strip_prefix(&prefix)?;
+        rest.split('/').next()
+    });
+    let mut kinds: Vec<&str> = kinds.collect();
+    kinds.dedup();
+    match kinds.as_slice() {
+        [] => "is none at all".to_owned(),
+        [one] => format!("is {one}"),
+        several => format!("are {}", several.join(", ")),
+    }
+}
+
+/// `acme/geo` as its parts.
+fn names(name: &str) -> Result<(&str, &str), CommandError> {
+    let good = |part: &str| {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let starts = part
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_lowercase());
+        starts && part.len() <= 64 && part.bytes().all(plain)
+    };
+    match name.split_once('/') {
+        Some((owner, short)) if good(owner) && good(short) => Ok((owner, short)),
+        _ => Err(CommandError::Usage(format!(
+            "`{}` is no name of a plugin; give who and what, in small letters: `acme/geo`",
+            Shown(name)
+        ))),
+    }
+}
+
+fn camel(name: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    name.split('-').map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_two_parts() {
+        assert_eq!(names("acme/geo-ip").ok(), Some(("acme", "geo-ip")));
+        for bad in [
+            "geo",
+            "acme/",
+            "/geo",
+            "Acme/geo",
+            "acme/../x",
+            "a/b/c",
+            "acme/9x",
+        ] {
+            assert!(names(bad).is_err(), "{bad}");
+        }
+        assert_eq!(camel("geo-ip"), "GeoIp");
+    }
+}

@@ -1,0 +1,247 @@
+//! `tripline plugin test`: the cases of a project through the real host, and checks that need no case.
+
+use super::author;
+use super::vectors::{self, Case, Input, Vectors};
+use crate::command::CommandError;
+use crate::exit::Exit;
+use crate::plugins::{Hosted, RowAnswer};
+use crate::terminal::{ColorChoice, Shown};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use tripline_host::manifest::World;
+
+/// Run the test vectors of a plugin, with the limits and grants that it would run with.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// The project: the folder of its plugin.toml, with `tests/` in it.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+}
+
+/// Runs the cases, and ends with `Findings` when one fails.
+pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
+    let component = author::component(&arguments.folder)?;
+    let files = vectors::read(&arguments.folder)?;
+    let palette = color.palette(&io::stdout());
+    let (mut passed, mut failed) = (0_u64, 0_u64);
+    let mut out = String::new();
+    for file in &files {
+        let hosted = author::hosted(&component, &file.given, &arguments.folder)?;
+        let results = file.cases.iter().map(|case| {
+            let wrong = judge(&hosted, case);
+            (case.name.as_str(), wrong)
+        });
+        let mut results: Vec<(&str, Vec<String>)> = results.collect();
+        results.extend(free_checks(&hosted, file));
+        for (name, wrong) in results {
+            if wrong.is_empty() {
+                passed += 1;
+                continue;
+            }
+            failed += 1;
+            let place = file.path.display();
+            let _ = writeln!(
+                out,
+                "{}FAILED{} {}: {}",
+                palette.error,
+                palette.reset,
+                Shown(&place.to_string()),
+                Shown(name)
+            );
+            for line in wrong {
+                let _ = writeln!(out, "  {}", Shown(&line));
+            }
+        }
+    }
+    let _ = writeln!(out, "{passed} passed, {failed} failed");
+    io::stdout().write_all(out.as_bytes())?;
+    let good = failed == 0 && passed > 0;
+    Ok(if good { Exit::Success } else { Exit::Findings })
+}
+
+/// What is wrong with what came out of a case.
+fn judge(hosted: &Hosted, case: &Case) -> Vec<String> {
+    let got = match &case.input {
+        Input::Event(event) => event_answer(hosted, event),
+        Input::Chunk(chunk) => chunk_answer(hosted, chunk),
+    };
+    let mut wrong = Vec::new();
+    if let Some(fault) = got.get("fault")
+        && !case.wanted.iter().any(|(key, _)| key == "fault")
+    {
+        wrong.push(format!("it failed: {}", fault.as_str().unwrap_or_default()));
+        return wrong;
+    }
+    for (key, wanted) in &case.wanted {
+        match got.get(key.as_str()) {
+            None => wrong.push(format!(
+                "wanted `{key}`, which this kind of plugin does not give"
+            )),
+            Some(is) if agrees(key, wanted, is) => {}
+            Some(is) => wrong.push(format!("{key}: wanted {wanted}, got {is}")),
+        }
+    }
+    wrong
+}
+
+/// Columns have to be all there are; of hits and decisions, what is named is compared.
+fn agrees(key: &str, wanted: &Value, is: &Value) -> bool {
+    match (key, wanted, is) {
+        ("columns", Value::Object(wanted), Value::Object(is)) => {
+            let given = is.iter().filter(|(_, value)| !value.is_null());
+            let all: Map<String, Value> = given
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            same(&Value::Object(wanted.clone()), &Value::Object(all))
+        }
+        ("fault", Value::String(wanted), Value::String(is)) => is.contains(wanted.as_str()),
+        (_, Value::Object(wanted), Value::Object(is)) => wanted
+            .iter()
+            .all(|(name, value)| is.get(name).is_some_and(|found| agrees("", value, found))),
+        (_, Value::Array(wanted), Value::Array(is)) if key == "events" => {
+            let parsed = wanted.iter().map(|one| match one {
+                Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+                other => other.clone(),
+            });
+            let wanted: Vec<Value> = parsed.collect();
+            same(&Value::Array(wanted), &Value::Array(is.clone()))
+        }
+        _ => same(wanted, is),
+    }
+}
+
+/// Numbers are the same when they are about the same.
+fn same(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => {
+            let (left, right) = (left.as_f64(), right.as_f64());
+            left.zip(right)
+                .is_some_and(|(left, right)| (left - right).abs() <= 1e-9 * left.abs().max(1.0))
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|(left, right)| same(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .all(|(name, value)| right.get(name).is_some_and(|other| same(value, other)))
+        }
+        _ => left == right,
+    }
+}
+
+/// What a plugin says of one event, by the word that cases use.
+pub(super) fn event_answer(hosted: &Hosted, event: &str) -> Map<String, Value> {
+    let fault = |reason: String| Map::from_iter([("fault".to_owned(), json!(reason))]);
+    if hosted.plugin.manifest().world == World::Policy {
+        return match hosted.decide(&[event.as_bytes()]) {
+            Ok(decision) => Map::from_iter([("decision".to_owned(), decision)]),
+            Err(reason) => fault(reason),
+        };
+    }
+    match hosted.ask_events(&[event.as_bytes()]) {
+        Err(reason) => fault(reason),
+        Ok(mut answers) => match answers.pop() {
+            Some(RowAnswer::Facts(facts)) => match facts.get("score") {
+                Some(score) if hosted.plugin.manifest().world == World::Scorer => {
+                    Map::from_iter([("score".to_owned(), score.clone())])
+                }
+                _ => Map::from_iter([("columns".to_owned(), Value::Object(facts))]),
+            },
+            Some(RowAnswer::Hit(hit)) => Map::from_iter([("hit".to_owned(), Value::Object(hit))]),
+            Some(RowAnswer::Nothing) => Map::from_iter([("hit".to_owned(), json!(false))]),
+            Some(RowAnswer::Failed(reason)) => fault(reason),
+            None => fault("no answer came".to_owned()),
+        },
+    }
+}
+
+/// What a decoder makes of a chunk that is a whole input.
+fn chunk_answer(hosted: &Hosted, chunk: &str) -> Map<String, Value> {
+    match hosted.plugin.decode(chunk.as_bytes(), &[], true) {
+        Err(fault) => Map::from_iter([("fault".to_owned(), json!(fault.to_string()))]),
+        Ok(decoded) => {
+            let lines = decoded.events.split(|byte| *byte == b'\n');
+            let lines = lines.filter(|line| !line.is_empty());
+            let events: Vec<Value> = lines
+                .map(|line| serde_json::from_slice(line).unwrap_or(Value::Null))
+                .collect();
+            Map::from_iter([
+                ("events".to_owned(), json!(events)),
+                ("bad".to_owned(), json!(decoded.bad.len())),
+            ])
+        }
+    }
+}
+
+/// Checks that hold of every plugin that looks at events one by one.
+fn free_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String>)> {
+    let world = hosted.plugin.manifest().world;
+    if !matches!(world, World::Enricher | World::Detector | World::Scorer) {
+        return Vec::new();
+    }
+    let events = file.cases.iter().filter_map(|case| match &case.input {
+        Input::Event(event) => Some(event.as_bytes()),
+        Input::Chunk(_) => None,
+    });
+    let rows_max = hosted.plugin.limits().batch as usize;
+    let events: Vec<&[u8]> = events.take(rows_max).collect();
+    let together = hosted.ask_events(&events);
+    let alone: Result<Vec<RowAnswer>, String> = events
+        .iter()
+        .map(|event| {
+            let mut answers = hosted.ask_events(&[event])?;
+            answers.pop().ok_or_else(|| "no answer came".to_owned())
+        })
+        .collect();
+    let reversed: Vec<&[u8]> = events.iter().rev().copied().collect();
+    let backwards = hosted.ask_events(&reversed).map(|mut answers| {
+        answers.reverse();
+        answers
+    });
+    let differ = |other: &Result<Vec<RowAnswer>, String>, how: &str| match (&together, other) {
+        (Ok(left), Ok(right)) => {
+            let pairs = left.iter().zip(right).enumerate();
+            let differing = pairs.filter(|(_, (left, right))| left != right);
+            let told = differing.map(|(row, (left, right))| {
+                let row = row + 1;
+                format!("event {row} of the file: together {left:?}, {how} {right:?}")
+            });
+            told.collect()
+        }
+        (Err(fault), _) | (_, Err(fault)) => vec![fault.clone()],
+    };
+    let fails = |events: &[&[u8]]| match hosted.ask_events(events) {
+        Ok(answers) => {
+            let failed = answers.iter().find_map(|answer| match answer {
+                RowAnswer::Failed(reason) => Some(reason.clone()),
+                _ => None,
+            });
+            failed.into_iter().collect()
+        }
+        Err(fault) => vec![fault],
+    };
+    vec![
+        (
+            "(each event by itself is as all together)",
+            differ(&alone, "alone"),
+        ),
+        (
+            "(the order of events makes no difference)",
+            differ(&backwards, "the other way round"),
+        ),
+        ("(an empty batch is no trouble)", fails(&[])),
+        (
+            "(an event without any field is no trouble)",
+            fails(&[b"{}".as_slice()]),
+        ),
+    ]
+}

@@ -1,0 +1,124 @@
+//! The test vectors of a plugin: files of cases, each with what goes in and what should come out.
+//!
+//! A file may say what its cases run with: `[grant]`, `[config]` and `[limits]`, as in an operator's file.
+
+use crate::command::CommandError;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file of cases.
+pub(super) struct Vectors {
+    pub(super) path: PathBuf,
+    /// `grant`, `config` and `limits`.
+    pub(super) given: toml::Table,
+    pub(super) cases: Vec<Case>,
+}
+
+/// One case.
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) input: Input,
+    pub(super) wanted: Vec<(String, Value)>,
+}
+
+/// What goes in.
+pub(super) enum Input {
+    Event(String),
+    Chunk(String),
+}
+
+const OUTCOMES: [&str; 7] = [
+    "columns", "hit", "score", "decision", "events", "bad", "fault",
+];
+
+/// All files of cases under `tests/` of a project, in the order of names.
+pub(super) fn read(folder: &Path) -> Result<Vec<Vectors>, CommandError> {
+    let tests = folder.join("tests");
+    let entries = fs::read_dir(&tests).map_err(|source| CommandError::Read {
+        path: tests.display().to_string(),
+        source,
+    })?;
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| read_file(path)).collect()
+}
+
+fn read_file(path: &Path) -> Result<Vectors, CommandError> {
+    let text = fs::read_to_string(path).map_err(|source| CommandError::Read {
+        path: path.display().to_string(),
+        source,
+    })?;
+    let wrong = |what: String| CommandError::Usage(format!("{}: {what}", path.display()));
+    let mut table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| wrong(error.to_string().trim_end().to_owned()))?;
+    let cases = match table.remove("case") {
+        Some(toml::Value::Array(cases)) => cases,
+        _ => return Err(wrong("it has no `[[case]]`".to_owned())),
+    };
+    let unknown = table
+        .keys()
+        .find(|key| !["grant", "config", "limits"].contains(&key.as_str()));
+    if let Some(key) = unknown {
+        let words = format!("unknown key `{key}`; there are grant, config, limits and case");
+        return Err(wrong(words));
+    }
+    let mut read = Vec::with_capacity(cases.len());
+    for (number, case) in (1..).zip(cases) {
+        read.push(read_case(case).map_err(|what| wrong(format!("case {number}: {what}")))?);
+    }
+    Ok(Vectors {
+        path: path.to_owned(),
+        given: table,
+        cases: read,
+    })
+}
+
+fn read_case(case: toml::Value) -> Result<Case, String> {
+    let toml::Value::Table(mut case) = case else {
+        return Err("it is no table".to_owned());
+    };
+    let mut text = |key: &str| match case.remove(key) {
+        None => Ok(None),
+        Some(toml::Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("`{key}` is no text")),
+    };
+    let name = text("name")?.ok_or("it has no `name`")?;
+    let input = match (text("event")?, text("chunk")?) {
+        (Some(event), None) => {
+            serde_json::from_str::<Value>(&event).map_err(|fault| format!("`event`: {fault}"))?;
+            Input::Event(event)
+        }
+        (None, Some(chunk)) => Input::Chunk(chunk),
+        _ => return Err("it has one of `event` and `chunk`".to_owned()),
+    };
+    let mut wanted = Vec::new();
+    for (key, value) in case {
+        if !OUTCOMES.contains(&key.as_str()) {
+            return Err(format!(
+                "unknown key `{key}`; there are {}",
+                OUTCOMES.join(", ")
+            ));
+        }
+        let value = serde_json::to_value(value).map_err(|fault| fault.to_string())?;
+        wanted.push((key, value));
+    }
+    match wanted.is_empty() {
+        true => Err(format!(
+            "nothing is wanted; there are {}",
+            OUTCOMES.join(", ")
+        )),
+        false => Ok(Case {
+            name,
+            input,
+            wanted,
+        }),
+    }
+}

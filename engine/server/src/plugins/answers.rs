@@ -1,0 +1,95 @@
+//! The answers of plugins about the records of a batch.
+
+use serde_json::{Map, Value};
+use tripline_core::event::{Event, Facts, Parser, PluginFailure};
+
+/// What a plugin says of one record.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RowAnswer {
+    /// Facts, under `enrich`.
+    Facts(Map<String, Value>),
+    /// A hit, under `detect`.
+    Hit(Map<String, Value>),
+    /// A detector that found nothing.
+    Nothing,
+    /// No answer, and why.
+    Failed(String),
+}
+
+/// What all plugins say of one record.
+#[derive(Default)]
+struct Said {
+    enrich: Map<String, Value>,
+    detect: Map<String, Value>,
+    failed: Vec<PluginFailure>,
+}
+
+/// The answers about the records of one batch.
+#[derive(Default)]
+pub(crate) struct Answers {
+    said: Vec<Said>,
+    /// Where each of those records begins in the buffer of the batch, in order; its answers as JSON, and failures.
+    by_start: Vec<(usize, String, Vec<PluginFailure>)>,
+}
+
+impl Answers {
+    /// Adds what a plugin says of a record.
+    pub(super) fn add(&mut self, record: u32, plugin: &str, answer: RowAnswer) {
+        let at = record as usize;
+        if self.said.len() <= at {
+            self.said.resize_with(at + 1, Said::default);
+        }
+        let said = &mut self.said[at];
+        match answer {
+            RowAnswer::Facts(facts) => {
+                said.enrich.insert(plugin.to_owned(), Value::Object(facts));
+            }
+            RowAnswer::Hit(hit) => {
+                said.detect.insert(plugin.to_owned(), Value::Object(hit));
+            }
+            RowAnswer::Nothing => {}
+            RowAnswer::Failed(reason) => said.failed.push(PluginFailure {
+                plugin: plugin.to_owned(),
+                reason,
+            }),
+        }
+    }
+
+    /// Says where the records begin, by their numbers. Records come in the order of the buffer.
+    pub(super) fn finish(&mut self, places: &[(usize, usize)]) {
+        let said = std::mem::take(&mut self.said).into_iter();
+        let rendered = said.zip(places).map(|(said, (start, _))| {
+            let mut root = Map::new();
+            root.insert("enrich".to_owned(), Value::Object(said.enrich));
+            root.insert("detect".to_owned(), Value::Object(said.detect));
+            (*start, Value::Object(root).to_string(), said.failed)
+        });
+        self.by_start = rendered.collect();
+    }
+
+    /// The event of the record that begins there, with the answers about it beside it.
+    pub(crate) fn beside<'e>(
+        &'e self,
+        event: Event<'e>,
+        start: usize,
+        parser: &'e mut Parser,
+    ) -> Event<'e> {
+        let Some((json, failed)) = self.of(start) else {
+            return event;
+        };
+        match parser.parse(json.as_bytes()) {
+            Ok(answers) => event.with_facts(Facts::new(answers.root(), failed)),
+            Err(_) => event,
+        }
+    }
+
+    /// The answers about the record that begins there.
+    pub(super) fn of(&self, start: usize) -> Option<(&str, &[PluginFailure])> {
+        let at = self
+            .by_start
+            .binary_search_by_key(&start, |one| one.0)
+            .ok()?;
+        let (_, json, failed) = &self.by_start[at];
+        Some((json, failed))
+    }
+}

@@ -1,0 +1,313 @@
+//! Asking plugins about a batch of records before the records are evaluated.
+//!
+//! A batch is gone over twice when rules ask plugins: here, to find which records await which plugins and to pack the
+//! fields that those read; and again when the answers are there. The first time only the conditions of rules that ask
+//! are evaluated. Keeping every parsed record for the second time was rejected: the records of a batch do not fit the
+//! caches, and parsing again costs less than fetching.
+//!
+//! Plugins are called with as many rows as they take at a time, in the order of the records. The answers of one
+//! record are one JSON text, which the evaluator reads like an event.
+
+use super::answers::{Answers, RowAnswer};
+use crate::input::reader::Batch;
+use crate::input::split::{Piece, PieceKind};
+use crate::scan::nested::{delivery_within, pieces_within};
+use tripline_core::evaluate::{Evaluator, RuleSet};
+use tripline_core::event::{
+    Event, FieldId, FieldPath, FieldPlan, FieldSet, Json, Number, Parser, Slots,
+};
+use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
+
+/// What asks a plugin: the host, or a test.
+pub(crate) trait Ask: Sync {
+    /// The fields that it reads, in the order of its columns.
+    fn reads(&self) -> &[(FieldPath, ColumnKind)];
+    /// How many rows it takes at a time.
+    fn rows_max(&self) -> usize;
+    /// Its answers, one a row; `records` are the records of the rows as they came.
+    fn ask(&self, batch: &[u8], records: &[&[u8]]) -> Vec<RowAnswer>;
+}
+
+/// The plugins that the rules ask, and those of a baseline beside them.
+pub(crate) struct Plugins<'p> {
+    names: Vec<String>,
+    asked: Vec<&'p dyn Ask>,
+    /// The fields of all of them together.
+    plan: FieldPlan,
+    fields: Vec<Vec<(FieldId, ColumnKind)>>,
+}
+
+impl<'p> Plugins<'p> {
+    /// No plugins.
+    pub(crate) fn none() -> Self {
+        Self::new(Vec::new())
+    }
+
+    /// Plugins by name, in any order.
+    pub(crate) fn new(named: Vec<(String, &'p dyn Ask)>) -> Self {
+        let mut set = FieldSet::new();
+        let (names, asked): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+        let of_plugin = |plugin: &&dyn Ask| {
+            let reads = plugin.reads().iter();
+            let ids = reads.map(|(path, kind)| (set.intern(path), *kind));
+            ids.collect()
+        };
+        let fields = asked.iter().map(of_plugin).collect();
+        Self {
+            names,
+            asked,
+            plan: set.plan(),
+            fields,
+        }
+    }
+
+    /// Where the plugins of a rule set are among these, by the number that the rule set gives them. One that is not there
+    /// gives no answers.
+    pub(crate) fn of_rules(&self, rules: &RuleSet) -> Vec<Option<usize>> {
+        let at = |name: &String| self.names.iter().position(|one| one == name);
+        rules.plugins().iter().map(at).collect()
+    }
+
+    /// Asks about one event.
+    pub(crate) fn about(&self, event: &[u8], rules: &RuleSet) -> Answers {
+        let batch = Batch {
+            buffer: event.to_vec(),
+            pieces: vec![Piece {
+                kind: PieceKind::Record,
+                start: 0,
+                end: event.len(),
+                line: 1,
+                offset: 0,
+            }],
+        };
+        let mut evaluator = Evaluator::new(rules);
+        let places = self.of_rules(rules);
+        let mut askers = [(&mut evaluator, places.as_slice())];
+        self.gatherer().gather(&batch, 0, &mut askers)
+    }
+
+    /// Whether no rule asks any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+
+    /// What is kept between batches. One per thread.
+    pub(crate) fn gatherer(&self) -> Gatherer<'_> {
+        let queue = |fields: &Vec<(FieldId, ColumnKind)>| Queue {
+            records: Vec::new(),
+            columns: fields
+                .iter()
+                .map(|(_, kind)| ColumnWriter::new(*kind))
+                .collect(),
+        };
+        Gatherer {
+            plugins: self,
+            parser: Parser::new(),
+            slots: Slots::new(),
+            queues: self.fields.iter().map(queue).collect(),
+            writer: BatchWriter::default(),
+            awaiting: Vec::new(),
+            awaited: Vec::new(),
+            depth: 0,
+        }
+    }
+}
+
+/// An evaluator, and where the plugins of its rules are.
+pub(crate) type Asker<'a, 'r> = (&'a mut Evaluator<'r>, &'a [Option<usize>]);
+
+/// The rows of one plugin that are to be asked next.
+struct Queue {
+    /// Numbers among the awaiting records.
+    records: Vec<u32>,
+    columns: Vec<ColumnWriter>,
+}
+
+/// Bytes of text after which a plugin is asked without waiting for more rows: a few large fields must not make a batch
+/// that its memory cannot take.
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Asks plugins about batches.
+pub(crate) struct Gatherer<'p> {
+    plugins: &'p Plugins<'p>,
+    parser: Parser,
+    slots: Slots,
+    queues: Vec<Queue>,
+    writer: BatchWriter,
+    /// Where the awaiting records begin and end in the buffer.
+    awaiting: Vec<(usize, usize)>,
+    /// The plugins that the record at hand awaits.
+    awaited: Vec<usize>,
+    depth: u32,
+}
+
+impl Gatherer<'_> {
+    /// Asks about the records of a batch from a piece on.
+    pub(crate) fn gather(
+        &mut self,
+        batch: &Batch,
+        from_piece: usize,
+        askers: &mut [Asker<'_, '_>],
+    ) -> Answers {
+        self.awaiting.clear();
+        let mut answers = Answers::default();
+        for piece in &batch.pieces[from_piece..] {
+            if matches!(piece.kind, PieceKind::Record) {
+                let place = (piece.start, piece.end);
+                self.record(&batch.buffer, place, askers, &mut answers);
+            }
+        }
+        for plugin in 0..self.queues.len() {
+            self.flush(plugin, &batch.buffer, &mut answers);
+        }
+        answers.finish(&self.awaiting);
+        answers
+    }
+
+    /// One record, or those that it turns out to hold; those of which cannot be made sense are told later.
+    fn record(
+        &mut self,
+        buffer: &[u8],
+        (start, end): (usize, usize),
+        askers: &mut [Asker<'_, '_>],
+        answers: &mut Answers,
+    ) {
+        let bytes = &buffer[start..end];
+        let mut parser = std::mem::take(&mut self.parser);
+        let within = match parser.parse(bytes) {
+            Err(_) => pieces_within(bytes),
+            Ok(document) => {
+                let event = Event::new(document);
+                let within = delivery_within(&event);
+                if within.is_none() {
+                    self.event(&event, (start, end), askers, (buffer, answers));
+                }
+                within
+            }
+        };
+        self.parser = parser;
+        // Records within records within records are no records.
+        if self.depth == 1 {
+            return;
+        }
+        self.depth = 1;
+        for piece in within.iter().flatten() {
+            if matches!(piece.kind, PieceKind::Record) {
+                let place = (start + piece.start, start + piece.end);
+                self.record(buffer, place, askers, answers);
+            }
+        }
+        self.depth = 0;
+    }
+
+    fn event(
+        &mut self,
+        event: &Event<'_>,
+        place: (usize, usize),
+        askers: &mut [Asker<'_, '_>],
+        (buffer, answers): (&[u8], &mut Answers),
+    ) {
+        self.awaited.clear();
+        for (evaluator, places) in askers {
+            for plugin in evaluator.awaits(event).plugins {
+                if let Some(at) = places[plugin.0 as usize]
+                    && !self.awaited.contains(&at)
+                {
+                    self.awaited.push(at);
+                }
+            }
+        }
+        if self.awaited.is_empty() {
+            return;
+        }
+        let number = self.awaiting.len() as u32;
+        self.awaiting.push(place);
+        self.plugins.plan.extract(event.root(), &mut self.slots);
+        for number_awaited in 0..self.awaited.len() {
+            let at = self.awaited[number_awaited];
+            let queue = &mut self.queues[at];
+            queue.records.push(number);
+            let fields = &self.plugins.fields[at];
+            for ((field, _), column) in fields.iter().zip(&mut queue.columns) {
+                let node = self.slots.get(*field);
+                push(column, node.map(|node| event.document().at(node)));
+            }
+            let text: usize = queue.columns.iter().map(ColumnWriter::arena_bytes).sum();
+            let is_full = queue.records.len() >= self.plugins.asked[at].rows_max();
+            if is_full || text > TEXT_BYTES_MAX {
+                self.flush(at, buffer, answers);
+            }
+        }
+    }
+
+    fn flush(&mut self, plugin: usize, buffer: &[u8], answers: &mut Answers) {
+        let queue = &mut self.queues[plugin];
+        let rows = queue.records.len();
+        if rows == 0 {
+            return;
+        }
+        let place = |record: &u32| self.awaiting[*record as usize];
+        let raw = queue.records.iter().map(place);
+        let raw: Vec<&[u8]> = raw.map(|(start, end)| &buffer[start..end]).collect();
+        let packed = self.writer.pack(rows, queue.columns.iter());
+        let said = self.plugins.asked[plugin].ask(packed, &raw);
+        let name = &self.plugins.names[plugin];
+        debug_assert_eq!(said.len(), rows);
+        for (record, answer) in queue.records.iter().zip(said) {
+            answers.add(*record, name, answer);
+        }
+        queue.records.clear();
+        queue.columns.iter_mut().for_each(ColumnWriter::clear);
+    }
+}
+
+/// The batch of some events with these fields.
+pub(super) fn pack(reads: &[(FieldPath, ColumnKind)], events: &[&[u8]]) -> Result<Vec<u8>, String> {
+    let columns = reads.iter().map(|(_, kind)| ColumnWriter::new(*kind));
+    let mut columns: Vec<ColumnWriter> = columns.collect();
+    let mut parser = Parser::new();
+    for event in events {
+        let document = parser
+            .parse(event)
+            .map_err(|malformed| malformed.to_string())?;
+        let root = Event::new(document).root();
+        for ((path, _), column) in reads.iter().zip(&mut columns) {
+            let mut keys = path.keys().iter();
+            push(column, keys.try_fold(root, |at, key| at.get(key)));
+        }
+    }
+    let mut writer = BatchWriter::default();
+    Ok(writer.pack(events.len(), columns.iter()).to_vec())
+}
+
+/// The value of a field as a column of its kind takes it.
+fn push(column: &mut ColumnWriter, value: Option<Json<'_>>) {
+    let Some(value) = value else {
+        return column.push_absent();
+    };
+    match column.kind() {
+        ColumnKind::Bool => match value.as_bool() {
+            Some(value) => column.push_bool(value),
+            None => column.push_absent(),
+        },
+        ColumnKind::Int => match value.as_number() {
+            Some(Number::Int(value)) => column.push_int(value),
+            _ => column.push_absent(),
+        },
+        ColumnKind::Float => match value.as_number() {
+            Some(Number::Int(value)) => column.push_float(value as f64),
+            Some(Number::Uint(value)) => column.push_float(value as f64),
+            Some(Number::Double(value)) => column.push_float(value),
+            None => column.push_absent(),
+        },
+        ColumnKind::Text | ColumnKind::Symbol => match value.as_text() {
+            Some(text) if text.is_escaped() => column.push_text(&text.decode()),
+            Some(text) => column.push_text(text.raw()),
+            None => column.push_absent(),
+        },
+        ColumnKind::Json => match std::str::from_utf8(value.raw()) {
+            Ok(text) => column.push_text(text),
+            Err(_) => column.push_absent(),
+        },
+    }
+}

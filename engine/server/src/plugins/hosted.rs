@@ -1,0 +1,300 @@
+//! A plugin of the host, as rules ask it.
+
+use super::answers::RowAnswer;
+use super::gather::{Ask, pack};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use tripline_core::event::{Event, FieldPath, Json, Number, Parser};
+use tripline_host::batch::{BatchView, Cell, ColumnKind};
+use tripline_host::grant::events::{EventRows, Value as EventValue};
+use tripline_host::manifest::World;
+use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, answer};
+
+/// Times that a batch is asked again when the plugin says that it may work later.
+const RETRIES_MAX: u32 = 2;
+/// Longest wait before asking again: threads that evaluate are waiting.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// A plugin that runs.
+pub(crate) struct Hosted {
+    pub(crate) alias: String,
+    pub(crate) plugin: Plugin,
+    reads: Vec<(FieldPath, ColumnKind)>,
+}
+
+impl Hosted {
+    pub(crate) fn new(alias: String, plugin: Plugin) -> Self {
+        let reads = plugin.manifest().reads.iter();
+        let reads = reads.map(|column| (FieldPath::dotted(&column.name), column.kind));
+        Self {
+            alias,
+            reads: reads.collect(),
+            plugin,
+        }
+    }
+
+    /// The batch of some events.
+    pub(crate) fn packed(&self, events: &[&[u8]]) -> Result<Vec<u8>, String> {
+        pack(&self.reads, events)
+    }
+
+    /// Asks about a batch, and gives what kept it from being answered.
+    pub(crate) fn call_packed(&self, bytes: &[u8], rows: usize) -> Result<(), String> {
+        let batch = Batch {
+            bytes,
+            rows,
+            events: None,
+        };
+        let wrong = |fault: Fault| fault.to_string();
+        match self.plugin.manifest().world {
+            World::Enricher => self.plugin.enrich(&batch).map(drop).map_err(wrong),
+            World::Scorer => self.plugin.score(&batch).map(drop).map_err(wrong),
+            World::Detector | World::StatefulDetector => {
+                self.plugin.detect(&batch).map(drop).map_err(wrong)
+            }
+            World::Policy => self.plugin.decide(&batch).map(drop).map_err(wrong),
+            World::Decoder | World::Remediator => {
+                Err("plugins of its kind are not asked about events".to_owned())
+            }
+        }
+    }
+
+    /// Asks about some events, once; at most as many as a batch has.
+    pub(crate) fn ask_events(&self, events: &[&[u8]]) -> Result<Vec<RowAnswer>, String> {
+        let bytes = self.packed(events)?;
+        let batch = Batch {
+            bytes: &bytes,
+            rows: events.len(),
+            events: Some(kept(events)),
+        };
+        self.once(&batch).map_err(|fault| fault.to_string())
+    }
+
+    /// What a policy says of an event.
+    pub(crate) fn decide(&self, events: &[&[u8]]) -> Result<Value, String> {
+        let bytes = self.packed(events)?;
+        let batch = Batch {
+            bytes: &bytes,
+            rows: events.len(),
+            events: Some(kept(events)),
+        };
+        let answer = self
+            .plugin
+            .decide(&batch)
+            .map_err(|fault| fault.to_string())?;
+        if let Some((_, fault)) = answer.faulted.first() {
+            return Err(fault.to_string());
+        }
+        let decision = answer.value.into_iter().flatten().next();
+        let decision = decision.ok_or("no decision came")?;
+        let obligations = decision.obligations.iter();
+        let obligations: Map<String, Value> = obligations
+            .map(|(name, value)| (name.clone(), value_json(value)))
+            .collect();
+        Ok(json!({
+            "effect": effect_word(decision.effect),
+            "reason": decision.reason,
+            "obligations": obligations,
+        }))
+    }
+
+    fn once(&self, batch: &Batch<'_>) -> Result<Vec<RowAnswer>, Fault> {
+        let rows = batch.rows;
+        match self.plugin.manifest().world {
+            World::Enricher => {
+                let answer = self.plugin.enrich(batch)?;
+                let broken =
+                    |fault: tripline_host::batch::BatchFault| Fault::Host(fault.to_string());
+                let view = answer.value.view().map_err(broken)?;
+                let facts = (0..rows).map(|row| self.facts(&view, row));
+                Ok(with_faults(facts.collect(), &answer.faulted))
+            }
+            World::Scorer => {
+                let Answer { value, faulted } = self.plugin.score(batch)?;
+                let facts = value.into_iter().map(|score| {
+                    let mut facts = Map::new();
+                    facts.insert("score".to_owned(), json!(score));
+                    RowAnswer::Facts(facts)
+                });
+                Ok(with_faults(facts.collect(), &faulted))
+            }
+            World::Detector | World::StatefulDetector => {
+                let Answer { value, faulted } = self.plugin.detect(batch)?;
+                let mut all = vec![RowAnswer::Nothing; rows];
+                for hit in value {
+                    all[hit.row as usize] = RowAnswer::Hit(hit_json(&hit.finding));
+                }
+                Ok(with_faults(all, &faulted))
+            }
+            _ => Err(Fault::Misfit("rules cannot ask it")),
+        }
+    }
+
+    fn facts(&self, view: &BatchView<'_>, row: usize) -> RowAnswer {
+        let mut facts = Map::new();
+        let writes = &self.plugin.manifest().writes;
+        for (column, declared) in view.columns().iter().zip(writes) {
+            let value = match column.cell(row) {
+                Ok(None) => Value::Null,
+                Ok(Some(Cell::Bool(value))) => json!(value),
+                Ok(Some(Cell::Int(value))) => json!(value),
+                Ok(Some(Cell::Float(value))) => json!(value),
+                Ok(Some(Cell::Text(value))) => json!(value),
+                Ok(Some(Cell::Json(text))) => match serde_json::from_str(text) {
+                    Ok(value) => value,
+                    Err(_) => {
+                        return RowAnswer::Failed(format!("`{}` holds no JSON", declared.name));
+                    }
+                },
+                Err(fault) => return RowAnswer::Failed(fault.to_string()),
+            };
+            facts.insert(declared.name.clone(), value);
+        }
+        RowAnswer::Facts(facts)
+    }
+}
+
+impl Ask for Hosted {
+    fn reads(&self) -> &[(FieldPath, ColumnKind)] {
+        &self.reads
+    }
+
+    fn rows_max(&self) -> usize {
+        self.plugin.limits().batch as usize
+    }
+
+    fn ask(&self, bytes: &[u8], records: &[&[u8]]) -> Vec<RowAnswer> {
+        let rows = records.len();
+        let batch = Batch {
+            bytes,
+            rows,
+            events: self.plugin.shared().rights().events.then(|| kept(records)),
+        };
+        let mut retries = 0;
+        loop {
+            let fault = match self.once(&batch) {
+                Ok(answers) => return answers,
+                Err(fault) => fault,
+            };
+            match fault.disposition() {
+                Disposition::Retry { after } if retries < RETRIES_MAX && after <= WAIT_MAX => {
+                    retries += 1;
+                    thread::sleep(after);
+                }
+                _ => return vec![RowAnswer::Failed(fault.to_string()); rows],
+            }
+        }
+    }
+}
+
+fn with_faults(
+    mut answers: Vec<RowAnswer>,
+    faulted: &[(std::ops::Range<usize>, Fault)],
+) -> Vec<RowAnswer> {
+    for (rows, fault) in faulted {
+        answers[rows.clone()].fill(RowAnswer::Failed(fault.to_string()));
+    }
+    answers
+}
+
+/// The words of `wit/decide.wit`.
+fn effect_word(effect: answer::Effect) -> &'static str {
+    match effect {
+        answer::Effect::Abstain => "abstain",
+        answer::Effect::Allow => "allow",
+        answer::Effect::RequireApproval => "require-approval",
+        answer::Effect::Deny => "deny",
+    }
+}
+
+/// The words of rule files.
+fn severity_word(severity: answer::Severity) -> &'static str {
+    match severity {
+        answer::Severity::Informational => "informational",
+        answer::Severity::Low => "low",
+        answer::Severity::Medium => "medium",
+        answer::Severity::High => "high",
+        answer::Severity::Critical => "critical",
+    }
+}
+
+fn hit_json(finding: &answer::Finding) -> Map<String, Value> {
+    let evidence = finding.evidence.iter();
+    let evidence: Map<String, Value> = evidence
+        .map(|(name, value)| (name.clone(), value_json(value)))
+        .collect();
+    let mut hit = Map::new();
+    hit.insert(
+        "severity".to_owned(),
+        json!(severity_word(finding.severity)),
+    );
+    hit.insert("score".to_owned(), json!(finding.score));
+    hit.insert("title".to_owned(), json!(finding.title));
+    hit.insert("dedup_key".to_owned(), json!(finding.dedup_key));
+    hit.insert("evidence".to_owned(), Value::Object(evidence));
+    hit
+}
+
+pub(crate) fn value_json(value: &EventValue) -> Value {
+    match value {
+        EventValue::Null => Value::Null,
+        EventValue::Boolean(value) => json!(value),
+        EventValue::Int(value) => json!(value),
+        EventValue::Float(value) => json!(value),
+        EventValue::Text(value) => json!(value),
+        EventValue::Bytes(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            serde_json::from_str(&text).unwrap_or_else(|_| json!(text))
+        }
+    }
+}
+
+/// The events of a batch, for a plugin that may look at them.
+struct Kept(Vec<Vec<u8>>);
+
+fn kept(records: &[&[u8]]) -> Arc<dyn EventRows> {
+    Arc::new(Kept(records.iter().map(|one| one.to_vec()).collect()))
+}
+
+impl EventRows for Kept {
+    fn rows(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    fn get(&self, row: u32, path: &str) -> EventValue {
+        let mut parser = Parser::new();
+        let Ok(document) = parser.parse(&self.0[row as usize]) else {
+            return EventValue::Null;
+        };
+        let mut at = Event::new(document).root();
+        for key in path.split('.') {
+            match at.get(key) {
+                Some(inner) => at = inner,
+                None => return EventValue::Null,
+            }
+        }
+        event_value(at)
+    }
+
+    fn raw(&self, row: u32) -> Vec<u8> {
+        self.0[row as usize].clone()
+    }
+}
+
+fn event_value(json: Json<'_>) -> EventValue {
+    if let Some(value) = json.as_bool() {
+        return EventValue::Boolean(value);
+    }
+    if let Some(text) = json.as_text() {
+        return EventValue::Text(text.decode().into_owned());
+    }
+    match json.as_number() {
+        Some(Number::Int(value)) => EventValue::Int(value),
+        Some(Number::Uint(value)) => EventValue::Float(value as f64),
+        Some(Number::Double(value)) => EventValue::Float(value),
+        None if json.raw() == b"null" => EventValue::Null,
+        None => EventValue::Bytes(json.raw().to_vec()),
+    }
+}

@@ -1,0 +1,15 @@
+//! Plugins beside the rules: which there are, asking them about batches, and what became of that.
+
+mod answers;
+mod arguments;
+mod gather;
+mod hosted;
+mod installed;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answers::{Answers, RowAnswer};
+pub(crate) use arguments::{PluginArguments, asked};
+pub(crate) use gather::{Gatherer, Plugins};
+pub(crate) use hosted::Hosted;
+pub(crate) use installed::{Declared, Installed, PluginsError, host, manifest_of};

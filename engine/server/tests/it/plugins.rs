@@ -1,0 +1,358 @@
+//! Plugins from nothing to a scan that asks them: made, built, tested, signed, granted, and what becomes of bad ones.
+
+use crate::harness::{Folder, Ran, tripline};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A path in a folder.
+fn under(folder: &Folder, path: &str) -> PathBuf {
+    Path::new(&folder.path()).join(path)
+}
+
+fn run(folder: &Folder, arguments: &[&str]) -> Ran {
+    let output = tripline(arguments)
+        .current_dir(folder.path())
+        .env("XDG_CACHE_HOME", under(folder, "cache"))
+        .output();
+    output.expect("the binary runs").into()
+}
+
+fn good(folder: &Folder, arguments: &[&str]) -> Ran {
+    let ran = run(folder, arguments);
+    assert_eq!(ran.code, 0, "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
+    ran
+}
+
+/// The component of a new Rust enricher, built once for all tests.
+fn enricher() -> &'static Path {
+    static BUILT: OnceLock<(Folder, PathBuf)> = OnceLock::new();
+    let (_, path) = BUILT.get_or_init(|| {
+        let folder = Folder::new("enricher");
+        good(&folder, &["plugin", "new", "--lang", "rust", "acme/client"]);
+        good(&folder, &["plugin", "build", "client"]);
+        let path = under(&folder, "client/acme-client.wasm");
+        (folder, path)
+    });
+    path
+}
+
+const RULE: &str = r#"
+id = "attack-tool"
+name = "An attack tool"
+description = "It calls."
+severity = "high"
+status = "experimental"
+when = 'event.eventName == "GetCallerIdentity" && enrich.client.program == "Pacu"'
+"#;
+
+const EVENTS: &str = concat!(
+    "{\"eventID\":\"a1\",\"eventTime\":\"2026-01-06T10:00:00Z\",\"eventName\":\"GetCallerIdentity\",\"userAgent\":\"Pacu/1.5\"}\n",
+    "{\"eventID\":\"a2\",\"eventTime\":\"2026-01-06T10:00:01Z\",\"eventName\":\"GetCallerIdentity\",\"userAgent\":\"aws-cli/2\"}\n",
+    "{\"eventID\":\"a3\",\"eventTime\":\"2026-01-06T10:00:02Z\",\"eventName\":\"GetObject\",\"userAgent\":\"Pacu/1.5\"}\n",
+);
+
+/// A folder with the plugin, a rule that asks it and events.
+fn site(name: &str, operator: &str) -> Folder {
+    let folder = Folder::new(name);
+    std::fs::copy(enricher(), under(&folder, "client.wasm")).expect("the component is there");
+    folder.file("plugins.toml", operator);
+    folder.file("rules/attack-tool/rule.toml", RULE);
+    folder.file("events.jsonl", EVENTS);
+    folder
+}
+
+const UNSIGNED: &str = "[trust]\nunsigned = \"allow\"\n[plugins.client]\npath = \"client.wasm\"\n";
+const SCAN: &[&str] = &[
+    "scan",
+    "--plugins",
+    "plugins.toml",
+    "--rules",
+    "rules/",
+    "--format",
+    "jsonl",
+    "events.jsonl",
+];
+
+#[test]
+fn a_rule_asks_a_plugin() {
+    let folder = site("asks", UNSIGNED);
+    let ran = good(&folder, SCAN);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(lines[0].contains("\"event_id\":\"a1\""), "{}", lines[0]);
+    let again = good(&folder, SCAN);
+    assert_eq!(ran.stdout, again.stdout, "from the cache");
+    let kept = std::fs::read_dir(under(&folder, "cache/tripline/plugins"));
+    let kept = kept.expect("there is a cache").filter_map(Result::ok);
+    let compiled = kept.filter(|one| one.path().extension().is_some_and(|kind| kind == "cwasm"));
+    assert_eq!(compiled.count(), 1);
+    let event = EVENTS.lines().next().unwrap_or_default();
+    folder.file("event.json", event);
+    let explain = [
+        "explain",
+        "--plugins",
+        "plugins.toml",
+        "--rules",
+        "rules/",
+        "--rule",
+        "attack-tool",
+        "event.json",
+    ];
+    let ran = good(&folder, &explain);
+    assert!(ran.stdout.contains("match"), "{}", ran.stdout);
+}
+
+#[test]
+fn many_threads_and_batches_say_the_same() {
+    let folder = site("many", UNSIGNED);
+    let agents = ["Pacu/1.5", "aws-cli/2.0", "Boto3", "", "Pacu"];
+    let mut events = String::new();
+    for number in 0..20_000 {
+        let agent = agents[number % agents.len()];
+        events.push_str(&format!(
+            "{{\"eventID\":\"e{number}\",\"eventTime\":\"2026-01-06T10:00:00Z\",\"eventName\":\"GetCallerIdentity\",\"userAgent\":\"{agent}\"}}\n"
+        ));
+    }
+    folder.file("events.jsonl", &events);
+    let one = good(&folder, &[SCAN, &["--threads", "1"]].concat());
+    let four = good(&folder, &[SCAN, &["--threads", "4"]].concat());
+    assert_eq!(one.stdout.lines().count(), 8_000);
+    assert_eq!(one.stdout, four.stdout);
+}
+
+#[test]
+fn without_the_plugin_the_rule_is_off_and_told() {
+    let folder = site("without", UNSIGNED);
+    let ran = run(&folder, &["check", "rules/"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("E0021"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("--plugins FILE"), "{}", ran.stdout);
+    good(&folder, &["check", "--plugins", "plugins.toml", "rules/"]);
+    let misspelt = RULE.replace("client.program", "client.porgram");
+    folder.file("rules/attack-tool/rule.toml", &misspelt);
+    let ran = run(&folder, &["check", "--plugins", "plugins.toml", "rules/"]);
+    assert!(
+        ran.stdout.contains("did you mean `program`?"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn what_is_not_signed_or_not_the_same_is_off() {
+    let folder = site("signed", "[plugins.client]\npath = \"client.wasm\"\n");
+    let off = |why: &str| {
+        let ran = run(&folder, SCAN);
+        assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+        let inspected = run(&folder, &["plugin", "inspect", "--plugins", "plugins.toml"]);
+        assert_eq!(inspected.code, 1);
+        assert!(
+            inspected.stdout.contains(why),
+            "{why}: {}",
+            inspected.stdout
+        );
+    };
+    off("not signed");
+    good(&folder, &["plugin", "keygen", "acme"]);
+    good(&folder, &["plugin", "keygen", "other"]);
+    good(
+        &folder,
+        &["plugin", "sign", "client.wasm", "--key", "acme.key"],
+    );
+    good(
+        &folder,
+        &["plugin", "verify", "client.wasm", "--key", "acme.pub"],
+    );
+    let wrong = run(
+        &folder,
+        &["plugin", "verify", "client.wasm", "--key", "other.pub"],
+    );
+    assert_eq!(wrong.code, 1, "{}", wrong.stdout);
+    let public = std::fs::read_to_string(under(&folder, "acme.pub")).expect("a key");
+    let key = public.lines().nth(1).expect("its second line");
+    let trusting = |names: &str| {
+        format!(
+            "[trust]\nkeys = [{{ key = \"{key}\", names = [\"{names}\"], capabilities = [] }}]\n\
+             [plugins.client]\npath = \"client.wasm\"\n"
+        )
+    };
+    folder.file("plugins.toml", trusting("other/*"));
+    off("acme/client");
+    folder.file("plugins.toml", trusting("acme/*"));
+    assert_eq!(good(&folder, SCAN).stdout.lines().count(), 1);
+    let mut bytes = std::fs::read(under(&folder, "client.wasm")).expect("the component");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(under(&folder, "client.wasm"), &bytes).expect("it is written");
+    off("signature");
+}
+
+#[test]
+fn keys_are_never_written_over() {
+    let folder = Folder::new("keys");
+    good(&folder, &["plugin", "keygen", "acme"]);
+    let first = std::fs::read(under(&folder, "acme.key")).expect("a key");
+    assert_eq!(run(&folder, &["plugin", "keygen", "acme"]).code, 2);
+    assert_eq!(
+        std::fs::read(under(&folder, "acme.key")).expect("a key"),
+        first
+    );
+}
+
+#[test]
+fn projects_are_tested_measured_and_shown() {
+    let folder = Folder::new("project");
+    good(&folder, &["plugin", "new", "acme/client"]);
+    std::fs::copy(enricher(), under(&folder, "client/acme-client.wasm")).expect("built");
+    let ran = good(&folder, &["plugin", "test", "client"]);
+    assert!(ran.stdout.ends_with("passed, 0 failed\n"), "{}", ran.stdout);
+    let tests = under(&folder, "client/tests/basics.toml");
+    let text = std::fs::read_to_string(&tests).expect("there are tests");
+    std::fs::write(&tests, text.replace("\"aws-cli\"", "\"awscli\"")).expect("it is written");
+    let ran = run(&folder, &["plugin", "test", "client"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("wanted {"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 failed"), "{}", ran.stdout);
+    let ran = good(&folder, &["plugin", "inspect", "client"]);
+    assert!(ran.stdout.contains("imports     nothing"), "{}", ran.stdout);
+    folder.file("event.json", EVENTS.lines().next().unwrap_or_default());
+    let ran = good(
+        &folder,
+        &["plugin", "run", "client", "--event", "event.json"],
+    );
+    assert!(
+        ran.stdout.contains("\"program\": \"Pacu\""),
+        "{}",
+        ran.stdout
+    );
+    let ran = good(&folder, &["plugin", "bench", "client", "--time", "20"]);
+    assert!(ran.stdout.contains("256"), "{}", ran.stdout);
+}
+
+#[test]
+fn bad_components_are_told_apart() {
+    let folder = site("bad", UNSIGNED);
+    let off = |bytes: &[u8], why: &str| {
+        folder.file("client.wasm", bytes);
+        let ran = run(&folder, &["plugin", "inspect", "--plugins", "plugins.toml"]);
+        assert_eq!(ran.code, 1, "{}", ran.stdout);
+        assert!(ran.stdout.contains(why), "{why}: {}", ran.stdout);
+        assert_eq!(run(&folder, SCAN).code, 2);
+    };
+    off(b"", "");
+    off(b"\x7fELF and so on", "");
+    off(b"\0asm\x0d\0\x01\0", "manifest");
+}
+
+/// A tool for templates, from the registry into a folder that git ignores; a test says plainly when it cannot be had.
+fn tools() -> PathBuf {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cache = top.join(".cache/tools");
+    std::fs::create_dir_all(&cache).expect("a folder for tools");
+    cache.canonicalize().expect("it is there")
+}
+
+fn install(program: &str, arguments: &[&str], what: &str) {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|fault| panic!("{what} needs `{program}`: {fault}"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{what} cannot be installed: {told}"
+    );
+}
+
+/// Builds and tests a template with more folders in front of the search path.
+fn template(language: &str, path: &[PathBuf]) {
+    for kind in ["enricher", "detector"] {
+        let folder = Folder::new(&format!("{language}-{kind}"));
+        let new = [
+            "plugin",
+            "new",
+            "--lang",
+            language,
+            "--kind",
+            kind,
+            "acme/sample",
+        ];
+        good(&folder, &new);
+        let before = std::env::var_os("PATH").unwrap_or_default();
+        let all = path.iter().cloned().chain(std::env::split_paths(&before));
+        let all = std::env::join_paths(all).expect("a search path");
+        for action in ["build", "test"] {
+            let output = tripline(&["plugin", action, "sample"])
+                .current_dir(folder.path())
+                .env("PATH", &all)
+                .output();
+            let ran: Ran = output.expect("the binary runs").into();
+            assert_eq!(
+                ran.code, 0,
+                "{language} {kind} {action}\n{}{}",
+                ran.stdout, ran.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn python_templates_build_and_pass() {
+    let venv = tools().join("python");
+    let bin = venv.join("bin");
+    if !bin.join("componentize-py").exists() {
+        let folder = venv.display().to_string();
+        install("python3", &["-m", "venv", &folder], "a folder for Python");
+        let pip = bin.join("pip").display().to_string();
+        install(
+            &pip,
+            &["install", "--quiet", "componentize-py==0.25.1"],
+            "componentize-py",
+        );
+    }
+    template("python", &[bin]);
+}
+
+#[test]
+fn c_templates_build_and_pass() {
+    let venv = tools().join("zig");
+    let bin = venv.join("bin");
+    if !bin.join("python-zig").exists() {
+        let folder = venv.display().to_string();
+        install("python3", &["-m", "venv", &folder], "a folder for Zig");
+        let pip = bin.join("pip").display().to_string();
+        install(&pip, &["install", "--quiet", "ziglang==0.15.1"], "ziglang");
+    }
+    template("c", &[bin]);
+}
+
+#[test]
+fn js_templates_build_and_pass() {
+    let folder = tools().join("js");
+    let bin = folder.join("node_modules/.bin");
+    if !bin.join("componentize-qjs").exists() {
+        let prefix = folder.display().to_string();
+        let words = [
+            "install",
+            "--silent",
+            "--prefix",
+            &prefix,
+            "componentize-qjs@0.4.5",
+        ];
+        install("npm", &words, "componentize-qjs");
+    }
+    template("js", &[bin]);
+}
+
+#[test]
+fn go_templates_build_and_pass_where_go_is() {
+    if Command::new("go").arg("version").output().is_err() {
+        let folder = Folder::new("go");
+        good(&folder, &["plugin", "new", "--lang", "go", "acme/sample"]);
+        let ran = run(&folder, &["plugin", "build", "sample"]);
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains("`go` is not there"), "{}", ran.stderr);
+        println!("skipped: there is no Go to build its templates with");
+        return;
+    }
+    template("go", &[]);
+}
