@@ -23,7 +23,7 @@ VALUES = {
     "license": "Apache-2.0",
 }
 # Files of the SDK that a plugin needs, by language.
-VENDORED = {"rust": ["rust/Cargo.toml", "rust/src"], "python": ["python/tripline_plugin"], "js": ["js/tripline-plugin.js"]}
+VENDORED = {"rust": ["rust/Cargo.toml", "rust/src"], "python": ["python/tripline_plugin"], "js": ["js/tripline-plugin.js"], "c": ["c/tripline.h"], "go": ["go/go.mod", "go/batch.go", "go/plugin.go"]}
 
 
 def render(template, folder):
@@ -56,7 +56,7 @@ def compiled(language, folder):
     if language == "c":
         sources = ["plugin.c", *sorted(path.relative_to(folder) for path in folder.glob("bindings/*.c"))]
         zig = ["zig"] if shutil.which("zig") else ["python-zig"]
-        flags = ["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-s", "-I."]
+        flags = ["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-s", "-I.tripline/sdk/c"]
         run(*zig, "cc", *flags, *sources, "-o", "module.wasm", folder=folder)
         return folder / "module.wasm"
     if language == "go":

@@ -15,7 +15,7 @@ use crate::{Bad, Decoded, Fault};
 ///     fn decode(&mut self, chunk: &[u8], state: &[u8], last: bool) -> Result<Decoded, Fault> {
 ///         let mut lines = Lines::new(chunk, last);
 ///         let mut decoded = Decoded::default();
-///         while let Some((offset, line)) = lines.next() {
+///         for (offset, line) in lines.by_ref() {
 ///             let line = String::from_utf8_lossy(line);
 ///             match line.split_once('=') {
 ///                 Some((name, value)) => decoded.event(&format!("{{{name:?}:{value:?}}}")),

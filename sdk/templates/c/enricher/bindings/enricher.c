@@ -910,10 +910,3 @@ uint8_t * __wasm_export_exports_tripline_plugin_setup_configure(uint8_t * arg, s
   return ptr;
 }
 
-// Ensure that the *_component_type.o object is linked in
-
-extern void __component_type_object_force_link_enricher(void);
-__attribute__((used))
-void __component_type_object_force_link_enricher_public_use_in_this_compilation_unit(void) {
-  __component_type_object_force_link_enricher();
-}

@@ -11,7 +11,7 @@ impl Decoder for {{type}} {
     fn decode(&mut self, chunk: &[u8], _state: &[u8], last: bool) -> Result<Decoded, Fault> {
         let mut lines = Lines::new(chunk, last);
         let mut decoded = Decoded::default();
-        while let Some((offset, line)) = lines.next() {
+        for (offset, line) in lines.by_ref() {
             match std::str::from_utf8(line).ok().and_then(event) {
                 Some(event) => decoded.event(&event),
                 None => decoded.bad(offset, "not a line of `name=value` pairs"),
