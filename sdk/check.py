@@ -23,7 +23,7 @@ VALUES = {
     "license": "Apache-2.0",
 }
 # Files of the SDK that a plugin needs, by language.
-VENDORED = {"rust": ["rust/Cargo.toml", "rust/src"], "python": ["python/tripline_plugin"], "js": ["js/tripline-plugin.js"], "c": ["c/tripline.h"], "go": ["go/go.mod", "go/batch.go", "go/plugin.go"]}
+VENDORED = {"rust": ["rust/Cargo.toml", "rust/src"], "python": ["python/tripline_plugin"], "js": ["js/tripline-plugin.js"], "c": ["c/tripline.h"], "go": ["go/go.mod", "go/batch.go", "go/plugin.go", "go/realloc_wasip1.go", "go/detector", "go/enricher"]}
 
 
 def render(template, folder):

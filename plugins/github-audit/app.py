@@ -118,7 +118,9 @@ def record(chunk, start, last):
             return start, None, None
         return start, min(ends, default=len(chunk)), "not a JSON object"
     depth = 0
-    for token in TOKENS.finditer(chunk, start):
+    # What is longer is not looked at, and passed over as a whole: to begin with the next line would read it all again.
+    most = start + RECORD_BYTES_MAX
+    for token in TOKENS.finditer(chunk, start, most):
         byte = chunk[token.start()]
         if byte == 0x7B:
             depth += 1
@@ -129,7 +131,7 @@ def record(chunk, start, last):
         elif token.end() - token.start() == 1:
             break
     if len(chunk) - start > RECORD_BYTES_MAX:
-        line = chunk.find(b"\n", start)
+        line = chunk.find(b"\n", most)
         return start, len(chunk) if line < 0 else line + 1, "an object that is too long"
     return start, len(chunk) if last else None, "the input ends within an object"
 

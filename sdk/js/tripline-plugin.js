@@ -55,18 +55,24 @@ export class Hit {
  */
 export class Batch {
   #bytes;
-  #view;
+  #words;
+  #floats;
 
   constructor(bytes) {
-    this.#bytes = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
-    const { buffer, byteOffset, byteLength } = this.#bytes;
-    this.#view = new DataView(buffer, byteOffset, byteLength);
-    if (byteLength < HEADER_BYTES || this.#word(0) !== MAGIC || this.#word(4) !== byteLength) {
+    bytes = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);
+    // Typed arrays over the whole are several times quicker than a DataView, and have to begin at a multiple of 8.
+    if (bytes.byteOffset % 8 !== 0) bytes = bytes.slice();
+    const { buffer, byteOffset, byteLength } = bytes;
+    this.#bytes = bytes;
+    this.#words = new Uint32Array(buffer, byteOffset, byteLength >> 2);
+    this.#floats = new Float64Array(buffer, byteOffset, byteLength >> 3);
+    const [magic, length, rows, columns] = this.#words;
+    if (byteLength < HEADER_BYTES || magic !== MAGIC || length !== byteLength) {
       throw new Fault("invalid-input", "the batch does not begin with `TPB1`, or is cut");
     }
-    this.rows = this.#word(8);
-    this.columns = this.#word(12);
-    if (HEADER_BYTES + this.columns * COLUMN_BYTES > byteLength) {
+    this.rows = rows;
+    this.columns = columns;
+    if (HEADER_BYTES + columns * COLUMN_BYTES > byteLength) {
       throw new Fault("invalid-input", "the columns reach beyond the batch");
     }
   }
@@ -86,62 +92,72 @@ export class Batch {
   /** A column of whatever kind it is. */
   column(column) { return this.#column(column, null); }
 
-  #word(at) { return this.#view.getUint32(at, true); }
-
   #column(column, wanted) {
     if (!(column >= 0 && column < this.columns)) {
       throw new Fault("internal", `the batch has ${this.columns} columns and no column ${column}`);
     }
-    const head = HEADER_BYTES + column * COLUMN_BYTES;
-    const kind = KINDS[this.#word(head)];
+    const at = (HEADER_BYTES + column * COLUMN_BYTES) / 4;
+    const head = this.#words.subarray(at, at + 8);
+    const kind = KINDS[head[0]];
     if (kind == null || (wanted !== null && kind !== wanted)) {
       throw new Fault("internal", `column ${column} is ${kind} instead of ${wanted}`);
     }
-    const present = this.#word(head + 4);
-    const data = this.#word(head + 8);
-    const arena = this.#word(head + 12);
-    const arenaEnd = arena + this.#word(head + 16);
-    const rows = this.rows;
-    const width = kind === "bool" ? 1 : kind === "symbol" ? 4 : 8;
-    this.#check(data, rows * width);
-    this.#check(arena, arenaEnd - arena);
-    if (present !== 0) this.#check(present, (rows + 7) >> 3);
-    let names = null;
-    if (kind === "symbol") {
-      const dictionary = this.#word(head + 20);
-      const entries = this.#word(head + 24);
-      this.#check(dictionary, entries * 8);
-      names = new Array(entries);
-      for (let at = 0; at < entries; at++) names[at] = this.#text(dictionary + at * 8, arena, arenaEnd);
-    }
-    const values = new Array(rows);
-    for (let row = 0; row < rows; row++) {
-      if (present !== 0 && ((this.#bytes[present + (row >> 3)] >> (row & 7)) & 1) === 0) {
-        values[row] = null;
-        continue;
-      }
-      const at = data + row * width;
-      switch (kind) {
-        case "bool": values[row] = this.#bytes[at] !== 0; break;
-        case "int": values[row] = this.#view.getInt32(at + 4, true) * 0x100000000 + this.#word(at); break;
-        case "float": values[row] = this.#view.getFloat64(at, true); break;
-        case "symbol": values[row] = names[this.#word(at)] ?? null; break;
-        default: values[row] = this.#text(at, arena, arenaEnd);
+    const values = this.#values(kind, head);
+    const present = head[1];
+    if (present !== 0) {
+      this.#check(present, (this.rows + 7) >> 3);
+      const bytes = this.#bytes;
+      for (let row = 0; row < values.length; row++) {
+        if (((bytes[present + (row >> 3)] >> (row & 7)) & 1) === 0) values[row] = null;
       }
     }
     return values;
   }
 
-  #check(offset, length) {
-    if (offset + length > this.#bytes.length) {
-      throw new Fault("invalid-input", "a column reaches beyond the batch");
+  #values(kind, head) {
+    const rows = this.rows;
+    const data = head[2];
+    this.#check(data, rows * (kind === "bool" ? 1 : kind === "symbol" ? 4 : 8));
+    const words = this.#words.subarray(data / 4);
+    switch (kind) {
+      case "bool":
+        return Array.from(this.#bytes.subarray(data, data + rows), (byte) => byte !== 0);
+      case "int":
+        return Array.from({ length: rows }, (_, row) => (words[2 * row + 1] | 0) * 0x100000000 + words[2 * row]);
+      case "float":
+        return Array.from(this.#floats.subarray(data / 8, data / 8 + rows));
+      case "symbol": {
+        const names = this.#texts(head[5], head[6], head[3], head[4]);
+        const values = new Array(rows);
+        for (let row = 0; row < rows; row++) values[row] = names[words[row]] ?? null;
+        return values;
+      }
+      default:
+        return this.#texts(data, rows, head[3], head[4]);
     }
   }
 
-  #text(place, arena, arenaEnd) {
-    const start = arena + this.#word(place);
-    const end = start + this.#word(place + 4);
-    return end <= arenaEnd ? decodeUtf8(this.#bytes, start, end) : null;
+  #texts(places, count, arena, length) {
+    this.#check(places, count * 8);
+    this.#check(arena, length);
+    const words = this.#words.subarray(places / 4);
+    const bytes = this.#bytes.subarray(arena, arena + length);
+    // Texts that are all ASCII are decoded once for the column, and then only cut.
+    const plain = asciiOf(bytes);
+    const texts = new Array(count);
+    for (let at = 0; at < count; at++) {
+      const start = words[2 * at];
+      const end = start + words[2 * at + 1];
+      if (end > length) texts[at] = null;
+      else texts[at] = plain !== null ? plain.substring(start, end) : decodeUtf8(bytes, start, end);
+    }
+    return texts;
+  }
+
+  #check(offset, length) {
+    if (offset % 8 !== 0 || offset + length > this.#bytes.length) {
+      throw new Fault("invalid-input", "a column reaches beyond the batch");
+    }
   }
 }
 
@@ -266,6 +282,15 @@ function arenaOf(texts) {
     at += part.length;
   });
   return [places, arena];
+}
+
+/** Text of ASCII, or `null` when it is more than that. */
+function asciiOf(bytes) {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 4096) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + 4096));
+  }
+  return /[^\0-\x7f]/.test(text) ? null : text;
 }
 
 /** Text of UTF-8; what is none becomes U+FFFD. */

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// How deep parameters are searched: CloudTrail nests them a few levels.
 const DEPTH_MAX: usize = 8;
 /// The longest text that is taken for a policy: AWS allows 131,072 characters at most.
-const TEXT_BYTES_MAX: usize = 512 * 1024;
+const TEXT_BYTES_MAX: usize = 160 * 1024;
 /// Policies of one request.
 const DOCUMENTS_MAX: usize = 16;
 /// How often a text may be URL-encoded.

@@ -64,11 +64,13 @@ impl Iterator for Records<'_> {
             .chunk
             .get(start..)
             .filter(|rest| rest.first() == Some(&b'{'))?;
-        let Some(length) = object(rest) else {
+        let Some(length) = object(&rest[..rest.len().min(RECORD_BYTES_MAX)]) else {
             if rest.len() > RECORD_BYTES_MAX {
-                // The next line is the next place where a record may begin.
-                let line = rest.iter().position(|byte| *byte == b'\n');
-                self.at += line.map_or(rest.len(), |line| line + 1);
+                // A line after all that was looked at is the next place where a record may begin: to begin with the very
+                // next one would read the same bytes again and again.
+                let beyond = &rest[RECORD_BYTES_MAX..];
+                let line = beyond.iter().position(|byte| *byte == b'\n');
+                self.at += line.map_or(rest.len(), |line| RECORD_BYTES_MAX + line + 1);
                 return Some((start, Err("an object that is too long")));
             }
             if self.is_last {
@@ -141,5 +143,8 @@ mod tests {
         check(&endless, false, (0, 1, endless.len() as u32));
         let nested = "{".repeat(RECORD_BYTES_MAX + 1);
         check(&nested, false, (0, 1, nested.len() as u32));
+        let lines = "{\n".repeat(RECORD_BYTES_MAX);
+        let mut records = Records::new(lines.as_bytes(), false);
+        assert_eq!(records.by_ref().count(), 1);
     }
 }

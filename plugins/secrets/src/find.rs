@@ -19,7 +19,7 @@ pub(crate) fn secrets(text: &str) -> Vec<Secret> {
         let secret = match bytes[at] {
             b'-' => private_key(bytes, at),
             b':' => password(bytes, at),
-            b'e' if starts(bytes, at, "eyJ") && is_edge(bytes, at) => web_token(bytes, at),
+            b'e' if starts(bytes, at, "eyJ") && is_first(bytes, at) => web_token(bytes, at),
             _ => None,
         };
         let secret = secret
@@ -45,9 +45,20 @@ fn is_edge(bytes: &[u8], at: usize) -> bool {
     at == 0 || !bytes[at - 1].is_ascii_alphanumeric()
 }
 
+/// Whether no letter of a web token is before this one, so that no stretch of letters is read twice.
+fn is_first(bytes: &[u8], at: usize) -> bool {
+    at == 0 || !Letters::Url.has(bytes[at - 1])
+}
+
 fn run(bytes: &[u8], at: usize, letters: Letters) -> usize {
-    let run = bytes[at..].iter().take_while(|byte| letters.has(**byte));
-    run.count()
+    run_of(bytes, at, letters, usize::MAX)
+}
+
+/// How many letters there are, counted up to a bound: what is longer than a secret is none, and need not be read again
+/// from each place at which one might begin.
+fn run_of(bytes: &[u8], at: usize, letters: Letters, most: usize) -> usize {
+    let run = bytes[at..].iter().take(most);
+    run.take_while(|byte| letters.has(**byte)).count()
 }
 
 fn by_prefix(bytes: &[u8], at: usize) -> Option<Secret> {
@@ -59,7 +70,7 @@ fn by_prefix(bytes: &[u8], at: usize) -> Option<Secret> {
         return None;
     }
     let start = at + form.prefix.len();
-    let length = run(bytes, start, form.letters);
+    let length = run_of(bytes, start, form.letters, form.most + 1);
     if length < form.least || length > form.most {
         return None;
     }
@@ -161,7 +172,7 @@ fn aws_secret(bytes: &[u8], at: usize) -> Option<Secret> {
     if !is_start || !bytes[at].is_ascii_alphanumeric() {
         return None;
     }
-    if run(bytes, at, Letters::Base64) != BYTES {
+    if run_of(bytes, at, Letters::Base64, BYTES + 1) != BYTES {
         return None;
     }
     let word = &bytes[at..at + BYTES];
@@ -253,6 +264,23 @@ mod tests {
             "postgres://app:p%40ss@db:5432/x",
             &[("password-in-address", "p%40ss")],
         );
+    }
+
+    #[test]
+    fn texts_made_to_be_slow_are_not() {
+        for part in [
+            "xoxb-",
+            "=a",
+            "eyJ-",
+            "eyJ.",
+            "://a:",
+            "-----BEGIN ",
+            "ghp_",
+            "SG.",
+            "glpat-a-",
+        ] {
+            let _ = secrets(&part.repeat(20_000));
+        }
     }
 
     #[test]

@@ -98,15 +98,15 @@ fn rust(sdk: &Path) -> Result<Written> {
         let mut resolve = contract(sdk)?;
         let package = resolve.push_str("sdk.wit", &worlds)?;
         let id = resolve.select_world(&[package], Some(world))?;
-        let mut options = wit_bindgen_rust::Opts::default();
-        options.format = true;
-        options.generate_all = true;
-        options.pub_export_macro = true;
-        options.disable_custom_section_link_helpers = world != "host";
-        options.disable_run_ctors_once_workaround = true;
-        options
-            .additional_derive_attributes
-            .push("PartialEq".to_owned());
+        let mut options = wit_bindgen_rust::Opts {
+            format: true,
+            generate_all: true,
+            pub_export_macro: true,
+            disable_custom_section_link_helpers: world != "host",
+            disable_run_ctors_once_workaround: true,
+            additional_derive_attributes: vec!["PartialEq".to_owned()],
+            ..Default::default()
+        };
         if world != "host" {
             let types = "tripline:plugin/types@1.0.0".to_owned();
             let path = "crate::bindings::host::tripline::plugin::types".to_owned();

@@ -1,11 +1,12 @@
 """Packed batches: how events cross, and how columns go back. The form is in `wit/README.md`.
 
-Columns are read as a whole, into lists: in Python a call for each cell costs more than the cell. Texts of a column that
-are all ASCII are decoded once for the column and then only cut.
+Numbers and symbols are read as a whole, into lists: in Python a call for each cell costs more than the cell. Texts are cut
+out when they are asked for; those of a column that are all ASCII are decoded once for the column.
 """
 
 import math
 import struct
+from collections.abc import Sequence
 
 _MAGIC = b"TPB1"
 _HEADER = struct.Struct("<4sIII")
@@ -14,10 +15,54 @@ _KINDS = {1: "bool", 2: "int", 3: "float", 4: "text", 5: "symbol", 6: "json"}
 _NUMBERS = {kind: number for number, kind in _KINDS.items()}
 
 
+class Texts(Sequence):
+    """A column of texts, each decoded when it is asked for: detectors look at few rows of most columns."""
+
+    __slots__ = ("_arena", "_places", "_present", "_text")
+
+    def __init__(self, places, arena, present):
+        self._places = places
+        self._arena = arena
+        self._present = present
+        self._text = arena.decode("ascii") if arena.isascii() else None
+
+    def __len__(self):
+        return len(self._places) // 2
+
+    def __getitem__(self, row):
+        if isinstance(row, slice):
+            return list(self)[row]
+        count = len(self._places) // 2
+        if row < 0:
+            row += count
+        if not 0 <= row < count:
+            raise IndexError(row)
+        if self._present and not self._present[row >> 3] >> (row & 7) & 1:
+            return None
+        return self._cut(self._places[2 * row], self._places[2 * row + 1])
+
+    def __iter__(self):
+        if self._present:
+            return (self[row] for row in range(len(self)))
+        places = iter(self._places)
+        if self._text is None:
+            return map(self._cut, places, places)
+        text = self._text
+        return (text[start : start + length] for start, length in zip(places, places))
+
+    def __eq__(self, other):
+        return list(self) == list(other)
+
+    def _cut(self, start, length):
+        if self._text is not None:
+            return self._text[start : start + length]
+        return self._arena[start : start + length].decode("utf-8", "replace")
+
+
 class Batch:
     """Events, a row each, of which only the fields are there that `reads` in `plugin.toml` names, in that order.
 
-    Each column is a list with a value, or None, for each row.
+    Each column is a sequence with a value, or None, for each row.
     """
 
     def __init__(self, data):
@@ -77,12 +122,13 @@ class Batch:
         elif kind == "float":
             values = list(struct.unpack(f"<{rows}d", self._part(data, rows * 8)))
         elif kind == "symbol":
-            names = self._texts(dictionary, entries, arena, arena_length)
+            names = list(self._texts(dictionary, entries, arena, arena_length, b""))
             symbols = struct.unpack(f"<{rows}I", self._part(data, rows * 4))
             count = len(names)
             values = [names[symbol] if symbol < count else None for symbol in symbols]
         else:
-            values = self._texts(data, rows, arena, arena_length)
+            bits = self._part(present, (rows + 7) // 8) if present else b""
+            return self._texts(data, rows, arena, arena_length, bits)
         if present:
             bits = self._part(present, (rows + 7) // 8)
             for row in range(rows):
@@ -95,14 +141,9 @@ class Batch:
             raise ValueError("a column reaches beyond the batch")
         return self._data[offset : offset + length]
 
-    def _texts(self, offset, count, arena, arena_length):
+    def _texts(self, offset, count, arena, arena_length, present):
         places = struct.unpack(f"<{count * 2}I", self._part(offset, count * 8))
-        arena = self._part(arena, arena_length)
-        pairs = zip(places[::2], places[1::2])
-        if arena.isascii():
-            text = arena.decode("ascii")
-            return [text[start : start + length] for start, length in pairs]
-        return [arena[start : start + length].decode("utf-8", "replace") for start, length in pairs]
+        return Texts(places, self._part(arena, arena_length), present)
 
 
 class Columns:

@@ -505,3 +505,97 @@ fn word(bytes: &[u8], at: usize) -> usize {
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(word) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Columns;
+
+    fn packed() -> Vec<u8> {
+        let each = |row: usize| (row % 4 != 3).then_some(row);
+        Columns::new(11)
+            .with_bool((0..11).map(|row| each(row).map(|row| row % 2 == 0)))
+            .with_int((0..11).map(|row| each(row).map(|row| -(row as i64))))
+            .with_float((0..11).map(|row| each(row).map(|row| row as f64 / 2.0)))
+            .with_text((0..11).map(|row| each(row).map(|row| &"ääääääääääää"[..2 * row])))
+            .with_symbol((0..11).map(|row| each(row).map(|row| ["put", "get", "get"][row % 3])))
+            .with_json((0..11).map(|row| each(row).map(|_| r#"{"a":1}"#)))
+            .pack()
+    }
+
+    /// What a row holds, as text; reading through every way in.
+    fn row(batch: &Batch<'_>, row: usize) -> String {
+        let cells = (0..batch.columns()).map(|column| match batch.cell(column, row) {
+            Some(cell) => format!("{cell:?}"),
+            None => "-".to_owned(),
+        });
+        cells.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let bytes = packed();
+        let batch = Batch::read(&bytes).expect("the batch is sound");
+        assert_eq!(
+            row(&batch, 2),
+            r#"Bool(true) Int(-2) Float(1.0) Text("ää") Text("get") Json("{\"a\":1}")"#
+        );
+        assert_eq!(row(&batch, 7), "- - - - - -");
+        assert_eq!(row(&batch, 11), "- - - - - -");
+    }
+
+    #[test]
+    fn no_byte_makes_reading_panic() {
+        let sound = packed();
+        for at in 0..sound.len() {
+            for value in [0, 1, 7, 0x7f, 0x80, 0xff] {
+                let mut bytes = sound.clone();
+                bytes[at] = value;
+                let Ok(batch) = Batch::read(&bytes) else {
+                    continue;
+                };
+                for number in 0..20 {
+                    let _ = row(&batch, number);
+                }
+                if let Ok(symbols) = batch.symbol(4) {
+                    let _ = symbols.map(str::len);
+                }
+            }
+            assert!(Batch::read(&sound[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn lies_are_named() {
+        let check = |at: usize, value: u32, expected: &str| {
+            let mut bytes = packed();
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            let fault = Batch::read(&bytes).expect_err("the batch lies");
+            assert_eq!(fault.message, expected);
+        };
+        let is = packed().len();
+        check(0, 0, "the batch does not begin with `TPB1`");
+        let expected = format!("the batch says that it is 12 bytes long and is {is}");
+        check(4, 12, &expected);
+        check(8, u32::MAX, "column 0 reaches beyond the batch");
+        check(12, u32::MAX, "the columns reach beyond the batch");
+        check(16 + 32 + 8, u32::MAX, "column 1 reaches beyond the batch");
+        check(16 + 96 + 16, 1, "column 3 has texts that are not UTF-8");
+        check(16 + 96 + 16, 0, "row 1 of column 3 is no text");
+    }
+
+    #[test]
+    fn a_wrong_manifest_is_a_fault() {
+        let bytes = packed();
+        let batch = Batch::read(&bytes).expect("the batch is sound");
+        let message = |fault: Fault| fault.message;
+        assert_eq!(
+            batch.text(0).map_err(message).expect_err("another kind"),
+            "column 0 is bool instead of text: `reads` in plugin.toml says so"
+        );
+        assert_eq!(
+            batch.text(6).map_err(message).expect_err("no column"),
+            "the batch has 6 columns and no column 6: `reads` in plugin.toml names fewer fields"
+        );
+    }
+}

@@ -362,3 +362,62 @@ fn append(bytes: &mut Vec<u8>, buffer: &[u8]) -> u32 {
     bytes.resize(padded(bytes.len()), 0);
     at as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Batch;
+
+    #[test]
+    fn symbols_are_stored_once() {
+        let texts: Vec<String> = (0..300)
+            .map(|row| format!("symbol-{}", row % 100))
+            .collect();
+        let bytes = Columns::new(300)
+            .with_symbol(texts.iter().map(|text| Some(text.as_str())))
+            .pack();
+        let symbols = Batch::read(&bytes).and_then(|batch| batch.symbol(0));
+        let symbols = symbols.expect("the batch is sound");
+        assert_eq!(symbols.texts().len(), 100);
+        for (row, text) in texts.iter().enumerate() {
+            assert_eq!(symbols.get(row), Some(text.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_row_may_be_set_again() {
+        let mut column = Column::new(Kind::Text, 2);
+        column.set_text(1, "first");
+        column.set_text(1, "second");
+        assert_eq!(column.values(), 1);
+        let bytes = Columns::new(2).with(column).pack();
+        let text = Batch::read(&bytes).and_then(|batch| batch.text(0));
+        let text = text.expect("the batch is sound");
+        assert_eq!((text.get(0), text.get(1)), (None, Some("second")));
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_left_out() {
+        let bytes = Columns::new(2)
+            .with_float([Some(f64::NAN), Some(f64::INFINITY)])
+            .pack();
+        let float = Batch::read(&bytes).and_then(|batch| batch.float(0));
+        let float = float.expect("the batch is sound");
+        assert_eq!((float.get(0), float.get(1)), (None, None));
+    }
+
+    #[test]
+    fn columns_of_other_lengths_are_a_fault() {
+        let mut columns = Columns::new(2);
+        columns.columns.push(Column::new(Kind::Int, 3));
+        let fault = Vec::<u8>::try_from(columns).expect_err("three rows");
+        assert_eq!(fault.message, "a column of 3 rows among columns of 2 rows");
+    }
+
+    #[test]
+    fn no_rows() {
+        let bytes = Columns::new(0).with_symbol([]).with_bool([]).pack();
+        let batch = Batch::read(&bytes).expect("the batch is sound");
+        assert!(batch.is_empty() && batch.symbol(0).is_ok() && batch.bool(1).is_ok());
+    }
+}
