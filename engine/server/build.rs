@@ -29,12 +29,18 @@ fn main() -> io::Result<()> {
     let sdk = top.join("sdk");
     let templates = ["templates"];
     pack("templates.rs", &sdk, "", &templates, &all, &MADE[..3])?;
-    let parts = ["rust", "python/tripline_plugin", "js"];
-    let is_sdk =
-        |path: &Path| all(path) && has_extension(path, &["rs", "toml", "py", "js", "json"]);
+    let parts = ["rust", "python/tripline_plugin", "js", "go", "c"];
+    let is_sdk = |path: &Path| all(path) && is_source(path);
     pack("sdk.rs", &sdk, "", &parts, &is_sdk, &MADE)?;
     let is_wit = |path: &Path| has_extension(path, &["wit"]);
     pack("wit.rs", &top.join("wit"), "", &[""], &is_wit, &MADE)
+}
+
+/// What of an SDK a plugin is built with, tests left out.
+fn is_source(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_test = name.ends_with("_test.go");
+    has_extension(path, &["rs", "toml", "py", "js", "go", "mod", "h"]) && !is_test
 }
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {

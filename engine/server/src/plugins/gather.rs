@@ -39,6 +39,7 @@ pub(crate) struct Plugins<'p> {
 
 impl<'p> Plugins<'p> {
     /// No plugins.
+    #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self::new(Vec::new())
     }

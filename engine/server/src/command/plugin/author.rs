@@ -1,11 +1,13 @@
 //! A plugin as its author runs it: through the real host, with the real limits, and what the tests grant.
 
 use super::build::Project;
+use crate::causes::with_causes;
 use crate::command::CommandError;
 use crate::plugins::{Declared, Hosted, Installed, host};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tripline_core::diagnostic::Source;
+use tripline_host::scan::scan;
 
 /// The component that an argument names: a file, or that of a project.
 pub(super) fn component(path: &Path) -> Result<PathBuf, CommandError> {
@@ -30,11 +32,19 @@ pub(super) fn declared(
         })?;
     let mut plugin = toml::Table::new();
     plugin.insert("path".to_owned(), component.display().to_string().into());
-    for key in ["grant", "config", "limits"] {
+    for key in ["config", "limits"] {
         if let Some(value) = given.get(key) {
             plugin.insert(key.to_owned(), value.clone());
         }
     }
+    let mut grant = match given.get("grant") {
+        Some(toml::Value::Table(grant)) => grant.clone(),
+        _ => asked(&component)?,
+    };
+    if let Some(toml::Value::Table(tables)) = given.get("tables") {
+        grant.insert("lookup".to_owned(), written(tables, folder)?.into());
+    }
+    plugin.insert("grant".to_owned(), grant.into());
     let mut plugins = toml::Table::new();
     plugins.insert("plugin".to_owned(), plugin.into());
     let mut trust = toml::Table::new();
@@ -54,6 +64,70 @@ pub(super) fn declared(
         Some(declared) => Ok((installed, declared)),
         None => Err(CommandError::Usage("there is no plugin".to_owned())),
     }
+}
+
+/// What the manifest of a component asks for, but for requests to the outside and tables, which an author has to give.
+fn asked(component: &Path) -> Result<toml::Table, CommandError> {
+    let wrong = |what: String| CommandError::Usage(format!("{}: {what}", component.display()));
+    let bytes = std::fs::read(component).map_err(|source| CommandError::Read {
+        path: component.display().to_string(),
+        source,
+    })?;
+    let scanned = scan(&bytes).map_err(|fault| wrong(with_causes(&fault)))?;
+    let manifest: toml::Table = match scanned.manifest.as_deref().map(str::parse) {
+        Some(Ok(manifest)) => manifest,
+        // What is wrong with it is told when it is read as a manifest.
+        _ => return Ok(toml::Table::new()),
+    };
+    let mut asked = match manifest.get("capabilities") {
+        Some(toml::Value::Table(asked)) => asked.clone(),
+        _ => toml::Table::new(),
+    };
+    asked.remove("http");
+    asked.remove("lookup");
+    if let Some(metrics) = asked.get_mut("metrics") {
+        *metrics = true.into();
+    }
+    Ok(asked)
+}
+
+/// Writes the tables of a file of cases as JSON, and gives their paths by name.
+fn written(tables: &toml::Table, folder: &Path) -> Result<toml::Table, CommandError> {
+    let wrong = |name: &str| {
+        let words = "give `columns`, a list of names, and `rows`, a list of values for each key";
+        CommandError::Usage(format!("tables.{name}: {words}"))
+    };
+    let folder = folder.join(".tripline/tables");
+    let mut paths = toml::Table::new();
+    for (name, table) in tables {
+        let columns = table.get("columns").and_then(toml::Value::as_array);
+        let rows = table.get("rows").and_then(toml::Value::as_table);
+        let (columns, rows) = columns.zip(rows).ok_or_else(|| wrong(name))?;
+        let mut json = serde_json::Map::new();
+        for (key, row) in rows {
+            let values = row
+                .as_array()
+                .filter(|values| values.len() == columns.len());
+            let values = values.ok_or_else(|| wrong(name))?;
+            let cells = columns.iter().zip(values).filter_map(|(column, value)| {
+                let value = value.as_str().filter(|text| !text.is_empty())?;
+                Some((column.as_str()?.to_owned(), value.into()))
+            });
+            json.insert(key.clone(), serde_json::Value::Object(cells.collect()));
+        }
+        // Every column is there, also one that no row has a value in.
+        let path = folder.join(format!("{name}.json"));
+        let fault = |source| CommandError::Write {
+            path: path.display().to_string(),
+            source,
+        };
+        std::fs::create_dir_all(&folder).map_err(fault)?;
+        let text = serde_json::Value::Object(json).to_string();
+        std::fs::write(&path, text).map_err(fault)?;
+        let path = path.canonicalize().map_err(fault)?;
+        paths.insert(name.clone(), path.display().to_string().into());
+    }
+    Ok(paths)
 }
 
 /// The same, running.

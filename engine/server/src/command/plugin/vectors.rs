@@ -1,6 +1,8 @@
 //! The test vectors of a plugin: files of cases, each with what goes in and what should come out.
 //!
-//! A file may say what its cases run with: `[grant]`, `[config]` and `[limits]`, as in an operator's file.
+//! A file may say what its cases run with: `[config]`, `[limits]` and `[grant]`, as in an operator's file, and
+//! `[tables.NAME]` that its cases look things up in. Without `[grant]`, what the manifest asks for is granted, but for
+//! requests to the outside.
 
 use crate::command::CommandError;
 use serde_json::Value;
@@ -10,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// A file of cases.
 pub(super) struct Vectors {
     pub(super) path: PathBuf,
-    /// `grant`, `config` and `limits`.
+    /// `grant`, `config`, `limits` and `tables`.
     pub(super) given: toml::Table,
     pub(super) cases: Vec<Case>,
 }
@@ -65,9 +67,10 @@ fn read_file(path: &Path) -> Result<Vectors, CommandError> {
     };
     let unknown = table
         .keys()
-        .find(|key| !["grant", "config", "limits"].contains(&key.as_str()));
+        .find(|key| !["grant", "config", "limits", "tables"].contains(&key.as_str()));
     if let Some(key) = unknown {
-        let words = format!("unknown key `{key}`; there are grant, config, limits and case");
+        let words =
+            format!("unknown key `{key}`; there are grant, config, limits, tables and case");
         return Err(wrong(words));
     }
     let mut read = Vec::with_capacity(cases.len());
