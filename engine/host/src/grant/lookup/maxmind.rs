@@ -123,9 +123,9 @@ impl MaxMind {
 fn push(writer: &mut ColumnWriter, record: &Found<'_>, fact: &Fact) -> Option<()> {
     match fact.kind {
         ColumnKind::Bool => writer.push_bool(record.decode_path(fact.path).ok()??),
+        // Numbers of networks have 32 bits, and the decoder takes no other width for them.
         ColumnKind::Int => {
-            let number: u64 = record.decode_path(fact.path).ok()??;
-            writer.push_int(i64::try_from(number).ok()?);
+            writer.push_int(i64::from(record.decode_path::<u32>(fact.path).ok()??));
         }
         ColumnKind::Float => {
             let number: f64 = record.decode_path(fact.path).ok()??;
