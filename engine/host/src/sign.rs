@@ -60,9 +60,11 @@ pub struct PublicKey {
 impl PublicKey {
     /// The key of that text: the second line of a `.pub` file.
     pub fn new(text: &str) -> Option<Self> {
-        let is_short = text.len() <= KEY_BYTES_MAX;
-        let key = minisign_verify::PublicKey::from_base64(text).ok();
-        key.filter(|_| is_short).map(|key| Self {
+        if text.len() > KEY_BYTES_MAX {
+            return None;
+        }
+        let key = minisign_verify::PublicKey::from_base64(text).ok()?;
+        Some(Self {
             text: text.to_owned(),
             key,
         })
@@ -222,17 +224,19 @@ fn signer(component: &[u8], signature: &str, trust: &Trust) -> Result<TrustedKey
     }
     let signature = minisign_verify::Signature::decode(signature);
     let signature = signature.map_err(|cause| SignFault::Malformed(cause.to_string()))?;
+    let mut fault = SignFault::UnknownKey;
     for trusted in &trust.keys {
         match trusted.key.key.verify(component, &signature, false) {
             Ok(()) => return Ok(trusted.clone()),
             Err(minisign_verify::Error::UnexpectedKeyId) => {}
+            // Makers choose the ids of their keys: one that took another's must not stand in its way.
             Err(minisign_verify::Error::InvalidSignature) => {
-                return Err(SignFault::Wrong(trusted.key.text.clone()));
+                fault = SignFault::Wrong(trusted.key.text.clone());
             }
             Err(cause) => return Err(SignFault::Malformed(cause.to_string())),
         }
     }
-    Err(SignFault::UnknownKey)
+    Err(fault)
 }
 
 impl Verified {

@@ -177,19 +177,20 @@ impl Client {
         until: Instant,
     ) -> Result<Response, Fault> {
         let mut has_secret = false;
-        let mut fill = |text: &str| -> Result<String, Fault> {
-            let (text, any) = self.secrets.filled(text, &self.rights, method, address)?;
+        let mut fill = |text: &str, bytes_max: usize| -> Result<String, Fault> {
+            let secrets = &self.secrets;
+            let (text, any) = secrets.filled(text, &self.rights, method, address, bytes_max)?;
             has_secret |= any;
             Ok(text)
         };
         let uri = address.to_string();
         let mut request = ureq::http::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
-            request = request.header(name.as_str(), fill(value)?);
+            request = request.header(name.as_str(), fill(value, HTTP_HEADER_BYTES_MAX)?);
         }
         // A body that is no text is sent as it is.
         let body = match std::str::from_utf8(body) {
-            Ok(text) => fill(text)?.into_bytes(),
+            Ok(text) => fill(text, HTTP_REQUEST_BYTES_MAX)?.into_bytes(),
             Err(_) => body.to_vec(),
         };
         let left = until.saturating_duration_since(Instant::now());
@@ -240,10 +241,15 @@ impl Client {
             .with_config()
             .limit(HTTP_RESPONSE_BYTES_MAX as u64);
         let body = body.read_to_vec().map_err(|cause| fault(&cause))?;
+        let body = self.secrets.hidden(body);
+        // A placeholder may be longer than what it stands for.
+        if body.len() > HTTP_RESPONSE_BYTES_MAX {
+            return Err(Fault::limit("the answer is too large"));
+        }
         Ok(Response {
             status: answer.status().as_u16(),
             headers,
-            body: self.secrets.hidden(body),
+            body,
         })
     }
 }

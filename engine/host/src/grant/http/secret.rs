@@ -28,8 +28,8 @@ struct Secret {
     grant: usize,
     name: String,
     value: String,
-    /// How it is spelled in addresses, when that is another spelling.
-    escaped: Option<String>,
+    /// As it is, and as addresses, forms and JSON spell it where that differs; the longest first.
+    spellings: Vec<String>,
 }
 
 impl Secrets {
@@ -55,7 +55,7 @@ impl Secrets {
                 secrets.push(Secret {
                     grant,
                     name: name.clone(),
-                    escaped: Some(escaped(&value)).filter(|escaped| *escaped != value),
+                    spellings: spellings(&value),
                     value,
                 });
             }
@@ -70,6 +70,7 @@ impl Secrets {
         rights: &HttpRights,
         method: &str,
         address: &Address,
+        bytes_max: usize,
     ) -> Result<(String, bool), Fault> {
         let mut out = String::with_capacity(text.len());
         let (mut rest, mut any) = (text, false);
@@ -86,6 +87,10 @@ impl Secrets {
             out.push_str(before);
             out.push_str(value);
             (rest, any) = (after, true);
+            // A placeholder may be a hundredth of what stands for it.
+            if out.len() + rest.len() > bytes_max {
+                return Err(Fault::limit("the request is too large with its secrets"));
+            }
         }
         out.push_str(rest);
         Ok((out, any))
@@ -110,19 +115,26 @@ impl Secrets {
     }
 
     /// Bytes with the placeholders again where secrets stand.
-    pub(super) fn hidden(&self, bytes: Vec<u8>) -> Vec<u8> {
-        let mut bytes = bytes;
+    pub(super) fn hidden(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         for secret in &self.secrets {
-            for spelling in [Some(&secret.value), secret.escaped.as_ref()]
-                .into_iter()
-                .flatten()
-            {
-                let placeholder = format!("{OPEN}{}{CLOSE}", secret.name);
+            let placeholder = format!("{OPEN}{}{CLOSE}", secret.name);
+            for spelling in &secret.spellings {
                 bytes = replaced(bytes, spelling.as_bytes(), placeholder.as_bytes());
             }
         }
         bytes
     }
+}
+
+fn spellings(value: &str) -> Vec<String> {
+    let quoted = serde_json::Value::from(value).to_string();
+    let json = quoted[1..quoted.len() - 1].to_owned();
+    // Some writers of JSON escape slashes, too.
+    let json_slashes = json.replace('/', "\\/");
+    let mut spellings = vec![value.to_owned(), escaped(value), json, json_slashes];
+    spellings.sort_by_key(|spelling| (std::cmp::Reverse(spelling.len()), spelling.clone()));
+    spellings.dedup();
+    spellings
 }
 
 /// As forms and addresses spell it.

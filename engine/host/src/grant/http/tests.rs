@@ -719,6 +719,24 @@ fn answers_are_bounded() {
 }
 
 #[test]
+fn who_does_not_prove_who_it_is_gets_nothing() {
+    let server = serve(vec![answer("200 OK", "in the clear"); 2]);
+    let port = server.port;
+    let rights = granted(&entry("api.example.com", port, "").replace("\"http\"", "\"https\""));
+    let network = Arc::new(Names::default());
+    let Ok(client) = Client::with_network(rights, Secrets::default(), 600, network) else {
+        eprintln!("skipped: this machine has no certificates of authorities");
+        return;
+    };
+    let mut request = get(&format!("https://api.example.com:{port}/v1/x"));
+    request.timeout_ms = 2000;
+    request.headers = vec![("X-Mine".into(), "private".into())];
+    let fault = send(&client, &request).expect_err("it is no TLS");
+    assert!(fault.kind.is_retried(), "{fault}");
+    assert!(!server.asked().join("").contains("private"));
+}
+
+#[test]
 fn nobody_is_waited_for_without_end() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
     let port = listener.local_addr().expect("it is bound").port();
@@ -740,7 +758,7 @@ fn nobody_is_waited_for_without_end() {
 #[test]
 fn secrets_are_filled_in_where_they_are_bound_and_nowhere_else() {
     let token = ", secrets = { token = { env = \"T\" } }";
-    let echo = format!("you sent {SECRET} and s3cr3t%2Fvalue%2B1");
+    let echo = format!("you sent {SECRET} and s3cr3t%2Fvalue%2B1, \"s3cr3t\\/value+1\"");
     let server = serve(vec![answer(&format!("200 OK\r\nX-Echo: {SECRET}"), &echo)]);
     let port = server.port;
     let entries = format!(
@@ -821,6 +839,42 @@ fn secrets_do_not_follow_redirects_and_hide_in_no_encoding() {
         "no secret `token` is bound to http://other",
     );
     assert!(target.asked().is_empty());
+}
+
+#[test]
+fn secrets_do_not_make_requests_or_answers_grow() {
+    let token = ", secrets = { token = { env = \"T\" } }";
+    let server = serve(vec![answer("200 OK", &"12345678".repeat(500_000))]);
+    let port = server.port;
+    let rights = granted(&entry("api.example.com", port, token));
+    let with = |value: String| {
+        let secret = move |_: &SecretSource| Some(value.clone());
+        let secrets = Secrets::gather(&rights, &secret).expect("the secret is sound");
+        let network = Arc::new(Names::default());
+        Client::with_network(rights.clone(), secrets, 600, network).expect("no encryption")
+    };
+    let mut request = get(&format!("http://api.example.com:{port}/v1/x"));
+    let short = with("12345678".into());
+    check_fault(
+        send(&short, &request),
+        FaultKind::Limit,
+        "the answer is too large",
+    );
+    request.method = "POST".into();
+    request.body = "{{secret:token}}".repeat(60_000).into_bytes();
+    let long = with("x".repeat(8000));
+    check_fault(
+        send(&long, &request),
+        FaultKind::Limit,
+        "too large with its secrets",
+    );
+    request.body.clear();
+    request.headers = vec![("X-Mine".into(), "{{secret:token}}".repeat(10))];
+    check_fault(
+        send(&long, &request),
+        FaultKind::Limit,
+        "too large with its secrets",
+    );
 }
 
 #[test]
