@@ -60,9 +60,11 @@ pub struct PublicKey {
 impl PublicKey {
     /// The key of that text: the second line of a `.pub` file.
     pub fn new(text: &str) -> Option<Self> {
-        let is_short = text.len() <= KEY_BYTES_MAX;
-        let key = minisign_verify::PublicKey::from_base64(text).ok();
-        key.filter(|_| is_short).map(|key| Self {
+        if text.len() > KEY_BYTES_MAX {
+            return None;
+        }
+        let key = minisign_verify::PublicKey::from_base64(text).ok()?;
+        Some(Self {
             text: text.to_owned(),
             key,
         })
@@ -222,17 +224,19 @@ fn signer(component: &[u8], signature: &str, trust: &Trust) -> Result<TrustedKey
     }
     let signature = minisign_verify::Signature::decode(signature);
     let signature = signature.map_err(|cause| SignFault::Malformed(cause.to_string()))?;
+    let mut fault = SignFault::UnknownKey;
     for trusted in &trust.keys {
         match trusted.key.key.verify(component, &signature, false) {
             Ok(()) => return Ok(trusted.clone()),
             Err(minisign_verify::Error::UnexpectedKeyId) => {}
+            // Makers choose the ids of their keys: one that took another's must not stand in its way.
             Err(minisign_verify::Error::InvalidSignature) => {
-                return Err(SignFault::Wrong(trusted.key.text.clone()));
+                fault = SignFault::Wrong(trusted.key.text.clone());
             }
             Err(cause) => return Err(SignFault::Malformed(cause.to_string())),
         }
     }
-    Err(SignFault::UnknownKey)
+    Err(fault)
 }
 
 impl Verified {
@@ -279,20 +283,12 @@ impl KeyPair {
     /// Makes a pair from the system's randomness; the secret key is encrypted when there is a password.
     pub fn generate(password: Option<&str>) -> Result<Self, SignFault> {
         let fault = |cause: minisign::PError| SignFault::Sign(cause.to_string());
-        let (pair, secret) = match password {
-            Some(password) => {
-                let pair = minisign::KeyPair::generate_encrypted_keypair(Some(password.into()));
-                let pair = pair.map_err(fault)?;
-                let secret = pair.sk.to_box(None);
-                (pair, secret)
-            }
-            None => {
-                let pair = minisign::KeyPair::generate_unencrypted_keypair();
-                let pair = pair.map_err(fault)?;
-                let secret = pair.sk.to_box(None);
-                (pair, secret)
-            }
+        let pair = match password {
+            Some(password) => minisign::KeyPair::generate_encrypted_keypair(Some(password.into())),
+            None => minisign::KeyPair::generate_unencrypted_keypair(),
         };
+        let pair = pair.map_err(fault)?;
+        let secret = pair.sk.to_box(None);
         Ok(Self {
             public: pair.pk.to_box().map_err(fault)?.to_string(),
             secret: secret.map_err(fault)?.to_string(),
@@ -317,4 +313,199 @@ pub fn sign(
     let signature = minisign::sign(None, &secret, component, Some(comment), None);
     let signature = signature.map_err(|cause| SignFault::Sign(cause.to_string()))?;
     Ok(signature.into_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPONENT: &[u8] = b"\0asm and what follows";
+
+    struct Maker {
+        pair: KeyPair,
+        trusted: TrustedKey,
+    }
+
+    fn maker(names: &[&str], capabilities: &[Capability]) -> Maker {
+        let pair = KeyPair::generate(None).expect("there is chance");
+        let key = pair.public.lines().nth(1).expect("two lines");
+        let names = names
+            .iter()
+            .map(|name| NamePattern::new(name).expect("a pattern"));
+        let trusted = TrustedKey {
+            key: PublicKey::new(key).expect("a key"),
+            names: names.collect(),
+            capabilities: capabilities.to_vec(),
+        };
+        Maker { pair, trusted }
+    }
+
+    fn trust(keys: &[&Maker]) -> Trust {
+        Trust {
+            keys: keys.iter().map(|maker| maker.trusted.clone()).collect(),
+            ..Trust::default()
+        }
+    }
+
+    fn signed(maker: &Maker) -> String {
+        sign(COMPONENT, &maker.pair.secret, None, "acme/geo 1.4.2").expect("it signs")
+    }
+
+    fn name(text: &str) -> PluginName {
+        PluginName::new(text).expect("a name")
+    }
+
+    #[test]
+    fn what_a_trusted_key_signed_is_verified() {
+        let (one, other) = (
+            maker(&["acme/*"], &[Capability::Log]),
+            maker(&["other/x"], &[]),
+        );
+        let trust = trust(&[&other, &one]);
+        let pin = Digest::of(COMPONENT);
+        let verified = verify(COMPONENT, Some(&signed(&one)), &trust, Some(pin)).expect("sound");
+        assert_eq!(
+            (verified.digest, verified.ceiling()),
+            (pin, vec![Capability::Log])
+        );
+        let version = Version([1, 2, 3]);
+        let admit = |name_text: &str, known| {
+            verified.admit(&name(name_text), version, known, Rollback::Refuse)
+        };
+        assert_eq!(admit("acme/geo", None), Ok(()));
+        assert_eq!(admit("acme/geo", Some(version)), Ok(()));
+        assert_eq!(admit("acme/geo", Some(Version([1, 2, 2]))), Ok(()));
+        let known = Version([1, 10, 0]);
+        let older = Err(SignFault::Older { is: version, known });
+        assert_eq!(admit("acme/geo", Some(known)), older);
+        let allowed = verified.admit(&name("acme/geo"), version, Some(known), Rollback::Allow);
+        assert_eq!(allowed, Ok(()));
+        for foreign in ["other/x", "acme-2/geo", "acm/e"] {
+            assert!(
+                matches!(admit(foreign, None), Err(SignFault::Name { .. })),
+                "{foreign}"
+            );
+        }
+        let verified = verify(COMPONENT, Some(&signed(&other)), &trust, None).expect("sound");
+        assert!(
+            verified
+                .admit(&name("other/x"), version, None, Rollback::Refuse)
+                .is_ok()
+        );
+        assert!(
+            verified
+                .admit(&name("other/y"), version, None, Rollback::Refuse)
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn what_is_not_signed_or_not_so_is_refused() {
+        let (one, stranger) = (maker(&["acme/*"], &[]), maker(&["acme/*"], &[]));
+        let trust = trust(&[&one]);
+        let signature = signed(&one);
+        let check = |bytes: &[u8], signature: Option<&str>, trust: &Trust| {
+            verify(bytes, signature, trust, None).expect_err("it is refused")
+        };
+        assert_eq!(check(COMPONENT, None, &trust), SignFault::Unsigned);
+        assert_eq!(
+            check(COMPONENT, Some(&signed(&stranger)), &trust),
+            SignFault::UnknownKey
+        );
+        let wrong = SignFault::Wrong(one.trusted.key.as_str().to_owned());
+        assert_eq!(
+            check(b"\0asm and what follow", Some(&signature), &trust),
+            wrong
+        );
+        assert_eq!(check(b"", Some(&signature), &trust), wrong);
+        for (at, _) in COMPONENT.iter().enumerate() {
+            let mut bytes = COMPONENT.to_vec();
+            bytes[at] ^= 1;
+            assert_eq!(check(&bytes, Some(&signature), &trust), wrong, "{at}");
+        }
+        for bad in ["", "x", "a\nb\nc\nd\n", &"x".repeat(10_000)] {
+            assert!(
+                matches!(check(COMPONENT, Some(bad), &trust), SignFault::Malformed(_)),
+                "{bad}"
+            );
+        }
+        // The comment is signed too.
+        let edited = signature.replace("1.4.2", "1.4.3");
+        assert_ne!(edited, signature);
+        assert_eq!(check(COMPONENT, Some(&edited), &trust), wrong);
+        let lax = Trust {
+            unsigned: Unsigned::Allow,
+            ..trust.clone()
+        };
+        let verified = verify(COMPONENT, None, &lax, None).expect("it is allowed");
+        assert_eq!(
+            (verified.signer.is_none(), verified.ceiling().len()),
+            (true, 8)
+        );
+        // A signature that is there has to be good, all the same.
+        assert_eq!(check(b"other", Some(&signature), &lax), wrong);
+        assert_eq!(
+            check(COMPONENT, Some(&signed(&stranger)), &lax),
+            SignFault::UnknownKey
+        );
+    }
+
+    #[test]
+    fn pins_and_revocations_come_first() {
+        let one = maker(&["acme/*"], &[]);
+        let digest = Digest::of(COMPONENT);
+        let wanted = Digest([7; 32]);
+        let pinned = verify(
+            COMPONENT,
+            Some(&signed(&one)),
+            &trust(&[&one]),
+            Some(wanted),
+        );
+        assert_eq!(pinned, Err(SignFault::Pinned { is: digest, wanted }));
+        let revoked = Trust {
+            revoked: vec![digest],
+            unsigned: Unsigned::Allow,
+            ..trust(&[&one])
+        };
+        for signature in [None, Some(signed(&one))] {
+            let found = verify(COMPONENT, signature.as_deref(), &revoked, Some(digest));
+            assert_eq!(found, Err(SignFault::Revoked(digest)));
+        }
+    }
+
+    #[test]
+    fn passwords_keep_keys() {
+        let pair = KeyPair::generate(Some("correct horse")).expect("there is chance");
+        assert!(sign(COMPONENT, &pair.secret, Some("correct horse"), "x").is_ok());
+        for password in [Some("wrong"), None] {
+            let found = sign(COMPONENT, &pair.secret, password, "x");
+            assert!(matches!(found, Err(SignFault::Secret(_))), "{password:?}");
+        }
+        assert!(matches!(
+            sign(COMPONENT, "nonsense", None, "x"),
+            Err(SignFault::Secret(_))
+        ));
+    }
+
+    #[test]
+    fn digests_are_written_one_way() {
+        let digest = Digest::of(b"");
+        let text = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(
+            (digest.to_string().as_str(), Digest::new(text)),
+            (text, Some(digest))
+        );
+        let upper = text.to_uppercase();
+        for bad in [
+            "",
+            "sha256:",
+            &text[7..],
+            &text[..70],
+            &upper,
+            &format!("{text}0"),
+            &text.replace("e3", "é"),
+        ] {
+            assert_eq!(Digest::new(bad), None, "{bad}");
+        }
+    }
 }

@@ -54,8 +54,6 @@ pub const HTTP_RULES_MAX: usize = 32;
 pub const HTTP_PATHS_MAX: usize = 64;
 /// Most secrets of one entry.
 pub const HTTP_SECRETS_MAX: usize = 16;
-/// What `methods` may hold, for messages.
-pub const HTTP_METHODS_EXPECTED: &str = "at least one of GET, HEAD, POST, PUT, PATCH, DELETE";
 /// Longest address of a request; servers refuse longer ones.
 pub const HTTP_URL_BYTES_MAX: usize = 8 * 1024;
 /// Most headers of a request or an answer.

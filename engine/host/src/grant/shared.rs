@@ -126,6 +126,11 @@ impl Call {
         }
     }
 
+    /// What all calls share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// What was written, at the end of the call.
     pub fn into_log(self) -> CallLog {
         self.log

@@ -6,8 +6,8 @@ use super::read::{Fields, Part, Reader, span_of};
 use super::value::{self, DASHED, PERIOD, SIZE, WORD, dashed, word};
 use crate::grant::http::{HostPattern, METHODS, PathPattern, Scheme};
 use crate::grant::limits::{
-    HTTP_METHODS_EXPECTED, HTTP_PATHS_MAX, HTTP_RULES_MAX, HTTP_SECRETS_MAX, KV_BYTES_MAX,
-    KV_TTL_MS_MAX, LOOKUP_TABLES_MAX, METRICS_MAX,
+    HTTP_PATHS_MAX, HTTP_RULES_MAX, HTTP_SECRETS_MAX, KV_BYTES_MAX, KV_TTL_MS_MAX,
+    LOOKUP_TABLES_MAX, METRICS_MAX,
 };
 use tripline_core::diagnostic::Span;
 
@@ -349,6 +349,7 @@ pub(crate) fn read_target(reader: &mut Reader, fields: &Fields<'_, '_>) -> Optio
 }
 
 fn read_methods(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<&'static str>> {
+    let expected = "at least one of GET, HEAD, POST, PUT, PATCH, DELETE";
     let texts = fields.texts(reader, "methods");
     let words = METHODS.map(|method| (method, method));
     let mut methods = Vec::new();
@@ -358,7 +359,7 @@ fn read_methods(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<&'st
             method => methods.extend(method),
         }
     }
-    some_of(reader, fields, "methods", HTTP_METHODS_EXPECTED, methods)
+    some_of(reader, fields, "methods", expected, methods)
 }
 
 fn read_paths(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<PathPattern>> {

@@ -143,7 +143,7 @@ pub(crate) fn shown_size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     let fits = units
         .iter()
-        .find(|(_, factor)| bytes != 0 && bytes % factor == 0);
+        .find(|(_, factor)| bytes != 0 && bytes.is_multiple_of(*factor));
     fits.map_or(format!("{bytes}B"), |(name, factor)| {
         format!("{}{name}", bytes / factor)
     })
@@ -157,7 +157,9 @@ pub(crate) fn shown_period(ms: u64) -> String {
         ("m", 60_000),
         ("s", 1000),
     ];
-    let fits = units.iter().find(|(_, factor)| ms != 0 && ms % factor == 0);
+    let fits = units
+        .iter()
+        .find(|(_, factor)| ms != 0 && ms.is_multiple_of(*factor));
     fits.map_or(format!("{ms}ms"), |(name, factor)| {
         format!("{}{name}", ms / factor)
     })

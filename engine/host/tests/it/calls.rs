@@ -148,7 +148,7 @@ fn a_reported_fault_is_not_a_trap() {
         fault.disposition(),
         tripline_host::Disposition::Retry { after }
     );
-    assert_eq!(plugin.statistics().calls, 2, "nothing is asked again");
+    assert_eq!(plugin.statistics().calls, 1, "nothing is asked again");
 }
 
 const CONFIG: &str = "[config]\ncountry = { type = \"text\", default = \"ZZ\", doc = \"which\" }\n";
@@ -232,4 +232,59 @@ fn another_world_is_not_asked() {
     let bytes = numbers(&[1]);
     let fault = plugin.detect(&batch(&bytes, 1)).expect_err("no detector");
     assert_eq!(fault, Fault::Misfit("it is no detector"));
+}
+
+/// Finds something once the sum of all that it ever saw is above 100, traps on 13, and saves the sum.
+fn summing() -> String {
+    let parts = format!(
+        r#"{empty} {one} {hit}
+        (global $sum (mut i64) (i64.const 0))
+        (func (export "tripline:plugin/detect@1.0.0#evaluate") (param $at i32) (param $bytes i32) (result i32)
+            (local $row i32) (local $rows i32) (local $data i32)
+            (local.set $rows (i32.load offset=8 (local.get $at)))
+            (local.set $data (i32.add (local.get $at) (i32.load offset=24 (local.get $at))))
+            (block $done (loop $next
+                (br_if $done (i32.ge_u (local.get $row) (local.get $rows)))
+                (global.set $sum (i64.add (global.get $sum) (i64.load (local.get $data))))
+                (if (i64.eq (i64.load (local.get $data)) (i64.const 13)) (then unreachable))
+                (local.set $data (i32.add (local.get $data) (i32.const 8)))
+                (local.set $row (i32.add (local.get $row) (i32.const 1)))
+                (br $next)))
+            (select (i32.const 1040) (i32.const 1024) (i64.gt_s (global.get $sum) (i64.const 100))))
+        (func (export "tripline:plugin/checkpoint@1.0.0#save") (result i32)
+            (i64.store (i32.const 2000) (global.get $sum))
+            (i32.store (i32.const 1500) (i32.const 0))
+            (i32.store (i32.const 1504) (i32.const 2000))
+            (i32.store (i32.const 1508) (i32.const 8))
+            (i32.const 1500))
+        (func (export "tripline:plugin/checkpoint@1.0.0#restore") (param i32 i32) (result i32)
+            (global.set $sum (i64.load (local.get 0)))
+            (i32.const 512))"#,
+        empty = data(1024, &guest::list(1040, 0)),
+        one = data(1040, &guest::list(1056, 1)),
+        hit = data(1056, &[0; 64]),
+    );
+    module(&parts)
+}
+
+#[test]
+fn a_stateful_detector_remembers_over_batches_traps_and_restarts() {
+    let load = || load("stateful-detector", &summing(), "").expect("it loads");
+    let plugin = load();
+    let ask = |plugin: &tripline_host::Plugin, values: &[i64]| {
+        let bytes = numbers(values);
+        let answer = plugin.detect(&batch(&bytes, values.len()));
+        answer.map(|answer| (answer.value.len(), answer.faulted.len()))
+    };
+    assert_eq!(plugin.remembered(), None);
+    assert_eq!(ask(&plugin, &[30, 30]), Ok((0, 0)));
+    // The row that traps is left out, and the others count once.
+    assert_eq!(ask(&plugin, &[10, 13, 10, 10]), Ok((0, 1)));
+    assert_eq!(plugin.remembered(), Some(90_i64.to_le_bytes().to_vec()));
+    assert_eq!(ask(&plugin, &[11]), Ok((1, 0)));
+    let saved = plugin.remembered().expect("it remembers");
+    let successor = load();
+    assert_eq!(ask(&successor, &[0]), Ok((0, 0)));
+    successor.remember(saved);
+    assert_eq!(ask(&successor, &[0]), Ok((1, 0)));
 }

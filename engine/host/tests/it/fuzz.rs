@@ -12,7 +12,7 @@ mod check;
 fn every_seed_passes_its_check() {
     let folder = folder("fuzz-component");
     std::fs::create_dir_all(&folder).expect("a folder");
-    let forever = "(loop $forever (br $forever))";
+    let forever = "(loop $forever (br $forever)) unreachable";
     let seeds = [
         ("echo", component("enricher", &echo())),
         ("rows", component("enricher", &module(&each_row("nop")))),

@@ -47,8 +47,10 @@ fn an_import_that_was_not_granted_is_named() {
         }
         other => panic!("{other:?}"),
     }
-    let mut rights = Rights::default();
-    rights.clock = true;
+    let rights = Rights {
+        clock: true,
+        ..Rights::default()
+    };
     load(rights).expect("it loads");
 }
 
@@ -61,8 +63,10 @@ fn what_a_world_does_not_have_cannot_be_granted() {
         data(1024, &[0; 12])
     );
     let component = guest(world, CLOCK, &decide);
-    let mut rights = Rights::default();
-    rights.clock = true;
+    let rights = Rights {
+        clock: true,
+        ..Rights::default()
+    };
     match load_into(host(), &component, manifest("policy", ""), rights) {
         Err(LoadError::NotGranted { imports }) => {
             assert_eq!(imports, ["tripline:plugin/clock@1.0.0"]);
@@ -102,8 +106,8 @@ fn another_world_than_the_manifest_says_is_refused() {
     .expect_err("it is no detector");
     assert_eq!(
         error.to_string(),
-        "the manifest says `detector`, but the component exports `tripline:plugin/setup@1.0.0`, \
-         `tripline:plugin/enrich@1.0.0`"
+        "the manifest says `detector`, but the component exports `tripline:plugin/enrich@1.0.0`, \
+         `tripline:plugin/setup@1.0.0`"
     );
 }
 
@@ -127,8 +131,10 @@ fn a_function_that_is_newer_than_the_host_is_named() {
     let mut resolve = Resolve::default();
     resolve.push_dir(&folder).expect("it parses");
     let later = |text: &str| text.replace("@1.0.0", "@1.1.0");
-    let mut rights = Rights::default();
-    rights.clock = true;
+    let rights = Rights {
+        clock: true,
+        ..Rights::default()
+    };
     // What it has in common with this host is enough.
     let module = later(&format!(
         "(module {CLOCK} {PRELUDE} {REALLOC} {CONFIGURE} {})",
@@ -161,8 +167,10 @@ fn what_is_logged_reaches_the_sink_even_before_a_trap() {
         )
     );
     let component = guest(ENRICHER, import, &parts);
-    let mut rights = Rights::default();
-    rights.log = true;
+    let rights = Rights {
+        log: true,
+        ..Rights::default()
+    };
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = lines.clone();
     let loading = Loading {
@@ -191,8 +199,10 @@ fn too_much_chance_is_a_trap() {
             "(call $chance (i32.const {count}) (i32.const 100)) (call $answer (local.get $at) (local.get $bytes))"
         ))
     };
-    let mut rights = Rights::default();
-    rights.random = true;
+    let rights = Rights {
+        random: true,
+        ..Rights::default()
+    };
     let check = |count: u32, expected: Result<(), Fault>| {
         let component = guest(ENRICHER, import, &body(count));
         let manifest = manifest("enricher", "");
@@ -237,8 +247,10 @@ fn parts_of_a_batch_see_the_events_of_their_own_rows() {
         import,
         &format!("{} {each}", data(2000, b"number")),
     );
-    let mut rights = Rights::default();
-    rights.events = true;
+    let rights = Rights {
+        events: true,
+        ..Rights::default()
+    };
     let manifest = manifest("enricher", "");
     let plugin = load_into(host(), &component, manifest, rights).expect("it loads");
     let values: Vec<i64> = (10..42).collect();

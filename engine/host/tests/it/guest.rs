@@ -97,7 +97,8 @@ pub(crate) fn component(world: &str, module: &str) -> Vec<u8> {
 
 /// The component of a world.
 pub(crate) fn component_of(resolve: &Resolve, world: &str, module: &str) -> Vec<u8> {
-    let world = resolve.select_world(&[], Some(world));
+    let packages: Vec<_> = resolve.packages.iter().map(|(id, _)| id).collect();
+    let world = resolve.select_world(&packages, Some(world));
     let world = world.expect("a world of the contract");
     let mut module = wat::parse_str(module).expect("the guest is WebAssembly text");
     embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8, false)
