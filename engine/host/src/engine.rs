@@ -8,6 +8,7 @@
 use crate::limits;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -165,17 +166,46 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) struct Running {
     pub(crate) engine: Engine,
     pub(crate) memory: Memory,
+    idle: AtomicUsize,
+    idle_max: usize,
     _ticker: Ticker,
+}
+
+/// Room for one idle instance; given back when it is dropped.
+pub(crate) struct IdleRoom {
+    running: Arc<Running>,
+}
+
+impl Drop for IdleRoom {
+    fn drop(&mut self) {
+        self.running.idle.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Running {
     pub(crate) fn start(memory: Memory) -> wasmtime::Result<Arc<Self>> {
         let (engine, memory) = engine(memory)?;
         let ticker = Ticker::start(&engine)?;
+        let instances = match memory {
+            Memory::Pooled { instances } => instances,
+            Memory::OnDemand => limits::INSTANCES_DEFAULT,
+        };
         Ok(Arc::new(Self {
             engine,
             memory,
+            idle: AtomicUsize::new(0),
+            idle_max: instances as usize / limits::IDLE_INSTANCES_SHARE,
             _ticker: ticker,
         }))
+    }
+
+    /// Room for one more idle instance, if there is any.
+    pub(crate) fn idle_room(self: &Arc<Self>) -> Option<IdleRoom> {
+        let room = IdleRoom {
+            running: self.clone(),
+        };
+        // Counted first: when it is one too many, dropping it counts it back.
+        let before = self.idle.fetch_add(1, Ordering::Relaxed);
+        (before < self.idle_max).then_some(room)
     }
 }

@@ -72,9 +72,6 @@ pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Most resource handles of an instance: the contract has none.
 pub const HANDLES_MAX: usize = 1_000;
 
-/// Time for instantiating and configuring when a plugin is loaded. Python takes some milliseconds.
-pub const SETUP_DEADLINE: Duration = Duration::from_secs(2);
-
 /// Bytes that a plugin may hand over at once beside its output: the longest fault, a line of a log, heads of lists.
 pub const HANDED_OVER_BYTES: usize = 64 * 1024;
 
@@ -111,8 +108,9 @@ pub const BISECT_CALLS_MAX: u32 = 64;
 /// What a call that ran into its deadline counts among the extra calls, since it costs that much more.
 pub const BISECT_DEADLINE_CALLS: u32 = 4;
 
-/// Idle instances of one plugin in the `reused` mode: more than worker threads are of no use.
-pub const IDLE_INSTANCES_MAX: usize = 64;
+/// The part of the pool, as one in so many, that idle instances of all plugins may hold: the others are for calls, so
+/// that plugins which are seldom asked cannot keep busy ones from running.
+pub const IDLE_INSTANCES_SHARE: usize = 2;
 
 /// Calls after which a reused instance is replaced, so that what leaks is given back.
 pub const REUSED_CALLS_MAX: u64 = 10_000;

@@ -5,11 +5,12 @@
 //! which batches follow each other; after each batch it is asked to save what it remembers, so that after a trap its
 //! successor goes on from there, and nothing is remembered twice or not at all when a batch is asked in parts.
 
+use crate::engine::IdleRoom;
 use crate::fault::Fault;
 use crate::grant::Call;
 use crate::grant::events::EventRows;
 use crate::instance::{Instance, Pre, World, ended};
-use crate::limits::{IDLE_INSTANCES_MAX, REUSED_CALLS_MAX};
+use crate::limits::REUSED_CALLS_MAX;
 use crate::manifest::InstanceMode;
 use crate::plugin::Plugin;
 use crate::state::State;
@@ -21,8 +22,14 @@ use wasmtime::Store;
 /// The instances of one plugin between calls.
 #[derive(Default)]
 pub(crate) struct Instances {
-    idle: Mutex<Vec<Instance>>,
+    idle: Mutex<Vec<Idle>>,
     remembering: Mutex<Remembering>,
+}
+
+struct Idle {
+    instance: Instance,
+    /// Given back when the instance is used or dropped.
+    _room: IdleRoom,
 }
 
 #[derive(Default)]
@@ -32,7 +39,7 @@ struct Remembering {
 }
 
 impl Instances {
-    fn idle(&self) -> MutexGuard<'_, Vec<Instance>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,7 +98,7 @@ impl Plugin {
         context: Call,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let idle = self.instances.idle().pop();
+        let idle = self.instances.idle().pop().map(|idle| idle.instance);
         let mut instance = self.ready(idle, context)?;
         let answer = self.call(&mut instance, call);
         if let Ok(_) | Err(Fault::Guest(_)) = &answer {
@@ -201,9 +208,11 @@ impl Plugin {
         }
         // The events of the last batch are not kept alive by an idle instance.
         instance.store.data_mut().call = self.context(None);
-        let mut idle = self.instances.idle();
-        if idle.len() < IDLE_INSTANCES_MAX {
-            idle.push(instance);
+        if let Some(room) = self.running.idle_room() {
+            self.instances.idle().push(Idle {
+                instance,
+                _room: room,
+            });
         }
     }
 }

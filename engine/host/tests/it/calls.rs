@@ -5,7 +5,8 @@ use crate::guest::{
     numbers, words,
 };
 use tripline_host::answer::{Bad, Decoded, Effect, Severity};
-use tripline_host::{Fault, LoadError};
+use tripline_host::operator::Rights;
+use tripline_host::{Fault, Host, LoadError, Memory};
 
 #[test]
 fn an_enricher_gives_columns() {
@@ -205,6 +206,32 @@ fn reused_instances_live_on() {
     let plugin = load("enricher", &counting(), reused).expect("it loads");
     assert_eq!([count(&plugin), count(&plugin)], [Some(1), Some(2)]);
     assert_eq!(plugin.statistics().instances, 1);
+}
+
+#[test]
+fn idle_instances_leave_room_for_others() {
+    let mut settings = guest::settings();
+    settings.memory = Memory::Pooled { instances: 4 };
+    let host = Host::open(settings).expect("the host opens");
+    let component = guest::component("enricher", &counting());
+    let load = || {
+        let manifest = guest::manifest("enricher", "[instance]\nmode = \"reused\"\n");
+        guest::load_into(&host, &component, manifest, Rights::default()).expect("it loads")
+    };
+    let plugins = [load(), load(), load(), load()];
+    for _ in 0..10 {
+        for plugin in &plugins {
+            count(plugin);
+        }
+    }
+    let instances = plugins
+        .each_ref()
+        .map(|plugin| plugin.statistics().instances);
+    // Half of the pool is for idle ones; the others are made for each call.
+    assert_eq!(instances, [1, 1, 11, 11]);
+    let [first, _, third, _] = plugins;
+    drop(first);
+    assert_eq!([count(&third), count(&third)], [Some(1), Some(2)]);
 }
 
 #[test]

@@ -261,12 +261,8 @@ fn parts_of_a_batch_see_the_events_of_their_own_rows() {
         events: Some(Arc::new(Events(values))),
     };
     let answer = plugin.enrich(&batch).expect("an answer");
-    let rows: Vec<_> = answer
-        .faulted
-        .iter()
-        .map(|(rows, _)| rows.clone())
-        .collect();
-    assert_eq!(rows, [3..4]);
+    let rows = answer.faulted.iter().flat_map(|(rows, _)| rows.clone());
+    assert_eq!(rows.collect::<Vec<_>>(), [3]);
 }
 
 #[test]
