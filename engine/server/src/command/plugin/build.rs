@@ -3,7 +3,7 @@
 //! Needs no other tool: which world a module is of, its encoding, the stubs for WASI and the manifest are put in by this
 //! program, so that what is built fits the host that it was built with.
 
-use super::new::{Language, WIT};
+use super::new::{Language, vendor};
 use crate::command::CommandError;
 use crate::exit::Exit;
 use clap::Args;
@@ -13,6 +13,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tripline_sdk_component::{build, write_wit};
+
+/// Where the contract lies in a project.
+const CONTRACT: &str = ".tripline/contract";
 
 /// Build the component of a plugin.
 #[derive(Args, Debug)]
@@ -29,8 +32,13 @@ pub(super) struct Arguments {
 /// Builds.
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let project = Project::open(&arguments.folder)?;
-    let module = project.compile()?;
-    let contract = project.contract()?;
+    let language = project.language()?;
+    // What a project from elsewhere lacks is that of this binary.
+    if !arguments.folder.join(CONTRACT).exists() {
+        vendor(&arguments.folder, language)?;
+    }
+    let module = project.compile(language)?;
+    let contract = arguments.folder.join(CONTRACT);
     let bytes = fs::read(&module).map_err(|source| CommandError::Read {
         path: module.display().to_string(),
         source,
@@ -110,27 +118,10 @@ impl Project {
         })
     }
 
-    /// The folder of the contract: the project's own, or that of this binary.
-    fn contract(&self) -> Result<PathBuf, CommandError> {
-        let own = self.folder.join(".tripline/contract");
-        if !own.join("worlds.wit").exists() {
-            for (path, text) in WIT {
-                let path = own.join(path);
-                let fault = |source| CommandError::Write {
-                    path: path.display().to_string(),
-                    source,
-                };
-                fs::create_dir_all(&own).map_err(fault)?;
-                fs::write(&path, text).map_err(fault)?;
-            }
-        }
-        Ok(own)
-    }
-
     /// Runs the language's own tool, and gives the path of what it made.
-    fn compile(&self) -> Result<PathBuf, CommandError> {
+    fn compile(&self, language: Language) -> Result<PathBuf, CommandError> {
         let module = self.folder.join("module.wasm");
-        match self.language()? {
+        match language {
             Language::Rust => return self.cargo(),
             Language::C => {
                 let mut words = vec![
@@ -269,7 +260,7 @@ impl Project {
 
     /// Writes the world of the manifest for tools that import whatever a world names.
     fn world(&self) -> Result<(), CommandError> {
-        let contract = self.contract()?;
+        let contract = self.folder.join(CONTRACT);
         let folder = self.folder.join(".tripline/wit");
         write_wit(&self.manifest_text, &contract, &folder)
             .map_err(|error| CommandError::Usage(format!("{error:#}")))

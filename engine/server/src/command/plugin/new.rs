@@ -113,7 +113,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
 }
 
 /// The SDK and the contract beside a project, as they are in this binary.
-fn vendor(folder: &Path, language: Language) -> Result<(), CommandError> {
+pub(super) fn vendor(folder: &Path, language: Language) -> Result<(), CommandError> {
     let wanted = format!("{}/", language.as_str());
     for (path, text) in SDK.iter().filter(|(path, _)| path.starts_with(&wanted)) {
         write(&folder.join(".tripline/sdk").join(path), text)?;
