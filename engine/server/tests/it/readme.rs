@@ -55,7 +55,8 @@ fn the_readme_does_as_it_says() {
         shown += 1;
     }
     assert_eq!((files, shown), (9, 6));
-    outputs(&folder, "tripline fmt --check my-rules/");
+    outputs(&folder, "tripline fmt --check my-rules/ client-rules/");
+    outputs(&folder, "tripline test --plugins plugins.toml client-rules/");
 }
 
 /// What the commands print, run one after the other in the folder.

@@ -1,0 +1,257 @@
+//! What a plugin costs an event, beside the same rule natively, in one process on one core.
+//!
+//! The guest is built from source by cargo for `wasm32-unknown-unknown` and encoded with the library that
+//! `tripline plugin build` uses. Times are thread CPU time, medians of samples taken in turn.
+
+mod rule;
+
+use rule::{Row, finds, rows};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tripline_core::diagnostic::Source;
+use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
+use tripline_host::grant::{Means, Shared, SystemClock};
+use tripline_host::manifest::{Limits, Manifest};
+use tripline_host::operator::Rights;
+use tripline_host::{Batch, Compiler, Host, Loading, Plugin, Settings};
+
+const SAMPLES: usize = 21;
+const TARGET: &str = "wasm32-unknown-unknown";
+
+fn main() {
+    // `cargo bench` and `cargo test --benches` give words that are not ours.
+    let is_test = std::env::args().any(|word| word == "--test");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+    let manifest = std::fs::read_to_string(here.join("guest/plugin.toml")).expect("a manifest");
+    let component = guest(&here, &manifest);
+    let sample = Duration::from_millis(if is_test { 1 } else { 20 });
+    println!("### plugin against native, ns an event\n");
+    println!("| batch | native | packing | fresh | fresh + packing | reused | reused + packing | fresh + packing / native |");
+    println!("|---|---|---|---|---|---|---|---|");
+    let host = host(None);
+    let fresh = load(&host, &component, &manifest);
+    let reusing = manifest.replace("per-batch", "reused");
+    let reused = load(&host, &component, &reusing);
+    for size in [64, 256, 1024] {
+        let rows = rows(size);
+        let native: usize = rows.iter().filter(|row| finds(row)).count();
+        let mut packer = Packer::new();
+        let packed = packer.pack(&rows).to_vec();
+        for plugin in [&fresh, &reused] {
+            assert_eq!(detect(plugin, &packed, size), native, "the guest agrees");
+        }
+        let figures = in_turn(
+            sample,
+            size,
+            &mut [
+                &mut || rows.iter().filter(|row| finds(row)).count(),
+                &mut || packer.pack(&rows).len(),
+                &mut || detect(&fresh, &packed, size),
+                &mut || detect(&reused, &packed, size),
+            ],
+        );
+        let [native, packing, fresh, reused] = figures[..] else {
+            panic!("four figures");
+        };
+        println!(
+            "| {size} | {native:.1} | {packing:.1} | {fresh:.1} | {:.1} | {reused:.1} | {:.1} | {:.1} |",
+            fresh + packing,
+            reused + packing,
+            (fresh + packing) / native
+        );
+    }
+    println!();
+    instances(&fresh, is_test);
+    loading(&component, &manifest, is_test);
+    idle(&component, &manifest, if is_test { 10 } else { 1000 });
+}
+
+/// Nanoseconds an event of each of these, which are measured in turn; each looks at `rows` events.
+fn in_turn(sample: Duration, rows: usize, works: &mut [&mut dyn FnMut() -> usize]) -> Vec<f64> {
+    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); works.len()];
+    for _ in 0..SAMPLES {
+        for (work, samples) in works.iter_mut().zip(&mut samples) {
+            let (begun, mut calls) = (thread_time(), 0_u32);
+            loop {
+                std::hint::black_box(work());
+                calls += 1;
+                let took = thread_time() - begun;
+                if took >= sample {
+                    samples.push(took.as_nanos() as f64 / f64::from(calls) / rows as f64);
+                    break;
+                }
+            }
+        }
+    }
+    samples.into_iter().map(median).collect()
+}
+
+fn median(mut samples: Vec<f64>) -> f64 {
+    samples.sort_unstable_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn detect(plugin: &Plugin, bytes: &[u8], rows: usize) -> usize {
+    let batch = Batch {
+        bytes,
+        rows,
+        events: None,
+    };
+    plugin.detect(&batch).expect("the guest answers").value.len()
+}
+
+/// Packs rows as the server does: column writers that are kept.
+struct Packer {
+    columns: [ColumnWriter; 5],
+    writer: BatchWriter,
+}
+
+impl Packer {
+    fn new() -> Self {
+        let kinds = [
+            ColumnKind::Symbol,
+            ColumnKind::Symbol,
+            ColumnKind::Bool,
+            ColumnKind::Text,
+            ColumnKind::Text,
+        ];
+        Self {
+            columns: kinds.map(ColumnWriter::new),
+            writer: BatchWriter::default(),
+        }
+    }
+
+    fn pack(&mut self, rows: &[Row]) -> &[u8] {
+        let [name, error, mfa, address, policy] = &mut self.columns;
+        for column in [&mut *name, &mut *error, &mut *mfa, &mut *address, &mut *policy] {
+            column.clear();
+        }
+        let text = |column: &mut ColumnWriter, value: Option<&str>| match value {
+            Some(value) => column.push_text(value),
+            None => column.push_absent(),
+        };
+        for row in rows {
+            text(name, Some(&row.event_name));
+            text(error, row.error_code.as_deref());
+            match row.mfa {
+                Some(value) => mfa.push_bool(value),
+                None => mfa.push_absent(),
+            }
+            text(address, Some(&row.address));
+            text(policy, row.policy.as_deref());
+        }
+        self.writer.pack(rows.len(), self.columns.iter())
+    }
+}
+
+/// The component of the guest, built now.
+fn guest(here: &Path, manifest: &str) -> Vec<u8> {
+    let folder = here.join("guest");
+    let target = here.join("../../target/bench-guest");
+    let _ = Command::new("rustup").args(["target", "add", TARGET]).output();
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"])
+        .arg(&target)
+        .env_remove("RUSTFLAGS")
+        .current_dir(&folder)
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "the guest is built");
+    let module = target.join(TARGET).join("release/bench_guest.wasm");
+    let module = std::fs::read(module).expect("cargo made it");
+    let wit = here.join("../../wit");
+    tripline_sdk_component::build(&module, manifest, &wit).expect("it is a component")
+}
+
+fn host(cache: Option<PathBuf>) -> Host {
+    let mut settings = Settings::new(Compiler::InProcess);
+    settings.cache = cache;
+    Host::open(settings).expect("the engine starts")
+}
+
+fn load(host: &Host, component: &[u8], manifest: &str) -> Plugin {
+    let source = Arc::new(Source {
+        name: "plugin.toml".to_owned(),
+        text: manifest.to_owned(),
+    });
+    let means = Means {
+        base: Path::new("."),
+        clock: Arc::new(SystemClock),
+        kv: None,
+        secret: &|_| None,
+        requests_per_minute: 1,
+    };
+    let loading = Loading {
+        component,
+        manifest: Manifest::read(&source).expect("the manifest is sound"),
+        limits: Limits::MOST,
+        shared: Arc::new(Shared::open(Rights::default(), means).expect("nothing is granted")),
+        config: None,
+        log: None,
+    };
+    host.load(loading).expect("it starts")
+}
+
+/// A fresh instance for a call about one event, by the clock.
+fn instances(plugin: &Plugin, is_test: bool) {
+    let rows = rows(1);
+    let packed = Packer::new().pack(&rows).to_vec();
+    let calls = if is_test { 100 } else { 20_000 };
+    let mut times: Vec<f64> = (0..calls)
+        .map(|_| {
+            let begun = Instant::now();
+            detect(plugin, &packed, 1);
+            begun.elapsed().as_nanos() as f64 / 1000.0
+        })
+        .collect();
+    times.sort_unstable_by(f64::total_cmp);
+    println!("### a fresh instance and one call, by the clock, us\n");
+    println!("| p50 | p99 | p99.9 |\n|---|---|---|");
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    println!("| {:.1} | {:.1} | {:.1} |\n", at(0.5), at(0.99), at(0.999));
+}
+
+/// Compiling, and loading what was compiled.
+fn loading(component: &[u8], manifest: &str, is_test: bool) {
+    let folder = std::env::temp_dir().join(format!("tripline-bench-{}", std::process::id()));
+    let milliseconds = |host: &Host| {
+        let begun = Instant::now();
+        drop(load(host, component, manifest));
+        begun.elapsed().as_nanos() as f64 / 1e6
+    };
+    let first = milliseconds(&host(Some(folder.clone())));
+    let rounds = if is_test { 2 } else { 51 };
+    let kept = host(Some(folder.clone()));
+    let again = median((0..rounds).map(|_| milliseconds(&kept)).collect());
+    println!("### loading a component of {} KiB, ms\n", component.len() / 1024);
+    println!("| compiled here | from the cache |\n|---|---|\n| {first:.1} | {again:.2} |\n");
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// Memory of plugins that are loaded and asked nothing.
+fn idle(component: &[u8], manifest: &str, count: usize) {
+    let folder = std::env::temp_dir().join(format!("tripline-bench-idle-{}", std::process::id()));
+    let cached = host(Some(folder.clone()));
+    drop(load(&cached, component, manifest));
+    let before = resident();
+    let plugins: Vec<Plugin> = (0..count).map(|_| load(&cached, component, manifest)).collect();
+    let after = resident();
+    println!("### idle plugins\n\n| plugins | KiB each |\n|---|---|");
+    println!("| {} | {:.0} |", plugins.len(), (after - before) as f64 / count as f64);
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// KiB of this process in memory.
+fn resident() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let words = line.into_iter().flat_map(str::split_whitespace);
+    words.filter_map(|word| word.parse().ok()).next().unwrap_or(0)
+}
