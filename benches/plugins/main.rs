@@ -29,7 +29,9 @@ fn main() {
     let component = guest(&here, &manifest);
     let sample = Duration::from_millis(if is_test { 1 } else { 20 });
     println!("### plugin against native, ns an event\n");
-    println!("| batch | native | packing | fresh | fresh + packing | reused | reused + packing | fresh + packing / native |");
+    println!(
+        "| batch | native | packing | fresh | fresh + packing | reused | reused + packing | fresh + packing / native |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let host = host(None);
     let fresh = load(&host, &component, &manifest);
@@ -105,7 +107,11 @@ fn detect(plugin: &Plugin, bytes: &[u8], rows: usize) -> usize {
         rows,
         events: None,
     };
-    plugin.detect(&batch).expect("the guest answers").value.len()
+    plugin
+        .detect(&batch)
+        .expect("the guest answers")
+        .value
+        .len()
 }
 
 /// Packs rows as the server does: column writers that are kept.
@@ -131,7 +137,13 @@ impl Packer {
 
     fn pack(&mut self, rows: &[Row]) -> &[u8] {
         let [name, error, mfa, address, policy] = &mut self.columns;
-        for column in [&mut *name, &mut *error, &mut *mfa, &mut *address, &mut *policy] {
+        for column in [
+            &mut *name,
+            &mut *error,
+            &mut *mfa,
+            &mut *address,
+            &mut *policy,
+        ] {
             column.clear();
         }
         let text = |column: &mut ColumnWriter, value: Option<&str>| match value {
@@ -156,14 +168,26 @@ impl Packer {
 fn guest(here: &Path, manifest: &str) -> Vec<u8> {
     let folder = here.join("guest");
     let target = here.join("../../target/bench-guest");
-    let _ = Command::new("rustup").args(["target", "add", TARGET]).output();
+    let _ = Command::new("rustup")
+        .args(["target", "add", TARGET])
+        .output();
     let status = Command::new("cargo")
-        .args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--target",
+            TARGET,
+            "--target-dir",
+        ])
         .arg(&target)
         .env_remove("RUSTFLAGS")
         .current_dir(&folder)
         .status();
-    assert!(status.is_ok_and(|status| status.success()), "the guest is built");
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "the guest is built"
+    );
     let module = target.join(TARGET).join("release/bench_guest.wasm");
     let module = std::fs::read(module).expect("cargo made it");
     let wit = here.join("../../wit");
@@ -230,7 +254,10 @@ fn loading(component: &[u8], manifest: &str, is_test: bool) {
     let rounds = if is_test { 2 } else { 51 };
     let kept = host(Some(folder.clone()));
     let again = median((0..rounds).map(|_| milliseconds(&kept)).collect());
-    println!("### loading a component of {} KiB, ms\n", component.len() / 1024);
+    println!(
+        "### loading a component of {} KiB, ms\n",
+        component.len() / 1024
+    );
     println!("| compiled here | from the cache |\n|---|---|\n| {first:.1} | {again:.2} |\n");
     let _ = std::fs::remove_dir_all(folder);
 }
@@ -241,10 +268,16 @@ fn idle(component: &[u8], manifest: &str, count: usize) {
     let cached = host(Some(folder.clone()));
     drop(load(&cached, component, manifest));
     let before = resident();
-    let plugins: Vec<Plugin> = (0..count).map(|_| load(&cached, component, manifest)).collect();
+    let plugins: Vec<Plugin> = (0..count)
+        .map(|_| load(&cached, component, manifest))
+        .collect();
     let after = resident();
     println!("### idle plugins\n\n| plugins | KiB each |\n|---|---|");
-    println!("| {} | {:.0} |", plugins.len(), (after - before) as f64 / count as f64);
+    println!(
+        "| {} | {:.0} |",
+        plugins.len(),
+        (after - before) as f64 / count as f64
+    );
     let _ = std::fs::remove_dir_all(folder);
 }
 
@@ -253,5 +286,8 @@ fn resident() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let words = line.into_iter().flat_map(str::split_whitespace);
-    words.filter_map(|word| word.parse().ok()).next().unwrap_or(0)
+    words
+        .filter_map(|word| word.parse().ok())
+        .next()
+        .unwrap_or(0)
 }

@@ -6,7 +6,7 @@ use crate::input::resolve::{Input, Origin, ResolveError, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
 use crate::overwriting::FilesRead;
-use crate::plugins::{self, Plugins};
+use crate::plugins::{self, Hosted, Plugins};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
 use crate::scan::drive::{drive, progress, threads};
@@ -214,6 +214,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         color,
         rules: &rules,
         plugins: &plugins,
+        hosted: &hosted,
         format,
         resolved,
         now,
@@ -269,6 +270,7 @@ struct Scan<'s> {
     color: ColorChoice,
     rules: &'s tripline_core::evaluate::RuleSet,
     plugins: &'s Plugins<'s>,
+    hosted: &'s [Hosted],
     format: Format,
     resolved: Resolved,
     now: Timestamp,
@@ -412,6 +414,8 @@ impl Scan<'_> {
             let text = summary(&reporter.accounting, ending, &palette);
             let _ = io::stderr().write_all(text.as_bytes());
         }
+        let told = plugins::told(self.hosted, self.wants_stats());
+        let _ = io::stderr().write_all(told.as_bytes());
         self.statistics(reporter, times)?;
         let ends = match ending {
             // What nobody took was not told, and what could not be read may be read another time.

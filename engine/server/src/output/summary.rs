@@ -114,6 +114,12 @@ fn records(accounting: &Accounting) -> String {
             grouped(accounting.excused)
         ));
     }
+    if accounting.skipped > 0 {
+        let verdicts = counted(accounting.skipped, "verdict");
+        out.push_str(&format!(
+            "{verdicts} passed over, because a plugin gave no answer\n"
+        ));
+    }
     if let Some(state) = &accounting.state {
         out.push_str(&remembered(state, accounting.state_is_kept));
     }

@@ -7,9 +7,11 @@ mod hosted;
 mod installed;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::{PluginArguments, asked};
 pub(crate) use gather::{Gatherer, Plugins};
 pub(crate) use hosted::Hosted;
 pub(crate) use installed::{Declared, Installed, PluginsError, host, manifest_of};
+pub(crate) use told::told;

@@ -167,6 +167,8 @@ pub(crate) struct Accounting {
     pub(crate) indeterminate: u64,
     /// Verdicts that could not be decided because the event is of another source than the rule.
     pub(crate) not_applicable: u64,
+    /// Verdicts of rules that pass an event over of which a plugin gave no answer.
+    pub(crate) skipped: u64,
     /// Findings that an exception excused.
     pub(crate) excused: u64,
     /// What became of what rules remember; nothing when none does.
@@ -248,6 +250,9 @@ impl Accounting {
             "not_applicable": self.not_applicable,
             "excused": self.excused,
         });
+        if self.skipped > 0 {
+            account["skipped"] = json!(self.skipped);
+        }
         if let Some(state) = &self.state {
             account["state"] = json!(state);
         }

@@ -97,6 +97,8 @@ pub(crate) struct Examined<T> {
     pub(crate) not_applicable_by_rule: Vec<u32>,
     /// Record and rule of findings that an exception excused.
     pub(crate) excused: Vec<(u32, u32)>,
+    /// Record and number of rules that pass it over, because a plugin gave no answer.
+    pub(crate) skipped: Vec<(u32, u32)>,
     /// Records that match a rule whose findings come later, or which is only a signal.
     pub(crate) quietly: Vec<u32>,
     /// What rules that remember are told.
@@ -287,6 +289,7 @@ impl<S: Shape> Worker for Examiner<'_, S> {
             + size_of_val(output.found.as_slice())
             + size_of_val(output.beside.found.as_slice())
             + size_of_val(output.undecided.as_slice())
+            + size_of_val(output.skipped.as_slice())
             + size_of_val(output.not_applicable.as_slice())
             + size_of_val(output.not_applicable_by_rule.as_slice())
             + output

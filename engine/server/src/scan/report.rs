@@ -150,6 +150,7 @@ impl<'r, O: Outlet> Reporter<'r, O> {
         let mut undecided = examined.undecided.into_iter().peekable();
         let mut not_applicable = examined.not_applicable.into_iter().peekable();
         let mut excused = examined.excused.into_iter().peekable();
+        let mut skipped = examined.skipped.into_iter().peekable();
         let mut rejected = examined.rejected.into_iter().peekable();
         let mut observed = examined.observed.into_iter().peekable();
         let mut beside = examined.beside.found.into_iter().peekable();
@@ -216,6 +217,11 @@ impl<'r, O: Outlet> Reporter<'r, O> {
                 && !again
             {
                 self.accounting.not_applicable += u64::from(count);
+            }
+            if let Some((_, count)) = skipped.next_if(|(at, _)| *at == record)
+                && !again
+            {
+                self.accounting.skipped += u64::from(count);
             }
             while let Some((_, rule)) = excused.next_if(|(at, _)| *at == record) {
                 if !again {

@@ -188,6 +188,79 @@ fn what_is_not_signed_or_not_the_same_is_off() {
     off("signature");
 }
 
+/// The enricher of the template, made to panic on one user agent and to loop on another.
+fn misbehaving() -> Folder {
+    let folder = Folder::new("misbehaving");
+    good(&folder, &["plugin", "new", "acme/client"]);
+    let source = under(&folder, "client/src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("there is a source");
+    let before = "fn program(agent: &str) -> Option<&str> {";
+    assert!(text.contains(before));
+    let after = format!(
+        "{before}\n    assert_ne!(agent, \"panic\");\n    \
+         let mut turns = 0_u64;\n    \
+         while agent == \"loop\" && std::hint::black_box(turns) < u64::MAX {{ turns += 1; }}"
+    );
+    std::fs::write(&source, text.replace(before, &after)).expect("it is written");
+    good(&folder, &["plugin", "build", "client"]);
+    folder.file(
+        "plugins.toml",
+        UNSIGNED.replace("client.wasm", "client/acme-client.wasm"),
+    );
+    folder
+}
+
+#[test]
+fn a_plugin_that_fails_on_an_event_fails_on_that_event() {
+    let folder = misbehaving();
+    let mut events = String::new();
+    for number in 0..600 {
+        let agent = match number {
+            100 => "panic",
+            300 => "loop",
+            _ if number % 2 == 0 => "Pacu/1",
+            _ => "Boto3",
+        };
+        events.push_str(&format!(
+            "{{\"eventID\":\"e{number}\",\"eventTime\":\"2026-01-06T10:00:00Z\",\"eventName\":\"GetCallerIdentity\",\"userAgent\":\"{agent}\"}}\n"
+        ));
+    }
+    folder.file("events.jsonl", &events);
+    let told = |on_error: &str| {
+        let rule = RULE.replace("when =", &format!("on_error = \"{on_error}\"\nwhen ="));
+        folder.file("rules/attack-tool/rule.toml", rule);
+        good(&folder, &[SCAN, &["--stats"]].concat())
+    };
+    let ran = told("indeterminate");
+    assert_eq!(ran.stdout.lines().count(), 298, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("2 verdicts could not be decided"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("gave no answer for 2 of 600 events"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("the plugin trapped"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("took longer than"), "{}", ran.stderr);
+    let ran = told("skip");
+    assert_eq!(ran.stdout.lines().count(), 298);
+    assert!(
+        ran.stderr.contains("2 verdicts passed over"),
+        "{}",
+        ran.stderr
+    );
+    let ran = told("fail-closed");
+    assert_eq!(ran.stdout.lines().count(), 300);
+    let closed = ran
+        .stdout
+        .lines()
+        .filter(|line| line.contains("matches all the same"));
+    assert_eq!(closed.count(), 2);
+}
+
 #[test]
 fn keys_are_never_written_over() {
     let folder = Folder::new("keys");

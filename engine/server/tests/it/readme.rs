@@ -56,7 +56,10 @@ fn the_readme_does_as_it_says() {
     }
     assert_eq!((files, shown), (9, 6));
     outputs(&folder, "tripline fmt --check my-rules/ client-rules/");
-    outputs(&folder, "tripline test --plugins plugins.toml client-rules/");
+    outputs(
+        &folder,
+        "tripline test --plugins plugins.toml client-rules/",
+    );
 }
 
 /// What the commands print, run one after the other in the folder.

@@ -88,6 +88,10 @@ fn note_verdicts<S: Shape>(
     let excused = verdicts.excused.iter();
     out.excused
         .extend(excused.map(|rule| (record.number, rule.0)));
+    if !verdicts.skipped.is_empty() {
+        let count = verdicts.skipped.len() as u32;
+        out.skipped.push((record.number, count));
+    }
     if verdicts.not_applicable.is_empty() {
         return;
     }
