@@ -102,6 +102,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     labels: Option<String>,
 
+    /// The plugin that makes events of the inputs, when they hold none themselves.
+    #[arg(long, value_name = "NAME", requires = "file")]
+    decoder: Option<String>,
+
     /// Look for exceptions for what is noisy, and write them to this file as overrides.
     #[arg(long, value_name = "FILE")]
     propose: Option<String>,
@@ -201,7 +205,12 @@ fn prepare(
     now: Timestamp,
     color: ColorChoice,
 ) -> Result<Prepared, CommandError> {
-    let resolved = resolve(&arguments.against)?;
+    let mut resolved = resolve(&arguments.against)?;
+    let decoder = arguments.decoder.as_deref();
+    arguments
+        .rules
+        .plugins
+        .decode(decoder, &mut resolved.inputs)?;
     let read = |path: &String| {
         std::fs::read_to_string(path).map_err(|source| CommandError::Read {
             path: path.clone(),

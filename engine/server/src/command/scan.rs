@@ -56,6 +56,8 @@ Examples:
   tripline scan --sigma sigma/ --sigma-pipeline fields.yml logs/
   zcat trail.gz | tripline scan --format jsonl --fail-on high -
   tripline scan --format sarif --output findings.sarif logs/
+  tripline scan --plugins plugins.toml --rules rules/ logs/
+  tripline scan --plugins plugins.toml --decoder okta system-log.json
   tripline scan --stats --strict --list admins=admins.csv logs/
   tripline scan --state state/ --seed last-month/   (rules learn what is usual)
   tripline scan --state state/ today/               (and go on from there)
@@ -92,6 +94,10 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     rules: RuleArguments,
+
+    /// The plugin that makes events of the inputs, when they hold none themselves.
+    #[arg(long, value_name = "NAME", requires = "file", conflicts_with = "demo")]
+    decoder: Option<String>,
 
     /// Scan a bundled sample with incidents planted in it.
     #[arg(long, conflicts_with = "inputs")]
@@ -185,7 +191,12 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
 /// Scans.
 pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
-    let resolved = inputs(&arguments)?;
+    let mut resolved = inputs(&arguments)?;
+    let decoder = arguments.decoder.as_deref();
+    arguments
+        .rules
+        .plugins
+        .decode(decoder, &mut resolved.inputs)?;
     let mut more = Vec::new();
     if arguments.demo && arguments.rules.rules.is_empty() && arguments.rules.sigma.is_empty() {
         more.push(File::found("demo.toml", include_str!("demo.toml")));

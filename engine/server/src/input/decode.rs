@@ -6,6 +6,7 @@
 
 use super::gzip::GzipMembers;
 use super::resolve::{Input, Origin};
+use super::through::{MakeEvents, Through};
 use std::fs::File;
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(crate) enum InputFault {
     Unsupported(&'static str),
     #[error("is a folder")]
     Folder,
+    #[error("the decoder failed: {0}")]
+    Decoder(String),
 }
 
 impl InputFault {
@@ -54,6 +57,7 @@ impl InputFault {
             Self::TrailingGarbage(_) => "trailing_garbage",
             Self::Unsupported(_) => "unsupported",
             Self::Folder => "folder",
+            Self::Decoder(_) => "decoder_failed",
         }
     }
 
@@ -84,6 +88,8 @@ pub(crate) struct Decoded {
     stream: Stream,
     /// Whether the first bytes have been looked at.
     begun: bool,
+    /// What makes events of the bytes, when they are none.
+    through: Option<(Arc<dyn MakeEvents>, Box<Through>)>,
 }
 
 /// Where the bytes come from.
@@ -130,14 +136,26 @@ impl Decoded {
                 Stream::Zstd(decoder)
             }
         };
+        let decoder = input.decoder.clone();
         Ok(Self {
             stream,
             begun: false,
+            through: decoder.map(|decoder| (decoder, Box::default())),
         })
     }
 
-    /// Reads some bytes; none at the end.
+    /// Reads some bytes of events; none at the end.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, InputFault> {
+        let Some((decoder, mut through)) = self.through.take() else {
+            return self.decompressed(buffer);
+        };
+        let read = |buffer: &mut [u8]| self.decompressed(buffer);
+        let result = through.read(&*decoder, buffer, read, InputFault::Decoder);
+        self.through = Some((decoder, through));
+        result
+    }
+
+    fn decompressed(&mut self, buffer: &mut [u8]) -> Result<usize, InputFault> {
         loop {
             let result = match &mut self.stream {
                 Stream::Plain(source) => source.read(buffer),

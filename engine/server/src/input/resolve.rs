@@ -5,11 +5,13 @@
 //! folder reached twice through links is gone through once. Choosing files by their extension was
 //! rejected: `CloudTrail.json.gz`, `events.log` and `0001` all hold events.
 
+use super::through::MakeEvents;
 use glob::{MatchOptions, glob_with};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why an argument names no input.
@@ -54,6 +56,8 @@ pub(crate) struct Input {
     pub(crate) mention: Mention,
     /// Size on disk, when there is one.
     pub(crate) bytes: Option<u64>,
+    /// What makes events of it, when it holds none itself.
+    pub(crate) decoder: Option<Arc<dyn MakeEvents>>,
 }
 
 impl Input {
@@ -67,6 +71,7 @@ impl Input {
             origin: Origin::File(path.to_owned()),
             mention,
             bytes,
+            decoder: None,
         }
     }
 
@@ -77,6 +82,7 @@ impl Input {
             origin: Origin::Bundled(bytes),
             mention: Mention::Named,
             bytes: Some(bytes.len() as u64),
+            decoder: None,
         }
     }
 }
@@ -106,6 +112,7 @@ pub(crate) fn resolve(arguments: &[String]) -> Result<Resolved, ResolveError> {
                 origin: Origin::Stdin,
                 mention: Mention::Named,
                 bytes: None,
+                decoder: None,
             });
             continue;
         }

@@ -3,8 +3,12 @@
 use super::gather::{Ask, Plugins};
 use super::hosted::Hosted;
 use super::installed::{Installed, PluginsError};
+use crate::input::resolve::Input;
+use crate::input::through::MakeEvents;
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::Arc;
+use tripline_host::manifest::World;
 
 /// Which plugins rules may ask.
 #[derive(Args, Clone, Debug, Default)]
@@ -23,6 +27,40 @@ impl PluginArguments {
     /// The plugins that are declared.
     pub(crate) fn read(&self) -> Result<Installed, PluginsError> {
         Installed::read(self.file.as_deref())
+    }
+
+    /// Gives a decoder to the inputs that it is to make events of.
+    pub(crate) fn decode(
+        &self,
+        decoder: Option<&str>,
+        inputs: &mut [Input],
+    ) -> Result<(), PluginsError> {
+        let Some(name) = decoder else { return Ok(()) };
+        let installed = self.read()?;
+        let declared = installed.plugins.iter().find(|one| one.alias == name);
+        let why = match declared {
+            Some(one) if one.manifest.world != World::Decoder => {
+                format!("`{name}` is no decoder but {}", one.manifest.world.as_str())
+            }
+            Some(_) => String::new(),
+            None => match installed.off.iter().find(|(alias, _)| alias == name) {
+                Some((_, reason)) => format!("`{name}` is off: {reason}"),
+                None => format!("there is no plugin `{name}`"),
+            },
+        };
+        let refused = |why: String| PluginsError::Decoder(why);
+        if !why.is_empty() {
+            return Err(refused(why));
+        }
+        let mut started = installed.start(&[name.to_owned()], self.cache.clone())?;
+        let Some(hosted) = started.pop() else {
+            return Err(refused(format!("`{name}` did not start")));
+        };
+        let decoder: Arc<dyn MakeEvents> = Arc::new(hosted);
+        for input in inputs {
+            input.decoder = Some(decoder.clone());
+        }
+        Ok(())
     }
 
     /// Starts those that rules ask.

@@ -9,6 +9,7 @@
 //! record are one JSON text, which the evaluator reads like an event.
 
 use super::answers::{Answers, RowAnswer};
+use super::memo::Memo;
 use crate::input::reader::Batch;
 use crate::input::split::{Piece, PieceKind};
 use crate::scan::nested::{delivery_within, pieces_within};
@@ -24,6 +25,8 @@ pub(crate) trait Ask: Sync {
     fn reads(&self) -> &[(FieldPath, ColumnKind)];
     /// How many rows it takes at a time.
     fn rows_max(&self) -> usize;
+    /// Whether the same fields always have the same answer.
+    fn is_pure(&self) -> bool;
     /// Its answers, one a row; `records` are the records of the rows as they came.
     fn ask(&self, batch: &[u8], records: &[&[u8]]) -> Vec<RowAnswer>;
 }
@@ -94,7 +97,8 @@ impl<'p> Plugins<'p> {
 
     /// What is kept between batches. One per thread.
     pub(crate) fn gatherer(&self) -> Gatherer<'_> {
-        let queue = |fields: &Vec<(FieldId, ColumnKind)>| Queue {
+        let queue = |(fields, plugin): (&Vec<(FieldId, ColumnKind)>, &&dyn Ask)| Queue {
+            memo: plugin.is_pure().then(Memo::new),
             records: Vec::new(),
             columns: fields
                 .iter()
@@ -105,7 +109,7 @@ impl<'p> Plugins<'p> {
             plugins: self,
             parser: Parser::new(),
             slots: Slots::new(),
-            queues: self.fields.iter().map(queue).collect(),
+            queues: self.fields.iter().zip(&self.asked).map(queue).collect(),
             writer: BatchWriter::default(),
             awaiting: Vec::new(),
             awaited: Vec::new(),
@@ -119,8 +123,9 @@ pub(crate) type Asker<'a, 'r> = (&'a mut Evaluator<'r>, &'a [Option<usize>]);
 
 /// The rows of one plugin that are to be asked next.
 struct Queue {
-    /// Numbers among the awaiting records.
-    records: Vec<u32>,
+    memo: Option<Memo>,
+    /// Numbers among the awaiting records, and what stands for their fields.
+    records: Vec<(u32, u128)>,
     columns: Vec<ColumnWriter>,
 }
 
@@ -227,8 +232,17 @@ impl Gatherer<'_> {
         for number_awaited in 0..self.awaited.len() {
             let at = self.awaited[number_awaited];
             let queue = &mut self.queues[at];
-            queue.records.push(number);
             let fields = &self.plugins.fields[at];
+            let mut key = 0;
+            if let Some(memo) = &queue.memo {
+                let nodes = fields.iter().map(|(field, _)| self.slots.get(*field));
+                key = memo.key(nodes.map(|node| node.map(|node| event.document().at(node))));
+                if let Some(answer) = memo.get(key) {
+                    answers.add(number, &self.plugins.names[at], answer.clone());
+                    continue;
+                }
+            }
+            queue.records.push((number, key));
             for ((field, _), column) in fields.iter().zip(&mut queue.columns) {
                 let node = self.slots.get(*field);
                 push(column, node.map(|node| event.document().at(node)));
@@ -247,14 +261,17 @@ impl Gatherer<'_> {
         if rows == 0 {
             return;
         }
-        let place = |record: &u32| self.awaiting[*record as usize];
+        let place = |(record, _): &(u32, u128)| self.awaiting[*record as usize];
         let raw = queue.records.iter().map(place);
         let raw: Vec<&[u8]> = raw.map(|(start, end)| &buffer[start..end]).collect();
         let packed = self.writer.pack(rows, queue.columns.iter());
         let said = self.plugins.asked[plugin].ask(packed, &raw);
         let name = &self.plugins.names[plugin];
         debug_assert_eq!(said.len(), rows);
-        for (record, answer) in queue.records.iter().zip(said) {
+        for ((record, key), answer) in queue.records.iter().zip(said) {
+            if let Some(memo) = &mut queue.memo {
+                memo.keep(*key, &answer);
+            }
             answers.add(*record, name, answer);
         }
         queue.records.clear();

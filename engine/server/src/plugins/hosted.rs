@@ -2,6 +2,7 @@
 
 use super::answers::RowAnswer;
 use super::gather::{Ask, pack};
+use crate::input::through::{Made, MakeEvents};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tripline_core::event::{Event, FieldPath, Json, Number, Parser};
 use tripline_host::batch::{BatchView, Cell, ColumnKind};
 use tripline_host::grant::events::{EventRows, Value as EventValue};
-use tripline_host::manifest::World;
+use tripline_host::manifest::{Capability, InstanceMode, World};
 use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, answer};
 
 /// Times that a batch is asked again when the plugin says that it may work later.
@@ -161,6 +162,21 @@ impl Ask for Hosted {
         &self.reads
     }
 
+    /// A fresh instance for each call remembers nothing, and what it may ask is read-only.
+    fn is_pure(&self) -> bool {
+        let rights = self.plugin.shared().rights();
+        let asks = [
+            Capability::Clock,
+            Capability::Random,
+            Capability::Events,
+            Capability::Kv,
+            Capability::Http,
+            Capability::Metrics,
+        ];
+        self.plugin.manifest().instance == InstanceMode::PerBatch
+            && !asks.into_iter().any(|one| rights.has(one))
+    }
+
     fn rows_max(&self) -> usize {
         self.plugin.limits().batch as usize
     }
@@ -186,6 +202,23 @@ impl Ask for Hosted {
                 _ => return vec![RowAnswer::Failed(fault.to_string()); rows],
             }
         }
+    }
+}
+
+impl MakeEvents for Hosted {
+    fn name(&self) -> &str {
+        &self.alias
+    }
+
+    fn make(&self, chunk: &[u8], state: &[u8], last: bool) -> Result<Made, String> {
+        let made = self.plugin.decode(chunk, state, last);
+        let made = made.map_err(|fault| format!("{}: {fault}", self.alias))?;
+        Ok(Made {
+            consumed: made.consumed as usize,
+            events: made.events,
+            bad: made.bad.into_iter().map(|bad| bad.message).collect(),
+            state: made.state,
+        })
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) enum PluginsError {
     /// The mistakes, rendered.
     #[error("{0}")]
     Mistakes(String),
+    #[error("--decoder: {0}")]
+    Decoder(String),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(

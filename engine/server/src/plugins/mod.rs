@@ -5,6 +5,7 @@ mod arguments;
 mod gather;
 mod hosted;
 mod installed;
+mod memo;
 #[cfg(test)]
 mod tests;
 mod told;

@@ -17,12 +17,17 @@ use tripline_host::batch::{BatchView, Cell, ColumnKind};
 struct Shouting {
     reads: Vec<(FieldPath, ColumnKind)>,
     rows_max: usize,
+    is_pure: bool,
     calls: Mutex<Vec<usize>>,
 }
 
 impl Ask for Shouting {
     fn reads(&self) -> &[(FieldPath, ColumnKind)] {
         &self.reads
+    }
+
+    fn is_pure(&self) -> bool {
+        self.is_pure
     }
 
     fn rows_max(&self) -> usize {
@@ -67,6 +72,7 @@ fn answers_come_back_to_the_records_that_awaited_them() {
     let shouting = Shouting {
         reads: vec![(FieldPath::dotted("name"), ColumnKind::Text)],
         rows_max: 2,
+        is_pure: true,
         calls: Mutex::default(),
     };
     let text = concat!(
@@ -90,6 +96,16 @@ fn answers_come_back_to_the_records_that_awaited_them() {
     let mut evaluator = Evaluator::new(&rules);
     let answers = gatherer.gather(&batch, 0, &mut [(&mut evaluator, &places)]);
     assert_eq!(*shouting.calls.lock().expect("no panic"), [2, 2, 1]);
+    let again = gatherer.gather(&batch, 0, &mut [(&mut evaluator, &places)]);
+    assert_eq!(
+        *shouting.calls.lock().expect("no panic"),
+        [2, 2, 1, 1],
+        "only what failed is asked again"
+    );
+    let start = text
+        .find("{\"kind\":\"x\",\"name\":\"five\"}")
+        .expect("it is there");
+    assert_eq!(again.of(start), answers.of(start));
     let of = |needle: &str| {
         let start = text.find(needle).expect("it is there");
         let (json, failed) = answers.of(start)?;

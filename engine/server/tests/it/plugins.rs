@@ -261,6 +261,73 @@ fn a_plugin_that_fails_on_an_event_fails_on_that_event() {
     assert_eq!(closed.count(), 2);
 }
 
+/// The Okta decoder makes events of a System Log that a scan of other sources could not read.
+#[test]
+fn a_decoder_makes_events_of_an_input() {
+    let folder = Folder::new("decoder");
+    let okta = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/okta");
+    let component = under(&folder, "okta.wasm").display().to_string();
+    let project = okta.display().to_string();
+    good(
+        &folder,
+        &["plugin", "build", &project, "--output", &component],
+    );
+    folder.file(
+        "plugins.toml",
+        "[trust]\nunsigned = \"allow\"\n[plugins.okta]\npath = \"okta.wasm\"\n[plugins.okta.grant]\nmetrics = true\n",
+    );
+    folder.file(
+        "rules/okta-login/rule.toml",
+        RULE.replace("attack-tool", "okta-login").replace(
+            r#"event.eventName == "GetCallerIdentity" && enrich.client.program == "Pacu""#,
+            r#"event.eventName.startsWith("user.session")"#,
+        ),
+    );
+    let entry = |number: u32, kind: &str| {
+        format!(
+            "{{\"uuid\":\"00000000-0000-4000-8000-{number:012}\",\"published\":\"2026-01-06T10:00:00.000Z\",\"eventType\":\"{kind}\",\
+             \"severity\":\"INFO\",\"actor\":{{\"id\":\"u1\",\"type\":\"User\",\"alternateId\":\"a@example.com\"}},\
+             \"outcome\":{{\"result\":\"SUCCESS\"}}}}"
+        )
+    };
+    let log = format!(
+        "[{},{}]",
+        entry(1, "user.session.start"),
+        entry(2, "policy.rule.update")
+    );
+    folder.file("okta.json", log);
+    let scan = [
+        "scan",
+        "--plugins",
+        "plugins.toml",
+        "--decoder",
+        "okta",
+        "--rules",
+        "rules/",
+        "--format",
+        "jsonl",
+        "okta.json",
+    ];
+    let ran = good(&folder, &scan);
+    assert_eq!(
+        ran.stdout.lines().count(),
+        1,
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("2 records read"), "{}", ran.stderr);
+    let mut wrong = scan;
+    wrong[4] = "otka";
+    let ran = run(&folder, &wrong);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("there is no plugin `otka`"),
+        "{}",
+        ran.stderr
+    );
+}
+
 #[test]
 fn keys_are_never_written_over() {
     let folder = Folder::new("keys");

@@ -1,0 +1,176 @@
+//! Inputs that are no events yet: a decoder plugin makes events of their bytes.
+//!
+//! Stands between decompression and splitting. What a decoder leaves of a chunk comes again in front of the next; what it
+//! passes over becomes a line that is no event, so that it is counted and reported like any rejected record. A decoder
+//! that fails ends its input as a fault: what it would have made of the rest is not known.
+
+use std::fmt;
+
+/// Bytes that are given to a decoder at a time: events are at most so long.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// What became of a chunk.
+pub(crate) struct Made {
+    /// Bytes that are done with.
+    pub(crate) consumed: usize,
+    /// One JSON object a line.
+    pub(crate) events: Vec<u8>,
+    /// Parts that were passed over, and why.
+    pub(crate) bad: Vec<String>,
+    pub(crate) state: Vec<u8>,
+}
+
+/// Makes events of bytes.
+pub(crate) trait MakeEvents: Send + Sync {
+    /// The name of the decoder.
+    fn name(&self) -> &str;
+    /// Takes the next chunk of an input.
+    fn make(&self, chunk: &[u8], state: &[u8], last: bool) -> Result<Made, String>;
+}
+
+impl fmt::Debug for dyn MakeEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One input on its way through a decoder.
+#[derive(Default)]
+pub(super) struct Through {
+    chunk: Vec<u8>,
+    /// How much of the chunk is filled.
+    filled: usize,
+    state: Vec<u8>,
+    /// Events that were made and not yet taken.
+    made: Vec<u8>,
+    taken: usize,
+    is_over: bool,
+}
+
+impl Through {
+    /// Gives the next bytes of events; `read` gives the next bytes of the input, none at its end.
+    pub(super) fn read<E>(
+        &mut self,
+        decoder: &dyn MakeEvents,
+        buffer: &mut [u8],
+        mut read: impl FnMut(&mut [u8]) -> Result<usize, E>,
+        fault: impl Fn(String) -> E,
+    ) -> Result<usize, E> {
+        while self.taken == self.made.len() {
+            if self.is_over {
+                return Ok(0);
+            }
+            self.chunk.resize(CHUNK_BYTES, 0);
+            // One reading: whoever waits for the events of a pipe is not to wait for a full chunk.
+            let length = read(&mut self.chunk[self.filled..])?;
+            self.filled += length;
+            let last = length == 0;
+            let chunk = &self.chunk[..self.filled];
+            let made = decoder.make(chunk, &self.state, last).map_err(&fault)?;
+            let is_stuck = made.consumed == 0 && self.filled == CHUNK_BYTES;
+            if is_stuck || made.consumed > self.filled {
+                let words = format!("{} makes nothing of {CHUNK_BYTES} bytes", decoder.name());
+                return Err(fault(words));
+            }
+            self.chunk.copy_within(made.consumed..self.filled, 0);
+            self.filled -= made.consumed;
+            self.state = made.state;
+            self.made = made.events;
+            self.taken = 0;
+            for bad in made.bad {
+                if !self.made.is_empty() && self.made.last() != Some(&b'\n') {
+                    self.made.push(b'\n');
+                }
+                // Text is no event, so this is counted as a rejected record.
+                let line = serde_json::Value::String(format!("{}: {bad}", decoder.name()));
+                self.made.extend(line.to_string().into_bytes());
+                self.made.push(b'\n');
+            }
+            self.is_over = last;
+        }
+        let length = buffer.len().min(self.made.len() - self.taken);
+        buffer[..length].copy_from_slice(&self.made[self.taken..self.taken + length]);
+        self.taken += length;
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each line `x` becomes the event `{"a":"x"}`; empty ones are bad.
+    struct Lines;
+
+    impl MakeEvents for Lines {
+        fn name(&self) -> &str {
+            "lines"
+        }
+
+        fn make(&self, chunk: &[u8], state: &[u8], last: bool) -> Result<Made, String> {
+            let end = match last {
+                true => chunk.len(),
+                false => chunk
+                    .iter()
+                    .rposition(|byte| *byte == b'\n')
+                    .map_or(0, |at| at + 1),
+            };
+            let (mut events, mut bad) = (String::new(), Vec::new());
+            let mut count = state.first().copied().unwrap_or(0);
+            for line in String::from_utf8_lossy(&chunk[..end]).lines() {
+                count += 1;
+                match line {
+                    "" => bad.push(format!("line {count} is empty")),
+                    "trap" => return Err("it trapped".to_owned()),
+                    _ => events.push_str(&format!("{{\"a\":\"{line}\"}}\n")),
+                }
+            }
+            Ok(Made {
+                consumed: end,
+                events: events.into_bytes(),
+                bad,
+                state: vec![count],
+            })
+        }
+    }
+
+    fn through(text: &str, portion: usize) -> Result<String, String> {
+        let mut rest = text.as_bytes();
+        let (mut through, mut out) = (Through::default(), Vec::new());
+        let mut buffer = [0; 7];
+        loop {
+            let read = |into: &mut [u8]| {
+                let length = rest.len().min(portion).min(into.len());
+                into[..length].copy_from_slice(&rest[..length]);
+                rest = &rest[length..];
+                Ok(length)
+            };
+            match through.read(&Lines, &mut buffer, read, |fault| fault)? {
+                0 => return Ok(String::from_utf8(out).expect("text")),
+                length => out.extend(&buffer[..length]),
+            }
+        }
+    }
+
+    #[test]
+    fn portions_make_no_difference() {
+        let expected = "{\"a\":\"one\"}\n\"lines: line 2 is empty\"\n{\"a\":\"three\"}\n";
+        let sorted = |text: String| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        for portion in [1, 2, 5, 100] {
+            let made = through("one\n\nthree", portion).expect("nothing fails");
+            assert_eq!(sorted(made), sorted(expected.to_owned()), "{portion}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_sense_of_is_a_fault() {
+        assert_eq!(through("one\ntrap\n", 100), Err("it trapped".to_owned()));
+        let long = "x".repeat(CHUNK_BYTES + 1);
+        let fault = through(&long, CHUNK_BYTES).expect_err("no line ends");
+        assert_eq!(fault, "lines makes nothing of 1048576 bytes");
+    }
+}
