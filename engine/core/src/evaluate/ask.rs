@@ -109,29 +109,33 @@ fn hit_type() -> Type {
     ])
 }
 
+/// Where a rule asks a plugin first, and by which variable.
+type Place<'r> = (&'r Selector, Span, &'static str);
+
 /// The plugins that a rule asks, each with the first place where it does.
-pub(super) fn asked(rule: &Rule) -> BTreeMap<String, (&Selector, Span, &'static str)> {
+pub(super) fn asked(rule: &Rule) -> BTreeMap<String, Place<'_>> {
     let mut found = BTreeMap::new();
     for selector in rule.selectors() {
-        collect(&selector.expr, selector, &mut found);
+        for variable in [ENRICH, DETECT] {
+            collect(&selector.expr, variable, &mut |name, span| {
+                let place = (selector, span, variable);
+                found.entry(name.to_owned()).or_insert(place);
+            });
+        }
     }
     found
 }
 
-fn collect<'r>(
-    expr: &Expr,
-    selector: &'r Selector,
-    found: &mut BTreeMap<String, (&'r Selector, Span, &'static str)>,
-) {
-    if let Some((variable, name)) = named(expr) {
-        let place = (selector, expr.span, variable);
-        found.entry(name.to_owned()).or_insert(place);
+/// Calls `found` with each plugin that is named after a variable, where no macro hides that.
+fn collect(expr: &Expr, variable: &str, found: &mut dyn FnMut(&str, Span)) {
+    if let Some(name) = named(expr, variable) {
+        found(name, expr.span);
     }
-    expr.for_each_child(&mut |child| collect(child, selector, found));
+    expr.for_each_child_seeing(variable, &mut |child| collect(child, variable, found));
 }
 
 /// `enrich.NAME`, `detect["NAME"]` and their optional forms.
-fn named(expr: &Expr) -> Option<(&'static str, &str)> {
+fn named<'e>(expr: &'e Expr, variable: &str) -> Option<&'e str> {
     let (operand, name) = match &expr.kind {
         ExprKind::Select { operand, field, .. } | ExprKind::Has { operand, field, .. } => {
             (operand, field.as_str())
@@ -142,13 +146,7 @@ fn named(expr: &Expr) -> Option<(&'static str, &str)> {
         },
         _ => return None,
     };
-    let ExprKind::Ident(variable) = &operand.kind else {
-        return None;
-    };
-    [ENRICH, DETECT]
-        .into_iter()
-        .find(|known| known == variable)
-        .map(|variable| (variable, name))
+    matches!(&operand.kind, ExprKind::Ident(ident) if ident == variable).then_some(name)
 }
 
 /// What is wrong with what a rule asks: plugins that there are not, and questions where no answer can be.
@@ -194,27 +192,28 @@ fn unknown(name: &str, span: Span, variable: &str, plugins: &Plugins) -> Diagnos
 
 /// `enrich` itself is no value: which plugins would be asked?
 fn whole(rule: &Rule) -> Vec<Report> {
-    fn walk(expr: &Expr, out: &mut Vec<(Span, String)>) {
-        if named(expr).is_some() {
+    fn walk(expr: &Expr, variable: &str, out: &mut Vec<Span>) {
+        if named(expr, variable).is_some() {
             return;
         }
-        if let ExprKind::Ident(name) = &expr.kind
-            && [ENRICH, DETECT].contains(&name.as_str())
-        {
-            out.push((expr.span, name.clone()));
+        if matches!(&expr.kind, ExprKind::Ident(ident) if ident == variable) {
+            out.push(expr.span);
         }
-        expr.for_each_child(&mut |child| walk(child, out));
+        expr.for_each_child_seeing(variable, &mut |child| walk(child, variable, out));
     }
     let mut reports = Vec::new();
     for selector in rule.selectors() {
-        let mut found = Vec::new();
-        walk(&selector.expr, &mut found);
-        for (span, name) in found {
-            let message = format!("`{name}` is followed by the name of a plugin");
-            let help =
-                format!("Such as `{name}.geo`: a plugin is only asked when a rule names it.");
-            let diagnostic = Diagnostic::new(Code::PluginUnknown, span, message);
-            reports.push(selector.report(diagnostic.with_help(help)));
+        for variable in [ENRICH, DETECT] {
+            let mut found = Vec::new();
+            walk(&selector.expr, variable, &mut found);
+            for span in found {
+                let message = format!("`{variable}` is followed by the name of a plugin");
+                let help = format!(
+                    "Such as `{variable}.geo`: a plugin is only asked when a rule names it."
+                );
+                let diagnostic = Diagnostic::new(Code::PluginUnknown, span, message);
+                reports.push(selector.report(diagnostic.with_help(help)));
+            }
         }
     }
     reports
