@@ -1,14 +1,20 @@
 //! Switches off a plugin that traps again and again, and tries it again later.
 //!
-//! Time is an argument. A batch counts when it could not be answered at all, or when the rows that make the plugin trap
-//! could not be told from the others: a single bad event that was found out does not switch off a plugin, since anybody
-//! who can write events could then switch off a detector for all others. While the breaker is open, calls are told when
-//! to come again; then one of them is the probe, and the others wait for what becomes of it.
+//! Time is an argument. What counts are batches in a row of which no row at all was answered, each by its rows: a few bad
+//! events must not switch off a plugin, since anybody who can write events could then switch off a detector for all
+//! others. Any answer in between begins the count anew. While the breaker is open, calls are told when to come again; when
+//! that time has come, and for some of the calls before, one is the probe, and the others wait for what becomes of it. So
+//! a plugin that was flooded with bad events is back soon after, also where events come faster than time goes by.
 
 use crate::limits::{BREAKER_BACKOFF_MAX, BREAKER_BACKOFF_MIN, BREAKER_TRAPS, BREAKER_WINDOW};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// Rows that count as one trap; a batch with fewer counts as a part of one.
+pub(crate) const ROWS_OF_A_TRAP: usize = 16;
+/// Of the calls that are refused while it is open, one in so many is a probe.
+const REFUSED_OF_A_PROBE: u32 = 8;
 
 /// When a plugin is switched off, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +75,10 @@ enum State {
 #[derive(Debug)]
 struct Inner {
     state: State,
-    trapped: VecDeque<Duration>,
+    /// When, and rows.
+    trapped: VecDeque<(Duration, usize)>,
+    /// Calls refused since it opened.
+    refused: u32,
     backoff: Duration,
     closed: Duration,
     opened: u64,
@@ -88,6 +97,7 @@ impl Breaker {
         let inner = Inner {
             state: State::Closed,
             trapped: VecDeque::new(),
+            refused: 0,
             backoff: settings.backoff_min,
             closed: Duration::ZERO,
             opened: 0,
@@ -105,6 +115,7 @@ impl Breaker {
     /// Asks before a call.
     pub fn admit(&self, now: Duration) -> Admission {
         let mut inner = self.lock();
+        let is_open = matches!(inner.state, State::Open { .. });
         let open_until = match inner.state {
             State::Closed => return Admission::Closed,
             State::Open { until } => until,
@@ -112,8 +123,11 @@ impl Breaker {
             State::Probing { since } => since + self.settings.backoff_min,
         };
         if now < open_until {
-            let after = open_until - now;
-            return Admission::Open { after };
+            inner.refused += 1;
+            if !is_open || !inner.refused.is_multiple_of(REFUSED_OF_A_PROBE) {
+                let after = open_until - now;
+                return Admission::Open { after };
+            }
         }
         inner.state = State::Probing { since: now };
         Admission::Probe
@@ -128,12 +142,13 @@ impl Breaker {
                 inner.state = State::Closed;
                 inner.closed = now;
             }
-            Admission::Closed | Admission::Open { .. } => {}
+            Admission::Closed => self.lock().trapped.clear(),
+            Admission::Open { .. } => {}
         }
     }
 
-    /// Tells that a call trapped, or took too long.
-    pub fn trapped(&self, admitted: Admission, now: Duration) {
+    /// Tells that a call about so many rows trapped or took too long, for all of them.
+    pub fn trapped(&self, admitted: Admission, now: Duration, rows: usize) {
         let mut inner = self.lock();
         if admitted == Admission::Probe {
             inner.open(now, self.settings.backoff_max);
@@ -147,7 +162,7 @@ impl Breaker {
         while inner
             .trapped
             .front()
-            .is_some_and(|first| *first + window < now)
+            .is_some_and(|(first, _)| *first + window < now)
         {
             inner.trapped.pop_front();
         }
@@ -155,8 +170,11 @@ impl Breaker {
             // It has behaved for a whole window: what it did before is forgotten.
             inner.backoff = self.settings.backoff_min;
         }
-        inner.trapped.push_back(now);
-        if inner.trapped.len() >= self.settings.traps as usize {
+        inner
+            .trapped
+            .push_back((now, rows.clamp(1, ROWS_OF_A_TRAP)));
+        let rows: usize = inner.trapped.iter().map(|(_, rows)| rows).sum();
+        if rows >= self.settings.traps as usize * ROWS_OF_A_TRAP {
             inner.open(now, self.settings.backoff_max);
         }
     }
@@ -180,6 +198,7 @@ impl Inner {
     /// The next time will be longer, unless it behaves in between.
     fn open(&mut self, now: Duration, backoff_max: Duration) {
         self.trapped.clear();
+        self.refused = 0;
         self.opened += 1;
         self.state = State::Open {
             until: now + self.backoff,
@@ -198,7 +217,7 @@ mod tests {
 
     fn trap(breaker: &Breaker, seconds: u64) -> Admission {
         let admitted = breaker.admit(at(seconds));
-        breaker.trapped(admitted, at(seconds));
+        breaker.trapped(admitted, at(seconds), 256);
         admitted
     }
 
@@ -252,7 +271,7 @@ mod tests {
             waits.push(after.as_secs());
             now += after;
             assert_eq!(breaker.admit(now), Admission::Probe);
-            breaker.trapped(Admission::Probe, now);
+            breaker.trapped(Admission::Probe, now, 256);
         }
         assert_eq!(
             waits,
@@ -290,9 +309,38 @@ mod tests {
         let breaker = Breaker::new(BreakerSettings::default());
         let early = breaker.admit(at(0));
         traps(&breaker, 0..5);
-        breaker.trapped(early, at(5));
+        breaker.trapped(early, at(5), 256);
         breaker.answered(early, at(6));
         assert_eq!(breaker.state(), BreakerState::Open);
         assert_eq!(breaker.opened(), 1);
+    }
+
+    #[test]
+    fn a_few_bad_events_do_not_open_it() {
+        let breaker = Breaker::new(BreakerSettings::default());
+        for _ in 0..79 {
+            let admitted = breaker.admit(at(1));
+            breaker.trapped(admitted, at(1), 1);
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        breaker.answered(breaker.admit(at(1)), at(1));
+        for _ in 0..79 {
+            let admitted = breaker.admit(at(1));
+            breaker.trapped(admitted, at(1), 1);
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        breaker.trapped(breaker.admit(at(1)), at(1), 1);
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn some_of_many_calls_are_probes_before_the_time() {
+        let breaker = Breaker::new(BreakerSettings::default());
+        traps(&breaker, 0..5);
+        let calls = (0..8).map(|_| breaker.admit(at(5)));
+        let probes = calls.filter(|admitted| *admitted == Admission::Probe);
+        assert_eq!(probes.count(), 1);
+        breaker.answered(Admission::Probe, at(5));
+        assert_eq!(breaker.admit(at(5)), Admission::Closed);
     }
 }

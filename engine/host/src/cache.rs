@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use sha2::Sha256;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -59,7 +59,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the folder, which only its owner may enter from now on, and its key.
+    /// Opens the folder, which nobody but its owner may write to, and its key.
     pub(crate) fn open(folder: &Path, compatibility: String) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(folder)?;
@@ -72,7 +72,9 @@ impl Cache {
                 "the cache folder belongs to somebody else",
             ));
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        if found.mode() & 0o022 != 0 {
+            return Err(io::Error::other("others may write to the cache folder"));
+        }
         Ok(Self {
             key: key(folder)?,
             folder: folder.to_owned(),
@@ -150,7 +152,7 @@ impl Cache {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let found = entry.metadata()?;
-            if found.is_file() && entry.file_name() != KEY_NAME {
+            if found.is_file() && is_ours(&entry.file_name()) {
                 files.push((found.modified()?, found.len(), entry.path()));
             }
         }
@@ -165,6 +167,23 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// Whether a file has a name that only the cache gives: compiled code, or code on its way. Whatever else lies in the folder
+/// is somebody's.
+fn is_ours(name: &std::ffi::OsStr) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let temporary = name
+        .strip_prefix('.')
+        .and_then(|name| name.strip_suffix(".tmp"));
+    let code = name
+        .strip_suffix(".cwasm")
+        .and_then(|name| name.split_once('-'));
+    temporary.is_some_and(is_hex)
+        || code.is_some_and(|(digest, _)| digest.len() == 64 && is_hex(digest))
 }
 
 /// Code whose MAC is right. There is no other way to make one but in this module.

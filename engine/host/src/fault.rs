@@ -2,8 +2,8 @@
 //!
 //! A fault is a value: it says whether the call is worth trying again, and the pipeline acts on that, never on text.
 
-use crate::grant;
 use crate::grant::limits::FAULT_MESSAGE_BYTES_MAX;
+use crate::grant::{self, FaultKind};
 use crate::limits::RETRY_AFTER_MAX;
 use std::time::Duration;
 use thiserror::Error;
@@ -189,12 +189,21 @@ impl Fault {
             Self::Trap { .. } | Self::Deadline { .. } | Self::Memory { .. } | Self::Output(_) => {
                 true
             }
-            Self::Guest(_)
-            | Self::Unavailable { .. }
-            | Self::Busy
-            | Self::Misfit(_)
-            | Self::Host(_) => false,
+            // What the plugin itself says of its input is about some of its input.
+            Self::Guest(fault) => {
+                !fault.kind.is_retried()
+                    && !matches!(fault.kind, FaultKind::InvalidConfig | FaultKind::Limit)
+            }
+            Self::Unavailable { .. } | Self::Busy | Self::Misfit(_) | Self::Host(_) => false,
         }
+    }
+
+    /// Whether it speaks against the plugin: it failed in a way that it did not foresee.
+    pub(crate) fn is_to_blame(&self) -> bool {
+        matches!(
+            self,
+            Self::Trap { .. } | Self::Deadline { .. } | Self::Memory { .. } | Self::Output(_)
+        )
     }
 
     /// Bad output, told in bounded and printable text.

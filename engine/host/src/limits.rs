@@ -102,11 +102,12 @@ pub const BAD_MAX: usize = 10_000;
 /// Longest `retry-after` that is honoured.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// Extra calls by which the rows that make a plugin trap are looked for in one batch. Two such rows among 1,024 need 40.
-pub const BISECT_CALLS_MAX: u32 = 64;
+/// Extra calls by which the rows that make a plugin trap are looked for in one batch: enough to find each of 256 rows of
+/// which every second one does. A trap and its new instance take some 50 us.
+pub const BISECT_CALLS_MAX: u32 = 512;
 
 /// What a call that ran into its deadline counts among the extra calls, since it costs that much more.
-pub const BISECT_DEADLINE_CALLS: u32 = 4;
+pub const BISECT_DEADLINE_CALLS: u32 = 32;
 
 /// The part of the pool, as one in so many, that idle instances of all plugins may hold: the others are for calls, so
 /// that plugins which are seldom asked cannot keep busy ones from running.

@@ -8,7 +8,7 @@ use crate::answer::{self, Decision, Decoded, Enriched, Hit, Outcome, Step};
 use crate::batch::part::Rows;
 use crate::batch::{BatchView, ColumnKind};
 use crate::bisect::{self, Pieces};
-use crate::breaker::{Admission, Breaker, BreakerState};
+use crate::breaker::{Admission, Breaker, BreakerState, ROWS_OF_A_TRAP};
 use crate::engine::Running;
 use crate::fault::Fault;
 use crate::grant::Shared;
@@ -346,7 +346,9 @@ impl Plugin {
         let answer = self.run(None, call);
         let now = self.started.elapsed();
         match &answer {
-            Err(fault) if fault.may_be_one_row() => self.breaker.trapped(admitted, now),
+            Err(fault) if fault.is_to_blame() => {
+                self.breaker.trapped(admitted, now, ROWS_OF_A_TRAP);
+            }
             _ => self.breaker.answered(admitted, now),
         }
         answer
@@ -366,15 +368,15 @@ impl Plugin {
 
     /// Tells the breaker what became of a batch.
     fn tell<T>(&self, admitted: Admission, pieces: &Pieces<T>) {
-        let is_plugin = |fault: &Fault| fault.may_be_one_row();
-        let failed = pieces
+        let mut failed = pieces
             .pieces
             .iter()
             .filter_map(|piece| piece.answer.as_ref().err());
-        let is_to_blame = failed.clone().any(is_plugin);
+        let is_to_blame = failed.any(Fault::is_to_blame);
+        let rows = pieces.pieces.last().map_or(0, |piece| piece.rows.end);
         let now = self.started.elapsed();
-        match is_to_blame && !(pieces.has_answers() && pieces.is_told_apart) {
-            true => self.breaker.trapped(admitted, now),
+        match is_to_blame && !pieces.has_answers() {
+            true => self.breaker.trapped(admitted, now, rows),
             false => self.breaker.answered(admitted, now),
         }
     }

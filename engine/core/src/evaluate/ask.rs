@@ -126,6 +126,37 @@ pub(super) fn asked(rule: &Rule) -> BTreeMap<String, Place<'_>> {
     found
 }
 
+/// The plugins that some selectors ask.
+pub(super) fn asked_in<'s>(selectors: impl Iterator<Item = &'s Selector>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for selector in selectors {
+        for variable in [ENRICH, DETECT] {
+            collect(&selector.expr, variable, &mut |name, _| {
+                found.insert(name.to_owned());
+            });
+        }
+    }
+    found
+}
+
+/// What the verdict of an input depends on: its condition, its key and the values that are computed of it, and the
+/// exceptions of its rule. What only shapes a finding is not among it: that never hides a match.
+pub(super) fn deciding(rule: &Rule, input: usize) -> impl Iterator<Item = &Selector> {
+    let own = &rule.inputs[input];
+    let key = own.group_by.as_ref();
+    let key = key.or(rule.memory.as_ref().map(|memory| &memory.group_by));
+    let values = rule
+        .memory
+        .iter()
+        .flat_map(|memory| memory.kind.selectors());
+    let exceptions = rule.exceptions.iter().map(|exception| exception.selector());
+    own.when
+        .iter()
+        .chain(key.into_iter().flatten())
+        .chain(values)
+        .chain(exceptions)
+}
+
 /// Calls `found` with each plugin that is named after a variable, where no macro hides that.
 fn collect(expr: &Expr, variable: &str, found: &mut dyn FnMut(&str, Span)) {
     if let Some(name) = named(expr, variable) {
@@ -221,8 +252,10 @@ fn whole(rule: &Rule) -> Vec<Report> {
 
 /// Answers stand beside the event at hand. What is computed later, from kept events, has none.
 fn misplaced(rule: &Rule) -> Vec<Report> {
-    let Some(memory) = &rule.memory else {
-        return Vec::new();
+    let shaper = match (&rule.memory, &rule.suppress) {
+        (Some(memory), _) => memory.kind.as_str(),
+        (None, Some(_)) => "suppress",
+        (None, None) => return Vec::new(),
     };
     let refuse = |selector: &Selector, message: &str, help: &str| {
         let span = selector.expr.span;
@@ -234,8 +267,7 @@ fn misplaced(rule: &Rule) -> Vec<Report> {
             continue;
         };
         if !input.rules.is_empty() {
-            let help = "Put the question into the rules whose detections are taken.";
-            reports.push(refuse(when, "detections are not shown to plugins", help));
+            reports.push(refuse(when, DETECTIONS, DETECTIONS_HELP));
         } else if mentions(&when.expr, super::memory::STEP) {
             let help = "A step that asks plugins is decided when its event is there, one that asks about `step` later. \
                         Put the question to the plugin into a `signal` rule, and take its detections here.";
@@ -243,26 +275,36 @@ fn misplaced(rule: &Rule) -> Vec<Report> {
             reports.push(refuse(when, message, help));
         }
     }
-    let finding = &rule.finding;
-    let by = rule.suppress.iter().filter_map(|one| one.by.as_ref());
-    let shaping = finding
-        .title
-        .iter()
-        .flat_map(|title| title.selectors())
-        .chain(finding.dedup_key.iter().flatten())
-        .chain(&finding.severity)
-        .chain(finding.context.iter().map(|(_, selector)| selector))
-        .chain(by.flatten());
+    if rule.inputs.iter().any(|input| !input.rules.is_empty()) {
+        let keys = rule
+            .inputs
+            .iter()
+            .flat_map(|input| input.group_by.iter().flatten());
+        let memory = rule.memory.iter();
+        let of_rule =
+            memory.flat_map(|memory| memory.group_by.iter().chain(memory.kind.selectors()));
+        let exceptions = rule.exceptions.iter().map(|exception| exception.selector());
+        for selector in keys.chain(of_rule).chain(exceptions) {
+            if asks_plugins(&selector.expr) {
+                reports.push(refuse(selector, DETECTIONS, DETECTIONS_HELP));
+            }
+        }
+    }
     let help = "Plugins may be asked in its conditions, keys, values and exceptions. To show an answer, group by it: it is \
                 then part of the finding.";
+    let shaping = rule.shaping();
     for selector in shaping.filter(|selector| asks_plugins(&selector.expr)) {
-        let kind = memory.kind.as_str();
+        let kind = shaper;
         let message =
             format!("a finding of `[{kind}]` is shaped when the answers of plugins are gone");
         reports.push(refuse(selector, &message, help));
     }
     reports
 }
+
+/// Why detections cannot be asked about, and what to do.
+const DETECTIONS: &str = "detections are not shown to plugins";
+const DETECTIONS_HELP: &str = "Put the question into the rules whose detections are taken.";
 
 /// What awaits answers about an event.
 #[derive(Clone, Copy, Debug)]
@@ -282,7 +324,13 @@ impl Evaluator<'_> {
             let rules = set.rules();
             matcher.matcher.matches(event, asking, |selector, _| {
                 let rule = matcher.rules[selector as usize];
-                for plugin in &rules[rule.0 as usize].asks {
+                let (rule, input) = rule;
+                let pre = &rules[rule.0 as usize];
+                for plugin in pre.inputs[input as usize]
+                    .asks_of
+                    .iter()
+                    .chain(&pre.shaped_by)
+                {
                     if !asked.contains(plugin) {
                         asked.push(*plugin);
                     }
@@ -296,7 +344,10 @@ impl Evaluator<'_> {
     /// What an input of a rule that asks plugins says of an event, whose answers stand beside it.
     pub(super) fn settle(&mut self, (rule, input): (RuleIndex, u16), event: &Event<'_>) -> Settled {
         let pre = &self.set.rules()[rule.0 as usize];
-        if self.unanswered(rule, event).is_some() {
+        if self
+            .unanswered(&pre.inputs[input as usize].asks_of, event)
+            .is_some()
+        {
             return match pre.rule.on_error {
                 OnError::Indeterminate => Settled::Decided(Outcome::Unknown),
                 OnError::Skip => Settled::Skipped,
@@ -306,17 +357,45 @@ impl Evaluator<'_> {
         let Some(when) = pre.inputs[input as usize].when else {
             return Settled::Decided(Outcome::True);
         };
-        let holds = self.on_event(event, |evaluation, _| evaluation.test(when));
-        Settled::Decided(holds.map_or(Outcome::Unknown, Outcome::from))
+        match self.on_event(event, |evaluation, _| evaluation.test(when)) {
+            Ok(holds) => Settled::Decided(holds.into()),
+            // What a detector found is asked for, and it found nothing.
+            Err(_) if self.found_nothing(rule, input, event) => Settled::Decided(Outcome::False),
+            Err(_) => Settled::Decided(Outcome::Unknown),
+        }
     }
 
-    /// The first plugin that a rule asks and that gave no answer about the event, and why.
-    pub(super) fn unanswered<'e>(
+    /// Whether the condition of an input asks about a hit of a detector that has none.
+    fn found_nothing(&self, rule: RuleIndex, input: u16, event: &Event<'_>) -> bool {
+        let pre = &self.set.rules()[rule.0 as usize];
+        let detect = event.facts().and_then(|facts| facts.detect());
+        let has_hit = |name: &str| detect.is_some_and(|hits| hits.get(name).is_some());
+        let when = pre.rule.inputs[input as usize].when.as_ref();
+        when.is_some_and(|when| {
+            let mut nothing = false;
+            collect(&when.expr, DETECT, &mut |name, _| nothing |= !has_hit(name));
+            nothing
+        })
+    }
+
+    /// The first plugin that the inputs of a rule ask and that gave no answer about the event, and why.
+    pub(super) fn unanswered_by_inputs<'e>(
         &self,
         rule: RuleIndex,
         event: &Event<'e>,
     ) -> Option<(&str, &'e str)> {
-        let asks = self.set.rules()[rule.0 as usize].asks.iter();
+        let inputs = self.set.rules()[rule.0 as usize].inputs.iter();
+        let mut unanswered = inputs.filter(|input| !input.asks_of.is_empty());
+        unanswered.find_map(|input| self.unanswered(&input.asks_of, event))
+    }
+
+    /// The first of these plugins that gave no answer about the event, and why.
+    pub(super) fn unanswered<'e>(
+        &self,
+        asks: &[PluginIndex],
+        event: &Event<'e>,
+    ) -> Option<(&str, &'e str)> {
+        let asks = asks.iter();
         let mut names = asks.map(|plugin| self.set.plugins()[plugin.0 as usize].as_str());
         match event.facts() {
             None => names.next().map(|name| (name, "it was not asked")),

@@ -202,7 +202,13 @@ impl<'r> Evaluator<'r> {
     pub(super) fn excuse(&mut self, rule: RuleIndex, event: &Event<'_>) -> Outcome {
         let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
         let (time, mut most) = (event.time(), Outcome::False);
+        // A rule that matches although a plugin failed is not excused by what that plugin did not say.
+        let is_unanswered = exceptions.iter().any(|one| one.asks_plugins)
+            && self.unanswered_by_inputs(rule, event).is_some();
         for exception in exceptions.iter().filter(|exception| exception.covers(time)) {
+            if exception.asks_plugins && is_unanswered {
+                continue;
+            }
             most = most.max(self.ask(exception.node, event));
         }
         most
@@ -240,7 +246,7 @@ impl<'r> Evaluator<'r> {
     /// Why a rule, or the exceptions of a rule that matches, could not be decided on this event.
     pub fn fault(&mut self, rule: RuleIndex, event: &Event<'_>) -> String {
         let prepared = &self.set.rules()[rule.0 as usize];
-        if let Some((plugin, reason)) = self.unanswered(rule, event) {
+        if let Some((plugin, reason)) = self.unanswered_by_inputs(rule, event) {
             return format!("plugin `{plugin}` gave no answer: {reason}");
         }
         let time = event.time();

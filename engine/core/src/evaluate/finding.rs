@@ -26,10 +26,13 @@ impl Evaluator<'_> {
         let mut shaped = self.on_event(event, |evaluation, program| {
             shape(evaluation, program, prepared)
         });
-        if let Some((plugin, reason)) = self.unanswered(rule, event) {
+        if let Some((plugin, reason)) = self.unanswered_by_inputs(rule, event) {
             let note = format!(
                 "plugin `{plugin}` gave no answer ({reason}); the rule matches all the same"
             );
+            shaped.notes.insert(0, note);
+        } else if let Some((plugin, reason)) = self.unanswered(&prepared.shaped_by, event) {
+            let note = format!("plugin `{plugin}` gave no answer ({reason})");
             shaped.notes.insert(0, note);
         }
         let time = event.time().map(|time| time.to_string());

@@ -4,7 +4,7 @@
 //! the index like any other condition; the whole is asked when the step is taken, with the events of the
 //! earlier steps at hand. Relies on the checker for having refused steps that do not exist.
 
-use super::ask::{DETECT, ENRICH, asks_plugins};
+use super::ask::{DETECT, ENRICH, PluginIndex, asks_plugins};
 use super::group_key::KeyId;
 use crate::diagnostic::Span;
 use crate::selector::ast::{Expr, ExprKind, Literal};
@@ -44,6 +44,8 @@ pub(super) struct InputPre {
     pub(super) captures: CapturePre,
     /// How inputs of the same time are ordered.
     pub(super) rank: u16,
+    /// The plugins that decide whether the event counts.
+    pub(super) asks_of: Vec<PluginIndex>,
 }
 
 /// What is computed of an event when it is observed.

@@ -37,8 +37,8 @@ pub struct RulePre {
     /// 16 hexadecimal digits; changes when what the rule remembers would mean something else.
     pub memory_version: String,
     pub(super) inputs: Vec<InputPre>,
-    /// The plugins that it asks.
-    pub(super) asks: Vec<PluginIndex>,
+    /// The plugins that only its findings ask.
+    pub(super) shaped_by: Vec<PluginIndex>,
     /// Tells its detections apart from those of other rules.
     pub(super) detected_by: u64,
     pub(super) exceptions: Vec<ExceptionPre>,
@@ -77,6 +77,8 @@ impl RulePre {
 pub(super) struct ExceptionPre {
     pub(super) name: String,
     pub(super) node: NodeId,
+    /// It asks plugins.
+    pub(super) asks_plugins: bool,
     end: Option<Timestamp>,
 }
 
@@ -108,13 +110,15 @@ pub(super) struct Slot {
     pub(super) has_exceptions: bool,
     /// The rule asks plugins: what is filed is only a part of its condition.
     pub(super) asks_plugins: bool,
+    /// Its findings ask plugins.
+    pub(super) shows_plugins: bool,
 }
 
 /// What tells which events plugins are to be asked about.
 pub(super) struct Asking {
     pub(super) matcher: Matcher,
-    /// The rule of each selector of the matcher.
-    pub(super) rules: Vec<RuleIndex>,
+    /// The rule and the input of each selector of the matcher.
+    pub(super) rules: Vec<(RuleIndex, u16)>,
 }
 
 /// All rules in force, compiled together.
@@ -211,9 +215,16 @@ impl RuleSet {
         let sources = Sources::of(&prepared, schema);
         let plugins = plugins_of(prepared.iter().map(|rule| &rule.rule));
         for rule in &mut prepared {
-            let names = ask::asked(&rule.rule).into_keys();
-            let numbers = names.filter_map(|name| plugins.binary_search(&name).ok());
-            rule.asks = numbers.map(|number| PluginIndex(number as u32)).collect();
+            let numbered = |names: BTreeSet<String>| -> Vec<PluginIndex> {
+                let numbers = names
+                    .iter()
+                    .filter_map(|name| plugins.binary_search(name).ok());
+                numbers.map(|number| PluginIndex(number as u32)).collect()
+            };
+            for (number, input) in rule.inputs.iter_mut().enumerate() {
+                input.asks_of = numbered(ask::asked_in(ask::deciding(&rule.rule, number)));
+            }
+            rule.shaped_by = numbered(ask::asked_in(rule.rule.shaping()));
         }
         let (mut slots, mut selectors): (Vec<Slot>, Vec<&Expr>) = Default::default();
         for (at, rule) in (0u32..).zip(&prepared) {
@@ -223,7 +234,8 @@ impl RuleSet {
                     input: number,
                     is_observed: rule.rule.memory.is_some(),
                     has_exceptions: !rule.exceptions.is_empty(),
-                    asks_plugins: !rule.asks.is_empty(),
+                    asks_plugins: !input.asks_of.is_empty(),
+                    shows_plugins: !rule.shaped_by.is_empty(),
                 }));
                 selectors.extend(&input.filed);
             }
@@ -235,9 +247,9 @@ impl RuleSet {
         let hint = |path: &FieldPath| hints.get(path);
         let matcher = Matcher::new(&selectors, &hint, builder_with(lists));
         let asking = slots.iter().zip(&selectors);
-        let asking: (Vec<RuleIndex>, Vec<&Expr>) = asking
-            .filter(|(slot, _)| slot.asks_plugins)
-            .map(|(slot, selector)| (slot.rule, *selector))
+        let asking: (Vec<(RuleIndex, u16)>, Vec<&Expr>) = asking
+            .filter(|(slot, _)| slot.asks_plugins || slot.shows_plugins)
+            .map(|(slot, selector)| ((slot.rule, slot.input), *selector))
             .unzip();
         let asking = (!asking.0.is_empty()).then(|| Asking {
             matcher: Matcher::new(&asking.1, &hint, builder_with(lists)),
@@ -406,7 +418,7 @@ impl Compiling<'_> {
             version,
             memory_version,
             inputs,
-            asks: Vec::new(),
+            shaped_by: Vec::new(),
             detected_by,
             suppress_by,
             exceptions,
@@ -454,6 +466,7 @@ impl Compiling<'_> {
                 filed: filed.map(|when| memory::event_part(&when.expr)),
                 captures: self.captures(rule, number, &asked),
                 rank: rank(rule, number),
+                asks_of: Vec::new(),
                 grouped_by_value: matches!(
                     rule.memory.as_ref().map(|memory| &memory.kind),
                     Some(Kind::FirstSeen(_))
@@ -533,6 +546,7 @@ impl Compiling<'_> {
         let end = exception.expires.map(|expiry| expiry.end);
         Some(ExceptionPre {
             name: exception.name.clone(),
+            asks_plugins: ask::asks_plugins(&exception.selector().expr),
             node,
             end,
         })

@@ -229,6 +229,19 @@ impl Rule {
         rule
     }
 
+    /// The selectors that shape a finding.
+    pub fn shaping(&self) -> impl Iterator<Item = &Selector> {
+        let finding = &self.finding;
+        let by = self.suppress.iter();
+        let by = by.flat_map(|suppress| suppress.by.iter().flatten());
+        let title = finding.title.iter().flat_map(|title| title.selectors());
+        title
+            .chain(finding.dedup_key.iter().flatten())
+            .chain(&finding.severity)
+            .chain(finding.context.iter().map(|(_, selector)| selector))
+            .chain(by)
+    }
+
     /// Every selector of the rule, for checking and compiling.
     pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
         let finding = &self.finding;

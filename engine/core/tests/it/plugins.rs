@@ -166,6 +166,77 @@ fn a_plugin_without_an_answer_is_no_fact() {
 }
 
 #[test]
+fn what_a_detector_did_not_find_decides() {
+    let check = |condition: &str, expected: &str| {
+        let body = format!("when = 'event.eventName == \"ConsoleLogin\" && {condition}'");
+        let said = verdict(&body, LOGIN, Some((r#"{"enrich":{},"detect":{}}"#, &[]))).1;
+        assert_eq!(said, expected, "{condition}");
+    };
+    check("detect.dga.score > 0.5", "no match");
+    check(r#"detect.dga.?title.orValue("") == """#, "no match");
+    check("!has(detect.dga)", "match");
+    check("enrich.geo.asn > 5", "indeterminate");
+}
+
+#[test]
+fn a_plugin_of_a_title_hides_no_match() {
+    let titled = "when = 'event.eventName == \"ConsoleLogin\"'\n[finding]\ntitle = \"from {enrich.geo.country}\"";
+    for on_error in ["", "on_error = \"skip\"\n"] {
+        let body = format!("{on_error}{titled}");
+        let said = verdict(&body, LOGIN, Some(("{}", &["geo"])));
+        assert_eq!(said, (vec!["geo".to_owned()], "match".to_owned()));
+    }
+}
+
+#[test]
+fn what_a_plugin_did_not_say_excuses_nothing() {
+    let body = "on_error = \"fail-closed\"\nwhen = 'event.eventName == \"ConsoleLogin\"'\n[[exceptions]]\nname = \"x\"\nwhen = 'enrich.?geo.?country.orValue(\"SE\") == \"SE\"'\nowner = \"o\"\nreason = \"r\"\nexpires = 2027-01-01";
+    let timed = LOGIN.replace("{", r#"{"eventTime":"2026-01-06T10:00:00Z","#);
+    let said = |answers: (&str, &[&str])| verdict(body, &timed, Some(answers)).1;
+    assert_eq!(said(("{}", &["geo"])), "match");
+    assert_eq!(
+        said((r#"{"enrich":{"geo":{"country":"SE"}}}"#, &[])),
+        "excused"
+    );
+    assert_eq!(
+        said((r#"{"enrich":{"geo":{"country":"NO"}}}"#, &[])),
+        "match"
+    );
+}
+
+#[test]
+fn answers_that_would_be_gone_are_refused() {
+    let refused = |body: &str| {
+        let told = errors(body);
+        assert!(
+            told.iter().any(|one| one.starts_with("E0022")),
+            "{body}: {told:?}"
+        );
+    };
+    let login = "when = 'event.eventName == \"ConsoleLogin\"'\n";
+    refused(&format!(
+        "{login}[suppress]\nwindow = \"1h\"\nby = ['enrich.geo.country']"
+    ));
+    refused(&format!(
+        "{login}[suppress]\nwindow = \"1h\"\n[finding]\ntitle = \"from {{enrich.geo.country}}\""
+    ));
+    refused(
+        "rules = [\"other\"]\ngroup_by = ['enrich.geo.country']\n[threshold]\nwindow = \"5m\"\nis = \">= 3\"",
+    );
+}
+
+#[test]
+fn steps_wait_for_their_own_plugins_only() {
+    let body = "group_by = ['event.sourceIPAddress']\n[sequence]\nwithin = \"5m\"\n[[sequence.step]]\nname = \"a\"\nwhen = 'event.eventName == \"GetObject\"'\n[[sequence.step]]\nname = \"b\"\nwhen = 'event.eventName == \"ConsoleLogin\" && enrich.geo.country == \"NO\"'";
+    assert_eq!(verdict(body, OTHER, None), (Vec::new(), "match".to_owned()));
+    let (awaited, said) = verdict(body, LOGIN, Some(("{}", &["geo"])));
+    assert_eq!(
+        (awaited, said.as_str()),
+        (vec!["geo".to_owned()], "indeterminate")
+    );
+}
+
+#[test]
 fn a_finding_says_that_a_plugin_failed() {
     let catalog = of_rule(&format!(
         "on_error = \"fail-closed\"\n{ABROAD}\n[finding]\ntitle = \"from {{enrich.geo.country}}\""

@@ -408,8 +408,8 @@ fn a_storm_of_traps_leaves_nothing_behind() {
     let (pages_after, _) = footprint();
     let grown = pages_after.saturating_sub(pages) * 4096;
     eprintln!("a trap and its new instance: {each:?}; grown by {grown} bytes");
-    // Other tests run beside this one.
-    assert!(grown < 64 << 20, "{grown} bytes");
+    // Other tests run beside this one; instances that were kept would be more than a gigabyte.
+    assert!(grown < 256 << 20, "{grown} bytes");
     let faults = plugin.statistics().faults;
     assert_eq!(faults, [(tripline_host::FaultName::Trap, 20_100)]);
 }

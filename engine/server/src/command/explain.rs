@@ -127,6 +127,14 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
     } else {
         None
     };
+    let plugins: Vec<String> = set
+        .plugins()
+        .iter()
+        .filter_map(|name| {
+            let reason = event.facts().and_then(|facts| facts.failure(name))?;
+            Some(format!("plugin `{name}` gave no answer: {reason}"))
+        })
+        .collect();
     let finding = matched.then(|| evaluator.finding(index, event));
     if arguments.format == ExplainFormat::Json {
         let document = json!({
@@ -138,6 +146,7 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
             "reason": reason.to_json(),
             "inputs": inputs.iter().map(InputExplained::to_json).collect::<Vec<_>>(),
             "finding": finding,
+            "plugins": plugins,
         });
         return printable_json(&format!("{document:#}\n"));
     }
@@ -156,6 +165,9 @@ fn explanation(arguments: &Arguments, set: &RuleSet, event: &Event<'_>, disabled
     }
     if let (true, Some(marks)) = (foreign, set.marks(index)) {
         out.push_str(&foreign_words(marks));
+    }
+    for line in &plugins {
+        out.push_str(&format!("{}\n", Shown(line)));
     }
     out.push('\n');
     if inputs.is_empty() {

@@ -7,7 +7,7 @@ use crate::input::resolve::Input;
 use crate::input::through::MakeEvents;
 use clap::Args;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tripline_host::manifest::World;
 
 /// Which plugins rules may ask.
@@ -21,12 +21,21 @@ pub(crate) struct PluginArguments {
     /// Keep compiled plugins in this folder; `tripline/plugins` in the user's cache without it.
     #[arg(long = "plugin-cache", value_name = "DIR", requires = "file")]
     pub(crate) cache: Option<PathBuf>,
+
+    /// Read once: what rules were checked against is what runs, whatever becomes of the files.
+    #[arg(skip)]
+    installed: OnceLock<Arc<Installed>>,
 }
 
 impl PluginArguments {
     /// The plugins that are declared.
-    pub(crate) fn read(&self) -> Result<Installed, PluginsError> {
-        Installed::read(self.file.as_deref())
+    pub(crate) fn read(&self) -> Result<Arc<Installed>, PluginsError> {
+        if let Some(installed) = self.installed.get() {
+            return Ok(installed.clone());
+        }
+        let installed = Installed::read(self.file.as_deref())?;
+        installed.tell_off();
+        Ok(self.installed.get_or_init(|| Arc::new(installed)).clone())
     }
 
     /// Gives a decoder to the inputs that it is to make events of.

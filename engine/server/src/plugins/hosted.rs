@@ -14,9 +14,12 @@ use tripline_host::manifest::{Capability, InstanceMode, World};
 use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, answer};
 
 /// Times that a batch is asked again when the plugin says that it may work later.
-const RETRIES_MAX: u32 = 2;
+const RETRIES_MAX: u32 = 1;
 /// Longest wait before asking again: threads that evaluate are waiting.
-const WAIT_MAX: Duration = Duration::from_millis(500);
+const WAIT_MAX: Duration = Duration::from_millis(100);
+/// How deep answers may nest: they stand within what the event parser reads, and must not make that refuse the answers of
+/// other plugins.
+const DEPTH_MAX: usize = 32;
 
 /// A plugin that runs.
 pub(crate) struct Hosted {
@@ -46,7 +49,7 @@ impl Hosted {
         let batch = Batch {
             bytes,
             rows,
-            events: None,
+            events: Some(kept(&vec![b"{}".as_slice(); rows])),
         };
         let wrong = |fault: Fault| fault.to_string();
         match self.plugin.manifest().world {
@@ -144,6 +147,10 @@ impl Hosted {
                 Ok(Some(Cell::Float(value))) => json!(value),
                 Ok(Some(Cell::Text(value))) => json!(value),
                 Ok(Some(Cell::Json(text))) => match serde_json::from_str(text) {
+                    Ok(value) if depth(&value) > DEPTH_MAX => {
+                        let name = &declared.name;
+                        return RowAnswer::Failed(format!("`{name}` nests too deep"));
+                    }
                     Ok(value) => value,
                     Err(_) => {
                         return RowAnswer::Failed(format!("`{}` holds no JSON", declared.name));
@@ -270,6 +277,15 @@ fn hit_json(finding: &answer::Finding) -> Map<String, Value> {
     hit
 }
 
+fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or(0)
+}
+
 pub(crate) fn value_json(value: &EventValue) -> Value {
     match value {
         EventValue::Null => Value::Null,
@@ -279,7 +295,10 @@ pub(crate) fn value_json(value: &EventValue) -> Value {
         EventValue::Text(value) => json!(value),
         EventValue::Bytes(bytes) => {
             let text = String::from_utf8_lossy(bytes);
-            serde_json::from_str(&text).unwrap_or_else(|_| json!(text))
+            match serde_json::from_str(&text) {
+                Ok(value) if depth(&value) <= DEPTH_MAX => value,
+                _ => json!(text),
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::hosted::Hosted;
 use crate::causes::with_causes;
 use std::ffi::OsString;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,13 @@ pub(crate) struct Declared {
     requests_per_minute: u64,
 }
 
+/// Whether the signatures beside components count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signatures {
+    Looked,
+    PassedOver,
+}
+
 /// Everything that an operator's file declares.
 pub(crate) struct Installed {
     folder: PathBuf,
@@ -78,6 +85,13 @@ pub(crate) struct Installed {
     stores: Stores,
     /// What plugins write is shown from this level on.
     shown_from: Level,
+}
+
+impl fmt::Debug for Installed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.plugins.iter().map(|one| &one.alias);
+        f.debug_list().entries(names).finish()
+    }
 }
 
 impl Installed {
@@ -102,11 +116,16 @@ impl Installed {
             text: text(Path::new(path))?,
         });
         let folder = Path::new(path).parent();
-        Self::of_source(&source, folder.unwrap_or(Path::new("")))
+        let folder = folder.unwrap_or(Path::new(""));
+        Self::of_source(&source, folder, Signatures::Looked)
     }
 
     /// The same of a text, whose paths are relative to `folder`.
-    pub(crate) fn of_source(source: &Arc<Source>, folder: &Path) -> Result<Self, PluginsError> {
+    pub(crate) fn of_source(
+        source: &Arc<Source>,
+        folder: &Path,
+        signatures: Signatures,
+    ) -> Result<Self, PluginsError> {
         let operator = Operator::read(source).map_err(|reports| {
             let texts = reports.iter().map(|one| one.render(Palette::PLAIN));
             PluginsError::Mistakes(texts.collect::<String>().trim_end().to_owned())
@@ -116,7 +135,7 @@ impl Installed {
             ..Self::none()
         };
         for plugin in &operator.plugins {
-            match declared(&installed.folder, plugin, &operator) {
+            match declared(&installed.folder, plugin, &operator, signatures) {
                 Ok(declared) => installed.plugins.push(declared),
                 Err(reason) => installed.off.push((plugin.alias.clone(), reason)),
             }
@@ -129,6 +148,13 @@ impl Installed {
         Self {
             shown_from: Level::Trace,
             ..self
+        }
+    }
+
+    /// Tells which plugins are off, and why.
+    pub(crate) fn tell_off(&self) {
+        for (alias, reason) in &self.off {
+            tell(alias, "is off", reason);
         }
     }
 
@@ -154,9 +180,6 @@ impl Installed {
         names: &[String],
         cache: Option<PathBuf>,
     ) -> Result<Vec<Hosted>, PluginsError> {
-        for (alias, reason) in &self.off {
-            tell(alias, "is off", reason);
-        }
         let wanted = |one: &&Declared| names.contains(&one.alias);
         let wanted: Vec<&Declared> = self.plugins.iter().filter(wanted).collect();
         if wanted.is_empty() {
@@ -212,7 +235,18 @@ pub(crate) fn host(cache: Option<PathBuf>) -> Result<Host, PluginsError> {
         ],
     };
     let mut settings = Settings::new(Compiler::Jail(jail));
-    settings.cache = cache.or_else(cache_default);
+    if cache.is_none()
+        && let Some(usual) = cache_default()
+    {
+        settings.cache = Some(usual);
+        match Host::open(settings.clone()) {
+            // Nobody asked for it: without it, plugins are compiled at each start.
+            Err(OpenError::Cache { .. }) => settings.cache = None,
+            opened => return Ok(opened?),
+        }
+    } else {
+        settings.cache = cache;
+    }
     Ok(Host::open(settings)?)
 }
 
@@ -261,11 +295,13 @@ fn declared(
     folder: &Path,
     plugin: &operator::Plugin,
     operator: &Operator,
+    signatures: Signatures,
 ) -> Result<Declared, String> {
     let path = folder.join(&plugin.path);
     let component = bytes(&path, COMPONENT_BYTES_MAX).map_err(|error| with_causes(&error))?;
     let beside = folder.join(&plugin.signature);
-    let signature = match beside.exists() || plugin.signature_named {
+    let is_looked = signatures == Signatures::Looked;
+    let signature = match is_looked && (beside.exists() || plugin.signature_named) {
         true => Some(text(&beside).map_err(|error| with_causes(&error))?),
         false => None,
     };
@@ -346,7 +382,7 @@ fn secret(source: &SecretSource) -> Option<String> {
     match source {
         SecretSource::Env(name) => std::env::var(name).ok(),
         SecretSource::File(path) => {
-            let text = std::fs::read_to_string(path).ok()?;
+            let text = text(path).ok()?;
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
     }
@@ -360,6 +396,11 @@ pub(crate) fn bytes(path: &Path, most: u64) -> Result<Vec<u8>, PluginsError> {
         source,
     };
     let mut bytes = Vec::new();
+    // Looked at before it is opened: opening a pipe would wait for whoever writes to it.
+    let is_file = std::fs::metadata(path).map_err(read)?.is_file();
+    if !is_file {
+        return Err(read(io::Error::other("it is no file")));
+    }
     let file = File::open(path).map_err(read)?;
     file.take(most + 1).read_to_end(&mut bytes).map_err(read)?;
     match bytes.len() as u64 > most {

@@ -3,7 +3,7 @@
 use super::build::Project;
 use crate::causes::with_causes;
 use crate::command::CommandError;
-use crate::plugins::{Declared, Hosted, Installed, host};
+use crate::plugins::{Declared, Hosted, Installed, Signatures, host};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tripline_core::diagnostic::Source;
@@ -55,7 +55,9 @@ pub(super) fn declared(
     let text =
         toml::to_string(&operator).map_err(|error| CommandError::Usage(error.to_string()))?;
     let name = "what the tests grant".to_owned();
-    let mut installed = Installed::of_source(&Arc::new(Source { name, text }), folder)?;
+    // An author runs what was built just now, whatever signature lies beside it.
+    let source = Arc::new(Source { name, text });
+    let mut installed = Installed::of_source(&source, folder, Signatures::PassedOver)?;
     if let Some((_, reason)) = installed.off.pop() {
         let path = component.display();
         return Err(CommandError::Usage(format!("{path}: {reason}")));
@@ -100,6 +102,11 @@ fn written(tables: &toml::Table, folder: &Path) -> Result<toml::Table, CommandEr
     let folder = folder.join(".tripline/tables");
     let mut paths = toml::Table::new();
     for (name, table) in tables {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if name.is_empty() || !name.bytes().all(plain) {
+            let words = format!("tables.{name}: a name has letters, digits, `-` and `_`");
+            return Err(CommandError::Usage(words));
+        }
         let columns = table.get("columns").and_then(toml::Value::as_array);
         let rows = table.get("rows").and_then(toml::Value::as_table);
         let (columns, rows) = columns.zip(rows).ok_or_else(|| wrong(name))?;

@@ -53,6 +53,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         path: output.display().to_string(),
         source,
     })?;
+    // A signature of other bytes would only keep it from running.
+    let mut stale = output.clone().into_os_string();
+    stale.push(".minisig");
+    let _ = fs::remove_file(PathBuf::from(stale));
     let path = output.display();
     let text = super::inspect::short(&component, &output);
     // Like a compiler, which says on standard error what it made.

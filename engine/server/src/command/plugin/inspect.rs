@@ -171,6 +171,7 @@ fn granted(one: &Declared, out: &mut String) {
     };
     asks(&one.manifest, out);
     let _ = writeln!(out, "  granted     {given}");
+    let _ = writeln!(out, "  effective{}", effective(one));
     for shortfall in &one.shortfalls {
         let _ = writeln!(out, "  not granted {}", Shown(&shortfall.to_string()));
     }
@@ -185,6 +186,15 @@ fn granted(one: &Declared, out: &mut String) {
 fn imported(scanned: &Scanned) -> impl Iterator<Item = &String> {
     let all = scanned.imports.iter();
     all.filter(|name| !name.starts_with("tripline:plugin/types@"))
+}
+
+/// What bounds the calls of a plugin: the smaller of what it asks for and what it is given.
+fn effective(one: &Declared) -> String {
+    let mut line = String::new();
+    limits(one.limits.least(one.manifest.limits), &mut line);
+    line.trim_end()
+        .trim_start_matches("  limits    ")
+        .to_owned()
 }
 
 /// A line about a component.

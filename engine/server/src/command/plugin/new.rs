@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use tripline_host::manifest::PluginName;
 
 /// The templates, the SDKs and the contract when this was built: path and text.
 static TEMPLATES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
@@ -76,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         Some(folder) => folder.clone(),
         None => PathBuf::from(short),
     };
-    if folder.exists() {
+    if folder.symlink_metadata().is_ok() {
         let words = format!("{} is there already", folder.display());
         return Err(CommandError::Usage(words));
     }
@@ -160,8 +161,9 @@ fn names(name: &str) -> Result<(&str, &str), CommandError> {
             .is_some_and(|byte| byte.is_ascii_lowercase());
         starts && part.len() <= 64 && part.bytes().all(plain)
     };
+    let is_name = PluginName::new(name).is_some();
     match name.split_once('/') {
-        Some((owner, short)) if good(owner) && good(short) => Ok((owner, short)),
+        Some((owner, short)) if is_name && good(owner) && good(short) => Ok((owner, short)),
         _ => Err(CommandError::Usage(format!(
             "`{}` is no name of a plugin; give who and what, in small letters: `acme/geo`",
             Shown(name)
@@ -193,6 +195,8 @@ mod tests {
             "acme/../x",
             "a/b/c",
             "acme/9x",
+            "acme/con-",
+            "acme/a--b",
         ] {
             assert!(names(bad).is_err(), "{bad}");
         }
