@@ -67,6 +67,30 @@ fn symbols_are_stored_once() {
 }
 
 #[test]
+fn many_symbols_are_told_apart() {
+    let mut column = ColumnWriter::new(ColumnKind::Symbol);
+    let mut writer = BatchWriter::default();
+    let texts: Vec<String> = (0..512)
+        .map(|number| format!("name-{number}-{}", "x".repeat(number % 40)))
+        .collect();
+    // Twice: what is kept between batches must not be seen in the next.
+    for round in 0..2 {
+        column.clear();
+        for row in 0..1024 {
+            column.push_text(&texts[(row * 7 + round) % 512]);
+        }
+        let bytes = writer.pack(1024, std::iter::once(&column)).to_vec();
+        let view = BatchView::read(&bytes, 1024, &[ColumnKind::Symbol]).expect("it is sound");
+        for row in 0..1024 {
+            let expected = Some(Cell::Text(&texts[(row * 7 + round) % 512]));
+            assert_eq!(view.columns()[0].cell(row), Ok(expected));
+        }
+        let once: usize = texts.iter().map(String::len).sum();
+        assert_eq!(column.arena_bytes(), once);
+    }
+}
+
+#[test]
 fn no_byte_makes_reading_panic() {
     let sound = written();
     for at in 0..sound.len() {

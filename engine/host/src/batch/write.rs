@@ -4,7 +4,6 @@
 //! several plugins without being packed again.
 
 use super::{COLUMN_BYTES, ColumnKind, HEADER_BYTES, MAGIC, padded};
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 /// One column, being written.
@@ -20,12 +19,74 @@ pub struct ColumnWriter {
     symbols: Symbols,
 }
 
-/// Numbers of texts that repeat. The hash is keyed: nobody who writes events may make texts collide.
-#[derive(Debug, Default)]
+/// Numbers of texts that repeat, in a table of which never more than half is used. The hash is quick and keyed by chance; texts
+/// that collide all the same cost a comparison, and a batch has at most 1,024 of them.
+#[derive(Debug)]
 struct Symbols {
-    state: RandomState,
-    by_hash: HashMap<u64, u32>,
-    last: Option<(u64, u32)>,
+    key: u64,
+    /// Hash and number, or nothing.
+    table: Vec<Option<(u32, u32)>>,
+    count: usize,
+}
+
+/// Places of a table at first.
+const TABLE_MIN: usize = 64;
+
+impl Default for Symbols {
+    fn default() -> Self {
+        Self {
+            key: RandomState::new().hash_one(0),
+            table: vec![None; TABLE_MIN],
+            count: 0,
+        }
+    }
+}
+
+impl Symbols {
+    fn hash(&self, text: &str) -> u32 {
+        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut hash = self.key ^ (text.len() as u64).wrapping_mul(MIX);
+        let mut words = text.as_bytes().chunks_exact(8);
+        for word in &mut words {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(word);
+            hash = (hash ^ u64::from_le_bytes(bytes))
+                .wrapping_mul(MIX)
+                .rotate_left(29);
+        }
+        let mut bytes = [0; 8];
+        let rest = words.remainder();
+        bytes[..rest.len()].copy_from_slice(rest);
+        hash = (hash ^ u64::from_le_bytes(bytes)).wrapping_mul(MIX);
+        (hash >> 32) as u32
+    }
+
+    /// The place of a text: where it is, or where it is to be. `is` tells whether a number stands for it.
+    fn place(&self, hash: u32, is: impl Fn(u32) -> bool) -> usize {
+        let mask = self.table.len() - 1;
+        let mut at = hash as usize & mask;
+        while let Some((other, symbol)) = self.table[at] {
+            if other == hash && is(symbol) {
+                break;
+            }
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn clear(&mut self) {
+        self.table.fill(None);
+        self.count = 0;
+    }
+
+    fn grow(&mut self) {
+        let double = self.table.len() * 2;
+        let before = std::mem::replace(&mut self.table, vec![None; double]);
+        for (hash, symbol) in before.into_iter().flatten() {
+            let at = self.place(hash, |_| false);
+            self.table[at] = Some((hash, symbol));
+        }
+    }
 }
 
 impl ColumnWriter {
@@ -66,8 +127,7 @@ impl ColumnWriter {
         self.data.clear();
         self.arena.clear();
         self.dictionary.clear();
-        self.symbols.by_hash.clear();
-        self.symbols.last = None;
+        self.symbols.clear();
     }
 
     fn mark(&mut self, has_value: bool) {
@@ -133,24 +193,33 @@ impl ColumnWriter {
     }
 
     fn symbol(&mut self, value: &str) -> u32 {
-        let hash = self.symbols.state.hash_one(value);
-        if let Some((last, symbol)) = self.symbols.last
-            && last == hash
-        {
+        let hash = self.symbols.hash(value);
+        let is = |symbol: u32| self.entry(symbol) == value.as_bytes();
+        let at = self.symbols.place(hash, is);
+        if let Some((_, symbol)) = self.symbols.table[at] {
             return symbol;
         }
-        let symbol = match self.symbols.by_hash.get(&hash) {
-            Some(symbol) => *symbol,
-            None => {
-                let symbol = (self.dictionary.len() / 8) as u32;
-                let place = self.store(value);
-                self.dictionary.extend(place);
-                self.symbols.by_hash.insert(hash, symbol);
-                symbol
-            }
-        };
-        self.symbols.last = Some((hash, symbol));
+        let symbol = (self.dictionary.len() / 8) as u32;
+        self.symbols.table[at] = Some((hash, symbol));
+        self.symbols.count += 1;
+        if self.symbols.count * 2 > self.symbols.table.len() {
+            self.symbols.grow();
+        }
+        let place = self.store(value);
+        self.dictionary.extend(place);
         symbol
+    }
+
+    /// The text of a symbol.
+    fn entry(&self, symbol: u32) -> &[u8] {
+        let at = symbol as usize * 8;
+        let word = |at: usize| {
+            let mut bytes = [0; 4];
+            bytes.copy_from_slice(&self.dictionary[at..at + 4]);
+            u32::from_le_bytes(bytes) as usize
+        };
+        let (offset, length) = (word(at), word(at + 4));
+        &self.arena[offset..offset + length]
     }
 
     fn buffers(&self) -> [&[u8]; 4] {
