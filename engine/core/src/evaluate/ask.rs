@@ -17,7 +17,7 @@ use crate::event::{Event, Facts};
 use crate::rule::{Answer, FactKind, OnError, Plugins, Report, Rule, Selector};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::value::{Entries, MapValue};
-use crate::selector::{Environment, Type, Value};
+use crate::selector::{Environment, Evaluation, Node, NodeId, Program, Type, Value, Why};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -43,6 +43,9 @@ pub(super) fn environment() -> Environment {
         ..Environment::event()
     }
 }
+
+/// The number of `detect` in it.
+const DETECT_VARIABLE: u32 = 3;
 
 /// The values of the variables, the first two left out.
 pub(super) fn variables<'d>(facts: Option<Facts<'d>>) -> [Value<'d>; 4] {
@@ -357,25 +360,10 @@ impl Evaluator<'_> {
         let Some(when) = pre.inputs[input as usize].when else {
             return Settled::Decided(Outcome::True);
         };
-        match self.on_event(event, |evaluation, _| evaluation.test(when)) {
-            Ok(holds) => Settled::Decided(holds.into()),
-            // What a detector found is asked for, and it found nothing.
-            Err(_) if self.found_nothing(rule, input, event) => Settled::Decided(Outcome::False),
-            Err(_) => Settled::Decided(Outcome::Unknown),
-        }
-    }
-
-    /// Whether the condition of an input asks about a hit of a detector that has none.
-    fn found_nothing(&self, rule: RuleIndex, input: u16, event: &Event<'_>) -> bool {
-        let pre = &self.set.rules()[rule.0 as usize];
-        let detect = event.facts().and_then(|facts| facts.detect());
-        let has_hit = |name: &str| detect.is_some_and(|hits| hits.get(name).is_some());
-        let when = pre.rule.inputs[input as usize].when.as_ref();
-        when.is_some_and(|when| {
-            let mut nothing = false;
-            collect(&when.expr, DETECT, &mut |name, _| nothing |= !has_hit(name));
-            nothing
-        })
+        let outcome = self.on_event(event, |evaluation, program| {
+            outcome(when, evaluation, program)
+        });
+        Settled::Decided(outcome)
     }
 
     /// The first plugin that the inputs of a rule ask and that gave no answer about the event, and why.
@@ -402,6 +390,40 @@ impl Evaluator<'_> {
             Some(facts) => names.find_map(|name| Some((name, facts.failure(name)?))),
         }
     }
+}
+
+/// What a condition amounts to, where a part that asks what a detector found does not hold when it found nothing. What
+/// else cannot be decided stays undecided: parts are told apart, so that one does not hide the other.
+fn outcome(node: NodeId, evaluation: &mut Evaluation<'_>, program: &Program) -> Outcome {
+    let fault = match evaluation.test(node) {
+        Ok(holds) => return holds.into(),
+        Err(fault) => fault,
+    };
+    let mut of = |operand: &NodeId| outcome(*operand, evaluation, program);
+    match program.node(node) {
+        Node::And(operands) => {
+            let all = program.operands(operands).iter().map(of);
+            all.min().unwrap_or(Outcome::Unknown)
+        }
+        Node::Or(operands) => {
+            let all = program.operands(operands).iter().map(of);
+            all.max().unwrap_or(Outcome::Unknown)
+        }
+        Node::Not(operand) => of(&operand).negated(),
+        _ if fault.why == Why::NoSuchKey && is_hit(fault.node, program) => Outcome::False,
+        _ => Outcome::Unknown,
+    }
+}
+
+/// Whether a node is the hit of a detector: `detect.NAME`.
+fn is_hit(node: NodeId, program: &Program) -> bool {
+    let operand = match program.node(node) {
+        Node::Select(operand, _) | Node::OptionalSelect(operand, _) | Node::Index(operand, _) => {
+            operand
+        }
+        _ => return false,
+    };
+    program.node(operand) == Node::Variable(DETECT_VARIABLE)
 }
 
 /// What became of a rule that awaited answers.

@@ -202,11 +202,9 @@ impl<'r> Evaluator<'r> {
     pub(super) fn excuse(&mut self, rule: RuleIndex, event: &Event<'_>) -> Outcome {
         let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
         let (time, mut most) = (event.time(), Outcome::False);
-        // A rule that matches although a plugin failed is not excused by what that plugin did not say.
-        let is_unanswered = exceptions.iter().any(|one| one.asks_plugins)
-            && self.unanswered_by_inputs(rule, event).is_some();
         for exception in exceptions.iter().filter(|exception| exception.covers(time)) {
-            if exception.asks_plugins && is_unanswered {
+            // A rule that matches although a plugin failed is not excused by what that plugin did not say.
+            if self.unanswered(&exception.asks_of, event).is_some() {
                 continue;
             }
             most = most.max(self.ask(exception.node, event));

@@ -77,8 +77,8 @@ impl RulePre {
 pub(super) struct ExceptionPre {
     pub(super) name: String,
     pub(super) node: NodeId,
-    /// It asks plugins.
-    pub(super) asks_plugins: bool,
+    /// The plugins that it asks.
+    pub(super) asks_of: Vec<PluginIndex>,
     end: Option<Timestamp>,
 }
 
@@ -223,6 +223,10 @@ impl RuleSet {
             };
             for (number, input) in rule.inputs.iter_mut().enumerate() {
                 input.asks_of = numbered(ask::asked_in(ask::deciding(&rule.rule, number)));
+            }
+            for (exception, of) in rule.exceptions.iter_mut().zip(&rule.rule.exceptions) {
+                let selector = std::iter::once(of.selector());
+                exception.asks_of = numbered(ask::asked_in(selector));
             }
             rule.shaped_by = numbered(ask::asked_in(rule.rule.shaping()));
         }
@@ -546,7 +550,7 @@ impl Compiling<'_> {
         let end = exception.expires.map(|expiry| expiry.end);
         Some(ExceptionPre {
             name: exception.name.clone(),
-            asks_plugins: ask::asks_plugins(&exception.selector().expr),
+            asks_of: Vec::new(),
             node,
             end,
         })

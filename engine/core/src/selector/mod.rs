@@ -36,6 +36,7 @@ pub use eval::{Evaluated, Evaluation, EventView, Scratch};
 pub(crate) use literal::quoted;
 pub use parse::{Macros, parse, parse_with};
 pub use print::print;
+pub(crate) use program::Node;
 pub use program::{NodeId, Program, ProgramBuilder};
 pub use schema::Schema;
 pub use types::Type;

@@ -175,6 +175,19 @@ fn what_a_detector_did_not_find_decides() {
     check("detect.dga.score > 0.5", "no match");
     check(r#"detect.dga.?title.orValue("") == """#, "no match");
     check("!has(detect.dga)", "match");
+    check("!(detect.dga.score > 0.5)", "match");
+    check(
+        "(detect.dga.score > 0.5 || event.nothing == 1)",
+        "indeterminate",
+    );
+    check(
+        "(event.nothing == 1 || detect.dga.score > 0.5)",
+        "indeterminate",
+    );
+    check(
+        "(detect.dga.score > 0.5 || event.sourceIPAddress != \"\")",
+        "match",
+    );
     check("enrich.geo.asn > 5", "indeterminate");
 }
 
