@@ -121,7 +121,11 @@ impl Plugin {
                 Ok(()) => remembering.saved = Some(saved),
                 // It starts anew, as the contract says.
                 Err(fault @ Fault::Guest(_)) => self.counters.failed(&fault),
-                Err(fault) => return Err(fault),
+                // It may work another time; what it remembers is not given up for that.
+                Err(fault) => {
+                    remembering.saved = Some(saved);
+                    return Err(fault);
+                }
             }
         }
         let answer = self.call(&mut instance, call);
