@@ -45,20 +45,15 @@ impl Hosted {
     }
 
     /// Asks about a batch, and gives what kept it from being answered.
-    pub(crate) fn call_packed(&self, bytes: &[u8], rows: usize) -> Result<(), String> {
-        let batch = Batch {
-            bytes,
-            rows,
-            events: Some(kept(&vec![b"{}".as_slice(); rows])),
-        };
+    pub(crate) fn call(&self, batch: &Batch<'_>) -> Result<(), String> {
         let wrong = |fault: Fault| fault.to_string();
         match self.plugin.manifest().world {
-            World::Enricher => self.plugin.enrich(&batch).map(drop).map_err(wrong),
-            World::Scorer => self.plugin.score(&batch).map(drop).map_err(wrong),
+            World::Enricher => self.plugin.enrich(batch).map(drop).map_err(wrong),
+            World::Scorer => self.plugin.score(batch).map(drop).map_err(wrong),
             World::Detector | World::StatefulDetector => {
-                self.plugin.detect(&batch).map(drop).map_err(wrong)
+                self.plugin.detect(batch).map(drop).map_err(wrong)
             }
-            World::Policy => self.plugin.decide(&batch).map(drop).map_err(wrong),
+            World::Policy => self.plugin.decide(batch).map(drop).map_err(wrong),
             World::Decoder | World::Remediator => {
                 Err("plugins of its kind are not asked about events".to_owned())
             }
@@ -306,7 +301,7 @@ pub(crate) fn value_json(value: &EventValue) -> Value {
 /// The events of a batch, for a plugin that may look at them.
 struct Kept(Vec<Vec<u8>>);
 
-fn kept(records: &[&[u8]]) -> Arc<dyn EventRows> {
+pub(crate) fn kept(records: &[&[u8]]) -> Arc<dyn EventRows> {
     Arc::new(Kept(records.iter().map(|one| one.to_vec()).collect()))
 }
 

@@ -5,17 +5,21 @@
 //! often is there again at once, and nothing has to be noted when an answer is found.
 
 use super::answers::RowAnswer;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use tripline_core::event::Json;
 
-/// Answers of one plugin that a thread keeps: a few megabytes with answers of usual size.
-const ANSWERS_MAX: usize = 16 * 1024;
+/// Memory of the answers of one plugin that a thread keeps; there are as many threads as cores.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest answer that is kept: long ones come of long fields, which seldom repeat.
+const ANSWER_BYTES_MAX: usize = 4 * 1024;
 
 /// The answers of one plugin.
 pub(super) struct Memo {
     states: [RandomState; 2],
     answers: HashMap<u128, RowAnswer>,
+    bytes: usize,
 }
 
 impl Memo {
@@ -23,6 +27,7 @@ impl Memo {
         Self {
             states: [RandomState::new(), RandomState::new()],
             answers: HashMap::new(),
+            bytes: 0,
         }
     }
 
@@ -51,12 +56,69 @@ impl Memo {
     }
 
     pub(super) fn keep(&mut self, key: u128, answer: &RowAnswer) {
-        if matches!(answer, RowAnswer::Failed(_)) {
+        let fields = match answer {
+            RowAnswer::Facts(fields) | RowAnswer::Hit(fields) => Some(fields),
+            RowAnswer::Nothing => None,
+            RowAnswer::Failed(_) => return,
+        };
+        let bytes = ENTRY_BYTES + fields.map_or(0, |fields| fields.iter().map(weight).sum());
+        if bytes > ANSWER_BYTES_MAX {
             return;
         }
-        if self.answers.len() >= ANSWERS_MAX {
+        if self.bytes + bytes > BYTES_MAX {
             self.answers.clear();
+            self.bytes = 0;
         }
-        self.answers.insert(key, answer.clone());
+        if self.answers.insert(key, answer.clone()).is_none() {
+            self.bytes += bytes;
+        }
+    }
+}
+
+/// About what a place in a table takes.
+const ENTRY_BYTES: usize = 96;
+
+/// About how much memory a field of an answer takes.
+fn weight((name, value): (&String, &Value)) -> usize {
+    ENTRY_BYTES + name.len() + value_weight(value)
+}
+
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| ENTRY_BYTES + value_weight(item))
+            .sum(),
+        Value::Object(fields) => fields.iter().map(weight).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, json};
+
+    fn answer(length: usize) -> RowAnswer {
+        RowAnswer::Facts(Map::from_iter([(
+            "a".to_owned(),
+            json!("x".repeat(length)),
+        )]))
+    }
+
+    #[test]
+    fn answers_take_bounded_memory() {
+        let mut memo = Memo::new();
+        memo.keep(0, &answer(ANSWER_BYTES_MAX));
+        assert_eq!(memo.get(0), None, "long answers are not kept");
+        memo.keep(0, &RowAnswer::Failed("no".to_owned()));
+        assert_eq!(memo.get(0), None, "failures are not kept");
+        for key in 0..20_000 {
+            memo.keep(key, &answer(2048));
+            assert!(memo.bytes <= BYTES_MAX);
+        }
+        assert_eq!(memo.get(19_999), Some(&answer(2048)));
+        assert!(memo.answers.len() < 8_000);
     }
 }

@@ -13,6 +13,6 @@ mod told;
 pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::{PluginArguments, asked};
 pub(crate) use gather::{Gatherer, Plugins};
-pub(crate) use hosted::Hosted;
+pub(crate) use hosted::{Hosted, kept};
 pub(crate) use installed::{Declared, Installed, PluginsError, Signatures, host, manifest_of};
 pub(crate) use told::told;

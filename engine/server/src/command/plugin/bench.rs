@@ -4,11 +4,13 @@ use super::author;
 use super::vectors::{self, Input};
 use crate::command::CommandError;
 use crate::exit::Exit;
+use crate::plugins::kept;
 use clap::Args;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tripline_host::Batch;
 
 /// Measure what a plugin costs an event.
 #[derive(Args, Debug)]
@@ -51,18 +53,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     for size in SIZES.into_iter().filter(|size| *size <= limit) {
         let batch: Vec<&[u8]> = events.iter().cycle().take(size).copied().collect();
         let packed = hosted.packed(&batch).map_err(CommandError::Usage)?;
+        let batch = Batch {
+            bytes: &packed,
+            rows: size,
+            events: Some(kept(&batch)),
+        };
         // Once before, so that everything is warm.
-        hosted
-            .call_packed(&packed, size)
-            .map_err(CommandError::Usage)?;
+        hosted.call(&batch).map_err(CommandError::Usage)?;
         let sample = Duration::from_millis(arguments.time) / SAMPLES;
         let mut samples = Vec::new();
         for _ in 0..SAMPLES {
             let (begun, mut calls) = (Instant::now(), 0_u32);
             while begun.elapsed() < sample || calls == 0 {
-                hosted
-                    .call_packed(&packed, size)
-                    .map_err(CommandError::Usage)?;
+                hosted.call(&batch).map_err(CommandError::Usage)?;
                 calls += 1;
             }
             samples.push(begun.elapsed() / calls);
