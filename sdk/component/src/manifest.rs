@@ -2,52 +2,33 @@
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
+use wit_parser::{IndexMap, Resolve, WorldItem, WorldKey};
 
-/// What a world imports at most and exports, as `wit/worlds.wit` has it.
-fn interfaces(world: &str) -> Result<(&'static [&'static str], &'static [&'static str])> {
-    Ok(match world {
-        "enricher" => (
-            &[
-                "log", "clock", "random", "kv", "lookup", "events", "http", "metrics",
-            ],
-            &["setup", "enrich"],
-        ),
-        "detector" => (
-            &[
-                "log", "clock", "random", "kv", "lookup", "events", "metrics",
-            ],
-            &["setup", "detect"],
-        ),
-        "stateful-detector" => (
-            &[
-                "log", "clock", "random", "kv", "lookup", "events", "metrics",
-            ],
-            &["setup", "detect", "checkpoint"],
-        ),
-        "scorer" => (
-            &["log", "kv", "lookup", "events", "metrics"],
-            &["setup", "score"],
-        ),
-        "policy" => (
-            &["log", "lookup", "events", "metrics"],
-            &["setup", "decide"],
-        ),
-        "decoder" => (&["log", "metrics"], &["setup", "decode"]),
-        "remediator" => (
-            &["log", "clock", "random", "kv", "lookup", "http", "metrics"],
-            &["setup", "remediate"],
-        ),
-        other => bail!("there is no world `{other}`"),
-    })
+/// The names of the interfaces that a world of the contract imports at most, and of those that it exports.
+fn interfaces(world: &str, wit: &Path) -> Result<(Vec<String>, Vec<String>)> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(wit).context("read the contract")?;
+    let id = resolve.packages[package].worlds.get(world);
+    let id = id.with_context(|| format!("there is no world `{world}`"))?;
+    let names = |items: &IndexMap<WorldKey, WorldItem>| {
+        let interfaces = items.keys().filter_map(|key| match key {
+            WorldKey::Interface(id) => resolve.interfaces[*id].name.clone(),
+            WorldKey::Name(_) => None,
+        });
+        // Types come along with who uses them.
+        interfaces.filter(|name| name != "types").collect()
+    };
+    let world = &resolve.worlds[*id];
+    Ok((names(&world.imports), names(&world.exports)))
 }
 
 /// A world `plugin` that imports what the manifest's capabilities name and no more.
-pub(crate) fn world(manifest: &str) -> Result<String> {
+pub(crate) fn world(manifest: &str, wit: &Path) -> Result<String> {
     let manifest: toml::Table = manifest.parse().context("read the manifest")?;
     let plugin = manifest.get("plugin").and_then(toml::Value::as_table);
     let world = plugin.and_then(|plugin| plugin.get("world")?.as_str());
     let world = world.context("`plugin.world` is missing")?;
-    let (may, exports) = interfaces(world)?;
+    let (may, exports) = interfaces(world, wit)?;
     let empty = toml::Table::new();
     let asked = manifest.get("capabilities").and_then(toml::Value::as_table);
     let mut text = String::from("package tripline:build@1.0.0;\n\nworld plugin {\n");
@@ -55,7 +36,7 @@ pub(crate) fn world(manifest: &str) -> Result<String> {
         if value.as_bool() == Some(false) {
             continue;
         }
-        if !may.contains(&capability.as_str()) {
+        if !may.contains(capability) {
             bail!("the world `{world}` has no capability `{capability}`");
         }
         text += &format!("  import tripline:plugin/{capability}@1.0.0;\n");
@@ -71,7 +52,7 @@ pub(crate) fn world(manifest: &str) -> Result<String> {
 pub fn write_wit(manifest: &str, wit: &Path, folder: &Path) -> Result<()> {
     let deps = folder.join("deps/tripline-plugin");
     std::fs::create_dir_all(&deps).context("make the folder")?;
-    std::fs::write(folder.join("plugin.wit"), world(manifest)?).context("write the world")?;
+    std::fs::write(folder.join("plugin.wit"), world(manifest, wit)?).context("write the world")?;
     for entry in std::fs::read_dir(wit).context("read the contract")? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "wit") {
@@ -80,4 +61,45 @@ pub fn write_wit(manifest: &str, wit: &Path, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(capabilities: &str, kind: &str) -> Result<String> {
+        let wit = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit"));
+        let manifest = format!("[plugin]\nworld = \"{kind}\"\n[capabilities]\n{capabilities}\n");
+        world(&manifest, wit)
+    }
+
+    #[test]
+    fn a_world_imports_what_is_asked_for_and_no_more() {
+        let text = of("log = true\nclock = false", "enricher").expect("there is such a world");
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "world plugin {",
+                "  import tripline:plugin/log@1.0.0;",
+                "  export tripline:plugin/enrich@1.0.0;",
+                "  export tripline:plugin/setup@1.0.0;",
+                "}"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_contract_does_not_have_is_refused() {
+        let fault = |capabilities, kind| {
+            of(capabilities, kind)
+                .expect_err("it is refused")
+                .to_string()
+        };
+        assert_eq!(
+            fault("http = true", "policy"),
+            "the world `policy` has no capability `http`"
+        );
+        assert_eq!(fault("", "painter"), "there is no world `painter`");
+    }
 }
