@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod evaluate;
 pub mod event;
 pub mod limits;
+pub mod port;
 pub mod rule;
 pub mod rule_test;
 pub mod sample;

@@ -1,0 +1,1 @@
+//! Buses: where records come from, in order, and stay until nobody needs them.

@@ -1,0 +1,1 @@
+//! Stores: what came of the records, kept in memory or on disk.
