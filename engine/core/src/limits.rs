@@ -199,3 +199,44 @@ pub const TIMELINE_MOMENTS_MAX: usize = 1000;
 
 /// Most events in the timeline of one test, repetitions counted.
 pub const TIMELINE_EVENTS_MAX: usize = 100_000;
+
+/// How far the time of an event may be ahead of the bus that took it, in seconds. More is a broken clock, not a late one.
+pub const FUTURE_SECONDS_MAX: i64 = 86_400;
+
+/// Bytes kept of a record that was set aside. CloudTrail caps a record at 256 KiB; of what is longer the beginning shows
+/// what it is.
+pub const DEAD_LETTER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Events kept on which one rule could not be decided, for each thread since the start: enough to see why, and a rule
+/// that is never decided must not push everything else out of the dead letters.
+pub const UNDECIDED_KEPT_MAX: u32 = 5;
+
+/// Bytes found but not yet on their way to the store, more than which no further record is read.
+pub const COMMIT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// First and longest wait before something that failed is tried again, in milliseconds; it doubles in between.
+pub const RETRY_FIRST_MS: i64 = 50;
+/// See [`RETRY_FIRST_MS`]. Long enough for a full disk not to fill the log with complaints, short enough not to be waited for.
+pub const RETRY_LONGEST_MS: i64 = 5_000;
+
+/// Starts without any commit after which a worker goes on one record at a time: nobody stops a service three times within
+/// its first commit, but a record that kills it does.
+pub const STARTS_BEFORE_CARE: u32 = 3;
+
+/// Starts without any commit after which the first record is set aside: as often again, with only that record in hand.
+pub const STARTS_BEFORE_SETTING_ASIDE: u32 = 6;
+
+/// Records after the place of the deaths that are taken one at a time: more than were in flight.
+pub const CAREFUL_RECORDS: u64 = 20_000;
+
+/// Most findings sent to a sink at a time. What one request may carry is bounded by most receivers to a few megabytes.
+pub const OUTBOX_FINDINGS_MAX: usize = 500;
+
+/// Failures of a sink in a row after which it is only probed with one finding at a time until that one is taken.
+pub const OUTBOX_FAILURES_BEFORE_PROBING: u32 = 5;
+
+/// Longest wait between tries of a sink, in milliseconds.
+pub const OUTBOX_RETRY_LONGEST_MS: i64 = 30_000;
+
+/// Longest wait that a sink may ask for, in milliseconds: an hour. More would look like a sink that is gone.
+pub const OUTBOX_RETRY_ASKED_LONGEST_MS: i64 = 3_600_000;

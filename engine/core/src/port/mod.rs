@@ -17,5 +17,6 @@ pub use bus::{
 pub use fault::{FaultClass, PortFault};
 pub use store::{
     Checkpoint, Commit, Committed, DeadFilter, DeadLetter, DeadNumber, DeadReason, Epoch,
-    FindingFilter, KeptEvent, Outgoing, Partition, SnapshotKept, Store, StoredFinding, supersedes,
+    FindingFilter, FindingPage, KeptEvent, Outgoing, Partition, SnapshotKept, Store, StoredFinding,
+    supersedes,
 };

@@ -8,6 +8,7 @@
 use super::{PortFault, Sequence};
 use crate::rule::kind::EventTime;
 use crate::wire::Finding;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A part of the events, with a log of its own.
@@ -134,7 +135,8 @@ pub struct Commit {
     pub partition: Partition,
     /// The epoch of whoever commits.
     pub epoch: Epoch,
-    /// What came of the records up to here is in this commit or in earlier ones. Never less than before.
+    /// What came of the records up to here is in this commit or in earlier ones. Never less than before: a commit that
+    /// goes back is refused (`Reject`).
     pub position: Sequence,
     /// What was found; each is taken unless the store has it already (`supersedes`).
     pub findings: Vec<Finding>,
@@ -165,7 +167,7 @@ pub struct StoredFinding {
 /// A finding on its way to sinks: every version of it that was stored, in order.
 pub type Outgoing = StoredFinding;
 
-/// Which findings. Newest first.
+/// Which findings, newest first by the number of their newest version.
 #[derive(Clone, Debug, Default)]
 pub struct FindingFilter {
     /// Of this rule.
@@ -174,10 +176,45 @@ pub struct FindingFilter {
     pub severities: Vec<String>,
     /// Stored before this number.
     pub before: Option<Sequence>,
-    /// Of events at or after this time, as RFC 3339 in UTC sorts.
+    /// Of events at or after this time. Findings that do not say when their event happened are not among them.
     pub since: Option<EventTime>,
-    /// At most so many.
+    /// At most so many; the store may give fewer.
     pub max: usize,
+}
+
+impl FindingFilter {
+    /// Whether a finding is one of them, leaving `before` and `max` aside.
+    pub fn takes(&self, finding: &Finding) -> bool {
+        if self
+            .rule
+            .as_ref()
+            .is_some_and(|rule| *rule != finding.rule_id)
+        {
+            return false;
+        }
+        if !self.severities.is_empty() && !self.severities.contains(&finding.severity) {
+            return false;
+        }
+        let Some(since) = self.since else {
+            return true;
+        };
+        // Compared as times: as texts, a time with a fraction sorts before the same second without one.
+        let time: Option<Timestamp> = finding
+            .event_time
+            .as_ref()
+            .and_then(|text| text.parse().ok());
+        time.is_some_and(|time| time >= since.to_timestamp())
+    }
+}
+
+/// Findings that a filter takes, as far as the store looked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindingPage {
+    /// The findings, newest first.
+    pub found: Vec<StoredFinding>,
+    /// What to ask `before` to go on; absent when there are no more. There may be some although none are here: a store
+    /// looks at no more than so many at a time.
+    pub next: Option<Sequence>,
 }
 
 /// Whether a finding is to be stored although one with its id is there: when more was counted on it. The revision of what
@@ -193,11 +230,13 @@ pub trait Store: Send + Sync {
     /// Takes a partition over: its epoch is one more than before, and whoever had it is fenced off.
     fn take_over(&self, partition: Partition) -> Result<Checkpoint, PortFault>;
 
-    /// Makes a commit durable. A fault of class `Fenced` when the epoch is not that of the last take-over.
+    /// Makes a commit durable. A fault of class `Fenced` when the epoch is not that of the last take-over. Findings of
+    /// one commit are taken in order, as if each had a commit of its own.
     fn commit(&self, commit: &Commit) -> Result<Committed, PortFault>;
 
-    /// Keeps what rules remember in the place of what was kept before; fenced like a commit. Never in the place of one
-    /// that has seen more records.
+    /// Keeps what rules remember in the place of what was kept before; fenced like a commit. One that has seen fewer
+    /// records than the one kept is left aside. One that has seen records after the partition's position is refused
+    /// (`Reject`): what came of these would be missing after a restart.
     fn keep_snapshot(
         &self,
         partition: Partition,
@@ -205,7 +244,8 @@ pub trait Store: Send + Sync {
         snapshot: &SnapshotKept,
     ) -> Result<(), PortFault>;
 
-    /// What goes out after a number, in order, at most `max`.
+    /// What goes out after a number, in order, at most `max`; fewer when they are long. Only what is durable, so that
+    /// no sink is told what a loss of power takes back.
     fn outgoing(&self, after: Sequence, max: usize) -> Result<Vec<Outgoing>, PortFault>;
 
     /// The newest number among what goes out; 0 when there is none.
@@ -214,7 +254,9 @@ pub trait Store: Send + Sync {
     /// How far a sink has come; 0 when it is new.
     fn sink_position(&self, sink: &str) -> Result<Sequence, PortFault>;
 
-    /// A sink has come so far, and these are the findings among them that it will never take.
+    /// A sink has come so far, and these are the findings among them that it will never take. From the first time on
+    /// the store knows the sink, and keeps for it what it has yet to take. A sink never goes back: a smaller position
+    /// changes nothing; one that the store has not come to is refused (`Reject`).
     fn sink_reached(
         &self,
         sink: &str,
@@ -222,11 +264,17 @@ pub trait Store: Send + Sync {
         dead: &[DeadLetter],
     ) -> Result<(), PortFault>;
 
+    /// The sinks that the store knows, and how far each has come.
+    fn sinks(&self) -> Result<Vec<(String, Sequence)>, PortFault>;
+
+    /// Forgets a sink that is gone for good, so that nothing is kept for it any more. Whether it was known.
+    fn forget_sink(&self, sink: &str) -> Result<bool, PortFault>;
+
     /// The finding of this id.
     fn finding(&self, id: &str) -> Result<Option<StoredFinding>, PortFault>;
 
     /// Findings, newest first.
-    fn findings(&self, filter: &FindingFilter) -> Result<Vec<StoredFinding>, PortFault>;
+    fn findings(&self, filter: &FindingFilter) -> Result<FindingPage, PortFault>;
 
     /// The event of this id, if a finding cites it or might have.
     fn event(&self, id: &str) -> Result<Option<Vec<u8>>, PortFault>;
@@ -241,11 +289,16 @@ pub trait Store: Send + Sync {
     /// Forgets dead letters: they were done again, or nobody wants them. How many there were.
     fn drop_dead_letters(&self, numbers: &[DeadNumber]) -> Result<u64, PortFault>;
 
-    /// Forgets what was stored before this time, as the store's own clock `now` told it then: findings, their events,
-    /// dead letters. What sinks have yet to take stays. How many findings went.
+    /// How many dead letters gave way to newer ones, ever.
+    fn dead_given_way(&self) -> Result<u64, PortFault>;
+
+    /// Forgets what was stored before this time, as `set_now` told it then: findings, their events, dead letters. What
+    /// known sinks have yet to take stays, with its events. An event goes after the last finding that cites it, and may
+    /// stay up to an hour longer. How many findings went.
     fn forget_before(&self, time: EventTime) -> Result<u64, PortFault>;
 
-    /// The time to stamp on what is stored from now on. Stores read no clock.
+    /// The time to stamp on what is stored from now on. Stores read no clock. It never goes back: an earlier time than
+    /// that of what is stored already changes nothing.
     fn set_now(&self, now: EventTime);
 }
 

@@ -270,6 +270,11 @@ impl<'r> State<'r> {
         self.rules[rule.0 as usize].counters.fault(reason);
     }
 
+    /// An event claims to have happened well after it came; it is counted and left out.
+    pub fn from_the_future(&mut self) {
+        self.counters.future += 1;
+    }
+
     /// An event without a time cannot be put in order.
     pub fn timeless(&mut self) {
         self.counters.timeless += 1;

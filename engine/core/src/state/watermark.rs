@@ -5,10 +5,11 @@
 
 use crate::limits::WATERMARK_WITNESSES;
 use crate::rule::kind::{EventKey, EventTime};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// How far event time has come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Watermark {
     /// The newest events.
     newest: BTreeSet<(EventTime, EventKey)>,

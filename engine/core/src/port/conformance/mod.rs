@@ -7,4 +7,4 @@ mod bus;
 mod store;
 
 pub use bus::bus;
-pub use store::store;
+pub use store::{dead_letter, finding, store};

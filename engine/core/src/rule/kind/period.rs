@@ -35,6 +35,11 @@ impl Period {
         Self(seconds * SECOND)
     }
 
+    /// So many milliseconds.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis * (SECOND / 1000))
+    }
+
     /// So many days.
     pub const fn from_days(days: i64) -> Self {
         Self::from_seconds(days * 86_400)

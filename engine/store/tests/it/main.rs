@@ -1,0 +1,6 @@
+//! Tests of the stores through their trait.
+
+mod conformance;
+mod damage;
+mod killed;
+mod together;
