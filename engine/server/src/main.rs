@@ -3,8 +3,10 @@
 mod backtest;
 mod causes;
 mod command;
+mod config;
 mod exit;
 mod input;
+mod outgoing;
 mod output;
 mod overwriting;
 mod pipeline;
@@ -12,6 +14,7 @@ mod plugins;
 mod rule_files;
 mod rule_loading;
 mod scan;
+mod serve;
 mod sigma_files;
 mod state_folder;
 mod terminal;

@@ -28,6 +28,15 @@ pub(crate) struct SigmaArguments {
 }
 
 impl SigmaArguments {
+    /// These rules, changed by these pipelines.
+    pub(crate) fn of(sigma: Vec<String>, pipelines: Vec<String>) -> Self {
+        Self {
+            sigma,
+            pipelines,
+            base_rules: false,
+        }
+    }
+
     /// Whether there are any.
     pub(crate) fn is_empty(&self) -> bool {
         self.sigma.is_empty()

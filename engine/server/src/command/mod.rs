@@ -6,15 +6,23 @@
 mod backtest;
 mod check;
 mod completions;
+mod config;
 mod coverage;
+mod dead_letters;
 mod explain;
+mod findings;
 mod fmt;
 mod plugin;
+mod publish;
 mod rules;
 mod sample;
 mod scan;
 mod schema;
+mod serve;
+mod service_client;
 mod sigma;
+mod status;
+mod tail;
 mod test;
 
 use crate::causes::with_causes;
@@ -58,6 +66,13 @@ enum Command {
     Schema(schema::Arguments),
     Sigma(sigma::Arguments),
     Plugin(plugin::Arguments),
+    Serve(serve::Arguments),
+    Publish(publish::Arguments),
+    Findings(findings::Arguments),
+    Tail(tail::Arguments),
+    Status(status::Arguments),
+    Dlq(dead_letters::Arguments),
+    Config(config::Arguments),
     Sample(sample::Arguments),
     Completions(completions::Arguments),
 }
@@ -113,8 +128,18 @@ pub(crate) enum CommandError {
     Read { path: String, source: io::Error },
     #[error(transparent)]
     State(#[from] crate::state_folder::StateFault),
+    #[error(transparent)]
+    Serve(#[from] crate::serve::ServeError),
+    #[error(transparent)]
+    Client(#[from] service_client::ClientError),
     #[error("{0}")]
     Usage(String),
+}
+
+impl From<crate::config::ConfigError> for CommandError {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::Serve(error.into())
+    }
 }
 
 impl From<io::Error> for CommandError {
@@ -138,6 +163,13 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Sigma(arguments) => sigma::run(arguments, color),
         Command::Plugin(arguments) => plugin::run(arguments, color),
+        Command::Serve(arguments) => serve::run(&arguments, color),
+        Command::Publish(arguments) => publish::run(&arguments),
+        Command::Findings(arguments) => findings::run(&arguments, color),
+        Command::Tail(arguments) => tail::run(&arguments, color),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Dlq(arguments) => dead_letters::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Sample(arguments) => sample::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };

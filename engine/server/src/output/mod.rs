@@ -43,9 +43,10 @@ pub(crate) struct Format {
 /// A finding and the record it was found in.
 pub(crate) struct Sighting<'s> {
     pub(crate) finding: &'s Finding,
-    /// The rule's position in the rule set.
+    /// The rule's position in the rule set, for shapes that list the rules.
     pub(crate) rule: usize,
-    pub(crate) rules: &'s RuleSet,
+    /// What the rule is about.
+    pub(crate) description: &'s str,
     pub(crate) event: &'s Event<'s>,
     /// The record as it stands in the file.
     pub(crate) bytes: &'s [u8],

@@ -12,7 +12,6 @@ const OCSF_VERSION: &str = "1.3.0";
 /// The line of one finding. `now_ms` stands for the time of an event that has none.
 pub(crate) fn finding(sighting: &Sighting<'_>, now_ms: i64) -> Rendered {
     let finding = sighting.finding;
-    let rule = &sighting.rules.rules()[sighting.rule].rule;
     let (severity_id, severity) = severity(&finding.severity);
     let time = sighting
         .event
@@ -40,7 +39,7 @@ pub(crate) fn finding(sighting: &Sighting<'_>, now_ms: i64) -> Rendered {
         json!({
             "uid": finding.finding_id,
             "title": finding.title,
-            "desc": rule.description,
+            "desc": sighting.description,
             "created_time": time,
             "types": ["Threat Detection"],
             "analytic": {

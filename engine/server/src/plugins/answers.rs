@@ -84,7 +84,7 @@ impl Answers {
     }
 
     /// The answers about the record that begins there.
-    pub(super) fn of(&self, start: usize) -> Option<(&str, &[PluginFailure])> {
+    pub(crate) fn of(&self, start: usize) -> Option<(&str, &[PluginFailure])> {
         let at = self
             .by_start
             .binary_search_by_key(&start, |one| one.0)

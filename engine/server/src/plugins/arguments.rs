@@ -28,6 +28,15 @@ pub(crate) struct PluginArguments {
 }
 
 impl PluginArguments {
+    /// Those of a file, kept compiled in a folder.
+    pub(crate) fn of(file: Option<String>, cache: Option<PathBuf>) -> Self {
+        Self {
+            file,
+            cache,
+            installed: OnceLock::new(),
+        }
+    }
+
     /// The plugins that are declared.
     pub(crate) fn read(&self) -> Result<Arc<Installed>, PluginsError> {
         if let Some(installed) = self.installed.get() {

@@ -340,7 +340,7 @@ impl<'r, O: Outlet> Reporter<'r, O> {
             let shaped = self.shape.shape(&output::Sighting {
                 finding: &one.finding,
                 rule: one.rule.0 as usize,
-                rules,
+                description: &rules.rules()[one.rule.0 as usize].rule.description,
                 event: &Event::new(document),
                 bytes: &one.event.bytes,
                 file: place.file,

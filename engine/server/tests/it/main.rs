@@ -15,6 +15,7 @@ mod published_schemas;
 mod readme;
 mod real_data;
 mod remember;
+mod serve;
 mod sigma;
 
 /// Every test file beside this one is listed above.

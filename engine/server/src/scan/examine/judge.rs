@@ -117,7 +117,7 @@ fn find<S: Shape>(
     let shaped = shape.shape(&Sighting {
         finding: &finding,
         rule: rule.0 as usize,
-        rules,
+        description: &rules.rules()[rule.0 as usize].rule.description,
         event: record.event,
         bytes: record.bytes,
         file: record.place.file,

@@ -1,0 +1,129 @@
+//! `tripline status`: how a running service does.
+
+use super::CommandError;
+use super::service_client::ServiceArguments;
+use crate::exit::{Exit, after_help};
+use crate::terminal::{Shown, grouped};
+use clap::Args;
+use serde_json::Value;
+use std::io::{self, Write};
+
+const EXAMPLES: &str = "\
+Examples:
+  tripline status
+  tripline status --json | jq .lag";
+
+const EXIT_CODES: &[(Exit, &str)] = &[
+    (Exit::Success, "it takes and evaluates events"),
+    (
+        Exit::Findings,
+        "it answers, and does not: it starts or ends",
+    ),
+    (
+        Exit::Fault,
+        "wrong usage, or a service that cannot be reached or refuses",
+    ),
+];
+
+/// Show how a running service does.
+#[derive(Args, Debug)]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
+pub(crate) struct Arguments {
+    /// Everything, as JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    service: ServiceArguments,
+}
+
+/// Shows.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    let status = arguments.service.client()?.get("/v1/status")?;
+    let is_ready = status["ready"] == true && status["draining"] != true;
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&status).unwrap_or_default();
+        writeln!(out, "{}", crate::terminal::printable_json(&text))?;
+    } else {
+        write(&status, is_ready, &mut out)?;
+    }
+    Ok(match is_ready {
+        true => Exit::Success,
+        false => Exit::Findings,
+    })
+}
+
+fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()> {
+    let number = |value: &Value| grouped(value.as_u64().unwrap_or(0));
+    let word = if is_ready { "ready" } else { "not ready" };
+    let rules = &status["rules"];
+    writeln!(
+        out,
+        "service    {word}, {} rules in force, {} files off",
+        number(&rules["in_force"]),
+        number(&rules["off"])
+    )?;
+    if let Some(fault) = rules["last_reload_fault"].as_str() {
+        writeln!(
+            out,
+            "           the last reload was refused: {}",
+            Shown(fault)
+        )?;
+    }
+    let log = &status["log"];
+    writeln!(
+        out,
+        "log        {} to {}, {} MiB, durable: {}",
+        number(&log["first"]),
+        number(&log["last"]),
+        grouped(log["bytes"].as_u64().unwrap_or(0) >> 20),
+        Shown(log["durability"].as_str().unwrap_or("?"))
+    )?;
+    writeln!(
+        out,
+        "evaluated  to {}, {} behind",
+        number(&status["position"]),
+        number(&status["lag"])
+    )?;
+    let tally = &status["tally"];
+    let malformed: u64 = tally["malformed"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, count)| count.as_u64())
+        .sum();
+    writeln!(
+        out,
+        "events     {} evaluated, {} matched, {} malformed, {} verdicts undecided",
+        number(&tally["events"]),
+        number(&tally["matched"]),
+        grouped(malformed),
+        number(&tally["undecided"])
+    )?;
+    let findings = &status["findings"];
+    writeln!(
+        out,
+        "findings   {} new, {} renewed",
+        number(&findings["new"]),
+        number(&findings["renewed"])
+    )?;
+    for (name, sink) in status["sinks"].as_object().into_iter().flatten() {
+        let fault = sink["last_fault"].as_str().map_or(String::new(), |fault| {
+            format!(
+                "; failed {} times: {}",
+                number(&sink["failures"]),
+                Shown(fault)
+            )
+        });
+        writeln!(
+            out,
+            "sink       {}: {} sent, {} waiting, {} set aside{fault}",
+            Shown(name),
+            number(&sink["sent"]),
+            number(&sink["waiting"]),
+            number(&sink["set_aside"])
+        )?;
+    }
+    Ok(())
+}

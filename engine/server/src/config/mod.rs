@@ -1,0 +1,363 @@
+//! The configuration of the service: one TOML file, every default written down in `default.toml`.
+//!
+//! Read in three layers: the defaults, the file, the environment. A mistake in the file is shown with its line; one in the
+//! environment with the name of its variable. Unknown keys are mistakes. Secrets are never in here, only the names of files
+//! that hold them, so a configuration can be printed.
+
+mod length;
+mod sink;
+
+pub(crate) use length::Length;
+pub(crate) use sink::{FileFormat, SinkConfig, SinkKind, Template};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The defaults, with a comment on each.
+pub(crate) const DEFAULTS: &str = include_str!("default.toml");
+
+/// What variables that set something begin with.
+const ENVIRONMENT: &str = "TRIPLINE__";
+
+/// Most bytes of a configuration file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The configuration.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) rules: Rules,
+    pub(crate) log: Log,
+    pub(crate) engine: Engine,
+    pub(crate) history: History,
+    pub(crate) http: Http,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) sinks: BTreeMap<String, SinkConfig>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rules {
+    pub(crate) paths: Vec<String>,
+    pub(crate) lists: Vec<String>,
+    pub(crate) sigma: Vec<String>,
+    pub(crate) sigma_pipelines: Vec<String>,
+    pub(crate) plugins: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    pub(crate) durability: LogDurability,
+    pub(crate) size_max_mib: u64,
+    pub(crate) segment_mib: u64,
+    pub(crate) when_full: WhenFull,
+    pub(crate) event_max_mib: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogDurability {
+    Fsync,
+    Process,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WhenFull {
+    Refuse,
+    DropOldest,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Engine {
+    pub(crate) threads: usize,
+    pub(crate) batch_events: usize,
+    pub(crate) state_memory_mib: u64,
+    pub(crate) commit_every: Length,
+    pub(crate) snapshot_every: Length,
+    pub(crate) tick_every: Length,
+    pub(crate) undelivered_max: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct History {
+    pub(crate) retention: Length,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    pub(crate) listen: String,
+    pub(crate) token_file: String,
+    pub(crate) body_max_mib: u64,
+    pub(crate) inflated_max_mib: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    pub(crate) level: String,
+    pub(crate) format: TelemetryFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TelemetryFormat {
+    Text,
+    Json,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{path}: cannot be read")]
+    Read {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("{path}: longer than a configuration may be ({FILE_BYTES_MAX} bytes)")]
+    TooLong { path: String },
+    #[error("{path}: {message}")]
+    File { path: String, message: String },
+    #[error("the environment variable {variable}: {message}")]
+    Variable { variable: String, message: String },
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Config {
+    /// The configuration of a file, or the defaults, changed by the environment.
+    pub(crate) fn read(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut table: toml::Table = parse("the defaults", DEFAULTS)?;
+        if let Some(path) = file {
+            let name = path.display().to_string();
+            let text = read_text(path)?;
+            let own: toml::Table = parse(&name, &text)?;
+            if own.contains_key("sinks") {
+                table.remove("sinks");
+            }
+            merge(&mut table, own);
+            // Once more over the text alone, so that what is wrong has a line.
+            check(&name, &text)?;
+        }
+        for (variable, value) in environment {
+            if let Some(path) = variable.strip_prefix(ENVIRONMENT) {
+                set(&mut table, &variable, path, &value)?;
+            }
+        }
+        let config: Self = toml::Value::Table(table)
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::Value(error.message().to_owned()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Whether it makes sense.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |words: String| Err(ConfigError::Value(words));
+        for (name, value, least, most) in [
+            ("log.segment_mib", self.log.segment_mib, 1, 1024),
+            (
+                "log.size_max_mib",
+                self.log.size_max_mib,
+                2 * self.log.segment_mib,
+                u64::MAX / (1 << 20),
+            ),
+            ("log.event_max_mib", self.log.event_max_mib, 1, 64),
+            ("engine.threads", self.engine.threads as u64, 0, 512),
+            (
+                "engine.batch_events",
+                self.engine.batch_events as u64,
+                1,
+                65_536,
+            ),
+            (
+                "engine.state_memory_mib",
+                self.engine.state_memory_mib,
+                16,
+                1 << 24,
+            ),
+            ("http.body_max_mib", self.http.body_max_mib, 1, 1024),
+            (
+                "http.inflated_max_mib",
+                self.http.inflated_max_mib,
+                1,
+                16_384,
+            ),
+        ] {
+            if !(least..=most).contains(&value) {
+                return wrong(format!(
+                    "{name} = {value} is out of range; give {least} to {most}"
+                ));
+            }
+        }
+        if !self.http.listen.is_empty() {
+            let address = self.listen()?;
+            if !address.ip().is_loopback() && self.http.token_file.is_empty() {
+                return wrong(format!(
+                    "http.listen = \"{address}\" can be reached from elsewhere; give http.token_file, or a loopback address"
+                ));
+            }
+        }
+        if !LEVELS.contains(&self.telemetry.level.as_str()) {
+            return wrong(format!(
+                "telemetry.level = \"{}\" is none of {}",
+                self.telemetry.level,
+                LEVELS.join(", ")
+            ));
+        }
+        for (name, sink) in &self.sinks {
+            let named_well = !name.is_empty()
+                && name.len() <= 64
+                && name
+                    .chars()
+                    .all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_'));
+            if !named_well {
+                return wrong(format!(
+                    "the sink \"{}\": a name has letters, digits, - and _, at most 64",
+                    name.escape_debug()
+                ));
+            }
+            sink.validate()
+                .map_err(|words| ConfigError::Value(format!("sinks.{name}: {words}")))?;
+        }
+        Ok(())
+    }
+
+    /// Where the API listens.
+    pub(crate) fn listen(&self) -> Result<SocketAddr, ConfigError> {
+        self.http.listen.parse().map_err(|_| {
+            let listen = &self.http.listen;
+            ConfigError::Value(format!(
+                "http.listen = \"{listen}\" is no address; give one such as 127.0.0.1:7878"
+            ))
+        })
+    }
+}
+
+/// Levels of what is logged.
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    use std::io::Read;
+    let name = path.display().to_string();
+    let fault = |source| ConfigError::Read {
+        path: name.clone(),
+        source,
+    };
+    let file = std::fs::File::open(path).map_err(fault)?;
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(fault)?;
+    match text.len() as u64 > FILE_BYTES_MAX {
+        true => Err(ConfigError::TooLong { path: name }),
+        false => Ok(text),
+    }
+}
+
+fn parse(name: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    text.parse()
+        .map_err(|error: toml::de::Error| ConfigError::File {
+            path: name.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })
+}
+
+/// The same shape with everything optional, to find what is wrong in a file that says only some of it.
+fn check(name: &str, text: &str) -> Result<(), ConfigError> {
+    macro_rules! partly {
+        ($($section:ident: $name:ident { $($field:ident: $type:ty),* $(,)? }),* $(,)?) => {
+            $(#[derive(Deserialize)] #[serde(deny_unknown_fields)] #[allow(dead_code)]
+            struct $name { $($field: Option<$type>),* })*
+            #[derive(Deserialize)] #[serde(deny_unknown_fields)] #[allow(dead_code)]
+            struct Partly {
+                data: Option<PathBuf>,
+                $($section: Option<$name>,)*
+                sinks: Option<BTreeMap<String, SinkConfig>>,
+            }
+        };
+    }
+    partly! {
+        rules: PartlyRules { paths: Vec<String>, lists: Vec<String>, sigma: Vec<String>, sigma_pipelines: Vec<String>, plugins: String },
+        log: PartlyLog { durability: LogDurability, size_max_mib: u64, segment_mib: u64, when_full: WhenFull, event_max_mib: u64 },
+        engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
+        history: PartlyHistory { retention: Length },
+        http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64 },
+        telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
+    }
+    toml::from_str::<Partly>(text)
+        .map(|_| ())
+        .map_err(|error| ConfigError::File {
+            path: name.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })
+}
+
+/// Puts what a table says over another.
+fn merge(under: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => merge(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Sets what a variable names. Its value is TOML where that is sound, else text.
+fn set(
+    table: &mut toml::Table,
+    variable: &str,
+    path: &str,
+    value: &str,
+) -> Result<(), ConfigError> {
+    let wrong = |message: String| ConfigError::Variable {
+        variable: variable.to_owned(),
+        message,
+    };
+    let keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
+    let Some((last, sections)) = keys.split_last() else {
+        return Ok(());
+    };
+    let mut here = table;
+    for section in sections {
+        let next = here
+            .entry(section.clone())
+            .or_insert_with(|| toml::Table::new().into());
+        here = next
+            .as_table_mut()
+            .ok_or_else(|| wrong(format!("`{section}` is a value, not a section")))?;
+    }
+    let known = here.get(last);
+    if known.is_none() && sections.first().is_none_or(|section| section != "sinks") {
+        let keys: Vec<&str> = here.keys().map(String::as_str).collect();
+        return Err(wrong(format!(
+            "there is no setting `{last}` here; there are {}",
+            keys.join(", ")
+        )));
+    }
+    let wants_text = known.is_some_and(toml::Value::is_str);
+    let parsed = match format!("value = {value}").parse::<toml::Table>() {
+        Ok(mut read) if !wants_text => read.remove("value"),
+        _ => None,
+    };
+    here.insert(
+        last.clone(),
+        parsed.unwrap_or_else(|| value.to_owned().into()),
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use super::{Config, LogDurability, SinkKind};
+use std::path::PathBuf;
+
+fn write(text: &str) -> (PathBuf, impl Drop) {
+    struct Gone(PathBuf);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!(
+        "tripline-config-{}-{number}.toml",
+        std::process::id()
+    ));
+    std::fs::write(&path, text).expect("a temporary file");
+    (path.clone(), Gone(path))
+}
+
+fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let (path, _gone) = write(text);
+    let environment = environment
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Config::read(Some(&path), environment).map_err(|error| {
+        error
+            .to_string()
+            .replace(&path.display().to_string(), "FILE")
+    })
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = read("", &[]).expect("defaults hold");
+    assert_eq!(config.log.durability, LogDurability::Fsync);
+    assert_eq!(config.sinks.len(), 1);
+    assert_eq!(config.sinks["console"].kind, SinkKind::Stdout);
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let config = read(
+        "[log]\ndurability = \"fsync\"\nsegment_mib = 8\n",
+        &[
+            ("TRIPLINE__LOG__DURABILITY", "process"),
+            ("TRIPLINE__ENGINE__THREADS", "3"),
+            ("TRIPLINE__RULES__PATHS", "[\"a\", \"b\"]"),
+            ("OTHER", "x"),
+        ],
+    )
+    .expect("sound");
+    assert_eq!(config.log.durability, LogDurability::Process);
+    assert_eq!(config.log.segment_mib, 8);
+    assert_eq!(config.engine.threads, 3);
+    assert_eq!(config.rules.paths, ["a", "b"]);
+}
+
+#[test]
+fn sinks_of_a_file_replace_those_of_the_defaults() {
+    let config = read("[sinks.mine]\ntype = \"file\"\npath = \"x\"\n", &[]).expect("sound");
+    assert_eq!(config.sinks.keys().collect::<Vec<_>>(), ["mine"]);
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    for (text, environment, expected) in [
+        (
+            "[log]\ndurabilty = \"fsync\"\n",
+            &[][..],
+            "line 2, column 1",
+        ),
+        (
+            "[log]\ndurability = \"sometimes\"\n",
+            &[],
+            "line 2, column 14",
+        ),
+        ("[log\n", &[], "line 1"),
+        (
+            "[engine]\nthreads = 1000\n",
+            &[],
+            "engine.threads = 1000 is out of range",
+        ),
+        (
+            "[http]\nlisten = \"0.0.0.0:80\"\n",
+            &[],
+            "can be reached from elsewhere",
+        ),
+        ("[http]\nlisten = \"nowhere\"\n", &[], "is no address"),
+        (
+            "[history]\nretention = \"soon\"\n",
+            &[],
+            "is no length of time",
+        ),
+        (
+            "[history]\nretention = \"0s\"\n",
+            &[],
+            "is no length of time",
+        ),
+        (
+            "[sinks.x]\ntype = \"webhook\"\n",
+            &[],
+            "sinks.x: a sink of this type needs `url`",
+        ),
+        (
+            "[sinks.x]\ntype = \"webhook\"\nurl = \"ftp://x\"\n",
+            &[],
+            "begins neither",
+        ),
+        (
+            "[sinks.x]\ntype = \"stdout\"\nurl = \"http://x\"\n",
+            &[],
+            "`url` means nothing",
+        ),
+        (
+            "[sinks.\"a b\"]\ntype = \"stdout\"\n",
+            &[],
+            "a name has letters",
+        ),
+        (
+            "[sinks.x]\ntype = \"webhook\"\nurl = \"http://x\"\ntemplate = \"pagerduty\"\n",
+            &[],
+            "needs `secret_file`",
+        ),
+        ("[telemetry]\nlevel = \"loud\"\n", &[], "is none of error"),
+        (
+            "",
+            &[("TRIPLINE__LOG__SIZE", "1")],
+            "TRIPLINE__LOG__SIZE: there is no setting `size` here",
+        ),
+        (
+            "",
+            &[("TRIPLINE__DATA__X", "1")],
+            "`data` is a value, not a section",
+        ),
+    ] {
+        let told = read(text, environment).expect_err(text);
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}

@@ -1,0 +1,407 @@
+//! Drives the worker of a partition: does what its effects say, and tells it what came of that.
+//!
+//! Reading is done here, because the worker has nothing to do until it is done; what waits for the disk is done by another
+//! thread, and evaluation by others. A wait for records is a thread too, as a log can only be waited for by blocking.
+
+use super::clock::{now, until};
+use super::examiners::{How, Job, Jobs, examine};
+use super::status::{Status, StatusNow};
+use crate::causes::with_causes;
+use crate::plugins::Plugins;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+use tripline_core::evaluate::RuleSet;
+use tripline_core::pipeline::{Effect, Input, StartFault, StopReason, Worker, WorkerSettings};
+use tripline_core::port::{
+    Bus, Delivered, FaultClass, NewRecord, Partition, PortFault, RecordKind, Sequence, Store,
+};
+use tripline_core::rule::kind::EventTime;
+use tripline_core::state::Restored;
+
+/// What the driver works with during an epoch.
+pub(crate) struct Engine<'e> {
+    pub(crate) rules: &'e RuleSet,
+    pub(crate) plugins: &'e Plugins<'e>,
+    pub(crate) bus: &'e dyn Bus,
+    pub(crate) store: &'e dyn Store,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) threads: usize,
+    pub(crate) status: &'e Status,
+}
+
+/// What somebody asks of a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Finish what was begun, and end.
+    Drain,
+}
+
+/// How an epoch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As it was asked to; everything is durable.
+    Drained,
+    /// Another process has the partition.
+    Fenced,
+    /// The log or the store cannot be trusted any more.
+    Fault,
+}
+
+/// Why an epoch cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DriveFault {
+    #[error("cannot take the partition over")]
+    TakeOver(#[source] PortFault),
+    #[error(transparent)]
+    Start(#[from] StartFault),
+}
+
+/// How often the status is brought up to date while there is work.
+const STATUS_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a thread waits for a record before it looks whether it is still wanted.
+const WAITS: Duration = Duration::from_millis(100);
+
+/// Complaints of one kind are told this often; the others are counted.
+const COMPLAINS_EVERY: Duration = Duration::from_secs(30);
+
+/// Drives a partition until it is drained or cannot go on. `told` gets what became of what rules remembered.
+pub(crate) fn drive(
+    engine: &Engine<'_>,
+    requests: &Receiver<Request>,
+    told: impl FnOnce(Restored),
+) -> Result<Ended, DriveFault> {
+    let partition = engine.settings.partition;
+    let checkpoint = engine
+        .store
+        .take_over(partition)
+        .map_err(DriveFault::TakeOver)?;
+    let (worker, restored) = Worker::start(engine.rules, engine.settings, checkpoint, now())?;
+    if let Some(restored) = restored {
+        told(restored);
+    }
+    let jobs = Jobs::default();
+    let (inputs, inbox) = channel();
+    let (to_store, store_inbox) = channel();
+    let (arm, armed) = channel();
+    let ended = thread::scope(|scope| {
+        for _ in 0..engine.threads.max(1) {
+            let inputs = inputs.clone();
+            let jobs = &jobs;
+            scope.spawn(move || {
+                let rules = (engine.rules, partition);
+                examine(rules, engine.plugins, jobs, &inputs, engine.status);
+            });
+        }
+        let to_worker = inputs.clone();
+        scope.spawn(move || store_all(engine, &store_inbox, &to_worker));
+        let to_worker = inputs.clone();
+        scope.spawn(move || wait_for_records(engine.bus, &armed, &to_worker));
+        let driver = Driver {
+            engine,
+            worker,
+            jobs: &jobs,
+            to_store,
+            arm,
+            batches: BTreeMap::new(),
+            wake: None,
+            found_none_after: None,
+            before: engine.status.get(),
+            told_status: None,
+            complaints: Complaints::default(),
+        };
+        let ended = driver.run(&inbox, requests);
+        // The others end when nobody has work for them.
+        jobs.close();
+        ended
+    });
+    Ok(ended)
+}
+
+struct Driver<'d, 'e> {
+    engine: &'d Engine<'e>,
+    worker: Worker<'e>,
+    jobs: &'d Jobs,
+    to_store: Sender<Effect>,
+    arm: Sender<Sequence>,
+    batches: BTreeMap<u64, Delivered>,
+    wake: Option<EventTime>,
+    found_none_after: Option<Sequence>,
+    /// What earlier epochs came to.
+    before: StatusNow,
+    told_status: Option<Instant>,
+    complaints: Complaints,
+}
+
+impl Driver<'_, '_> {
+    fn run(mut self, inbox: &Receiver<Input>, requests: &Receiver<Request>) -> Ended {
+        let mut input = Some(Input::Woken);
+        let mut is_draining = false;
+        loop {
+            if !is_draining && requests.try_recv().is_ok() {
+                is_draining = true;
+                if let Some(ended) = self.step(Input::Drain) {
+                    return self.end(ended);
+                }
+            }
+            if let Some(next) = input.take() {
+                if next == Input::Committed {
+                    let waiting = self.undelivered();
+                    if let Some(ended) = self.step(Input::Undelivered(waiting)) {
+                        return self.end(ended);
+                    }
+                }
+                if let Some(ended) = self.step(next) {
+                    return self.end(ended);
+                }
+            }
+            if self
+                .told_status
+                .is_none_or(|at| at.elapsed() >= STATUS_EVERY)
+            {
+                self.tell_status();
+            }
+            let patience = self.wake.map_or(STATUS_EVERY, until).min(STATUS_EVERY);
+            match inbox.recv_timeout(patience) {
+                Ok(next) => input = Some(next),
+                Err(RecvTimeoutError::Timeout) => {
+                    let is_due = self.wake.is_some_and(|at| at <= now());
+                    if is_due {
+                        self.wake = None;
+                        input = Some(Input::Woken);
+                    }
+                }
+                // Not before this end of the channel goes.
+                Err(RecvTimeoutError::Disconnected) => return self.end(Ended::Fault),
+            }
+        }
+    }
+
+    fn end(mut self, ended: Ended) -> Ended {
+        self.tell_status();
+        ended
+    }
+
+    /// One step of the worker and of what follows at once.
+    fn step(&mut self, input: Input) -> Option<Ended> {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            for effect in self.worker.step(now(), input) {
+                match effect {
+                    Effect::Fetch { number, after, max } => {
+                        next = Some(self.fetch(number, after, max));
+                    }
+                    Effect::Examine { number, known } => {
+                        self.examine(number, How::Examine { known });
+                    }
+                    Effect::SetAside { number, starts } => {
+                        self.examine(number, How::SetAside { starts });
+                    }
+                    Effect::Wake { at } => {
+                        self.wake = Some(at);
+                        if let Some(after) = self.found_none_after.take() {
+                            // Whoever waits ends after this does.
+                            let _ = self.arm.send(after);
+                        }
+                    }
+                    Effect::Drained => return Some(Ended::Drained),
+                    Effect::Stop(StopReason::Fenced) => return Some(Ended::Fenced),
+                    Effect::Stop(StopReason::Fault) => return Some(Ended::Fault),
+                    effect @ (Effect::Commit(_)
+                    | Effect::KeepSnapshot { .. }
+                    | Effect::Release { .. }
+                    | Effect::AppendTick { .. }) => {
+                        let _ = self.to_store.send(effect);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn fetch(&mut self, number: u64, after: Sequence, max: tripline_core::port::ReadMax) -> Input {
+        let mut delivered = self.jobs.buffer();
+        if let Err(fault) = self.engine.bus.read(after, max, &mut delivered) {
+            self.complaints.tell("read", &fault);
+            self.engine
+                .status
+                .set(|now| *now.faults.entry("read").or_default() += 1);
+            return Input::FetchFailed(fault.class);
+        }
+        for (range, why) in &delivered.lost {
+            tracing::error!(from = range.start, to = range.end - 1, why, "records lost");
+        }
+        let records = delivered.records.len();
+        let through = delivered.records.last().map_or(after, |last| last.sequence);
+        if records == 0 {
+            self.found_none_after = Some(after);
+        } else {
+            self.batches.insert(number, delivered);
+        }
+        Input::Fetched {
+            number,
+            through,
+            records,
+        }
+    }
+
+    fn examine(&mut self, number: u64, how: How) {
+        if let Some(delivered) = self.batches.remove(&number) {
+            self.jobs.put(Job {
+                number,
+                delivered,
+                how,
+            });
+        }
+    }
+
+    /// What the slowest sink has yet to take.
+    fn undelivered(&self) -> u64 {
+        let newest = self.engine.status.stored.newest();
+        let sinks = self.engine.status.get().sinks;
+        let slowest = sinks.values().map(|sink| sink.position.0).min();
+        slowest.map_or(0, |slowest| newest.0.saturating_sub(slowest))
+    }
+
+    fn tell_status(&mut self) {
+        self.told_status = Some(Instant::now());
+        let own = self.worker.tally();
+        let rules = self.engine.rules.rules();
+        let span = self.engine.bus.span().unwrap_or_default();
+        let state = self
+            .worker
+            .state()
+            .map(|state| (state.counters(), state.bytes() as u64));
+        self.engine.status.set(|now| {
+            let mut tally = self.before.tally.clone();
+            tally += own;
+            now.tally = tally;
+            for (rule, count) in &own.by_rule {
+                let id = rules[*rule as usize].rule.id.to_string();
+                let before = self.before.findings_by_rule.get(&id).copied().unwrap_or(0);
+                now.findings_by_rule.insert(id, before + count);
+            }
+            now.committed = self.worker.committed();
+            now.span = span;
+            now.event_time = self.worker.event_time();
+            if let Some((counters, bytes)) = state {
+                now.state = Some(counters);
+                now.state_bytes = bytes;
+            }
+        });
+    }
+}
+
+/// Does what waits for the disk, in order.
+fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender<Input>) {
+    let mut complaints = Complaints::default();
+    let status = engine.status;
+    while let Ok(effect) = effects.recv() {
+        let input = match effect {
+            Effect::Commit(commit) => {
+                engine.store.set_now(now());
+                match engine.store.commit(&commit) {
+                    Ok(committed) => {
+                        let newest = engine.store.newest().unwrap_or_default();
+                        status.set(|now| {
+                            now.commits += 1;
+                            now.findings_new += committed.new;
+                            now.findings_renewed += committed.renewed;
+                        });
+                        if committed.new + committed.renewed > 0 {
+                            status.stored.tell(newest);
+                        }
+                        Input::Committed
+                    }
+                    Err(fault) => {
+                        complaints.tell("commit", &fault);
+                        status.set(|now| now.commits_failed += 1);
+                        Input::CommitFailed(fault.class)
+                    }
+                }
+            }
+            Effect::KeepSnapshot { epoch, snapshot } => {
+                let partition = engine.settings.partition;
+                match engine.store.keep_snapshot(partition, epoch, &snapshot) {
+                    Ok(()) => Input::SnapshotKept,
+                    Err(fault) => {
+                        complaints.tell("snapshot", &fault);
+                        status.set(|now| *now.faults.entry("snapshot").or_default() += 1);
+                        Input::SnapshotFailed(fault.class)
+                    }
+                }
+            }
+            Effect::Release { before } => {
+                if let Err(fault) = engine.bus.release(before) {
+                    complaints.tell("release", &fault);
+                }
+                continue;
+            }
+            Effect::AppendTick { at } => {
+                let tick = NewRecord {
+                    kind: RecordKind::Tick,
+                    taken: at,
+                    attributes: b"",
+                    payload: b"",
+                };
+                if let Err(fault) = engine.bus.append(&[tick]) {
+                    complaints.tell("tick", &fault);
+                }
+                Input::Ticked
+            }
+            _ => continue,
+        };
+        // Nobody listens any more when the worker was stopped.
+        let _ = to_worker.send(input);
+    }
+}
+
+/// Tells the worker of records that come after the place that it found nothing after.
+fn wait_for_records(bus: &dyn Bus, armed: &Receiver<Sequence>, to_worker: &Sender<Input>) {
+    while let Ok(mut after) = armed.recv() {
+        loop {
+            match bus.wait(after, WAITS) {
+                Ok(true) => {
+                    let _ = to_worker.send(Input::Woken);
+                    break;
+                }
+                // The worker looks by itself in time.
+                Err(_) => break,
+                Ok(false) => {}
+            }
+            match armed.try_recv() {
+                Ok(newer) => after = newer,
+                Err(std::sync::mpsc::TryRecvError::Empty) => {}
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+/// Tells of faults, each kind now and then.
+#[derive(Default)]
+struct Complaints(BTreeMap<&'static str, (Option<Instant>, u64)>);
+
+impl Complaints {
+    fn tell(&mut self, doing: &'static str, fault: &PortFault) {
+        let (told, untold) = self.0.entry(doing).or_default();
+        if told.is_some_and(|at| at.elapsed() < COMPLAINS_EVERY) && fault.class != FaultClass::Stop
+        {
+            *untold += 1;
+            return;
+        }
+        *told = Some(Instant::now());
+        let more = std::mem::take(untold);
+        tracing::error!(
+            doing,
+            fault = with_causes(fault),
+            more,
+            "store or log failed"
+        );
+    }
+}
+
+/// The one partition of a single machine.
+pub(super) const ONLY: Partition = Partition(0);

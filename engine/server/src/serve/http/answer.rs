@@ -1,0 +1,118 @@
+//! Answers of the API, and how it says no: always JSON, with a word for programs and a sentence for people.
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tripline_core::port::{FaultClass, PortFault};
+
+/// A request that is not done.
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_seconds: Option<u32>,
+    details: Value,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_seconds: None,
+            details: Value::Null,
+        }
+    }
+
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(super) fn method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this path has no such method",
+        )
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        let words = "give the token of http.token_file as `Authorization: Bearer …`";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", words)
+    }
+
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "refused", message)
+    }
+
+    pub(super) fn ending() -> Self {
+        let words = "the service is ending; come again when it is back";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ending", words).retry_after(5)
+    }
+
+    pub(super) fn ours() -> Self {
+        let words = "something broke in the service; its log tells more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", words)
+    }
+
+    pub(super) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_seconds = Some(seconds);
+        self
+    }
+
+    pub(super) fn details(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
+}
+
+/// A fault of the log or the store, as whoever sent the request can act on it.
+impl From<PortFault> for Refusal {
+    fn from(fault: PortFault) -> Self {
+        let words = crate::causes::with_causes(&fault);
+        match fault.class {
+            FaultClass::Full => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", words).retry_after(10)
+            }
+            FaultClass::Retry => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", words).retry_after(1)
+            }
+            FaultClass::Reject => Self::bad(words),
+            FaultClass::Fenced | FaultClass::Stop => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", words).retry_after(30)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut body = json!({ "error": self.code, "message": self.message });
+        if !self.details.is_null() {
+            body["details"] = self.details;
+        }
+        let mut response = json_with(self.status, &body);
+        if let Some(seconds) = self.retry_seconds {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// An answer.
+pub(super) fn json(body: &Value) -> Response {
+    json_with(StatusCode::OK, body)
+}
+
+pub(super) fn json_with(status: StatusCode, body: &Value) -> Response {
+    let kind = [(CONTENT_TYPE, "application/json")];
+    (status, kind, format!("{body}\n")).into_response()
+}

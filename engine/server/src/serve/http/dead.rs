@@ -1,0 +1,122 @@
+//! Dead letters: records that were set aside, and findings that a sink refused.
+
+use super::answer::{Refusal, json};
+use super::{Shared, blocking};
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json as value};
+use tripline_core::port::{DeadFilter, DeadLetter, DeadNumber, DeadReason, NewRecord, RecordKind};
+
+/// Dead letters of one answer, when nobody says how many, and at most.
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// Dead letters, oldest first, without their bytes.
+pub(super) async fn list(
+    State(api): State<Shared>,
+    wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(wanted) = wanted.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
+    let max = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let filter = DeadFilter {
+        after: DeadNumber(wanted.after.unwrap_or(0)),
+        max,
+    };
+    blocking(move || {
+        let letters = api.store.dead_letters(&filter)?;
+        let next = (letters.len() == max)
+            .then(|| letters.last().map(|(number, _)| number.0))
+            .flatten();
+        let shown: Vec<Value> = letters
+            .iter()
+            .map(|(number, letter)| head(*number, letter))
+            .collect();
+        Ok(json(&value!({ "dead_letters": shown, "next": next })))
+    })
+    .await
+}
+
+/// One with its bytes.
+pub(super) async fn one(
+    State(api): State<Shared>,
+    Path(number): Path<u64>,
+) -> Result<Response, Refusal> {
+    blocking(move || {
+        let number = DeadNumber(number);
+        let letter = find(&api, number)?;
+        let mut whole = head(number, &letter);
+        whole["payload"] = String::from_utf8_lossy(&letter.payload).into();
+        whole["payload_is_cut"] = ((letter.payload.len() as u64) < letter.bytes).into();
+        Ok(json(&whole))
+    })
+    .await
+}
+
+/// Forgets one.
+pub(super) async fn drop(
+    State(api): State<Shared>,
+    Path(number): Path<u64>,
+) -> Result<Response, Refusal> {
+    blocking(move || {
+        let gone = api.store.drop_dead_letters(&[DeadNumber(number)])?;
+        match gone {
+            0 => Err(unknown()),
+            _ => Ok(json(&value!({ "dropped": number }))),
+        }
+    })
+    .await
+}
+
+/// Appends the record of one to the log again, and forgets the dead letter when it is durable there.
+pub(super) async fn retry(
+    State(api): State<Shared>,
+    Path(number): Path<u64>,
+) -> Result<Response, Refusal> {
+    blocking(move || {
+        let number = DeadNumber(number);
+        let letter = find(&api, number)?;
+        if let DeadReason::Sink { sink, .. } = &letter.reason {
+            let words = format!("this is a finding that the sink `{sink}` refused, not an event; look it up and drop it");
+            return Err(Refusal::conflict(words));
+        }
+        if (letter.payload.len() as u64) < letter.bytes {
+            return Err(Refusal::conflict("not all of its bytes were kept; send the event again from where it came"));
+        }
+        let appended = api.bus.append(&[NewRecord {
+            kind: RecordKind::Event,
+            taken: super::super::now(),
+            attributes: &letter.attributes,
+            payload: &letter.payload,
+        }])?;
+        api.store.drop_dead_letters(&[number])?;
+        Ok(json(&value!({ "retried": number.0, "sequence": appended.first.0 })))
+    })
+    .await
+}
+
+fn find(api: &Shared, number: DeadNumber) -> Result<DeadLetter, Refusal> {
+    api.store.dead_letter(number)?.ok_or_else(unknown)
+}
+
+fn unknown() -> Refusal {
+    Refusal::not_found("there is no dead letter of this number, or it is no longer kept")
+}
+
+fn head(number: DeadNumber, letter: &DeadLetter) -> Value {
+    value!({
+        "number": number.0,
+        "sequence": letter.sequence.0,
+        "taken": letter.taken.to_string(),
+        "reason": letter.reason,
+        "bytes": letter.bytes,
+        "attributes": serde_json::from_slice::<Value>(&letter.attributes).unwrap_or(Value::Null),
+    })
+}

@@ -1,0 +1,161 @@
+//! `POST /v1/events`: events into the log.
+//!
+//! The body is what `scan` reads: JSON lines, an array, a delivery file, an envelope; plain, gzip or zstd, told by content.
+//! The answer comes when all of it is as durable as it says. A record that is no event is named in the answer and not
+//! taken; the others are.
+
+use super::answer::{Refusal, json};
+use super::{Shared, blocking};
+use crate::input::split::{Ending, PieceKind, Splitter};
+use crate::scan::nested::pieces_of;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json as value};
+use std::io::Read;
+use tripline_core::event::Parser;
+use tripline_core::port::{NewRecord, RecordKind};
+
+/// What events that came this way have beside them.
+const ATTRIBUTES: &[u8] = br#"{"channel":"api"}"#;
+
+/// Records that are no events, more than which are only counted.
+const REFUSED_SHOWN_MAX: usize = 20;
+
+/// Records appended at a time: one append is one write and one flush, and holds up others for as long.
+const RECORDS_AT_A_TIME: usize = 10_000;
+
+/// Takes events.
+pub(super) async fn take(State(api): State<Shared>, body: Bytes) -> Result<Response, Refusal> {
+    if api.status.get().is_draining {
+        return Err(Refusal::ending());
+    }
+    blocking(move || {
+        let text = inflate(&body, api.inflated_bytes_max)?;
+        take_text(&api, &text)
+    })
+    .await
+}
+
+fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
+    let mut splitter = Splitter::new(api.event_bytes_max);
+    let mut pieces = Vec::new();
+    splitter.split(text, Ending::Last, &mut pieces);
+    let mut parser = Parser::new();
+    let mut records: Vec<&[u8]> = Vec::new();
+    let mut refused = Vec::new();
+    let mut refused_count = 0u64;
+    let mut refuse = |record: usize, why: String| {
+        refused_count += 1;
+        if refused.len() < REFUSED_SHOWN_MAX {
+            refused.push(value!({ "record": record, "reason": why }));
+        }
+    };
+    for (number, piece) in (1..).zip(&pieces) {
+        match piece.kind {
+            PieceKind::Fault(fault) => refuse(number, fault.to_string()),
+            PieceKind::Record => {
+                let bytes = &text[piece.start..piece.end];
+                match pieces_of(&mut parser, bytes) {
+                    None => match parser.parse(bytes) {
+                        Ok(_) => records.push(bytes),
+                        Err(malformed) => refuse(number, malformed.to_string()),
+                    },
+                    Some(within) => {
+                        for piece in within {
+                            let bytes = &bytes[piece.start..piece.end];
+                            match (piece.kind, parser.parse(bytes)) {
+                                (PieceKind::Record, Ok(_)) => records.push(bytes),
+                                (PieceKind::Record, Err(malformed)) => {
+                                    refuse(number, malformed.to_string())
+                                }
+                                (PieceKind::Fault(fault), _) => refuse(number, fault.to_string()),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let shown: Value = refused.into();
+    if records.is_empty() {
+        let words = if refused_count == 0 {
+            "the body holds no event"
+        } else {
+            "nothing in the body is an event"
+        };
+        return Err(
+            Refusal::bad(words).details(value!({ "refused": refused_count, "first": shown }))
+        );
+    }
+    let taken = super::super::now();
+    let mut first = None;
+    let mut last = 0;
+    let mut durability = api.bus.durability();
+    for chunk in records.chunks(RECORDS_AT_A_TIME) {
+        let new: Vec<NewRecord<'_>> = chunk
+            .iter()
+            .map(|payload| NewRecord {
+                kind: RecordKind::Event,
+                taken,
+                attributes: ATTRIBUTES,
+                payload,
+            })
+            .collect();
+        let appended = api.bus.append(&new).inspect_err(|_| {
+            api.status
+                .set(|now| *now.refused.entry("log").or_default() += chunk.len() as u64);
+        })?;
+        first.get_or_insert(appended.first.0);
+        last = appended.first.0 + chunk.len() as u64 - 1;
+        durability = appended.durability;
+    }
+    let bytes: usize = records.iter().map(|one| one.len()).sum();
+    api.status.set(|now| {
+        now.appended += records.len() as u64;
+        now.appended_bytes += bytes as u64;
+        *now.refused.entry("malformed").or_default() += refused_count;
+    });
+    Ok(json(&value!({
+        "accepted": records.len(),
+        "refused": refused_count,
+        "first_refused": shown,
+        "first": first,
+        "last": last,
+        "durability": durability.as_str(),
+    })))
+}
+
+/// The body as it was before it was compressed.
+fn inflate(body: &[u8], max: u64) -> Result<std::borrow::Cow<'_, [u8]>, Refusal> {
+    let mut reader: Box<dyn Read + '_> =
+        match body {
+            [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(body)),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(body);
+                Box::new(decoder.map_err(|fault| {
+                    Refusal::bad(format!("the zstd body cannot be read: {fault}"))
+                })?)
+            }
+            _ => return Ok(body.into()),
+        };
+    let mut text = Vec::new();
+    let read = reader.by_ref().take(max + 1).read_to_end(&mut text);
+    read.map_err(|fault| {
+        Refusal::bad(format!(
+            "the compressed body cannot be read to its end: {fault}"
+        ))
+    })?;
+    if text.len() as u64 > max {
+        let words = format!(
+            "the body is more than {max} bytes when it is decompressed (http.inflated_max_mib)"
+        );
+        return Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            words,
+        ));
+    }
+    Ok(text.into())
+}

@@ -1,0 +1,337 @@
+//! How the service does: health, metrics in the text format of Prometheus, and the same as JSON.
+
+use super::Shared;
+use super::answer::{Refusal, json, json_with};
+use crate::serve::status::StatusNow;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json as value};
+use std::fmt::Write;
+
+/// Whether the process lives.
+pub(super) async fn health() -> Response {
+    json(&value!({ "status": "alive" }))
+}
+
+/// Whether it takes events and evaluates them.
+pub(super) async fn ready(State(api): State<Shared>) -> Response {
+    let now = api.status.get();
+    let words = match (now.is_ready, now.is_draining) {
+        (_, true) => "draining",
+        (false, _) => "starting",
+        (true, false) => return json(&value!({ "status": "ready" })),
+    };
+    json_with(
+        StatusCode::SERVICE_UNAVAILABLE,
+        &value!({ "status": words }),
+    )
+}
+
+/// Everything, for people and programs.
+pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusal> {
+    let now = api.status.get();
+    let sinks: serde_json::Map<String, Value> = now
+        .sinks
+        .iter()
+        .map(|(name, sink)| {
+            let shown = value!({
+                "position": sink.position.0,
+                "waiting": sink.waiting,
+                "sent": sink.sent,
+                "set_aside": sink.set_aside,
+                "failures": sink.failures,
+                "last_fault": sink.last_fault,
+            });
+            (name.clone(), shown)
+        })
+        .collect();
+    Ok(json(&value!({
+        "ready": now.is_ready,
+        "draining": now.is_draining,
+        "rules": { "in_force": now.rules, "off": now.rules_off, "version": now.rules_version, "reloads": now.reloads, "reloads_refused": now.reloads_refused, "last_reload_fault": now.last_reload_fault },
+        "log": { "first": now.span.first.0, "last": now.span.last.0, "bytes": now.span.bytes, "durability": api.bus.durability().as_str() },
+        "position": now.committed.0,
+        "lag": lag(&now),
+        "event_time": now.event_time.map(|time| time.to_string()),
+        "tally": now.tally,
+        "findings": { "new": now.findings_new, "renewed": now.findings_renewed, "by_rule": now.findings_by_rule },
+        "state_bytes": now.state_bytes,
+        "refused": now.refused,
+        "faults": now.faults,
+        "sinks": sinks,
+    })))
+}
+
+fn lag(now: &StatusNow) -> u64 {
+    now.span.last.0.saturating_sub(now.committed.0)
+}
+
+/// Metrics.
+pub(super) async fn metrics(State(api): State<Shared>) -> Response {
+    let text = render(&api.status.get());
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text,
+    )
+        .into_response()
+}
+
+/// One family of metrics.
+fn family(out: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, f64)]) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in samples {
+        let _ = writeln!(out, "{name}{labels} {value}");
+    }
+}
+
+/// A label whose value may be anything.
+fn label(key: &str, value: &str) -> String {
+    let value = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
+    format!("{{{key}=\"{value}\"}}")
+}
+
+fn render(now: &StatusNow) -> String {
+    let mut out = String::new();
+    let mut single = |name: &str, kind: &str, help: &str, value: f64| {
+        family(&mut out, name, kind, help, &[(String::new(), value)]);
+    };
+    let tally = &now.tally;
+    for (name, help, value) in [
+        (
+            "tripline_events_appended_total",
+            "Events taken into the log by this process.",
+            now.appended,
+        ),
+        (
+            "tripline_events_appended_bytes",
+            "Bytes of them.",
+            now.appended_bytes,
+        ),
+        (
+            "tripline_events_evaluated_total",
+            "Records that are events and were evaluated.",
+            tally.events,
+        ),
+        (
+            "tripline_events_matched_total",
+            "Events that a rule about single events matches.",
+            tally.matched,
+        ),
+        (
+            "tripline_events_observed_total",
+            "Events that rules that remember were told of.",
+            tally.observed,
+        ),
+        (
+            "tripline_events_again_total",
+            "Records done again after a restart.",
+            tally.again,
+        ),
+        (
+            "tripline_events_lost_total",
+            "Records that the log no longer had when they were to be read.",
+            tally.lost,
+        ),
+        (
+            "tripline_verdicts_undecided_total",
+            "Verdicts that could not be decided.",
+            tally.undecided,
+        ),
+        (
+            "tripline_verdicts_not_applicable_total",
+            "Verdicts on events of other sources.",
+            tally.not_applicable,
+        ),
+        (
+            "tripline_verdicts_excused_total",
+            "Matches that an exception excused.",
+            tally.excused,
+        ),
+        (
+            "tripline_verdicts_skipped_total",
+            "Verdicts passed over because a plugin gave no answer.",
+            tally.skipped,
+        ),
+        (
+            "tripline_plugin_faults_total",
+            "Plugins that gave no answer about an event.",
+            tally.plugin_faults,
+        ),
+        (
+            "tripline_records_fatal_total",
+            "Records set aside because the process died of them.",
+            tally.fatal,
+        ),
+        (
+            "tripline_commits_total",
+            "Commits made durable.",
+            now.commits,
+        ),
+        (
+            "tripline_commits_failed_total",
+            "Commits that failed and were tried again.",
+            now.commits_failed,
+        ),
+        (
+            "tripline_findings_new_total",
+            "Findings stored for the first time.",
+            now.findings_new,
+        ),
+        (
+            "tripline_findings_renewed_total",
+            "Findings stored again because more was counted on them.",
+            now.findings_renewed,
+        ),
+        (
+            "tripline_reloads_total",
+            "Rule sets put in force while running.",
+            now.reloads,
+        ),
+        (
+            "tripline_reloads_refused_total",
+            "Rule sets that were refused.",
+            now.reloads_refused,
+        ),
+    ] {
+        let kind = if name.ends_with("_total") || name.ends_with("_bytes") {
+            "counter"
+        } else {
+            "gauge"
+        };
+        single(name, kind, help, value as f64);
+    }
+    for (name, help, value) in [
+        ("tripline_rules", "Rules in force.", now.rules as f64),
+        (
+            "tripline_rules_off",
+            "Rule files with errors, whose rules are off.",
+            now.rules_off as f64,
+        ),
+        (
+            "tripline_log_lag",
+            "Records in the log that are not evaluated yet.",
+            lag(now) as f64,
+        ),
+        (
+            "tripline_log_size_bytes",
+            "What the log takes.",
+            now.span.bytes as f64,
+        ),
+        (
+            "tripline_state_size_bytes",
+            "About what rules remember.",
+            now.state_bytes as f64,
+        ),
+        (
+            "tripline_ready",
+            "1 when events are taken and evaluated.",
+            f64::from(u8::from(now.is_ready && !now.is_draining)),
+        ),
+    ] {
+        single(name, "gauge", help, value);
+    }
+    if let Some(time) = now.event_time {
+        let help = "How far event time has come, seconds after 1970.";
+        single(
+            "tripline_event_time_seconds",
+            "gauge",
+            help,
+            time.micros() as f64 / 1e6,
+        );
+    }
+    let each = |values: Vec<(&str, f64)>, key: &str| -> Vec<(String, f64)> {
+        values
+            .into_iter()
+            .map(|(name, value)| (label(key, name), value))
+            .collect()
+    };
+    let malformed = tally
+        .malformed
+        .iter()
+        .map(|(reason, count)| (reason.as_str(), *count as f64))
+        .collect();
+    family(
+        &mut out,
+        "tripline_events_malformed_total",
+        "counter",
+        "Records that are no events, by reason.",
+        &each(malformed, "reason"),
+    );
+    let refused = now
+        .refused
+        .iter()
+        .map(|(reason, count)| (*reason, *count as f64))
+        .collect();
+    family(
+        &mut out,
+        "tripline_events_refused_total",
+        "counter",
+        "Records that were not taken into the log, by reason.",
+        &each(refused, "reason"),
+    );
+    let faults = now
+        .faults
+        .iter()
+        .map(|(reason, count)| (*reason, *count as f64))
+        .collect();
+    family(
+        &mut out,
+        "tripline_faults_total",
+        "counter",
+        "Faults of the log, the store and our own, by kind.",
+        &each(faults, "kind"),
+    );
+    let by_rule = now
+        .findings_by_rule
+        .iter()
+        .map(|(rule, count)| (rule.as_str(), *count as f64))
+        .collect();
+    family(
+        &mut out,
+        "tripline_rule_findings_total",
+        "counter",
+        "Findings by rule, as they were found.",
+        &each(by_rule, "rule"),
+    );
+    let sinks = |value: fn(&super::super::status::SinkStatus) -> f64| -> Vec<(String, f64)> {
+        now.sinks
+            .iter()
+            .map(|(name, sink)| (label("sink", name), value(sink)))
+            .collect()
+    };
+    family(
+        &mut out,
+        "tripline_sink_waiting",
+        "gauge",
+        "Findings that a sink has yet to take.",
+        &sinks(|one| one.waiting as f64),
+    );
+    family(
+        &mut out,
+        "tripline_sink_sent_total",
+        "counter",
+        "Findings that a sink took.",
+        &sinks(|one| one.sent as f64),
+    );
+    family(
+        &mut out,
+        "tripline_sink_set_aside_total",
+        "counter",
+        "Findings that a sink will never take.",
+        &sinks(|one| one.set_aside as f64),
+    );
+    family(
+        &mut out,
+        "tripline_sink_failures",
+        "gauge",
+        "Failures of a sink since it last took something.",
+        &sinks(|one| f64::from(one.failures)),
+    );
+    out
+}

@@ -1,0 +1,26 @@
+//! The service: the pipeline with threads, a clock, a log and a store.
+//!
+//! ```text
+//!  producers ─▶ log ─▶ driver (one thread a partition: the worker of core) ─▶ store ─▶ one thread a sink
+//!                       │      ▲                              ▲
+//!                       ▼      │                              │
+//!                      examiners: one thread a core      committer: what waits for the disk
+//! ```
+//!
+//! Everything is decided by `tripline_core::pipeline`; here it is done. Threads end when the scope of an epoch ends: an epoch
+//! is the time during which one set of rules is in force, and borrows it. A reload compiles the new rules first, drains
+//! the worker, and begins another epoch where it stopped, so no record is seen by both sets and none by neither.
+
+mod clock;
+mod driver;
+mod examiners;
+pub(crate) mod http;
+mod outboxes;
+mod rules;
+mod service;
+pub(crate) mod sink;
+mod status;
+
+pub(crate) use clock::now;
+pub(crate) use service::{ServeError, Service};
+pub(crate) use status::Status;

@@ -1,0 +1,117 @@
+//! One thread a sink: does what its outbox says.
+
+use super::clock::{now, until};
+use super::sink::Sink;
+use super::status::{SinkStatus, Status};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tripline_core::pipeline::{Outbox, OutboxEffect, OutboxInput, OutboxSettings};
+use tripline_core::port::Store;
+
+/// What a sink's thread works with.
+pub(crate) struct SinkRun<'s> {
+    pub(crate) store: &'s dyn Store,
+    pub(crate) status: &'s Status,
+    pub(crate) is_ending: &'s AtomicBool,
+    pub(crate) settings: OutboxSettings,
+}
+
+/// How long a thread sleeps before it looks whether it is still wanted.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+
+/// Sends what is stored until it is told to end.
+pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
+    let name = run.settings.sink.clone();
+    let position = match run.store.sink_position(&name) {
+        Ok(position) => position,
+        Err(fault) => {
+            tracing::error!(sink = name, %fault, "sink cannot start");
+            return;
+        }
+    };
+    let mut outbox = Outbox::new(run.settings.clone(), position);
+    let mut input = OutboxInput::Woken;
+    let mut was_told_to_end = false;
+    loop {
+        let told = run.status.stored.told();
+        let effects = outbox.step(now(), input);
+        tell(run.status, &name, &outbox);
+        input = OutboxInput::Woken;
+        let mut wake = None;
+        for effect in effects {
+            match effect {
+                OutboxEffect::Load { after, max } => {
+                    let loaded = run.store.outgoing(after, max);
+                    let newest = run.store.newest();
+                    input = match (loaded, newest) {
+                        (Ok(found), Ok(newest)) => OutboxInput::Loaded(found, newest),
+                        (Err(fault), _) | (_, Err(fault)) => OutboxInput::StoreFailed(fault.class),
+                    };
+                }
+                OutboxEffect::Send(batch) => {
+                    input = match sink.send(&batch) {
+                        Ok(()) => OutboxInput::Sent,
+                        Err(fault) => {
+                            tracing::debug!(sink = name, ?fault, "sink failed");
+                            OutboxInput::SendFailed(fault)
+                        }
+                    };
+                }
+                OutboxEffect::Save { position, dead } => {
+                    for letter in &dead {
+                        tracing::warn!(
+                            sink = name,
+                            number = letter.sequence.0,
+                            "finding set aside"
+                        );
+                    }
+                    input = match run.store.sink_reached(&name, position, &dead) {
+                        Ok(()) => OutboxInput::Saved,
+                        Err(fault) => OutboxInput::StoreFailed(fault.class),
+                    };
+                }
+                OutboxEffect::Wake { at, only_then } => wake = Some((at, only_then)),
+                OutboxEffect::Drained => return,
+                OutboxEffect::Stop => {
+                    tracing::error!(sink = name, "store failed; the sink stops");
+                    return;
+                }
+            }
+        }
+        if run.is_ending.load(Ordering::Relaxed) && !was_told_to_end && input == OutboxInput::Woken
+        {
+            was_told_to_end = true;
+            input = OutboxInput::Drain;
+            continue;
+        }
+        if let (OutboxInput::Woken, Some((at, only_then))) = (&input, wake) {
+            while !until(at).is_zero() && !run.is_ending.load(Ordering::Relaxed) {
+                let patience = until(at).min(LOOKS_EVERY);
+                if only_then {
+                    std::thread::sleep(patience);
+                    continue;
+                }
+                run.status.stored.wait(told, patience);
+                if run.status.stored.told() != told {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn tell(status: &Status, name: &str, outbox: &Outbox) {
+    status.set(|now| {
+        now.sinks.insert(
+            name.to_owned(),
+            SinkStatus {
+                position: outbox.position(),
+                waiting: outbox.waiting(),
+                sent: outbox.sent(),
+                set_aside: outbox.set_aside(),
+                failures: outbox.failures(),
+                last_fault: outbox.last_fault().map(str::to_owned),
+            },
+        );
+    });
+}

@@ -1,0 +1,79 @@
+//! The rules of the service: read as the configuration says, and what is wrong with them.
+
+use super::service::ServeError;
+use crate::config::Config;
+use crate::plugins::{self, Hosted, PluginArguments, Plugins};
+use crate::rule_files::RuleArguments;
+use crate::rule_loading::{Compiled, Loaded, today_of};
+use crate::sigma_files::SigmaArguments;
+use crate::terminal::ColorChoice;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tripline_core::evaluate::RuleSet;
+
+/// Rules that can be put in force.
+pub(super) struct Prepared {
+    pub(super) rules: RuleSet,
+    pub(super) hosted: Vec<Hosted>,
+    /// Files whose rules are off because of mistakes in them.
+    pub(super) broken: Vec<String>,
+    /// Tells this set from every other.
+    pub(super) version: String,
+}
+
+impl Prepared {
+    /// Reads, checks and compiles the rules, and starts the plugins that they ask.
+    pub(super) fn read(config: &Config, color: ColorChoice) -> Result<Self, ServeError> {
+        let arguments = arguments(config);
+        let catalog = arguments.load(Vec::new(), today_of(Timestamp::now()))?;
+        let Compiled { rules, broken, .. } = Loaded { catalog }.compile_and_tell(color);
+        if rules.rules().is_empty() {
+            return Err(ServeError::NoRules);
+        }
+        let hosted = arguments.plugins.start(rules.plugins())?;
+        let mut hash = Sha256::new();
+        for rule in rules.rules() {
+            hash.update(rule.rule.id.as_str());
+            hash.update([0]);
+            hash.update(&rule.version);
+        }
+        let version = hash.finalize()[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Self {
+            rules,
+            hosted,
+            broken,
+            version,
+        })
+    }
+
+    /// The plugins as they are asked.
+    pub(super) fn plugins(&self) -> Plugins<'_> {
+        plugins::asked(&self.hosted)
+    }
+
+    /// What each rule is about.
+    pub(super) fn descriptions(&self) -> BTreeMap<String, String> {
+        let rules = self.rules.rules().iter();
+        rules
+            .map(|one| (one.rule.id.to_string(), one.rule.description.clone()))
+            .collect()
+    }
+}
+
+fn arguments(config: &Config) -> RuleArguments {
+    let rules = &config.rules;
+    RuleArguments {
+        rules: rules.paths.clone(),
+        lists: rules.lists.clone(),
+        sigma: SigmaArguments::of(rules.sigma.clone(), rules.sigma_pipelines.clone()),
+        plugins: PluginArguments::of(
+            Some(rules.plugins.clone()).filter(|file| !file.is_empty()),
+            Some(PathBuf::from(&config.data).join("plugins")),
+        ),
+    }
+}

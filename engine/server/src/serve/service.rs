@@ -1,0 +1,461 @@
+//! The service as a whole: opens what it needs, runs one epoch after the other, and ends in order.
+//!
+//! Ends in this order: no new events are taken, the worker finishes what it began and keeps what rules remember, sinks
+//! finish the batch at hand, requests get their answers. A second signal ends at once; nothing acknowledged is lost by that.
+
+use super::clock::now;
+use super::driver::{DriveFault, Ended, Engine, ONLY, Request, drive};
+use super::http::{Api, Control, serve};
+use super::outboxes::{SinkRun, run_sink};
+use super::rules::Prepared;
+use super::sink::{self, Sink, SinkError, Surroundings};
+use super::status::Status;
+use crate::config::{Config, ConfigError, LogDurability, WhenFull};
+use crate::terminal::ColorChoice;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tripline_bus::embedded::{Flush, Log, LogSettings, WhenFull as FullLog};
+use tripline_core::limits::OUTBOX_FINDINGS_MAX;
+use tripline_core::pipeline::{OutboxSettings, WorkerSettings};
+use tripline_core::port::{Bus, PortFault, ReadMax, Store};
+use tripline_core::state::{Kept, Restored};
+use tripline_store::embedded::{EmbeddedStore, Options};
+
+/// Why the service cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    RuleFiles(#[from] crate::rule_files::RuleFilesError),
+    #[error(transparent)]
+    Plugins(#[from] crate::plugins::PluginsError),
+    #[error("no rule is left to evaluate; `tripline check` tells why")]
+    NoRules,
+    #[error("{path}: the folder cannot be made")]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("the log cannot be opened")]
+    Log(#[source] PortFault),
+    #[error("the store cannot be opened")]
+    Store(#[source] PortFault),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error("http.token_file: {0}")]
+    Token(String),
+    #[error("cannot listen on {address}")]
+    Listen { address: String, source: io::Error },
+    #[error("the threads of the API cannot be started")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Drive(#[from] DriveFault),
+    #[error("another process took the data over")]
+    Fenced,
+    #[error(
+        "the log or the store failed and cannot be trusted until it is opened again; what was said above tells why"
+    )]
+    Failed,
+}
+
+/// How often what is too old is looked for.
+const FORGETS_EVERY: Duration = Duration::from_secs(600);
+
+/// How often a log that acknowledges before it is flushed is flushed all the same.
+const FLUSHES_EVERY: Duration = Duration::from_secs(1);
+
+/// Batches that are examined at a time, for each thread.
+const BATCHES_A_THREAD: usize = 2;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+const MIB: u64 = 1024 * 1024;
+
+/// The service.
+pub(crate) struct Service {
+    config: Config,
+    color: ColorChoice,
+    bus: Arc<Log>,
+    store: Arc<EmbeddedStore>,
+    status: Arc<Status>,
+    control: (Sender<Control>, Receiver<Control>),
+    first: Prepared,
+}
+
+impl Service {
+    /// Opens everything, so that what is wrong is told before anything runs.
+    pub(crate) fn open(config: Config, color: ColorChoice) -> Result<Self, ServeError> {
+        let first = Prepared::read(&config, color)?;
+        make_folder(&config.data)?;
+        let settings = LogSettings {
+            segment_bytes: config.log.segment_mib * MIB,
+            bytes_max: config.log.size_max_mib * MIB,
+            record_bytes_max: usize::try_from(config.log.event_max_mib * MIB).unwrap_or(usize::MAX),
+            flush: match config.log.durability {
+                LogDurability::Fsync => Flush::Fsync,
+                LogDurability::Process => Flush::Process {
+                    every: FLUSHES_EVERY,
+                },
+            },
+            when_full: match config.log.when_full {
+                WhenFull::Refuse => FullLog::Refuse,
+                WhenFull::DropOldest => FullLog::DropOldest,
+            },
+            ..LogSettings::default()
+        };
+        let folder = config.data.join("log");
+        make_folder(&folder)?;
+        let (log, recovered) = Log::open(&folder.join("0"), settings).map_err(ServeError::Log)?;
+        if recovered.torn_bytes > 0 || !recovered.damaged.is_empty() || recovered.roster_made_anew {
+            tracing::warn!(?recovered, "log recovered");
+        }
+        let store = EmbeddedStore::open(&config.data.join("store"), Options::default());
+        let store = store.map_err(ServeError::Store)?;
+        Ok(Self {
+            config,
+            color,
+            bus: Arc::new(log),
+            store: Arc::new(store),
+            status: Arc::default(),
+            control: channel(),
+            first,
+        })
+    }
+
+    /// What events can be appended to, and how to ask the service to end.
+    pub(crate) fn handles(&self) -> (Arc<dyn Bus>, Arc<Status>, Sender<Control>) {
+        (
+            self.bus.clone(),
+            self.status.clone(),
+            self.control.0.clone(),
+        )
+    }
+
+    /// Runs until it is asked to end. `listening` gets the address of the API.
+    pub(crate) fn run(
+        self,
+        listening: impl FnOnce(Option<std::net::SocketAddr>),
+    ) -> Result<(), ServeError> {
+        let sinks = self.sinks()?;
+        self.store.set_now(now());
+        let newest = self.store.newest().map_err(ServeError::Store)?;
+        self.status.stored.tell(newest);
+        let api = self.api()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(ServeError::Runtime)?;
+        let (close, closed) = oneshot::channel::<()>();
+        let mut server = None;
+        let mut address = None;
+        if !self.config.http.listen.is_empty() {
+            let wanted = self.config.listen()?;
+            let listen = |source| ServeError::Listen {
+                address: wanted.to_string(),
+                source,
+            };
+            let listener = runtime
+                .block_on(tokio::net::TcpListener::bind(wanted))
+                .map_err(listen)?;
+            address = listener.local_addr().ok();
+            server = Some(runtime.spawn(serve(listener, api, async {
+                // Also when the other end is gone.
+                let _ = closed.await;
+            })));
+        }
+        listening(address);
+        let Self {
+            config,
+            color,
+            bus,
+            store,
+            status,
+            control,
+            first,
+        } = self;
+        let is_ending = AtomicBool::new(false);
+        let ended = thread::scope(|scope| {
+            for (settings, mut sink) in sinks {
+                let run = SinkRun {
+                    store: store.as_ref(),
+                    status: &status,
+                    is_ending: &is_ending,
+                    settings,
+                };
+                scope.spawn(move || run_sink(&run, sink.as_mut()));
+            }
+            let (stop_forgetting, stopped) = channel::<()>();
+            let (forgetful, retention) = (store.clone(), config.history.retention.period());
+            scope.spawn(move || {
+                loop {
+                    forgetful.set_now(now());
+                    match forgetful.forget_before(now().minus(retention)) {
+                        Ok(0) => {}
+                        Ok(count) => tracing::info!(count, "findings forgotten"),
+                        Err(fault) => tracing::error!(%fault, "forgetting failed"),
+                    }
+                    match stopped.recv_timeout(FORGETS_EVERY) {
+                        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+                        _ => return,
+                    }
+                }
+            });
+            let epochs = Epochs {
+                config: &config,
+                color,
+                bus: bus.as_ref(),
+                store: store.as_ref(),
+                status: &status,
+                control: &Mutex::new(control.1),
+            };
+            let ended = epochs.run(first);
+            is_ending.store(true, Ordering::Relaxed);
+            status.stored.tell(status.stored.newest());
+            drop(stop_forgetting);
+            ended
+        });
+        // Nobody listens when the server ended by itself.
+        let _ = close.send(());
+        if let Some(server) = server {
+            let _ = runtime
+                .block_on(async { tokio::time::timeout(Duration::from_secs(5), server).await });
+        }
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        ended
+    }
+
+    fn sinks(&self) -> Result<Vec<(OutboxSettings, Box<dyn Sink>)>, ServeError> {
+        let around = Surroundings {
+            store: self.store.clone(),
+            descriptions: self.status.descriptions.clone(),
+            palette: self.color.palette(&io::stdout()),
+        };
+        let mut sinks = Vec::new();
+        for (name, config) in &self.config.sinks {
+            let settings = OutboxSettings {
+                sink: name.clone(),
+                batch: config.batch.unwrap_or(100).min(OUTBOX_FINDINGS_MAX),
+                tries_max: config.tries_max,
+                waiting_max: config.waiting_max,
+            };
+            sinks.push((settings, sink::build(name, config, around.clone())?));
+        }
+        Ok(sinks)
+    }
+
+    fn api(&self) -> Result<Arc<Api>, ServeError> {
+        let http = &self.config.http;
+        let token = match http.token_file.as_str() {
+            "" => None,
+            path => Some(
+                sink::read_secret(Path::new(path))
+                    .map_err(|words| ServeError::Token(format!("{path}: {words}")))?,
+            ),
+        };
+        Ok(Arc::new(Api {
+            bus: self.bus.clone(),
+            store: self.store.clone(),
+            status: self.status.clone(),
+            control: self.control.0.clone(),
+            token,
+            body_bytes_max: usize::try_from(http.body_max_mib * MIB).unwrap_or(usize::MAX),
+            inflated_bytes_max: http.inflated_max_mib * MIB,
+            event_bytes_max: usize::try_from(self.config.log.event_max_mib * MIB)
+                .unwrap_or(usize::MAX),
+        }))
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), ServeError> {
+    std::fs::create_dir_all(path).map_err(|source| ServeError::Folder {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// One set of rules after the other.
+struct Epochs<'s> {
+    config: &'s Config,
+    color: ColorChoice,
+    bus: &'s dyn Bus,
+    store: &'s dyn Store,
+    status: &'s Status,
+    control: &'s Mutex<Receiver<Control>>,
+}
+
+/// What comes after an epoch.
+enum Next {
+    Rules(
+        Box<Prepared>,
+        Option<oneshot::Sender<Result<String, String>>>,
+    ),
+    End,
+}
+
+impl Epochs<'_> {
+    fn run(&self, first: Prepared) -> Result<(), ServeError> {
+        let mut prepared = Box::new(first);
+        let mut answer: Option<oneshot::Sender<Result<String, String>>> = None;
+        loop {
+            self.begin(&prepared);
+            if let Some(answer) = answer.take() {
+                let words = format!(
+                    "{} rules in force, version {}",
+                    prepared.rules.rules().len(),
+                    prepared.version
+                );
+                // Whoever asked may be gone.
+                let _ = answer.send(Ok(words));
+            }
+            match self.epoch(&prepared)? {
+                Next::Rules(next, who) => {
+                    prepared = next;
+                    answer = who;
+                    self.status.set(|now| {
+                        now.reloads += 1;
+                        now.last_reload_fault = None;
+                    });
+                }
+                Next::End => return Ok(()),
+            }
+        }
+    }
+
+    fn begin(&self, prepared: &Prepared) {
+        let rules = prepared.rules.rules().len();
+        tracing::info!(
+            rules,
+            off = prepared.broken.len(),
+            version = prepared.version,
+            "rules in force"
+        );
+        for file in &prepared.broken {
+            tracing::error!(file, "rules of this file are off");
+        }
+        self.status.descriptions.set(prepared.descriptions());
+        self.status.set(|now| {
+            now.rules = rules as u64;
+            now.rules_off = prepared.broken.len() as u64;
+            now.rules_version = prepared.version.clone();
+            now.is_ready = true;
+        });
+    }
+
+    /// Runs until other rules are ready, or the end.
+    fn epoch(&self, prepared: &Prepared) -> Result<Next, ServeError> {
+        let plugins = prepared.plugins();
+        let engine_config = &self.config.engine;
+        let threads = match engine_config.threads {
+            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let engine = Engine {
+            rules: &prepared.rules,
+            plugins: &plugins,
+            bus: self.bus,
+            store: self.store,
+            settings: WorkerSettings {
+                partition: ONLY,
+                read: ReadMax {
+                    records: engine_config.batch_events,
+                    bytes: READ_BYTES,
+                },
+                in_flight_max: threads * BATCHES_A_THREAD,
+                commit_every: engine_config.commit_every.period(),
+                snapshot_every: engine_config.snapshot_every.period(),
+                tick_every: engine_config.tick_every.period(),
+                state_bytes_max: usize::try_from(engine_config.state_memory_mib * MIB)
+                    .unwrap_or(usize::MAX),
+                undelivered_max: engine_config.undelivered_max,
+            },
+            threads,
+            status: self.status,
+        };
+        let (request, requests) = channel();
+        let next = Mutex::new(None);
+        let is_over = AtomicBool::new(false);
+        let ended = thread::scope(|scope| {
+            scope.spawn(|| self.listen(&request, &next, &is_over));
+            let ended = drive(&engine, &requests, tell_restored);
+            is_over.store(true, Ordering::Relaxed);
+            ended
+        })?;
+        match ended {
+            Ended::Drained => Ok(next
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner)
+                .unwrap_or(Next::End)),
+            Ended::Fenced => Err(ServeError::Fenced),
+            Ended::Fault => Err(ServeError::Failed),
+        }
+    }
+
+    /// Hears what is asked of the service, until something ends the epoch.
+    fn listen(&self, request: &Sender<Request>, next: &Mutex<Option<Next>>, is_over: &AtomicBool) {
+        while !is_over.load(Ordering::Relaxed) {
+            let comes = match self.heard(Duration::from_millis(100)) {
+                Some(Control::Shutdown) => {
+                    self.status.set(|now| now.is_draining = true);
+                    Next::End
+                }
+                Some(Control::Reload(answer)) => match self.reload() {
+                    Ok(prepared) => Next::Rules(Box::new(prepared), answer),
+                    Err(words) => {
+                        tracing::error!(fault = words, "reload refused; the rules in force stay");
+                        self.status.set(|now| {
+                            now.reloads_refused += 1;
+                            now.last_reload_fault = Some(words.clone());
+                        });
+                        if let Some(answer) = answer {
+                            let _ = answer.send(Err(words));
+                        }
+                        continue;
+                    }
+                },
+                None => continue,
+            };
+            *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(comes);
+            let _ = request.send(Request::Drain);
+            return;
+        }
+    }
+
+    fn heard(&self, at_most: Duration) -> Option<Control> {
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.recv_timeout(at_most).ok()
+    }
+
+    /// Rules to go on with. One mistake refuses all of them: who reloads looks at the answer, and half of a change is
+    /// worse than none.
+    fn reload(&self) -> Result<Prepared, String> {
+        let prepared = Prepared::read(self.config, self.color)
+            .map_err(|fault| crate::causes::with_causes(&fault))?;
+        match prepared.broken.as_slice() {
+            [] => Ok(prepared),
+            broken => Err(format!(
+                "mistakes in {}; `tripline check` shows them",
+                broken.join(", ")
+            )),
+        }
+    }
+}
+
+/// Says what became of what rules remembered.
+fn tell_restored(restored: Restored) {
+    for (rule, kept) in restored.rules {
+        let words = match kept {
+            Kept::Kept => continue,
+            Kept::Changed => "it looks at something else now, and begins to remember anew",
+            Kept::Absent => "it is not in force; what it remembers is kept for it, up to 90 days",
+            Kept::Crowded => "it is not in force, and there is no room for what it remembers",
+            Kept::Gone => "it was not in force for 90 days; what it remembered is dropped",
+        };
+        tracing::warn!(rule, words, "memory of a rule changed");
+    }
+}

@@ -1,0 +1,144 @@
+//! How the service does, as its threads say it and as people and machines ask.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tripline_core::pipeline::Tally;
+use tripline_core::port::{Sequence, Span};
+use tripline_core::rule::kind::EventTime;
+use tripline_core::state::StateCounters;
+
+/// How the service does.
+#[derive(Default)]
+pub(crate) struct Status {
+    now: Mutex<StatusNow>,
+    pub(crate) stored: Stored,
+    pub(crate) descriptions: Descriptions,
+}
+
+/// The same at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StatusNow {
+    /// Since the process started, epochs before this one included.
+    pub(crate) tally: Tally,
+    /// Findings by the id of their rule.
+    pub(crate) findings_by_rule: BTreeMap<String, u64>,
+    pub(crate) committed: Sequence,
+    pub(crate) span: Span,
+    pub(crate) event_time: Option<EventTime>,
+    pub(crate) state: Option<StateCounters>,
+    pub(crate) state_bytes: u64,
+    pub(crate) rules: u64,
+    pub(crate) rules_off: u64,
+    pub(crate) rules_version: String,
+    pub(crate) reloads: u64,
+    pub(crate) reloads_refused: u64,
+    pub(crate) last_reload_fault: Option<String>,
+    pub(crate) commits: u64,
+    pub(crate) commits_failed: u64,
+    pub(crate) findings_new: u64,
+    pub(crate) findings_renewed: u64,
+    pub(crate) appended: u64,
+    pub(crate) appended_bytes: u64,
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+    pub(crate) sinks: BTreeMap<String, SinkStatus>,
+    pub(crate) is_ready: bool,
+    pub(crate) is_draining: bool,
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+}
+
+/// How a sink does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SinkStatus {
+    pub(crate) position: Sequence,
+    pub(crate) waiting: u64,
+    pub(crate) sent: u64,
+    pub(crate) set_aside: u64,
+    pub(crate) failures: u32,
+    pub(crate) last_fault: Option<String>,
+}
+
+impl Status {
+    /// What it is now.
+    pub(crate) fn get(&self) -> StatusNow {
+        self.lock().clone()
+    }
+
+    /// Changes it.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut StatusNow)) {
+        change(&mut self.lock());
+    }
+
+    // A thread that panicked while it wrote a number has not made the other numbers wrong.
+    fn lock(&self) -> MutexGuard<'_, StatusNow> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells whoever sends findings that there are new ones.
+#[derive(Default)]
+pub(crate) struct Stored {
+    newest: AtomicU64,
+    changed: (Mutex<u64>, Condvar),
+}
+
+impl Stored {
+    /// The newest number in the store is this.
+    pub(crate) fn tell(&self, newest: Sequence) {
+        self.newest.fetch_max(newest.0, Ordering::Relaxed);
+        *self
+            .changed
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) += 1;
+        self.changed.1.notify_all();
+    }
+
+    /// The newest number in the store.
+    pub(crate) fn newest(&self) -> Sequence {
+        Sequence(self.newest.load(Ordering::Relaxed))
+    }
+
+    /// How often something was told.
+    pub(crate) fn told(&self) -> u64 {
+        *self
+            .changed
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something was told after `told`, or for this long.
+    pub(crate) fn wait(&self, told: u64, at_most: Duration) {
+        let guard = self
+            .changed
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .1
+            .wait_timeout_while(guard, at_most, |now| *now == told);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What each rule in force is about, by its id.
+#[derive(Clone, Default)]
+pub(crate) struct Descriptions(Arc<Mutex<Arc<BTreeMap<String, String>>>>);
+
+impl Descriptions {
+    /// They changed.
+    pub(crate) fn set(&self, descriptions: BTreeMap<String, String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(descriptions);
+    }
+
+    /// As they are now.
+    pub(super) fn get(&self) -> Arc<BTreeMap<String, String>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

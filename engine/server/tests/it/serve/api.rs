@@ -1,0 +1,151 @@
+//! What the API refuses, and how it says so.
+
+use super::service::Service;
+use super::{event, folder, run};
+use std::io::Write;
+
+#[test]
+fn bodies_are_read_as_a_scan_reads_files_and_the_rest_is_named() {
+    let folder = folder(
+        "serve-bodies",
+        "http.body_max_mib = 1\nhttp.inflated_max_mib = 2\n",
+    );
+    // Keys before the first table belong to it.
+    let config =
+        std::fs::read_to_string(format!("{}/tripline.toml", folder.path())).expect("it is there");
+    let config = config.replace("http.body_max_mib = 1\nhttp.inflated_max_mib = 2\n", "");
+    folder.file(
+        "tripline.toml",
+        format!("http.body_max_mib = 1\nhttp.inflated_max_mib = 2\n{config}"),
+    );
+    let service = Service::start(&folder);
+    let (one, two) = (event(1, "Stop", 1), event(2, "Look", 1));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(format!("{one}\n{two}\n").as_bytes())
+        .expect("memory");
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    bomb.write_all(&vec![b' '; 4 << 20]).expect("memory");
+    for (body, status, expected) in [
+        (format!("{one}\n{two}").into_bytes(), 200, "\"accepted\":2"),
+        (format!("[{one},{two}]").into_bytes(), 200, "\"accepted\":2"),
+        (
+            format!("{{\"Records\":[{one},{two}]}}").into_bytes(),
+            200,
+            "\"accepted\":2",
+        ),
+        (gzip.finish().expect("memory"), 200, "\"accepted\":2"),
+        (
+            format!("{one}\n{{\"a\":1,\"a\":2}}\n").into_bytes(),
+            200,
+            "\"refused\":1",
+        ),
+        (b"".to_vec(), 400, "holds no event"),
+        (b"nonsense".to_vec(), 400, "nothing in the body is an event"),
+        (vec![b'['; 300], 400, "nothing in the body"),
+        (
+            b"\x1f\x8bnonsense".to_vec(),
+            400,
+            "cannot be read to its end",
+        ),
+        (
+            bomb.finish().expect("memory"),
+            413,
+            "when it is decompressed",
+        ),
+        (vec![b' '; (1 << 20) + 1], 413, ""),
+    ] {
+        let begin = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        let (code, text) = service.post("/v1/events", body);
+        assert_eq!(code, status, "{begin}: {text}");
+        assert!(text.contains(expected), "{begin}: {text}");
+    }
+    service.wait_for(9);
+    let status = service.get("/v1/status");
+    assert_eq!(
+        status["tally"]["malformed"],
+        serde_json::json!({}),
+        "nothing malformed is in the log"
+    );
+    assert_eq!(service.post("/v1/nothing", "").0, 404);
+    assert_eq!(service.post("/v1/findings", "").0, 405);
+    assert_eq!(
+        service.get("/v1/findings?since=yesterday")["error"],
+        "bad_request"
+    );
+    assert_eq!(
+        service.get("/v1/findings?colour=red")["error"],
+        "bad_request"
+    );
+    assert_eq!(service.get("/v1/findings/none")["error"], "not_found");
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn a_token_is_demanded_of_everything_but_health() {
+    let folder = folder("serve-token", "");
+    let token = folder.file("token", "a secret\n");
+    let config =
+        std::fs::read_to_string(format!("{}/tripline.toml", folder.path())).expect("it is there");
+    folder.file(
+        "tripline.toml",
+        format!("http.token_file = \"{token}\"\n{config}"),
+    );
+    let service = Service::start(&folder);
+    assert_eq!(service.get("/healthz")["status"], "alive");
+    service.wait_until("it is ready", || {
+        service.get("/readyz")["status"] == "ready"
+    });
+    for path in ["/metrics", "/v1/status", "/v1/findings"] {
+        assert_eq!(service.get(path)["error"], "unauthorized", "{path}");
+    }
+    assert_eq!(service.post("/v1/events", event(1, "Stop", 1)).0, 401);
+    let refused = run(&["status", "--url", &service.url()]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("give the token"),
+        "{}",
+        refused.stderr
+    );
+    let ran = run(&["status", "--url", &service.url(), "--token-file", &token]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads() {
+    let folder = folder("serve-metrics", "");
+    let service = Service::start(&folder);
+    service.publish(&[event(1, "Stop", 1), event(2, "Look", 1)]);
+    service.wait_for(2);
+    service.wait_sent("file");
+    let text = service.text("/metrics");
+    for expected in [
+        "tripline_events_evaluated_total 2\n",
+        "tripline_findings_new_total 1\n",
+        "tripline_rule_findings_total{rule=\"stopped\"} 1\n",
+        "tripline_sink_sent_total{sink=\"file\"} 1\n",
+        "tripline_log_lag 0\n",
+        "tripline_ready 1\n",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    for line in text.lines() {
+        let is_sound = line.starts_with("# HELP ") || line.starts_with("# TYPE ") || {
+            let (name, value) = line.rsplit_once(' ').expect(line);
+            name.starts_with("tripline_") && value.parse::<f64>().is_ok()
+        };
+        assert!(is_sound, "{line}");
+    }
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn no_service_is_told_as_such() {
+    let ran = run(&["status", "--url", "http://127.0.0.1:1"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("is `tripline serve` running there?"),
+        "{}",
+        ran.stderr
+    );
+}

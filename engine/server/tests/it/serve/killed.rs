@@ -1,0 +1,170 @@
+//! Killed again and again while events flow: what was acknowledged is evaluated, and nothing is found that an undisturbed
+//! service would not find.
+
+use super::service::Service;
+use super::{events, folder};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// How often it is killed.
+const ROUNDS: usize = 200;
+
+/// Events sent together.
+const AT_A_TIME: usize = 10;
+
+/// What the store has in the end: id of a finding and how many more detections are counted on it.
+fn findings(service: &Service) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    let mut before = String::new();
+    loop {
+        let page = service.get(&format!("/v1/findings?limit=1000{before}"));
+        for one in page["findings"].as_array().expect("a list") {
+            let id = one["finding_id"].as_str().expect("an id").to_owned();
+            assert_eq!(
+                found.insert(id, one["suppressed"]["count"].as_u64().unwrap_or(0)),
+                None
+            );
+        }
+        match page["next"].as_u64() {
+            Some(next) => before = format!("&before={next}"),
+            None => return found,
+        }
+    }
+}
+
+/// Sends a chunk until it is acknowledged.
+fn send(service: &Mutex<Option<Service>>, chunk: &[String]) {
+    loop {
+        let answer = {
+            let service = service.lock().expect("nobody panicked");
+            let post = |service: &Service| service.try_post("/v1/events", chunk.join("\n"));
+            service.as_ref().and_then(post)
+        };
+        match answer {
+            Some((200, _)) => return,
+            _ => thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_and_nothing_is_found_twice() {
+    let all = events(6_000);
+    let undisturbed = folder("serve-calm", "");
+    let calm = Service::start(&undisturbed);
+    for chunk in all.chunks(500) {
+        calm.publish(chunk);
+    }
+    calm.wait_for(all.len() as u64);
+    // Time passes for what waits for it, as it will for the other one.
+    let wanted = settled(&calm);
+    assert!(wanted.len() > 2_000, "{}", wanted.len());
+    assert_eq!(calm.terminate(), Some(0));
+
+    let folder = folder("serve-killed", "");
+    let service = Mutex::new(Some(Service::start(&folder)));
+    let acknowledged = AtomicUsize::new(0);
+    let is_over = AtomicBool::new(false);
+    let kills = thread::scope(|scope| {
+        scope.spawn(|| {
+            for chunk in all.chunks(AT_A_TIME) {
+                send(&service, chunk);
+                acknowledged.fetch_add(chunk.len(), Ordering::Relaxed);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let mut kills = 0;
+        for round in 0..ROUNDS {
+            // A different moment each time: in the middle of a start, of an append, of a commit.
+            thread::sleep(Duration::from_millis((round * 37 % 97) as u64));
+            let running = service.lock().expect("nobody panicked").take();
+            if let Some(running) = running {
+                running.kill();
+                kills += 1;
+            }
+            *service.lock().expect("nobody panicked") = Some(Service::start(&folder));
+            if is_over.load(Ordering::Relaxed) && round >= ROUNDS / 2 {
+                break;
+            }
+        }
+        kills
+    });
+    let service = service
+        .into_inner()
+        .expect("nobody panicked")
+        .expect("it runs");
+    service.wait_until("everything is evaluated", || {
+        service.get("/v1/status")["lag"] == 0
+    });
+    let found = settled(&service);
+    println!(
+        "killed {kills} times; {} events acknowledged, {} findings",
+        acknowledged.into_inner(),
+        found.len()
+    );
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|(id, count)| found.get(*id) != Some(count))
+        .collect();
+    let more: Vec<_> = found
+        .iter()
+        .filter(|(id, _)| !wanted.contains_key(*id))
+        .collect();
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "missing or different {missing:?}, too many {more:?}"
+    );
+    // Whoever takes findings once by id has what is stored.
+    service.wait_sent("file");
+    let written = std::fs::read_to_string(format!("{}/findings.jsonl", folder.path()))
+        .expect("the sink wrote");
+    let mut taken = BTreeMap::new();
+    for line in written.lines() {
+        // A line that a killed process left unfinished is written again.
+        let Ok(one) = serde_json::from_str::<serde_json::Value>(line) else {
+            continue;
+        };
+        let id = one["finding_id"].as_str().expect("an id").to_owned();
+        let count = one["suppressed"]["count"].as_u64().unwrap_or(0);
+        let kept = taken.entry(id).or_insert(0);
+        *kept = count.max(*kept);
+    }
+    assert_eq!(taken, found);
+    let dead = service.get("/v1/dead-letters");
+    assert_eq!(
+        dead["dead_letters"].as_array().map(Vec::len),
+        Some(0),
+        "{dead}"
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
+
+/// The findings when they no longer change: time goes on by ticks, and what waits for time is told.
+fn settled(service: &Service) -> BTreeMap<String, u64> {
+    // Later events move time past the lateness and the windows of all rules.
+    let later: Vec<String> = (0..300)
+        .map(|number| {
+            format!(
+                r#"{{"eventID":"later-{number}","eventTime":"2026-01-03T{:02}:{:02}:00Z","eventName":"Later"}}"#,
+                number / 60,
+                number % 60
+            )
+        })
+        .collect();
+    service.publish(&later);
+    service.wait_until("everything is evaluated", || {
+        service.get("/v1/status")["lag"] == 0
+    });
+    let mut before = findings(service);
+    loop {
+        thread::sleep(Duration::from_millis(1_500));
+        let now = findings(service);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}

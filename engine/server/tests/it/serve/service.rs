@@ -1,0 +1,156 @@
+//! A service that runs while a test needs it, and is killed when the test ends.
+
+use super::{Folder, tripline};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use ureq::Agent;
+
+/// A process.
+pub(super) struct Service {
+    child: Child,
+    url: String,
+    agent: Agent,
+}
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl Service {
+    /// Starts it with the configuration of the folder, and waits until it listens.
+    pub(super) fn start(folder: &Folder) -> Self {
+        let config = format!("{}/tripline.toml", folder.path());
+        let mut child = tripline(&["serve", "--config", &config])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("it has standard error"));
+        let mut told = String::new();
+        let url = loop {
+            let mut line = String::new();
+            let read = lines.read_line(&mut line).expect("it writes text");
+            told.push_str(&line);
+            assert!(read > 0, "it ended: {told}");
+            if let Some((_, url)) = line.trim().split_once("listening on ") {
+                break url.to_owned();
+            }
+        };
+        // Somebody must read, or it waits for that.
+        thread::spawn(move || {
+            let mut rest = Vec::new();
+            let _ = lines.read_to_end(&mut rest);
+        });
+        let config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(30)))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build();
+        Self {
+            child,
+            url,
+            agent: config.new_agent(),
+        }
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// What is at a path.
+    pub(super) fn get(&self, path: &str) -> Value {
+        let mut answer = self
+            .agent
+            .get(format!("{}{path}", self.url))
+            .call()
+            .expect("it answers");
+        serde_json::from_str(&answer.body_mut().read_to_string().expect("text")).expect("JSON")
+    }
+
+    /// The text at a path.
+    pub(super) fn text(&self, path: &str) -> String {
+        let mut answer = self
+            .agent
+            .get(format!("{}{path}", self.url))
+            .call()
+            .expect("it answers");
+        answer.body_mut().read_to_string().expect("text")
+    }
+
+    /// Status and text of the answer to a body.
+    pub(super) fn post(&self, path: &str, body: impl AsRef<[u8]>) -> (u16, String) {
+        self.try_post(path, body).expect("it answers")
+    }
+
+    /// The same, when it may be gone.
+    pub(super) fn try_post(&self, path: &str, body: impl AsRef<[u8]>) -> Option<(u16, String)> {
+        let mut answer = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .send(body.as_ref())
+            .ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), text))
+    }
+
+    /// Sends events, all of which must be taken.
+    pub(super) fn publish(&self, events: &[String]) {
+        let (status, text) = self.post("/v1/events", events.join("\n"));
+        assert_eq!(status, 200, "{text}");
+    }
+
+    /// Waits until so many records were evaluated and are durable.
+    pub(super) fn wait_for(&self, records: u64) {
+        self.wait_until("everything is evaluated", || {
+            let status = self.get("/v1/status");
+            status["tally"]["events"].as_u64() >= Some(records) && status["lag"] == 0
+        });
+    }
+
+    /// Waits until a sink has all that is stored.
+    pub(super) fn wait_sent(&self, sink: &str) {
+        self.wait_until("the sink has everything", || {
+            let status = self.get("/v1/status");
+            let newest = self.get("/v1/findings?limit=1")["findings"][0]["number"]
+                .as_u64()
+                .unwrap_or(0);
+            status["sinks"][sink]["position"].as_u64() == Some(newest)
+        });
+    }
+
+    /// Waits until something holds.
+    pub(super) fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "not within {PATIENCE:?}: {what}; {}",
+                self.text("/v1/status")
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills it as a loss of power would, as far as the process goes.
+    pub(super) fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to end; how it did.
+    pub(super) fn terminate(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

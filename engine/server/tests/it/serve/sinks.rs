@@ -1,0 +1,218 @@
+//! Sinks that are slow, busy, gone, or refuse.
+
+use super::service::Service;
+use super::{event, events, folder, run};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+/// A request as a receiver got it.
+struct Received {
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Received {
+    fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+/// A receiver that answers what it is told to, by body; what it got comes out of the channel.
+fn receiver(
+    answer: impl Fn(usize, &str) -> String + Send + 'static,
+) -> (String, Receiver<Received>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let Ok(stream) = stream else { return };
+            let Some(received) = read(&stream) else {
+                continue;
+            };
+            let text = answer(number, &received.body);
+            let mut stream = stream;
+            let _ = stream.write_all(text.as_bytes());
+            if sender.send(received).is_err() {
+                return;
+            }
+        }
+    });
+    (url, receiver)
+}
+
+fn read(stream: &TcpStream) -> Option<Received> {
+    let mut reader = BufReader::new(stream);
+    let mut headers = Vec::new();
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((key, value)) = line.trim().split_once(": ") else {
+            break;
+        };
+        headers.push((key.to_ascii_lowercase(), value.to_owned()));
+    }
+    let length = headers
+        .iter()
+        .find(|(key, _)| key == "content-length")?
+        .1
+        .parse()
+        .ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Received {
+        headers,
+        body: String::from_utf8(body).ok()?,
+    })
+}
+
+fn answer(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno")
+}
+
+#[test]
+fn a_webhook_that_fails_gets_everything_in_order_and_refuses_one() {
+    let (url, received) = receiver(|number, body| {
+        answer(match number {
+            0..3 => "503 Service Unavailable",
+            _ if body.contains("e-6\"") => "400 Bad Request",
+            _ => "200 OK",
+        })
+    });
+    let more = format!(
+        "[sinks.hook]\ntype = \"webhook\"\nurl = \"{url}\"\nsecret_file = \"SECRET\"\nbatch = 4\n"
+    );
+    let folder = folder("serve-hook", "");
+    let secret = folder.file("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    let config =
+        std::fs::read_to_string(format!("{}/tripline.toml", folder.path())).expect("it is there");
+    folder.file("tripline.toml", config + &more.replace("SECRET", &secret));
+    let service = Service::start(&folder);
+    service.publish(&events(30));
+    service.wait_for(30);
+    service.wait_sent("hook");
+    let status = service.get("/v1/status");
+    assert_eq!(status["sinks"]["hook"]["sent"], 9, "{status}");
+    assert_eq!(status["sinks"]["hook"]["set_aside"], 1, "{status}");
+    let mut taken: Vec<String> = Vec::new();
+    for (number, one) in received.try_iter().enumerate() {
+        assert!(
+            one.header("webhook-signature").starts_with("v1,"),
+            "{:?}",
+            one.headers
+        );
+        assert!(one.header("webhook-id").starts_with("msg_"));
+        let body: Value = serde_json::from_str(&one.body).expect("JSON");
+        if number < 3 || one.body.contains("e-6\"") {
+            continue;
+        }
+        for finding in body["findings"].as_array().expect("a list") {
+            assert_eq!(finding["event"]["eventID"], finding["event_id"]);
+            taken.push(finding["event_id"].as_str().expect("an id").to_owned());
+        }
+    }
+    let wanted: Vec<String> = (0..10)
+        .map(|one| format!("e-{}", one * 3))
+        .filter(|one| one != "e-6")
+        .collect();
+    assert_eq!(taken, wanted);
+    let listed = run(&["dlq", "--url", &service.url(), "list"]);
+    assert!(
+        listed.stdout.contains("sink hook  400 Bad Request: no"),
+        "{}",
+        listed.stdout
+    );
+    let retried = run(&["dlq", "--url", &service.url(), "retry", "--all"]);
+    assert_eq!(
+        (retried.code, retried.stdout.as_str()),
+        (0, ""),
+        "a finding is not an event"
+    );
+    assert_eq!(
+        run(&["dlq", "--url", &service.url(), "drop", "--all"]).stdout,
+        "1 dropped\n"
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn a_sink_that_is_gone_holds_up_nobody_and_gets_everything_later() {
+    let dead = TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("an address");
+    let more = format!("[sinks.gone]\ntype = \"otlp\"\nurl = \"http://{dead}/v1/logs\"\n");
+    let folder = folder("serve-gone", &more);
+    let service = Service::start(&folder);
+    service.publish(&events(60));
+    service.wait_for(60);
+    service.wait_sent("file");
+    service.wait_until("it is told", || {
+        service.get("/v1/status")["sinks"]["gone"]["failures"].as_u64() > Some(0)
+    });
+    assert_eq!(
+        service.terminate(),
+        Some(0),
+        "nobody waits for it at the end"
+    );
+    let (url, received) = receiver(|_, _| answer("200 OK"));
+    let config =
+        std::fs::read_to_string(format!("{}/tripline.toml", folder.path())).expect("it is there");
+    folder.file(
+        "tripline.toml",
+        config.replace(&format!("http://{dead}/v1/logs"), &url),
+    );
+    let service = Service::start(&folder);
+    service.wait_sent("gone");
+    let bodies: Vec<Value> = received
+        .try_iter()
+        .map(|one| serde_json::from_str(&one.body).expect("JSON"))
+        .collect();
+    let records: usize = bodies
+        .iter()
+        .map(|body| {
+            body["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+                .as_array()
+                .map_or(0, Vec::len)
+        })
+        .sum();
+    assert!(records >= 20, "{records}: {bodies:?}");
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn people_are_told_in_their_own_words() {
+    for (template, wanted) in [
+        ("slack", "*HIGH* user-1 &lt;!here&gt; stopped it"),
+        ("teams", "AdaptiveCard"),
+        ("pagerduty", "\"routing_key\":\"key\""),
+    ] {
+        let (url, received) = receiver(|_, _| answer("202 Accepted"));
+        let more = format!(
+            "[sinks.chat]\ntype = \"webhook\"\nurl = \"{url}\"\ntemplate = \"{template}\"\nseverity_min = \"high\"\n"
+        );
+        let folder = folder("serve-chat", &more);
+        if template == "pagerduty" {
+            let secret = folder.file("key", "key\n");
+            let config = std::fs::read_to_string(format!("{}/tripline.toml", folder.path()))
+                .expect("it is there");
+            folder.file(
+                "tripline.toml",
+                format!("{config}secret_file = \"{secret}\"\n"),
+            );
+        }
+        let service = Service::start(&folder);
+        service.publish(&[event(0, "Stop", 1).replace("user-1", "user-1 <!here>")]);
+        service.wait_for(1);
+        service.wait_sent("chat");
+        let body = received.recv().expect("it was told").body;
+        assert!(body.contains(wanted), "{template}: {body}");
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
