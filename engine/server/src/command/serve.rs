@@ -214,7 +214,10 @@ fn demo(bus: &dyn Bus, status: &Arc<Status>, control: &Sender<Control>, (rate, o
         std::thread::sleep(pause);
     }
     tracing::info!(events = DEMO_EVENTS, "demo events are in");
-    while once {
+    if !once {
+        return;
+    }
+    loop {
         let now = status.get();
         let newest = status.stored.newest();
         let is_sent = now.sinks.values().all(|sink| sink.position >= newest);

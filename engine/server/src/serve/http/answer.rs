@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tripline_core::port::{FaultClass, PortFault};
 
 /// A request that is not done.
-pub(super) struct Refusal {
+pub(super) struct Refusal(Box<Words>);
+
+struct Words {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -17,13 +19,13 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Words {
             status,
             code,
             message: message.into(),
             retry_seconds: None,
             details: Value::Null,
-        }
+        }))
     }
 
     pub(super) fn bad(message: impl Into<String>) -> Self {
@@ -62,12 +64,12 @@ impl Refusal {
     }
 
     pub(super) fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_seconds = Some(seconds);
+        self.0.retry_seconds = Some(seconds);
         self
     }
 
     pub(super) fn details(mut self, details: Value) -> Self {
-        self.details = details;
+        self.0.details = details;
         self
     }
 }
@@ -93,12 +95,13 @@ impl From<PortFault> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut body = json!({ "error": self.code, "message": self.message });
-        if !self.details.is_null() {
-            body["details"] = self.details;
+        let words = *self.0;
+        let mut body = json!({ "error": words.code, "message": words.message });
+        if !words.details.is_null() {
+            body["details"] = words.details;
         }
-        let mut response = json_with(self.status, &body);
-        if let Some(seconds) = self.retry_seconds {
+        let mut response = json_with(words.status, &body);
+        if let Some(seconds) = words.retry_seconds {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from(seconds));

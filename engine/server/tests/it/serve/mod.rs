@@ -257,7 +257,7 @@ fn what_is_wrong_is_told_before_anything_runs() {
         ),
         ("[rules]\npaths = [\"/nowhere\"]\n".to_owned(), "/nowhere"),
     ] {
-        let path = folder.file("wrong.toml", format!("{config}"));
+        let path = folder.file("wrong.toml", &config);
         let data = format!("{}/wrong-data", folder.path());
         let mut arguments = vec!["serve", "--config", &path];
         if !config.starts_with("data") {
