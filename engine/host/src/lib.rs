@@ -20,6 +20,7 @@ pub mod manifest;
 mod native;
 pub mod operator;
 mod plugin;
+pub mod provenance;
 mod run;
 pub mod scan;
 pub mod sign;

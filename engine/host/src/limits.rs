@@ -133,3 +133,18 @@ pub const INSTANCES_MAX: u32 = 400;
 
 /// Instances that the pool has room for when nobody says.
 pub const INSTANCES_DEFAULT: u32 = 64;
+
+/// Longest note that a component carries about itself, such as its authors; longer names of tools are passed over too.
+pub const NOTE_BYTES_MAX: usize = 4 * 1024;
+
+/// Most notes of a component and its parts: seven kinds, for the component and some of its modules.
+pub const NOTES_MAX: usize = 64;
+
+/// Most languages and tools that are told: a component of Python has about ten.
+pub const PRODUCERS_MAX: usize = 64;
+
+/// Longest lists of packages and licenses together, unpacked: cargo-auditable's own readers take as much.
+pub const PACKAGE_LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most packages that are told: Servo has about 900.
+pub const PACKAGES_MAX: usize = 10_000;

@@ -16,6 +16,7 @@ mod readme;
 mod real_data;
 mod remember;
 mod sigma;
+mod supply;
 
 /// Every test file beside this one is listed above.
 #[test]

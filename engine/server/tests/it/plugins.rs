@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// A path in a folder.
-fn under(folder: &Folder, path: &str) -> PathBuf {
+pub(crate) fn under(folder: &Folder, path: &str) -> PathBuf {
     Path::new(&folder.path()).join(path)
 }
 
-fn run(folder: &Folder, arguments: &[&str]) -> Ran {
+pub(crate) fn run(folder: &Folder, arguments: &[&str]) -> Ran {
     let output = tripline(arguments)
         .current_dir(folder.path())
         .env("XDG_CACHE_HOME", under(folder, "cache"))
@@ -18,14 +18,14 @@ fn run(folder: &Folder, arguments: &[&str]) -> Ran {
     output.expect("the binary runs").into()
 }
 
-fn good(folder: &Folder, arguments: &[&str]) -> Ran {
+pub(crate) fn good(folder: &Folder, arguments: &[&str]) -> Ran {
     let ran = run(folder, arguments);
     assert_eq!(ran.code, 0, "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
     ran
 }
 
 /// The component of a new Rust enricher, built once for all tests.
-fn enricher() -> &'static Path {
+pub(crate) fn enricher() -> &'static Path {
     static BUILT: OnceLock<(Folder, PathBuf)> = OnceLock::new();
     let (_, path) = BUILT.get_or_init(|| {
         let folder = Folder::new("enricher");
@@ -53,7 +53,7 @@ const EVENTS: &str = concat!(
 );
 
 /// A folder with the plugin, a rule that asks it and events.
-fn site(name: &str, operator: &str) -> Folder {
+pub(crate) fn site(name: &str, operator: &str) -> Folder {
     let folder = Folder::new(name);
     std::fs::copy(enricher(), under(&folder, "client.wasm")).expect("the component is there");
     folder.file("plugins.toml", operator);
@@ -62,8 +62,9 @@ fn site(name: &str, operator: &str) -> Folder {
     folder
 }
 
-const UNSIGNED: &str = "[trust]\nunsigned = \"allow\"\n[plugins.client]\npath = \"client.wasm\"\n";
-const SCAN: &[&str] = &[
+pub(crate) const UNSIGNED: &str =
+    "[trust]\nunsigned = \"allow\"\n[plugins.client]\npath = \"client.wasm\"\n";
+pub(crate) const SCAN: &[&str] = &[
     "scan",
     "--plugins",
     "plugins.toml",

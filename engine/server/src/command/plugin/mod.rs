@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod inspect;
 mod new;
+mod origin;
 mod run;
 mod sign;
 mod test;
