@@ -26,6 +26,7 @@ pub mod scan;
 pub mod sign;
 mod state;
 mod statistics;
+pub mod versions;
 mod world;
 
 pub use cache::{CacheCounts, Digest};

@@ -148,3 +148,6 @@ pub const PACKAGE_LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Most packages that are told: Servo has about 900.
 pub const PACKAGES_MAX: usize = 10_000;
+
+/// Most plugins whose versions are remembered: sixteen installations as large as they may be.
+pub const VERSIONS_MAX: usize = 4096;

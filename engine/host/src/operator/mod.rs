@@ -17,9 +17,10 @@ pub use rights::{HttpRights, Rights, Shortfall, Why, rights};
 
 use crate::grant::limits::{HTTP_REQUESTS_PER_MINUTE_DEFAULT, HTTP_REQUESTS_PER_MINUTE_MAX};
 use crate::manifest::read::{Fields, Part, Reader, in_order, span_of};
-use crate::manifest::value::{WORD, word};
+use crate::manifest::value::{VERSION, WORD, word};
 use crate::manifest::{
-    Given, LIMIT_KEYS, Limits, Manifest, SETTINGS_MAX, SettingValue, configuration, read_limits,
+    Given, LIMIT_KEYS, Limits, Manifest, SETTINGS_MAX, SettingValue, Version, configuration,
+    read_limits,
 };
 use crate::sign::{Digest, Trust};
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ pub struct Plugin {
     pub path: PathBuf,
     /// The only bytes that may run.
     pub digest: Option<Digest>,
+    /// The oldest version that may run.
+    pub version_min: Option<Version>,
     /// The signature file, relative to the operator file.
     pub signature: PathBuf,
     /// Whether the file names it: then it has to be there.
@@ -128,12 +131,21 @@ fn read_plugin(
     span: Span,
     part: Part<'_, '_>,
 ) -> Option<Plugin> {
-    let keys = ["!path", "digest", "signature", "grant", "limits", "config"];
+    let keys = [
+        "!path",
+        "digest",
+        "version_min",
+        "signature",
+        "grant",
+        "limits",
+        "config",
+    ];
     let fields = Fields::of(reader, "a plugin", "plugins", part, &keys)?;
     let path = read_path(reader, &fields, "path");
     let named = read_path(reader, &fields, "signature");
     let expected = "`sha256:` and 64 digits of 0-9 and a-f";
     let digest = fields.parsed(reader, "digest", "digest", expected, Digest::new);
+    let version_min = fields.parsed(reader, "version_min", "version", VERSION, Version::new);
     let grant = match fields.part("grant") {
         Some(part) => grant::read_grant(reader, part),
         None => Grant::default(),
@@ -149,6 +161,7 @@ fn read_plugin(
         signature: named.unwrap_or(beside.into()),
         path,
         digest,
+        version_min,
         grant,
         limits,
         requests_per_minute,

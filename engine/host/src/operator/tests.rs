@@ -47,7 +47,7 @@ fn whole() -> String {
         "[trust]\nunsigned = \"allow\"\n\
          keys = [{{ key = \"{KEY}\", names = [\"acme/*\"], capabilities = [\"log\", \"lookup\"] }}]\n\
          revoked = [\"{DIGEST}\"]\n\
-         [plugins.geo]\npath = \"geo.wasm\"\ndigest = \"{DIGEST}\"\n\
+         [plugins.geo]\npath = \"geo.wasm\"\ndigest = \"{DIGEST}\"\nversion_min = \"1.4.0\"\n\
          [plugins.geo.grant]\nlog = true\nlookup = {{ networks = \"networks.csv\" }}\n\
          kv = {{ bytes = \"1MiB\", ttl_max = \"7d\" }}\n\
          http = [{{ host = \"api.example.com\", port = 443, methods = [\"GET\"], paths = [\"/v1/*\"], \
@@ -90,6 +90,8 @@ fn a_whole_file_is_read() {
     assert_eq!(read, secrets);
     assert_eq!((geo.limits.memory, geo.limits.deadline_ms), (64 << 20, 100));
     assert_eq!(geo.limits.output, LIMITS_DEFAULT.output);
+    assert_eq!(geo.version_min, Some(Version([1, 4, 0])));
+    assert_eq!(plain.version_min, None);
     assert_eq!(plain.grant, Grant::default());
     assert_eq!(plain.limits, LIMITS_DEFAULT);
     assert_eq!(sound("").plugins.len(), 0);
@@ -138,6 +140,11 @@ fn what_is_wrong_is_named() {
     );
     let plugin = |rest: &str| format!("[plugins.geo]\npath = \"a\"\n{rest}");
     check(&plugin("digest = \"sha256:XX\""), "is no digest");
+    check(&plugin("version_min = \"1.2\""), "is no version");
+    check(
+        &plugin("version_min = 1"),
+        "`version_min` has the wrong type",
+    );
     check(&plugin("grant = { lgo = true }"), "Did you mean `log`?");
     check(
         &plugin("grant = { metrics = [\"a\"] }"),

@@ -18,7 +18,7 @@ pub(crate) struct PluginArguments {
     #[arg(long = "plugins", value_name = "FILE")]
     pub(crate) file: Option<String>,
 
-    /// Keep compiled plugins in this folder; `tripline/plugins` in the user's cache without it.
+    /// Keep compiled plugins, and which versions ran, in this folder; `tripline/plugins` in the user's cache without it.
     #[arg(long = "plugin-cache", value_name = "DIR", requires = "file")]
     pub(crate) cache: Option<PathBuf>,
 
@@ -33,7 +33,7 @@ impl PluginArguments {
         if let Some(installed) = self.installed.get() {
             return Ok(installed.clone());
         }
-        let installed = Installed::read(self.file.as_deref())?;
+        let installed = Installed::read(self.file.as_deref(), self.cache.clone())?;
         installed.tell_off();
         Ok(self.installed.get_or_init(|| Arc::new(installed)).clone())
     }
@@ -61,7 +61,7 @@ impl PluginArguments {
         if !why.is_empty() {
             return Err(refused(why));
         }
-        let mut started = installed.start(&[name.to_owned()], self.cache.clone())?;
+        let mut started = installed.start(&[name.to_owned()])?;
         let Some(hosted) = started.pop() else {
             return Err(refused(format!("`{name}` did not start")));
         };
@@ -74,7 +74,7 @@ impl PluginArguments {
 
     /// Starts those that rules ask.
     pub(crate) fn start(&self, asked: &[String]) -> Result<Vec<Hosted>, PluginsError> {
-        self.read()?.start(asked, self.cache.clone())
+        self.read()?.start(asked)
     }
 }
 

@@ -22,7 +22,8 @@ use tripline_host::jail::Jail;
 use tripline_host::manifest::{Limits, Manifest, World};
 use tripline_host::operator::{self, Operator, Rights, SecretSource, Shortfall, rights};
 use tripline_host::scan::{Scanned, scan};
-use tripline_host::sign::{Rollback, Verified, verify};
+use tripline_host::sign::{Floor, Verified, verify};
+use tripline_host::versions::Versions;
 use tripline_host::{Compiler, Host, Loading, OpenError, Plugin, Settings};
 
 /// Longest component that is read; the host refuses shorter ones.
@@ -67,11 +68,13 @@ pub(crate) struct Declared {
     pub(crate) limits: Limits,
     config: Option<String>,
     requests_per_minute: u64,
+    /// Whether the operator says which version it has at least.
+    has_floor: bool,
 }
 
-/// Whether the signatures beside components count.
+/// Whether the signatures beside components, and the versions that ran, count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signatures {
+enum Signatures {
     Looked,
     PassedOver,
 }
@@ -79,6 +82,8 @@ pub(crate) enum Signatures {
 /// Everything that an operator's file declares.
 pub(crate) struct Installed {
     folder: PathBuf,
+    /// Where compiled plugins and the versions that ran are kept, if the operator says where.
+    cache: Option<PathBuf>,
     pub(crate) plugins: Vec<Declared>,
     /// Plugins that are off, and why.
     pub(crate) off: Vec<(String, String)>,
@@ -99,6 +104,7 @@ impl Installed {
     pub(crate) fn none() -> Self {
         Self {
             folder: PathBuf::new(),
+            cache: None,
             plugins: Vec::new(),
             off: Vec::new(),
             stores: Stores::default(),
@@ -107,7 +113,7 @@ impl Installed {
     }
 
     /// Reads the file and everything that it names but tables and secrets.
-    pub(crate) fn read(path: Option<&str>) -> Result<Self, PluginsError> {
+    pub(crate) fn read(path: Option<&str>, cache: Option<PathBuf>) -> Result<Self, PluginsError> {
         let Some(path) = path else {
             return Ok(Self::none());
         };
@@ -117,30 +123,45 @@ impl Installed {
         });
         let folder = Path::new(path).parent();
         let folder = folder.unwrap_or(Path::new(""));
-        Self::of_source(&source, folder, Signatures::Looked)
+        let empty = Self {
+            folder: folder.to_owned(),
+            cache,
+            ..Self::none()
+        };
+        empty.with(&source, Signatures::Looked)
     }
 
-    /// The same of a text, whose paths are relative to `folder`.
-    pub(crate) fn of_source(
-        source: &Arc<Source>,
-        folder: &Path,
-        signatures: Signatures,
-    ) -> Result<Self, PluginsError> {
+    /// The same of a text, whose paths are relative to `folder`, whatever signatures lie beside them.
+    pub(crate) fn of_source(source: &Arc<Source>, folder: &Path) -> Result<Self, PluginsError> {
+        let empty = Self {
+            folder: folder.to_owned(),
+            ..Self::none()
+        };
+        empty.with(source, Signatures::PassedOver)
+    }
+
+    fn with(mut self, source: &Arc<Source>, signatures: Signatures) -> Result<Self, PluginsError> {
         let operator = Operator::read(source).map_err(|reports| {
             let texts = reports.iter().map(|one| one.render(Palette::PLAIN));
             PluginsError::Mistakes(texts.collect::<String>().trim_end().to_owned())
         })?;
-        let mut installed = Self {
-            folder: folder.to_owned(),
-            ..Self::none()
+        let versions = match signatures {
+            Signatures::Looked => self.versions(),
+            Signatures::PassedOver => None,
         };
         for plugin in &operator.plugins {
-            match declared(&installed.folder, plugin, &operator, signatures) {
-                Ok(declared) => installed.plugins.push(declared),
-                Err(reason) => installed.off.push((plugin.alias.clone(), reason)),
+            match declared(
+                &self.folder,
+                plugin,
+                &operator,
+                signatures,
+                versions.as_ref(),
+            ) {
+                Ok(declared) => self.plugins.push(declared),
+                Err(reason) => self.off.push((plugin.alias.clone(), reason)),
             }
         }
-        Ok(installed)
+        Ok(self)
     }
 
     /// The same, showing everything that plugins write.
@@ -149,6 +170,13 @@ impl Installed {
             shown_from: Level::Trace,
             ..self
         }
+    }
+
+    /// Which versions ran, where something is kept: that none did is not worth making a folder.
+    fn versions(&self) -> Option<Versions> {
+        let folder = kept_in(self.cache.clone()).filter(|folder| folder.exists())?;
+        // What is wrong with a folder that was given is told when the host opens it.
+        Versions::open(&folder).ok()
     }
 
     /// Tells which plugins are off, and why.
@@ -175,21 +203,21 @@ impl Installed {
     }
 
     /// Starts the plugins of these names. Those that do not start are told and give no answers.
-    pub(crate) fn start(
-        &self,
-        names: &[String],
-        cache: Option<PathBuf>,
-    ) -> Result<Vec<Hosted>, PluginsError> {
+    pub(crate) fn start(&self, names: &[String]) -> Result<Vec<Hosted>, PluginsError> {
         let wanted = |one: &&Declared| names.contains(&one.alias);
         let wanted: Vec<&Declared> = self.plugins.iter().filter(wanted).collect();
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let host = host(cache)?;
+        let host = host(self.cache.clone())?;
+        let versions = self.versions();
         let mut started = Vec::new();
         for one in wanted {
             match self.load(&host, one) {
-                Ok(plugin) => started.push(Hosted::new(one.alias.clone(), plugin)),
+                Ok(plugin) => {
+                    remember(one, versions.as_ref());
+                    started.push(Hosted::new(one.alias.clone(), plugin));
+                }
                 Err(reason) => tell(&one.alias, "did not start", &reason),
             }
         }
@@ -250,6 +278,34 @@ pub(crate) fn host(cache: Option<PathBuf>) -> Result<Host, PluginsError> {
     Ok(Host::open(settings)?)
 }
 
+/// Remembers that this version ran, if somebody signed it: what nobody answers for says of its version what it likes.
+fn remember(one: &Declared, versions: Option<&Versions>) {
+    let fault = match (versions, &one.verified.signer) {
+        (_, None) => return,
+        (None, Some(_)) if one.has_floor => return,
+        (None, Some(_)) => {
+            "there is no cache to remember its version in; say `--plugin-cache`, or `version_min` in the operator's file"
+                .to_owned()
+        }
+        (Some(versions), Some(_)) => {
+            match versions.remember(&one.manifest.name, one.manifest.version) {
+                Ok(()) => return,
+                Err(fault) => with_causes(&fault),
+            }
+        }
+    };
+    tell(
+        &one.alias,
+        "runs, but an older version could take its place",
+        &fault,
+    );
+}
+
+/// The folder that was given, or the usual one.
+fn kept_in(cache: Option<PathBuf>) -> Option<PathBuf> {
+    cache.or_else(cache_default)
+}
+
 /// Where compiled plugins are kept: in the cache of this user.
 fn cache_default() -> Option<PathBuf> {
     let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -296,6 +352,7 @@ fn declared(
     plugin: &operator::Plugin,
     operator: &Operator,
     signatures: Signatures,
+    versions: Option<&Versions>,
 ) -> Result<Declared, String> {
     let path = folder.join(&plugin.path);
     let component = bytes(&path, COMPONENT_BYTES_MAX).map_err(|error| with_causes(&error))?;
@@ -314,7 +371,16 @@ fn declared(
     let verified = verified.map_err(|fault| with_causes(&fault))?;
     let scanned = scan(&component).map_err(|fault| with_causes(&fault))?;
     let manifest = manifest_of(&scanned, &path)?;
-    let admitted = verified.admit(&manifest.name, manifest.version, None, Rollback::Refuse);
+    let ran = match (versions, &verified.signer, plugin.digest) {
+        // Of these bytes the operator said that they are meant.
+        (_, _, Some(_)) | (None, _, _) | (_, None, _) => Ok(None),
+        (Some(versions), Some(_), None) => versions.known(&manifest.name),
+    };
+    let floor = Floor {
+        least: plugin.version_min,
+        ran: ran.map_err(|fault| with_causes(&fault))?,
+    };
+    let admitted = verified.admit(&manifest.name, manifest.version, floor);
     admitted.map_err(|fault| with_causes(&fault))?;
     let (rights, shortfalls) = rights(&manifest.asks, &plugin.grant, &verified.ceiling());
     let config = plugin.configuration(&manifest).map_err(|reports| {
@@ -329,6 +395,7 @@ fn declared(
         path,
         limits: plugin.limits,
         requests_per_minute: plugin.requests_per_minute,
+        has_floor: plugin.version_min.is_some() || plugin.digest.is_some(),
         component,
         scanned,
         manifest,

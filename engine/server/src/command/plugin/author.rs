@@ -3,7 +3,7 @@
 use super::build::Project;
 use crate::causes::with_causes;
 use crate::command::CommandError;
-use crate::plugins::{Declared, Hosted, Installed, Signatures, host};
+use crate::plugins::{Declared, Hosted, Installed, host};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tripline_core::diagnostic::Source;
@@ -57,7 +57,7 @@ pub(super) fn declared(
     let name = "what the tests grant".to_owned();
     // An author runs what was built just now, whatever signature lies beside it.
     let source = Arc::new(Source { name, text });
-    let mut installed = Installed::of_source(&source, folder, Signatures::PassedOver)?;
+    let mut installed = Installed::of_source(&source, folder)?;
     if let Some((_, reason)) = installed.off.pop() {
         let path = component.display();
         return Err(CommandError::Usage(format!("{path}: {reason}")));

@@ -27,6 +27,10 @@ pub(super) struct Arguments {
     /// Show the plugins of an operator's file, and what each is granted.
     #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
     plugins: Option<String>,
+
+    /// The folder with the versions that ran; `tripline/plugins` in the user's cache without it.
+    #[arg(long = "plugin-cache", value_name = "DIR", requires = "plugins")]
+    cache: Option<PathBuf>,
 }
 
 /// Shows, and ends with `Findings` when a plugin cannot run as it is.
@@ -34,7 +38,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let mut out = String::new();
     let good = match (&arguments.plugin, &arguments.plugins) {
         (Some(plugin), _) => of_component(&author::component(plugin)?, &mut out)?,
-        (None, file) => of_operator(&Installed::read(file.as_deref())?, &mut out),
+        (None, file) => {
+            let installed = Installed::read(file.as_deref(), arguments.cache.clone())?;
+            of_operator(&installed, &mut out)
+        }
     };
     io::stdout().write_all(out.as_bytes())?;
     Ok(if good { Exit::Success } else { Exit::Findings })
