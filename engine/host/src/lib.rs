@@ -18,6 +18,7 @@ pub mod jail;
 pub mod limits;
 pub mod manifest;
 mod native;
+pub mod oci;
 pub mod operator;
 mod plugin;
 pub mod provenance;

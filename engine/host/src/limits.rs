@@ -151,3 +151,18 @@ pub const PACKAGES_MAX: usize = 10_000;
 
 /// Most plugins whose versions are remembered: sixteen installations as large as they may be.
 pub const VERSIONS_MAX: usize = 4096;
+
+/// Longest manifest of an artifact: registries take 4 MiB; ours have one layer and a signature, some 2 KiB.
+pub const OCI_MANIFEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest other answer of a registry: tokens of some are 10 KiB.
+pub const OCI_ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Most places that a question to a registry is sent on to, with one more for a login: usually one, where blobs lie.
+pub const OCI_REDIRECTS_MAX: usize = 5;
+
+/// Longest request to a registry: the longest component at 2 Mbit/s.
+pub const OCI_TIMEOUT: Duration = Duration::from_secs(200);
+
+/// Most bytes of what was pulled that are kept; the oldest go first.
+pub const OCI_KEPT_BYTES_MAX: u64 = 1024 * 1024 * 1024;

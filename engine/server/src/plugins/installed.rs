@@ -4,6 +4,7 @@
 //! that ask one that is off are switched off like rules that ask one that there is not.
 
 use super::hosted::Hosted;
+use super::registry::pulled;
 use crate::causes::with_causes;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
@@ -20,7 +21,7 @@ use tripline_host::grant::log::{CallLog, Level};
 use tripline_host::grant::{Means, Shared, SystemClock};
 use tripline_host::jail::Jail;
 use tripline_host::manifest::{Limits, Manifest, World};
-use tripline_host::operator::{self, Operator, Rights, SecretSource, Shortfall, rights};
+use tripline_host::operator::{self, Operator, Origin, Rights, SecretSource, Shortfall, rights};
 use tripline_host::scan::{Scanned, scan};
 use tripline_host::sign::{Floor, Verified, verify};
 use tripline_host::versions::Versions;
@@ -57,7 +58,8 @@ pub(crate) enum PluginsError {
 pub(crate) struct Declared {
     /// What rules call it.
     pub(crate) alias: String,
-    pub(crate) path: PathBuf,
+    /// The file that it is in; none where it is in a registry.
+    path: Option<PathBuf>,
     pub(crate) component: Vec<u8>,
     pub(crate) scanned: Scanned,
     pub(crate) manifest: Manifest,
@@ -70,6 +72,15 @@ pub(crate) struct Declared {
     requests_per_minute: u64,
     /// Whether the operator says which version it has at least.
     has_floor: bool,
+}
+
+/// A component, and the signature that came with it.
+struct Had {
+    /// As messages call it.
+    name: String,
+    path: Option<PathBuf>,
+    component: Vec<u8>,
+    signature: Option<String>,
 }
 
 /// Whether the signatures beside components, and the versions that ran, count.
@@ -150,13 +161,8 @@ impl Installed {
             Signatures::PassedOver => None,
         };
         for plugin in &operator.plugins {
-            match declared(
-                &self.folder,
-                plugin,
-                &operator,
-                signatures,
-                versions.as_ref(),
-            ) {
+            let had = self.had(plugin, signatures);
+            match had.and_then(|had| declared(had, plugin, &operator, versions.as_ref())) {
                 Ok(declared) => self.plugins.push(declared),
                 Err(reason) => self.off.push((plugin.alias.clone(), reason)),
             }
@@ -170,6 +176,44 @@ impl Installed {
             shown_from: Level::Trace,
             ..self
         }
+    }
+
+    /// The component and its signature, from where the operator says they are.
+    fn had(&self, plugin: &operator::Plugin, signatures: Signatures) -> Result<Had, String> {
+        let read = |path: &Path| text(path).map_err(|error| with_causes(&error));
+        let named = plugin.signature.as_ref().map(|path| self.folder.join(path));
+        let mut had = match &plugin.origin {
+            Origin::File(path) => {
+                let path = self.folder.join(path);
+                let component = bytes(&path, COMPONENT_BYTES_MAX);
+                let mut beside = path.clone().into_os_string();
+                beside.push(".minisig");
+                let beside = Some(PathBuf::from(beside));
+                let beside = beside.filter(|beside| named.is_none() && beside.exists());
+                let is_looked = signatures == Signatures::Looked;
+                let beside = beside.filter(|_| is_looked);
+                Had {
+                    name: path.display().to_string(),
+                    component: component.map_err(|error| with_causes(&error))?,
+                    signature: beside.as_deref().map(read).transpose()?,
+                    path: Some(path),
+                }
+            }
+            Origin::Registry(reference) => {
+                let pulled = pulled(reference, self.cache.clone());
+                let pulled = pulled.map_err(|fault| with_causes(&fault))?;
+                Had {
+                    name: reference.to_string(),
+                    component: pulled.component,
+                    signature: pulled.signature,
+                    path: None,
+                }
+            }
+        };
+        if let Some(named) = named.filter(|_| signatures == Signatures::Looked) {
+            had.signature = Some(read(&named)?);
+        }
+        Ok(had)
     }
 
     /// Which versions ran, where something is kept: that none did is not worth making a folder.
@@ -198,7 +242,7 @@ impl Installed {
     pub(crate) fn paths_read(&self) -> impl Iterator<Item = PathBuf> {
         let tables = self.plugins.iter().flat_map(|one| &one.rights.lookup);
         let tables = tables.map(|(_, path)| self.folder.join(path));
-        let own = self.plugins.iter().map(|one| one.path.clone());
+        let own = self.plugins.iter().filter_map(|one| one.path.clone());
         own.chain(tables)
     }
 
@@ -302,7 +346,7 @@ fn remember(one: &Declared, versions: Option<&Versions>) {
 }
 
 /// The folder that was given, or the usual one.
-fn kept_in(cache: Option<PathBuf>) -> Option<PathBuf> {
+pub(super) fn kept_in(cache: Option<PathBuf>) -> Option<PathBuf> {
     cache.or_else(cache_default)
 }
 
@@ -348,20 +392,17 @@ fn tell(alias: &str, what: &str, reason: &str) {
 }
 
 fn declared(
-    folder: &Path,
+    had: Had,
     plugin: &operator::Plugin,
     operator: &Operator,
-    signatures: Signatures,
     versions: Option<&Versions>,
 ) -> Result<Declared, String> {
-    let path = folder.join(&plugin.path);
-    let component = bytes(&path, COMPONENT_BYTES_MAX).map_err(|error| with_causes(&error))?;
-    let beside = folder.join(&plugin.signature);
-    let is_looked = signatures == Signatures::Looked;
-    let signature = match is_looked && (beside.exists() || plugin.signature_named) {
-        true => Some(text(&beside).map_err(|error| with_causes(&error))?),
-        false => None,
-    };
+    let Had {
+        name,
+        path,
+        component,
+        signature,
+    } = had;
     let verified = verify(
         &component,
         signature.as_deref(),
@@ -370,7 +411,7 @@ fn declared(
     );
     let verified = verified.map_err(|fault| with_causes(&fault))?;
     let scanned = scan(&component).map_err(|fault| with_causes(&fault))?;
-    let manifest = manifest_of(&scanned, &path)?;
+    let manifest = manifest_of(&scanned, Path::new(&name))?;
     let ran = match (versions, &verified.signer, plugin.digest) {
         // Of these bytes the operator said that they are meant.
         (_, _, Some(_)) | (None, _, _) | (_, None, _) => Ok(None),

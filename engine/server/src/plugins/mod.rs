@@ -6,6 +6,7 @@ mod gather;
 mod hosted;
 mod installed;
 mod memo;
+mod registry;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -14,5 +15,8 @@ pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::{PluginArguments, asked};
 pub(crate) use gather::{Gatherer, Plugins};
 pub(crate) use hosted::{Hosted, kept};
-pub(crate) use installed::{Declared, Installed, PluginsError, host, manifest_of};
+pub(crate) use installed::{
+    Declared, Installed, PluginsError, bytes as bytes_of, host, manifest_of, text as text_of,
+};
+pub(crate) use registry::registry;
 pub(crate) use told::told;

@@ -449,14 +449,14 @@ fn bad_components_are_told_apart() {
 }
 
 /// A tool for templates, from the registry into a folder that git ignores; a test says plainly when it cannot be had.
-fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cache = top.join(".cache/tools");
     std::fs::create_dir_all(&cache).expect("a folder for tools");
     cache.canonicalize().expect("it is there")
 }
 
-fn install(program: &str, arguments: &[&str], what: &str) {
+pub(crate) fn install(program: &str, arguments: &[&str], what: &str) {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|fault| panic!("{what} needs `{program}`: {fault}"));
     let told = String::from_utf8_lossy(&output.stderr);

@@ -1,7 +1,11 @@
 //! Where plugins come from: what a component says of its making, versions that go back, and registries.
 
 use crate::harness::Folder;
-use crate::plugins::{SCAN, enricher, good, run, site, under};
+use crate::plugins::{SCAN, enricher, good, install, run, site, tools, under};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 /// `client.wasm` beside a rule that asks it, signed by `acme.key`, and the key that operators trust.
 fn signed(name: &str) -> (Folder, String) {
@@ -183,4 +187,192 @@ fn an_operator_says_from_which_version_on() {
     std::fs::copy(enricher(), under(&folder, "client.wasm")).expect("the component is there");
     unsigned("0.1.0");
     runs(&folder);
+}
+
+/// Debian's registry, unpacked into the folder of tools, once for all tests.
+fn registry_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(unpacked_registry)
+}
+
+fn unpacked_registry() -> PathBuf {
+    let folder = tools().join("docker-registry");
+    let program = folder.join("usr/bin/docker-registry");
+    if program.exists() {
+        return program;
+    }
+    let what = "the registry of the tests (Debian's package docker-registry)";
+    let downloads = tools().join("docker-registry-package");
+    std::fs::create_dir_all(&downloads).expect("a folder for the package");
+    let words =
+        "cd \"$1\" && apt-get download -qq docker-registry && dpkg -x docker-registry_*.deb \"$2\"";
+    let (from, to) = (
+        downloads.display().to_string(),
+        folder.display().to_string(),
+    );
+    install("sh", &["-c", words, "sh", &from, &to], what);
+    assert!(program.exists(), "{what} has no program");
+    program
+}
+
+/// A registry on this machine, until it is dropped.
+struct Registry {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a registry that keeps its things in the folder; `auth` is a part of its settings.
+fn registry(folder: &Folder, auth: &str) -> Registry {
+    let kept = under(folder, "registry").display().to_string();
+    // Port 0 is not told by the registry, so that a free one is taken here.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let settings = format!(
+        "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {kept}\nhttp:\n  addr: {address}\n{auth}"
+    );
+    folder.file("registry.yml", settings);
+    let mut child = Command::new(registry_program())
+        .arg("serve")
+        .arg(under(folder, "registry.yml"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the registry starts");
+    let log = child.stderr.take().expect("its log");
+    let mut registry = Registry { child, address };
+    let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+    let mut seen = Vec::new();
+    let is_up = lines.by_ref().any(|line| {
+        seen.push(line.clone());
+        line.contains("listening on")
+    });
+    let ended = registry.child.try_wait();
+    assert!(is_up, "the registry does not start ({ended:?}): {seen:#?}");
+    // What it writes has to go somewhere.
+    std::thread::spawn(move || lines.for_each(drop));
+    registry
+}
+
+/// What follows `oci = "` in an output.
+fn pinned(text: &str) -> String {
+    let rest = text.split_once("oci = \"").map(|(_, rest)| rest);
+    let rest = rest.unwrap_or_else(|| panic!("{text}"));
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn plugins_are_pushed_pulled_and_run_from_a_registry() {
+    let (folder, key) = signed("registry");
+    let registry = registry(&folder, "");
+    let reference = format!("{}/acme/client:0.1.0", registry.address);
+    let ran = good(&folder, &["plugin", "push", &reference, "client.wasm"]);
+    assert!(ran.stdout.contains("with its signature"), "{}", ran.stdout);
+    let pin = pinned(&ran.stdout);
+    let again = good(&folder, &["plugin", "push", &reference, "client.wasm"]);
+    assert_eq!(
+        pinned(&again.stdout),
+        pin,
+        "the same bytes, the same digest"
+    );
+    let ran = good(
+        &folder,
+        &["plugin", "pull", &reference, "-o", "pulled.wasm"],
+    );
+    assert_eq!(pinned(&ran.stdout), pin);
+    let read = |name: &str| std::fs::read(under(&folder, name)).expect("it is there");
+    assert_eq!(read("pulled.wasm"), read("client.wasm"));
+    assert_eq!(read("pulled.wasm.minisig"), read("client.wasm.minisig"));
+    good(
+        &folder,
+        &["plugin", "verify", "pulled.wasm", "--key", "acme.pub"],
+    );
+    let operator = |oci: &str| {
+        let text = format!(
+            "[trust]\nkeys = [{{ key = \"{key}\", names = [\"acme/*\"], capabilities = [] }}]\n\
+             [plugins.client]\noci = \"{oci}\"\n"
+        );
+        folder.file("plugins.toml", text);
+    };
+    operator(&pin);
+    runs(&folder);
+    // A tag is not for an operator's file.
+    operator(&reference);
+    is_off(&folder, "is no artifact with a digest");
+    // What is not there, and what is not signed.
+    let none = format!("{}/acme/none:1.0", registry.address);
+    let ran = run(&folder, &["plugin", "pull", &none]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("the registry says 404"),
+        "{}",
+        ran.stderr
+    );
+    std::fs::copy(enricher(), under(&folder, "bare.wasm")).expect("it is copied");
+    let bare = format!("{}/acme/bare:1", registry.address);
+    let ran = good(&folder, &["plugin", "push", &bare, "bare.wasm"]);
+    operator(&pinned(&ran.stdout));
+    is_off(&folder, "the component has no signature");
+    // What a host would not load is not pushed.
+    folder.file("text.wasm", "hello");
+    let ran = run(&folder, &["plugin", "push", &bare, "text.wasm"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    // Without the registry it comes from the cache, and without that not at all.
+    drop(registry);
+    operator(&pin);
+    runs(&folder);
+    let ran = run(&folder, &[SCAN, &["--plugin-cache", "empty"]].concat());
+    assert_ne!(ran.code, 0);
+    let ran = run(&folder, &["plugin", "pull", &reference]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("no answer"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_registry_that_wants_to_know_who_asks_is_told() {
+    let (folder, _) = signed("registry-login");
+    // The password is `abc`.
+    let hash = "$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i";
+    folder.file("htpasswd", format!("ada:{hash}\n"));
+    let path = under(&folder, "htpasswd").display().to_string();
+    let auth = format!("auth:\n  htpasswd:\n    realm: tests\n    path: {path}\n");
+    let registry = registry(&folder, &auth);
+    let reference = format!("{}/acme/client:0.1.0", registry.address);
+    let push = ["plugin", "push", &reference, "client.wasm"];
+    let with = |password: &str| {
+        let output = crate::harness::tripline(&push)
+            .current_dir(folder.path())
+            .env("DOCKER_CONFIG", under(&folder, "docker"))
+            .env("TRIPLINE_REGISTRY", &registry.address)
+            .env("TRIPLINE_REGISTRY_USER", "ada")
+            .env("TRIPLINE_REGISTRY_PASSWORD", password)
+            .output();
+        crate::harness::Ran::from(output.expect("the binary runs"))
+    };
+    let without = |wanted: &str| {
+        let output = crate::harness::tripline(&["plugin", "pull", &reference])
+            .current_dir(folder.path())
+            .env("DOCKER_CONFIG", under(&folder, "docker"))
+            .output();
+        let ran = crate::harness::Ran::from(output.expect("the binary runs"));
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(all.contains(wanted), "{wanted}: {all}");
+    };
+    assert_eq!(with("wrong").code, 2);
+    let ran = with("abc");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    without("it wants to know who asks: `docker login 127.0.0.1:");
+    let config = format!(
+        r#"{{"auths":{{"{}":{{"auth":"YWRhOmFiYw=="}}}}}}"#,
+        registry.address
+    );
+    folder.file("docker/config.json", config);
+    without("pulled client.wasm (with its signature): acme/client 0.1.0");
 }
