@@ -46,6 +46,11 @@ pub const LIMITS_DEFAULT: Limits = Limits {
     batch: Limits::MOST.batch,
 };
 
+/// The JSON Schema of operator files, as text.
+pub fn json_schema() -> &'static str {
+    include_str!("schema.json")
+}
+
 /// What an operator file says.
 #[derive(Clone, Debug)]
 pub struct Operator {
