@@ -38,6 +38,19 @@ impl PluginArguments {
         Ok(self.installed.get_or_init(|| Arc::new(installed)).clone())
     }
 
+    /// Who tells why no rule is left: rules that ask a plugin which is off are off too.
+    pub(crate) fn who_tells(&self) -> Result<String, PluginsError> {
+        let Some(file) = &self.file else {
+            return Ok("`tripline check` tells why".to_owned());
+        };
+        Ok(match self.read()?.off.is_empty() {
+            true => format!("`tripline check --plugins {file}` tells why"),
+            false => format!(
+                "some plugins are off: `tripline plugin inspect --plugins {file}` tells why, `tripline check --plugins {file}` of the rules"
+            ),
+        })
+    }
+
     /// Gives a decoder to the inputs that it is to make events of.
     pub(crate) fn decode(
         &self,

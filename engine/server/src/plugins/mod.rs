@@ -13,6 +13,8 @@ mod told;
 
 pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::{PluginArguments, asked};
+#[cfg(test)]
+pub(crate) use gather::Ask;
 pub(crate) use gather::{Gatherer, Plugins};
 pub(crate) use hosted::{Hosted, kept};
 pub(crate) use installed::{
