@@ -4,10 +4,11 @@
 //! that ask one that is off are switched off like rules that ask one that there is not.
 
 use super::hosted::Hosted;
+use super::lines::Lines;
 use super::registry::pulled;
 use crate::causes::with_causes;
 use std::ffi::OsString;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -233,8 +234,10 @@ impl Installed {
     /// What rules may ask them.
     pub(crate) fn answers(&self) -> rule::Plugins {
         let answers = self.plugins.iter();
-        let answers =
-            answers.filter_map(|one| Some((one.alias.clone(), answer_of(&one.manifest)?)));
+        let answers = answers.map(|one| {
+            let answer = answer_of(&one.alias, &one.manifest);
+            (one.alias.clone(), answer)
+        });
         answers.collect()
     }
 
@@ -268,8 +271,8 @@ impl Installed {
         Ok(started)
     }
 
-    /// Loads one plugin.
-    pub(crate) fn load(&self, host: &Host, one: &Declared) -> Result<Plugin, String> {
+    /// What the plugin was granted, with its tables and secrets read.
+    pub(crate) fn shared(&self, one: &Declared) -> Result<Shared, String> {
         let kv = one
             .rights
             .kv
@@ -278,19 +281,24 @@ impl Installed {
             base: &self.folder,
             clock: Arc::new(SystemClock),
             kv,
-            secret: &secret,
+            secret: &|source| secret(&self.folder, source),
             requests_per_minute: one.requests_per_minute,
         };
         let shared = Shared::open(one.rights.clone(), means);
-        let shared = shared.map_err(|fault| with_causes(&fault))?;
-        let (alias, from) = (one.alias.clone(), self.shown_from);
+        shared.map_err(|fault| with_causes(&fault))
+    }
+
+    /// Loads one plugin.
+    pub(crate) fn load(&self, host: &Host, one: &Declared) -> Result<Plugin, String> {
+        let shared = self.shared(one)?;
+        let lines = Lines::new(one.alias.clone(), self.shown_from);
         let loading = Loading {
             component: &one.component,
             manifest: one.manifest.clone(),
             limits: one.limits,
             shared: Arc::new(shared),
             config: one.config.clone(),
-            log: Some(Arc::new(move |log: &CallLog| show_log(&alias, from, log))),
+            log: Some(Arc::new(move |log: &CallLog| lines.show(log))),
         };
         host.load(loading).map_err(|error| with_causes(&error))
     }
@@ -358,33 +366,6 @@ fn cache_default() -> Option<PathBuf> {
         None => PathBuf::from(given("HOME")?).join(".cache"),
     };
     Some(base.join("tripline").join("plugins"))
-}
-
-/// Lines of a plugin on standard error.
-fn show_log(alias: &str, from: Level, log: &CallLog) {
-    let mut text = String::new();
-    for line in &log.lines {
-        if line.level >= from {
-            let fields = line.fields.iter();
-            let fields: String = fields
-                .map(|(name, value)| format!(" {name}={value}"))
-                .collect();
-            let word = level_word(line.level);
-            let _ = writeln!(text, "plugin {alias}: {word}: {}{fields}", line.message);
-        }
-    }
-    // Nobody may be listening; what the plugin says changes nothing.
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::Trace => "trace",
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warning",
-        Level::Error => "error",
-    }
 }
 
 fn tell(alias: &str, what: &str, reason: &str) {
@@ -465,7 +446,7 @@ pub(crate) fn manifest_of(scanned: &Scanned, path: &Path) -> Result<Manifest, St
     })
 }
 
-fn answer_of(manifest: &Manifest) -> Option<Answer> {
+fn answer_of(alias: &str, manifest: &Manifest) -> Answer {
     let kind = |kind: ColumnKind| match kind {
         ColumnKind::Bool => FactKind::Bool,
         ColumnKind::Int => FactKind::Int,
@@ -477,23 +458,36 @@ fn answer_of(manifest: &Manifest) -> Option<Answer> {
         World::Enricher => {
             let writes = manifest.writes.iter();
             let writes = writes.map(|column| (column.name.clone(), kind(column.kind)));
-            Some(Answer::Columns(writes.collect()))
+            Answer::Columns(writes.collect())
         }
-        World::Scorer => Some(Answer::Score),
-        World::Detector => Some(Answer::Hit),
+        World::Scorer => Answer::Score,
+        World::Detector => Answer::Hit,
         // Rules ask about one event; these are for other questions.
-        World::StatefulDetector | World::Policy | World::Decoder | World::Remediator => None,
+        World::Decoder => Answer::Unasked {
+            job: "a decoder",
+            help: format!("`--decoder {alias}` makes events of inputs with it"),
+        },
+        World::StatefulDetector => unasked("a detector that remembers"),
+        World::Policy => unasked("a policy"),
+        World::Remediator => unasked("a remediator"),
     }
 }
 
-fn secret(source: &SecretSource) -> Option<String> {
+/// A secret; files lie relative to the folder of the operator's file.
+fn secret(folder: &Path, source: &SecretSource) -> Option<String> {
     match source {
         SecretSource::Env(name) => std::env::var(name).ok(),
         SecretSource::File(path) => {
-            let text = text(path).ok()?;
+            let text = text(&folder.join(path)).ok()?;
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
     }
+}
+
+/// A plugin that only its own commands run.
+fn unasked(job: &'static str) -> Answer {
+    let help = "`tripline plugin run` and `tripline plugin test` run it".to_owned();
+    Answer::Unasked { job, help }
 }
 
 /// A file of at most so many bytes.

@@ -5,6 +5,7 @@ mod arguments;
 mod gather;
 mod hosted;
 mod installed;
+mod lines;
 mod memo;
 mod registry;
 #[cfg(test)]

@@ -77,18 +77,23 @@ fn of_component(path: &Path, out: &mut String) -> Result<bool, CommandError> {
 }
 
 fn of_operator(installed: &Installed, out: &mut String) -> bool {
+    let mut is_good = installed.off.is_empty();
     for one in &installed.plugins {
         let _ = writeln!(out, "[{}]", one.alias);
         about(&one.manifest, out);
         component(&one.component, &one.scanned, out);
         granted(one, out);
+        if let Err(reason) = installed.shared(one) {
+            let _ = writeln!(out, "  cannot run  {}", Shown(&reason));
+            is_good = false;
+        }
         origin(&one.component, Some(&one.manifest), Packages::Counted, out);
         out.push('\n');
     }
     for (alias, reason) in &installed.off {
         let _ = writeln!(out, "[{alias}]\n  off         {reason}\n");
     }
-    installed.off.is_empty()
+    is_good
 }
 
 fn about(manifest: &Manifest, out: &mut String) {
