@@ -21,8 +21,8 @@ use std::time::SystemTime;
 const MAGIC: [u8; 8] = *b"TPCWASM1";
 const MAC_BYTES: usize = 32;
 /// A block of the hash: a longer key would be hashed first.
-const KEY_BYTES: usize = 64;
-const KEY_NAME: &str = "machine.key";
+pub(crate) const KEY_BYTES: usize = 64;
+pub(crate) const KEY_NAME: &str = "machine.key";
 const SUFFIX: &str = "cwasm";
 
 /// SHA-256 of a component.
@@ -59,24 +59,10 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the folder, which nobody but its owner may write to, and its key.
+    /// Opens the folder and its key.
     pub(crate) fn open(folder: &Path, compatibility: String) -> io::Result<Self> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(folder)?;
-        let found = fs::symlink_metadata(folder)?;
-        if !found.is_dir() {
-            return Err(io::Error::other("the cache folder is a link"));
-        }
-        if found.uid() != rustix::process::geteuid().as_raw() {
-            return Err(io::Error::other(
-                "the cache folder belongs to somebody else",
-            ));
-        }
-        if found.mode() & 0o022 != 0 {
-            return Err(io::Error::other("others may write to the cache folder"));
-        }
         Ok(Self {
-            key: key(folder)?,
+            key: open_folder(folder)?,
             folder: folder.to_owned(),
             compatibility,
             counters: Counters::default(),
@@ -228,8 +214,27 @@ fn read(path: &Path, mac: Hmac<Sha256>) -> io::Result<Verified> {
     }
 }
 
+/// Opens the folder, which nobody but its owner may write to, and gives its key.
+pub(crate) fn open_folder(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder)?;
+    let found = fs::symlink_metadata(folder)?;
+    if !found.is_dir() {
+        return Err(io::Error::other("the cache folder is a link"));
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other(
+            "the cache folder belongs to somebody else",
+        ));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(io::Error::other("others may write to the cache folder"));
+    }
+    key(folder)
+}
+
 /// Opens a plain file of ours that nobody else may write; follows no link and waits for nobody.
-fn open_own(path: &Path) -> io::Result<File> {
+pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
@@ -245,11 +250,11 @@ fn open_own(path: &Path) -> io::Result<File> {
 }
 
 /// Bytes of chance from the system.
-fn fill(bytes: &mut [u8]) -> io::Result<()> {
+pub(crate) fn fill(bytes: &mut [u8]) -> io::Result<()> {
     getrandom::fill(bytes).map_err(|fault| io::Error::other(fault.to_string()))
 }
 
-fn create_new(path: &Path) -> io::Result<File> {
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -18,13 +18,16 @@ pub mod jail;
 pub mod limits;
 pub mod manifest;
 mod native;
+pub mod oci;
 pub mod operator;
 mod plugin;
+pub mod provenance;
 mod run;
 pub mod scan;
 pub mod sign;
 mod state;
 mod statistics;
+pub mod versions;
 mod world;
 
 pub use cache::{CacheCounts, Digest};

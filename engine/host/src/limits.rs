@@ -133,3 +133,36 @@ pub const INSTANCES_MAX: u32 = 400;
 
 /// Instances that the pool has room for when nobody says.
 pub const INSTANCES_DEFAULT: u32 = 64;
+
+/// Longest note that a component carries about itself, such as its authors; longer names of tools are passed over too.
+pub const NOTE_BYTES_MAX: usize = 4 * 1024;
+
+/// Most notes of a component and its parts: seven kinds, for the component and some of its modules.
+pub const NOTES_MAX: usize = 64;
+
+/// Most languages and tools that are told: a component of Python has about ten.
+pub const PRODUCERS_MAX: usize = 64;
+
+/// Longest lists of packages and licenses together, unpacked: cargo-auditable's own readers take as much.
+pub const PACKAGE_LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most packages that are told: Servo has about 900.
+pub const PACKAGES_MAX: usize = 10_000;
+
+/// Most plugins whose versions are remembered: sixteen installations as large as they may be.
+pub const VERSIONS_MAX: usize = 4096;
+
+/// Longest manifest of an artifact: registries take 4 MiB; ours have one layer and a signature, some 2 KiB.
+pub const OCI_MANIFEST_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest other answer of a registry: tokens of some are 10 KiB.
+pub const OCI_ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// Most places that a question to a registry is sent on to, with one more for a login: usually one, where blobs lie.
+pub const OCI_REDIRECTS_MAX: usize = 5;
+
+/// Longest request to a registry: the longest component at 2 Mbit/s.
+pub const OCI_TIMEOUT: Duration = Duration::from_secs(200);
+
+/// Most bytes of what was pulled that are kept; the oldest go first.
+pub const OCI_KEPT_BYTES_MAX: u64 = 1024 * 1024 * 1024;

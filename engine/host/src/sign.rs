@@ -169,8 +169,18 @@ pub enum SignFault {
     Wrong(String),
     #[error("the key {key} may not sign `{name}`")]
     Name { key: String, name: PluginName },
-    #[error("version {is} is older than {known}, which ran before")]
-    Older { is: Version, known: Version },
+    #[error(
+        "version {is} is older than {known}, which ran before; to go back, pin it: `digest = \"{digest}\"`"
+    )]
+    Older {
+        is: Version,
+        known: Version,
+        digest: Digest,
+    },
+    #[error(
+        "version {is} is older than {least}, the least that the operator's file allows (`version_min`)"
+    )]
+    TooOld { is: Version, least: Version },
     #[error("the secret key cannot be read: {0}")]
     Secret(String),
     #[error("signing did not work: {0}")]
@@ -186,13 +196,13 @@ pub struct Verified {
     pub signer: Option<TrustedKey>,
 }
 
-/// Whether older versions may take the place of newer ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rollback {
-    /// They may not.
-    Refuse,
-    /// The operator said so.
-    Allow,
+/// Below which version nothing runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Floor {
+    /// What the operator says.
+    pub least: Option<Version>,
+    /// The newest that ran; none where the operator pinned these very bytes.
+    pub ran: Option<Version>,
 }
 
 /// Holds the bytes of a component against its pin, the revocations and its signature file.
@@ -240,13 +250,12 @@ fn signer(component: &[u8], signature: &str, trust: &Trust) -> Result<TrustedKey
 }
 
 impl Verified {
-    /// Holds what the manifest says against the key, and against the newest version that ran before.
+    /// Holds what the manifest says against the key, and against the versions that may run.
     pub fn admit(
         &self,
         name: &PluginName,
         version: Version,
-        known: Option<Version>,
-        rollback: Rollback,
+        floor: Floor,
     ) -> Result<(), SignFault> {
         if let Some(signer) = &self.signer
             && !signer.names.iter().any(|names| names.matches(name))
@@ -256,8 +265,14 @@ impl Verified {
             return Err(SignFault::Name { key, name });
         }
         let is = version;
-        match known.filter(|known| is < *known && rollback == Rollback::Refuse) {
-            Some(known) => Err(SignFault::Older { is, known }),
+        if let Some(least) = floor.least.filter(|least| is < *least) {
+            return Err(SignFault::TooOld { is, least });
+        }
+        match floor.ran.filter(|known| is < *known) {
+            Some(known) => {
+                let digest = self.digest;
+                Err(SignFault::Older { is, known, digest })
+            }
             None => Ok(()),
         }
     }
@@ -369,17 +384,27 @@ mod tests {
             (pin, vec![Capability::Log])
         );
         let version = Version([1, 2, 3]);
-        let admit = |name_text: &str, known| {
-            verified.admit(&name(name_text), version, known, Rollback::Refuse)
+        let admit = |name_text: &str, ran| {
+            let floor = Floor { ran, least: None };
+            verified.admit(&name(name_text), version, floor)
         };
         assert_eq!(admit("acme/geo", None), Ok(()));
         assert_eq!(admit("acme/geo", Some(version)), Ok(()));
         assert_eq!(admit("acme/geo", Some(Version([1, 2, 2]))), Ok(()));
         let known = Version([1, 10, 0]);
-        let older = Err(SignFault::Older { is: version, known });
+        let (is, digest) = (version, pin);
+        let older = Err(SignFault::Older { is, known, digest });
         assert_eq!(admit("acme/geo", Some(known)), older);
-        let allowed = verified.admit(&name("acme/geo"), version, Some(known), Rollback::Allow);
-        assert_eq!(allowed, Ok(()));
+        for (least, wanted) in [
+            (Version([1, 2, 3]), Ok(())),
+            (known, Err(SignFault::TooOld { is, least: known })),
+        ] {
+            let floor = Floor {
+                least: Some(least),
+                ran: None,
+            };
+            assert_eq!(verified.admit(&name("acme/geo"), is, floor), wanted);
+        }
         for foreign in ["other/x", "acme-2/geo", "acm/e"] {
             assert!(
                 matches!(admit(foreign, None), Err(SignFault::Name { .. })),
@@ -389,12 +414,12 @@ mod tests {
         let verified = verify(COMPONENT, Some(&signed(&other)), &trust, None).expect("sound");
         assert!(
             verified
-                .admit(&name("other/x"), version, None, Rollback::Refuse)
+                .admit(&name("other/x"), version, Floor::default())
                 .is_ok()
         );
         assert!(
             verified
-                .admit(&name("other/y"), version, None, Rollback::Refuse)
+                .admit(&name("other/y"), version, Floor::default())
                 .is_err()
         );
     }

@@ -26,13 +26,12 @@ pub(crate) fn encode(mut module: Vec<u8>, world: &str, wit: &Path) -> Result<Vec
     encoder.encode().context("encode the component")
 }
 
-/// The component with its manifest inside.
-pub(crate) fn with_manifest(mut component: Vec<u8>, manifest: &str) -> Vec<u8> {
+/// Appends a custom section.
+pub(crate) fn append(component: &mut Vec<u8>, name: &str, data: &[u8]) {
     let section = CustomSection {
-        name: "tripline:manifest".into(),
-        data: manifest.as_bytes().into(),
+        name: name.into(),
+        data: data.into(),
     };
     component.push(section.id());
-    section.encode(&mut component);
-    component
+    section.encode(component);
 }

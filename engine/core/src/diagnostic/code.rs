@@ -137,6 +137,8 @@ codes! {
     EventBase = "E3006", Error;
     /// A test is neither about one event nor about a timeline.
     TestShape = "E3007", Error;
+    /// A test says of plugins what they never say.
+    TestFacts = "E3008", Error;
     /// A rule that is more than experimental lacks a test.
     TestsTooFew = "W3001", Warning;
     /// An event that no test uses.
@@ -191,6 +193,8 @@ codes! {
     Reference = "W0003", Warning;
     /// The rules that a rule takes detections of are all off.
     RuleSilent = "W0005", Warning;
+    /// A rule says what becomes of it without an answer, and asks for none.
+    OnErrorIdle = "W0006", Warning;
     /// An exception has expired.
     ExceptionExpired = "W4002", Warning;
     /// An exception has no owner or no reason.

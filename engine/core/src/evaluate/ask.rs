@@ -86,13 +86,14 @@ pub(super) fn types(plugins: &Plugins) -> [(&'static str, Type); 2] {
                 let score = Type::nullable(Type::Double);
                 enrich.push((name, Type::fixed([("score", score)])));
             }
-            Answer::Hit => detect.push((name, hit_type())),
+            Answer::Hit => detect.push((name, Type::fixed(hit_type()))),
+            Answer::Unasked { .. } => {}
         }
     }
     [(ENRICH, Type::fixed(enrich)), (DETECT, Type::fixed(detect))]
 }
 
-fn type_of(kind: FactKind) -> Type {
+pub(super) fn type_of(kind: FactKind) -> Type {
     match kind {
         FactKind::Bool => Type::nullable(Type::Bool),
         FactKind::Int => Type::nullable(Type::Int),
@@ -102,14 +103,16 @@ fn type_of(kind: FactKind) -> Type {
     }
 }
 
-fn hit_type() -> Type {
-    Type::fixed([
+/// The parts of a hit.
+pub(super) fn hit_type() -> Vec<(String, Type)> {
+    let parts = [
         ("severity", Type::String),
         ("score", Type::Double),
         ("title", Type::String),
         ("dedup_key", Type::nullable(Type::String)),
         ("evidence", Type::map(Type::String, Type::Dyn)),
-    ])
+    ];
+    parts.map(|(name, of)| (name.to_owned(), of)).into()
 }
 
 /// Where a rule asks a plugin first, and by which variable.
@@ -189,6 +192,10 @@ pub(super) fn refusals(rule: &Rule, plugins: &Plugins) -> Vec<Report> {
     for (name, (selector, span, variable)) in asked(rule) {
         let fits = |answer: &Answer| (*answer == Answer::Hit) == (variable == DETECT);
         let diagnostic = match plugins.get(&name) {
+            Some(Answer::Unasked { job, help }) => {
+                let message = format!("`{name}` is {job}, which no rule asks");
+                Diagnostic::new(Code::PluginUnknown, span, message).with_help(help.clone())
+            }
             Some(answer) if fits(answer) => continue,
             Some(_) => {
                 let (job, other) = match variable {
@@ -210,17 +217,20 @@ pub(super) fn refusals(rule: &Rule, plugins: &Plugins) -> Vec<Report> {
 fn unknown(name: &str, span: Span, variable: &str, plugins: &Plugins) -> Diagnostic {
     let message = format!("there is no plugin `{name}`");
     let diagnostic = Diagnostic::new(Code::PluginUnknown, span, message);
-    match did_you_mean(name, plugins.keys().map(String::as_str)) {
+    let asked = plugins.iter();
+    let asked = asked.filter(|(_, answer)| !matches!(answer, Answer::Unasked { .. }));
+    let names: Vec<&str> = asked.map(|(name, _)| name.as_str()).collect();
+    match did_you_mean(name, names.iter().copied()) {
         Some(near) => diagnostic
             .with_help(format!("did you mean `{near}`?"))
             .with_suggestion(span, format!("{variable}.{near}")),
         None if plugins.is_empty() => {
             diagnostic.with_help("`--plugins FILE` names the file that declares plugins")
         }
-        None => {
-            let names: Vec<&str> = plugins.keys().map(String::as_str).collect();
-            diagnostic.with_help(format!("the plugins are {}", names.join(", ")))
+        None if names.is_empty() => {
+            diagnostic.with_help("none of the plugins that are declared is one that rules ask")
         }
+        None => diagnostic.with_help(format!("the plugins are {}", names.join(", "))),
     }
 }
 

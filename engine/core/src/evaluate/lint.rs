@@ -4,6 +4,7 @@
 //! only; which rules are then left out is the rule set's decision.
 
 use super::ask;
+use super::facts::wrong_facts;
 use super::memory::{STEP, WINDOW, event_part, hidden_by, mentions, steps_asked};
 use super::step::WINDOW_FIELDS;
 use crate::diagnostic::{Code, Diagnostic, Level, did_you_mean};
@@ -20,6 +21,7 @@ pub fn check_rules(catalog: &Catalog) -> Vec<Report> {
         .rules
         .iter()
         .flat_map(|rule| check_rule(rule, schema_of(rule, catalog), &lists, &catalog.plugins))
+        .chain(wrong_facts(catalog))
         .collect()
 }
 
@@ -64,6 +66,7 @@ pub(super) fn check_rule(
     let facts = ask::types(plugins);
     reports.extend(everything(rule));
     reports.extend(groupless(rule));
+    reports.extend(idle_on_error(rule));
     for (selector, wanted) in selectors(rule) {
         let mut env = CheckEnv::value(&selector.text, schema).with_lists(lists);
         env.expected = match wanted {
@@ -285,6 +288,20 @@ fn groupless(rule: &Rule) -> Vec<Report> {
             one.report(Diagnostic::new(Code::EmptyValue, one.expr.span, message).with_help(help))
         })
         .collect()
+}
+
+/// `on_error` of a rule that asks no plugin.
+fn idle_on_error(rule: &Rule) -> Option<Report> {
+    let place = rule.on_error_place.as_ref()?;
+    if !ask::asked(rule).is_empty() {
+        return None;
+    }
+    let message = "`on_error` has no effect: the rule asks no plugin";
+    let help = "Take it out, or ask a plugin as `enrich.NAME.COLUMN` or `detect.NAME`.";
+    Some(Report {
+        source: place.source.clone(),
+        diagnostic: Diagnostic::new(Code::OnErrorIdle, place.span, message).with_help(help),
+    })
 }
 
 /// Steps whose condition says nothing of the event alone, so that every event is kept for them.

@@ -10,6 +10,7 @@ mod ask;
 mod check;
 mod evaluator;
 mod explain;
+mod facts;
 mod feeds;
 mod filing;
 mod finding;

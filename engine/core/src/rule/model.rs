@@ -171,6 +171,8 @@ pub struct Rule {
     pub risk_score: Option<u64>,
     /// What becomes of it where a plugin that it asks gives no answer.
     pub on_error: OnError,
+    /// Where the rule says so, if it does.
+    pub on_error_place: Option<Place>,
     /// How its findings look.
     pub finding: FindingTemplate,
     /// When it does not apply: its own, then those that overrides added.

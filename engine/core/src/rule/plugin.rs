@@ -42,6 +42,13 @@ pub enum Answer {
     Score,
     /// A hit or nothing, as `detect.NAME`.
     Hit,
+    /// Nothing that rules ask for.
+    Unasked {
+        /// What it is, such as `a decoder`.
+        job: &'static str,
+        /// What it is good for, for who took it for something else.
+        help: String,
+    },
 }
 
 /// The plugins that rules may ask, by name.

@@ -61,6 +61,9 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
             .text("on_error")
             .and_then(|(word, _)| OnError::from_word(word))
             .unwrap_or(OnError::Indeterminate),
+        on_error_place: fields
+            .value("on_error")
+            .map(|value| reader.place(span_of(value))),
         finding,
         exceptions,
         disabled: None,

@@ -5,6 +5,7 @@
 //! asks for it, and the sum of what is built is bounded, so that a short file cannot make gigabytes by
 //! extending one large event a thousand times.
 
+use super::place::Place;
 use super::read::{Fields, Reader, in_order, span_of};
 use super::shape::EVENT;
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
@@ -328,6 +329,8 @@ pub struct TestFacts {
     pub json: String,
     /// The plugins that give none.
     pub failed: Vec<PluginFailure>,
+    /// Where they stand.
+    pub place: Place,
 }
 
 /// Reads `facts` of a test or a moment.
@@ -342,6 +345,7 @@ pub(super) fn read_facts(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option
     }
     let failed = fields.strings("failed").into_iter();
     Some(TestFacts {
+        place: reader.place(span),
         json: Value::Object(answers).to_string(),
         failed: failed
             .map(|plugin| PluginFailure {

@@ -1,7 +1,7 @@
 //! Rules that ask plugins: what is asked about, what becomes of the answers, and of plugins that give none.
 
 use tripline_core::diagnostic::Level;
-use tripline_core::evaluate::{Evaluator, Observations, RuleSet};
+use tripline_core::evaluate::{Evaluator, Observations, RuleSet, check_rules};
 use tripline_core::event::{Event, Facts, Parser, PluginFailure};
 use tripline_core::rule::{Answer, Catalog, FactKind, File, Plugins, load};
 use tripline_core::rule_test::run_tests;
@@ -15,7 +15,14 @@ fn plugins() -> Plugins {
         ("geo".to_owned(), geo),
         ("dga".to_owned(), Answer::Hit),
         ("odd".to_owned(), Answer::Score),
+        ("okta".to_owned(), decoder()),
     ])
+}
+
+fn decoder() -> Answer {
+    let help = "`--decoder okta` makes events of inputs".to_owned();
+    let job = "a decoder";
+    Answer::Unasked { job, help }
 }
 
 fn rule(body: &str) -> String {
@@ -384,4 +391,134 @@ at = "0s"
     let run = run_tests(&catalog);
     let passed = run.iter().map(|one| one.failure.is_none());
     assert_eq!(passed.collect::<Vec<_>>(), [true, true, true, false, true]);
+}
+
+#[test]
+fn a_plugin_that_no_rule_asks_is_told_apart() {
+    for asks in ["enrich.okta.user == \"a\"", "has(detect.okta)"] {
+        assert_eq!(
+            errors(&format!("when = '{asks}'"))[0],
+            "E0021 `okta` is a decoder, which no rule asks [`--decoder okta` makes events of inputs]"
+        );
+    }
+    let found = errors("when = 'enrich.oktaa.user == \"a\"'");
+    assert!(
+        found[0].contains("the plugins are dga, geo, odd"),
+        "{found:?}"
+    );
+    let mut catalog = of_rule("when = 'enrich.geo.country == \"a\"'");
+    catalog.plugins = Plugins::from([("okta".to_owned(), decoder())]);
+    let (_, reports) = RuleSet::of_catalog(&catalog);
+    let help = &reports[0].diagnostic.help;
+    assert_eq!(
+        help,
+        &["none of the plugins that are declared is one that rules ask"]
+    );
+}
+
+/// What `check` says of a rule, by code, in its order.
+fn checked(text: String) -> Vec<(&'static str, String)> {
+    let reports = check_rules(&catalog(&[File::found("one.toml", text)]));
+    reports
+        .iter()
+        .map(|one| {
+            let help = one.diagnostic.help.join("; ");
+            let words = format!("{} [{help}]", one.diagnostic.message);
+            (one.diagnostic.code.as_str(), words)
+        })
+        .collect()
+}
+
+#[test]
+fn on_error_is_for_rules_that_ask() {
+    let idle = |body: &str| {
+        let found = checked(rule(body));
+        found.iter().any(|(code, _)| *code == "W0006")
+    };
+    assert!(idle("on_error = \"skip\"\nwhen = 'event.a == 1'"));
+    assert!(idle("on_error = \"indeterminate\"\nwhen = 'event.a == 1'"));
+    assert!(!idle("when = 'event.a == 1'"));
+    assert!(!idle("on_error = \"skip\"\nwhen = 'has(detect.dga)'"));
+    let exception = "[[exceptions]]\nowner = \"a\"\nreason = \"b\"\nwhen = 'has(detect.dga)'";
+    let asks = format!("on_error = \"skip\"\nwhen = 'event.a == 1'\n{exception}");
+    assert!(!idle(&asks));
+}
+
+#[test]
+fn facts_of_tests_are_what_plugins_could_say() {
+    let of = |facts: &str, moments: bool| {
+        let test = match moments {
+            false => format!(
+                "[[test]]\nname = \"a\"\nevent = \"a\"\nexpect = \"match\"\nfacts = {{ {facts} }}"
+            ),
+            true => format!(
+                "[[test]]\nname = \"a\"\ntimeline = [{{ at = \"0s\", event = \"a\", facts = {{ {facts} }} }}]\nfindings = []"
+            ),
+        };
+        let when = "when = 'enrich.geo.country == \"SE\"'";
+        let found = checked(rule(&format!("{when}\n[events.a]\njson = '{{}}'\n{test}")));
+        let found = found.into_iter().filter(|(code, _)| *code == "E3008");
+        found.map(|(_, words)| words).collect::<Vec<_>>()
+    };
+    for good in [
+        "",
+        "enrich = { geo = { country = \"SE\", asn = 1 } }",
+        "enrich = { odd = { score = 1 } }",
+        "enrich = { odd = { score = 0.5 } }",
+        "detect = { dga = { severity = \"low\", score = 1, evidence = { a = 1 } } }",
+        "failed = [\"geo\", \"dga\"]",
+    ] {
+        assert_eq!(of(good, false), Vec::<String>::new(), "{good}");
+        assert_eq!(of(good, true), Vec::<String>::new(), "{good}");
+    }
+    for (bad, words) in [
+        (
+            "enrich = { geo = { cuontry = \"SE\" } }",
+            "`geo` never says `cuontry` [Did you mean `country`?]",
+        ),
+        (
+            "enrich = { geo = { country = 1 } }",
+            "`geo` says `country` as another type than 1 [It is of type ",
+        ),
+        (
+            "enrich = { geo = { asn = 1.5 } }",
+            "`geo` says `asn` as another type than 1.5",
+        ),
+        (
+            "enrich = { geo = true }",
+            "what `geo` says is no table [It says country, asn.]",
+        ),
+        (
+            "detect = { geo = { } }",
+            "`geo` gives no `detect` [It is written as `enrich.geo`.]",
+        ),
+        ("enrich = { dga = { } }", "`dga` gives no `enrich`"),
+        (
+            "enrich = { okta = { } }",
+            "`okta` is a decoder, which no rule asks",
+        ),
+        (
+            "enrich = { goe = { } }",
+            "there is no plugin `goe` [Did you mean `geo`?]",
+        ),
+        ("failed = [\"goe\"]", "there is no plugin `goe`"),
+        (
+            "detect = { dga = { colour = 1 } }",
+            "`dga` never says `colour`",
+        ),
+    ] {
+        for moments in [false, true] {
+            let found = of(bad, moments);
+            assert_eq!(found.len(), 1, "{bad}: {found:?}");
+            assert!(found[0].starts_with(words), "{bad}: {found:?}");
+        }
+    }
+    // Where nothing is declared, nothing is known.
+    let mut catalog = of_rule("when = 'event.a == 1'");
+    catalog.plugins.clear();
+    assert!(
+        check_rules(&catalog)
+            .iter()
+            .all(|one| one.diagnostic.code.as_str() != "E3008")
+    );
 }

@@ -43,6 +43,11 @@ pub const DEADLINE_MS_MAX: u64 = 60_000;
 /// Largest output of one call.
 pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
 
+/// The JSON Schema of manifests, as text.
+pub fn json_schema() -> &'static str {
+    include_str!("schema.json")
+}
+
 /// What a manifest says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {

@@ -17,10 +17,12 @@ pub use rights::{HttpRights, Rights, Shortfall, Why, rights};
 
 use crate::grant::limits::{HTTP_REQUESTS_PER_MINUTE_DEFAULT, HTTP_REQUESTS_PER_MINUTE_MAX};
 use crate::manifest::read::{Fields, Part, Reader, in_order, span_of};
-use crate::manifest::value::{WORD, word};
+use crate::manifest::value::{VERSION, WORD, word};
 use crate::manifest::{
-    Given, LIMIT_KEYS, Limits, Manifest, SETTINGS_MAX, SettingValue, configuration, read_limits,
+    Given, LIMIT_KEYS, Limits, Manifest, SETTINGS_MAX, SettingValue, Version, configuration,
+    read_limits,
 };
+use crate::oci::Reference;
 use crate::sign::{Digest, Trust};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +46,11 @@ pub const LIMITS_DEFAULT: Limits = Limits {
     batch: Limits::MOST.batch,
 };
 
+/// The JSON Schema of operator files, as text.
+pub fn json_schema() -> &'static str {
+    include_str!("schema.json")
+}
+
 /// What an operator file says.
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -53,19 +60,28 @@ pub struct Operator {
     pub plugins: Vec<Plugin>,
 }
 
+/// Where a component is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In a file, relative to the operator file; its signature lies beside it.
+    File(PathBuf),
+    /// In a registry, with its signature; by digest, since tags move.
+    Registry(Reference),
+}
+
 /// A plugin that is to run.
 #[derive(Clone, Debug)]
 pub struct Plugin {
     /// What rules call it: `enrich.ALIAS.…`.
     pub alias: String,
-    /// The component, relative to the operator file.
-    pub path: PathBuf,
+    /// Where the component is.
+    pub origin: Origin,
     /// The only bytes that may run.
     pub digest: Option<Digest>,
-    /// The signature file, relative to the operator file.
-    pub signature: PathBuf,
-    /// Whether the file names it: then it has to be there.
-    pub signature_named: bool,
+    /// The oldest version that may run.
+    pub version_min: Option<Version>,
+    /// The signature file, relative to the operator file, where that names it: then it has to be there.
+    pub signature: Option<PathBuf>,
     /// What it is granted.
     pub grant: Grant,
     /// What it has at most; never above the host's own.
@@ -128,27 +144,34 @@ fn read_plugin(
     span: Span,
     part: Part<'_, '_>,
 ) -> Option<Plugin> {
-    let keys = ["!path", "digest", "signature", "grant", "limits", "config"];
+    let keys = [
+        "path",
+        "oci",
+        "digest",
+        "version_min",
+        "signature",
+        "grant",
+        "limits",
+        "config",
+    ];
     let fields = Fields::of(reader, "a plugin", "plugins", part, &keys)?;
-    let path = read_path(reader, &fields, "path");
-    let named = read_path(reader, &fields, "signature");
+    let origin = read_origin(reader, &fields);
+    let signature = read_path(reader, &fields, "signature");
     let expected = "`sha256:` and 64 digits of 0-9 and a-f";
     let digest = fields.parsed(reader, "digest", "digest", expected, Digest::new);
+    let version_min = fields.parsed(reader, "version_min", "version", VERSION, Version::new);
     let grant = match fields.part("grant") {
         Some(part) => grant::read_grant(reader, part),
         None => Grant::default(),
     };
     let (limits, requests_per_minute) = read_ceilings(reader, fields.part("limits"));
     let settings = read_given(reader, fields.part("config"));
-    let path = path?;
-    let mut beside = path.clone().into_os_string();
-    beside.push(".minisig");
     Some(Plugin {
         alias: alias?,
-        signature_named: named.is_some(),
-        signature: named.unwrap_or(beside.into()),
-        path,
+        signature,
+        origin: origin?,
         digest,
+        version_min,
         grant,
         limits,
         requests_per_minute,
@@ -156,6 +179,22 @@ fn read_plugin(
         source: reader.source().clone(),
         span,
     })
+}
+
+fn read_origin(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Origin> {
+    let path = read_path(reader, fields, "path");
+    let expected = "a registry, a name and a digest, such as `registry.example/acme/geo@sha256:…`; `tripline plugin pull` tells it";
+    let pinned = |text: &str| Reference::new(text).filter(|one| one.digest().is_some());
+    let oci = fields.parsed(reader, "oci", "artifact with a digest", expected, pinned);
+    match (fields.part("path").is_some(), fields.part("oci").is_some()) {
+        (true, false) => path.map(Origin::File),
+        (false, true) => oci.map(Origin::Registry),
+        _ => {
+            let expected = "`path = \"FILE\"` or `oci = \"REGISTRY/NAME@sha256:…\"`";
+            reader.malformed(fields.span, "a plugin is in one place", expected);
+            None
+        }
+    }
 }
 
 /// The path of a file; which file that is, is the operator's affair.

@@ -3,7 +3,6 @@
 use super::*;
 use crate::manifest::{Capability, KvBounds, Setting, SettingKind};
 use crate::sign::Unsigned;
-use std::path::Path;
 
 const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -47,7 +46,7 @@ fn whole() -> String {
         "[trust]\nunsigned = \"allow\"\n\
          keys = [{{ key = \"{KEY}\", names = [\"acme/*\"], capabilities = [\"log\", \"lookup\"] }}]\n\
          revoked = [\"{DIGEST}\"]\n\
-         [plugins.geo]\npath = \"geo.wasm\"\ndigest = \"{DIGEST}\"\n\
+         [plugins.geo]\npath = \"geo.wasm\"\ndigest = \"{DIGEST}\"\nversion_min = \"1.4.0\"\n\
          [plugins.geo.grant]\nlog = true\nlookup = {{ networks = \"networks.csv\" }}\n\
          kv = {{ bytes = \"1MiB\", ttl_max = \"7d\" }}\n\
          http = [{{ host = \"api.example.com\", port = 443, methods = [\"GET\"], paths = [\"/v1/*\"], \
@@ -71,11 +70,10 @@ fn a_whole_file_is_read() {
         panic!("there are two plugins");
     };
     assert_eq!(
-        (geo.alias.as_str(), geo.path.as_path()),
-        ("geo", Path::new("geo.wasm"))
+        (geo.alias.as_str(), &geo.origin),
+        ("geo", &Origin::File("geo.wasm".into()))
     );
-    assert_eq!(geo.signature, Path::new("geo.wasm.minisig"));
-    assert!(!geo.signature_named && plain.signature_named);
+    assert!(geo.signature.is_none() && plain.signature.is_some());
     assert_eq!(
         geo.grant.lookup,
         [("networks".to_owned(), PathBuf::from("networks.csv"))]
@@ -90,6 +88,8 @@ fn a_whole_file_is_read() {
     assert_eq!(read, secrets);
     assert_eq!((geo.limits.memory, geo.limits.deadline_ms), (64 << 20, 100));
     assert_eq!(geo.limits.output, LIMITS_DEFAULT.output);
+    assert_eq!(geo.version_min, Some(Version([1, 4, 0])));
+    assert_eq!(plain.version_min, None);
     assert_eq!(plain.grant, Grant::default());
     assert_eq!(plain.limits, LIMITS_DEFAULT);
     assert_eq!(sound("").plugins.len(), 0);
@@ -100,7 +100,16 @@ fn a_whole_file_is_read() {
 fn what_is_wrong_is_named() {
     check("[plugin.geo]\npath = \"a\"", "Did you mean `plugins`?");
     check("[plugins.Geo]\npath = \"a\"", "`Geo` is no name for rules");
-    check("[plugins.geo]", "a plugin needs the key `path`");
+    check("[plugins.geo]", "a plugin is in one place");
+    let pinned = format!("oci = \"a.example/geo@{DIGEST}\"");
+    let both = format!("[plugins.geo]\npath = \"a\"\n{pinned}");
+    check(&both, "a plugin is in one place");
+    for tag in ["a.example/geo:1.0", "a.example/geo", "geo"] {
+        let words = format!("`{tag}` is no artifact with a digest");
+        check(&format!("[plugins.geo]\noci = \"{tag}\""), &words);
+    }
+    let operator = sound(&format!("[plugins.geo]\n{pinned}"));
+    assert!(matches!(operator.plugins[0].origin, Origin::Registry(_)));
     check("[plugins]\ngeo = 1", "`plugins` has the wrong type");
     check(
         "[trust]\nunsigned = \"yes\"",
@@ -138,6 +147,11 @@ fn what_is_wrong_is_named() {
     );
     let plugin = |rest: &str| format!("[plugins.geo]\npath = \"a\"\n{rest}");
     check(&plugin("digest = \"sha256:XX\""), "is no digest");
+    check(&plugin("version_min = \"1.2\""), "is no version");
+    check(
+        &plugin("version_min = 1"),
+        "`version_min` has the wrong type",
+    );
     check(&plugin("grant = { lgo = true }"), "Did you mean `log`?");
     check(
         &plugin("grant = { metrics = [\"a\"] }"),

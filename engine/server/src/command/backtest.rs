@@ -30,6 +30,7 @@ use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
 use std::io::{self, Write};
+use std::sync::Mutex;
 use tripline_core::evaluate::RuleSet;
 
 const EXAMPLES: &str = "\
@@ -228,8 +229,9 @@ fn prepare(
     let catalog = arguments.rules.load(Vec::new(), today_of(now))?;
     let rules = Loaded { catalog }.compile_and_tell(color);
     if rules.rules.rules().is_empty() {
-        let words = "no rule is left to run; `tripline check` tells why";
-        return Err(CommandError::Usage(words.to_owned()));
+        let who = arguments.rules.plugins.who_tells()?;
+        let words = format!("no rule is left to run; {who}");
+        return Err(CommandError::Usage(words));
     }
     let before = match arguments.baseline.as_slice() {
         [] => None,
@@ -311,6 +313,7 @@ fn go_through<'p>(
         findings_bytes_max: FINDINGS_BYTES_MAX,
         times,
         plugins,
+        answered: Mutex::default(),
         hash_states: prepared.states.clone(),
     };
     let bytes_max = (arguments.state_memory as usize).saturating_mul(1024 * 1024);

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use std::hash::RandomState;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use tripline_core::rule::{File, Severity};
 
 const EXAMPLES: &str = "\
@@ -206,8 +207,9 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     };
     let rules = loaded.compile(color);
     if rules.rules().is_empty() {
-        let words = "no rule is left to scan with; `tripline check` tells why";
-        return Err(CommandError::Usage(words.to_owned()));
+        let who = arguments.rules.plugins.who_tells()?;
+        let words = format!("no rule is left to scan with; {who}");
+        return Err(CommandError::Usage(words));
     }
     keep_what_is_read(&arguments, &resolved)?;
     let format = Format {
@@ -310,6 +312,7 @@ impl Scan<'_> {
             findings_bytes_max: FINDINGS_BYTES_MAX,
             times: &times,
             plugins: self.plugins,
+            answered: Mutex::default(),
             hash_states: [RandomState::new(), RandomState::new()],
         };
         let telling = match self.arguments.seed {

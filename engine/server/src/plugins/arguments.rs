@@ -18,7 +18,7 @@ pub(crate) struct PluginArguments {
     #[arg(long = "plugins", value_name = "FILE")]
     pub(crate) file: Option<String>,
 
-    /// Keep compiled plugins in this folder; `tripline/plugins` in the user's cache without it.
+    /// Keep compiled plugins, and which versions ran, in this folder; `tripline/plugins` in the user's cache without it.
     #[arg(long = "plugin-cache", value_name = "DIR", requires = "file")]
     pub(crate) cache: Option<PathBuf>,
 
@@ -42,9 +42,22 @@ impl PluginArguments {
         if let Some(installed) = self.installed.get() {
             return Ok(installed.clone());
         }
-        let installed = Installed::read(self.file.as_deref())?;
+        let installed = Installed::read(self.file.as_deref(), self.cache.clone())?;
         installed.tell_off();
         Ok(self.installed.get_or_init(|| Arc::new(installed)).clone())
+    }
+
+    /// Who tells why no rule is left: rules that ask a plugin which is off are off too.
+    pub(crate) fn who_tells(&self) -> Result<String, PluginsError> {
+        let Some(file) = &self.file else {
+            return Ok("`tripline check` tells why".to_owned());
+        };
+        Ok(match self.read()?.off.is_empty() {
+            true => format!("`tripline check --plugins {file}` tells why"),
+            false => format!(
+                "some plugins are off: `tripline plugin inspect --plugins {file}` tells why, `tripline check --plugins {file}` of the rules"
+            ),
+        })
     }
 
     /// Gives a decoder to the inputs that it is to make events of.
@@ -70,7 +83,7 @@ impl PluginArguments {
         if !why.is_empty() {
             return Err(refused(why));
         }
-        let mut started = installed.start(&[name.to_owned()], self.cache.clone())?;
+        let mut started = installed.start(&[name.to_owned()])?;
         let Some(hosted) = started.pop() else {
             return Err(refused(format!("`{name}` did not start")));
         };
@@ -83,7 +96,7 @@ impl PluginArguments {
 
     /// Starts those that rules ask.
     pub(crate) fn start(&self, asked: &[String]) -> Result<Vec<Hosted>, PluginsError> {
-        self.read()?.start(asked, self.cache.clone())
+        self.read()?.start(asked)
     }
 }
 

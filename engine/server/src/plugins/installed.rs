@@ -4,9 +4,11 @@
 //! that ask one that is off are switched off like rules that ask one that there is not.
 
 use super::hosted::Hosted;
+use super::lines::Lines;
+use super::registry::pulled;
 use crate::causes::with_causes;
 use std::ffi::OsString;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -20,9 +22,10 @@ use tripline_host::grant::log::{CallLog, Level};
 use tripline_host::grant::{Means, Shared, SystemClock};
 use tripline_host::jail::Jail;
 use tripline_host::manifest::{Limits, Manifest, World};
-use tripline_host::operator::{self, Operator, Rights, SecretSource, Shortfall, rights};
+use tripline_host::operator::{self, Operator, Origin, Rights, SecretSource, Shortfall, rights};
 use tripline_host::scan::{Scanned, scan};
-use tripline_host::sign::{Rollback, Verified, verify};
+use tripline_host::sign::{Floor, Verified, verify};
+use tripline_host::versions::Versions;
 use tripline_host::{Compiler, Host, Loading, OpenError, Plugin, Settings};
 
 /// Longest component that is read; the host refuses shorter ones.
@@ -56,7 +59,8 @@ pub(crate) enum PluginsError {
 pub(crate) struct Declared {
     /// What rules call it.
     pub(crate) alias: String,
-    pub(crate) path: PathBuf,
+    /// The file that it is in; none where it is in a registry.
+    path: Option<PathBuf>,
     pub(crate) component: Vec<u8>,
     pub(crate) scanned: Scanned,
     pub(crate) manifest: Manifest,
@@ -67,11 +71,22 @@ pub(crate) struct Declared {
     pub(crate) limits: Limits,
     config: Option<String>,
     requests_per_minute: u64,
+    /// Whether the operator says which version it has at least.
+    has_floor: bool,
 }
 
-/// Whether the signatures beside components count.
+/// A component, and the signature that came with it.
+struct Had {
+    /// As messages call it.
+    name: String,
+    path: Option<PathBuf>,
+    component: Vec<u8>,
+    signature: Option<String>,
+}
+
+/// Whether the signatures beside components, and the versions that ran, count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signatures {
+enum Signatures {
     Looked,
     PassedOver,
 }
@@ -79,6 +94,8 @@ pub(crate) enum Signatures {
 /// Everything that an operator's file declares.
 pub(crate) struct Installed {
     folder: PathBuf,
+    /// Where compiled plugins and the versions that ran are kept, if the operator says where.
+    cache: Option<PathBuf>,
     pub(crate) plugins: Vec<Declared>,
     /// Plugins that are off, and why.
     pub(crate) off: Vec<(String, String)>,
@@ -99,6 +116,7 @@ impl Installed {
     pub(crate) fn none() -> Self {
         Self {
             folder: PathBuf::new(),
+            cache: None,
             plugins: Vec::new(),
             off: Vec::new(),
             stores: Stores::default(),
@@ -107,7 +125,7 @@ impl Installed {
     }
 
     /// Reads the file and everything that it names but tables and secrets.
-    pub(crate) fn read(path: Option<&str>) -> Result<Self, PluginsError> {
+    pub(crate) fn read(path: Option<&str>, cache: Option<PathBuf>) -> Result<Self, PluginsError> {
         let Some(path) = path else {
             return Ok(Self::none());
         };
@@ -117,30 +135,40 @@ impl Installed {
         });
         let folder = Path::new(path).parent();
         let folder = folder.unwrap_or(Path::new(""));
-        Self::of_source(&source, folder, Signatures::Looked)
+        let empty = Self {
+            folder: folder.to_owned(),
+            cache,
+            ..Self::none()
+        };
+        empty.with(&source, Signatures::Looked)
     }
 
-    /// The same of a text, whose paths are relative to `folder`.
-    pub(crate) fn of_source(
-        source: &Arc<Source>,
-        folder: &Path,
-        signatures: Signatures,
-    ) -> Result<Self, PluginsError> {
+    /// The same of a text, whose paths are relative to `folder`, whatever signatures lie beside them.
+    pub(crate) fn of_source(source: &Arc<Source>, folder: &Path) -> Result<Self, PluginsError> {
+        let empty = Self {
+            folder: folder.to_owned(),
+            ..Self::none()
+        };
+        empty.with(source, Signatures::PassedOver)
+    }
+
+    fn with(mut self, source: &Arc<Source>, signatures: Signatures) -> Result<Self, PluginsError> {
         let operator = Operator::read(source).map_err(|reports| {
             let texts = reports.iter().map(|one| one.render(Palette::PLAIN));
             PluginsError::Mistakes(texts.collect::<String>().trim_end().to_owned())
         })?;
-        let mut installed = Self {
-            folder: folder.to_owned(),
-            ..Self::none()
+        let versions = match signatures {
+            Signatures::Looked => self.versions(),
+            Signatures::PassedOver => None,
         };
         for plugin in &operator.plugins {
-            match declared(&installed.folder, plugin, &operator, signatures) {
-                Ok(declared) => installed.plugins.push(declared),
-                Err(reason) => installed.off.push((plugin.alias.clone(), reason)),
+            let had = self.had(plugin, signatures);
+            match had.and_then(|had| declared(had, plugin, &operator, versions.as_ref())) {
+                Ok(declared) => self.plugins.push(declared),
+                Err(reason) => self.off.push((plugin.alias.clone(), reason)),
             }
         }
-        Ok(installed)
+        Ok(self)
     }
 
     /// The same, showing everything that plugins write.
@@ -149,6 +177,51 @@ impl Installed {
             shown_from: Level::Trace,
             ..self
         }
+    }
+
+    /// The component and its signature, from where the operator says they are.
+    fn had(&self, plugin: &operator::Plugin, signatures: Signatures) -> Result<Had, String> {
+        let read = |path: &Path| text(path).map_err(|error| with_causes(&error));
+        let named = plugin.signature.as_ref().map(|path| self.folder.join(path));
+        let mut had = match &plugin.origin {
+            Origin::File(path) => {
+                let path = self.folder.join(path);
+                let component = bytes(&path, COMPONENT_BYTES_MAX);
+                let mut beside = path.clone().into_os_string();
+                beside.push(".minisig");
+                let beside = Some(PathBuf::from(beside));
+                let beside = beside.filter(|beside| named.is_none() && beside.exists());
+                let is_looked = signatures == Signatures::Looked;
+                let beside = beside.filter(|_| is_looked);
+                Had {
+                    name: path.display().to_string(),
+                    component: component.map_err(|error| with_causes(&error))?,
+                    signature: beside.as_deref().map(read).transpose()?,
+                    path: Some(path),
+                }
+            }
+            Origin::Registry(reference) => {
+                let pulled = pulled(reference, self.cache.clone());
+                let pulled = pulled.map_err(|fault| with_causes(&fault))?;
+                Had {
+                    name: reference.to_string(),
+                    component: pulled.component,
+                    signature: pulled.signature,
+                    path: None,
+                }
+            }
+        };
+        if let Some(named) = named.filter(|_| signatures == Signatures::Looked) {
+            had.signature = Some(read(&named)?);
+        }
+        Ok(had)
+    }
+
+    /// Which versions ran, where something is kept: that none did is not worth making a folder.
+    fn versions(&self) -> Option<Versions> {
+        let folder = kept_in(self.cache.clone()).filter(|folder| folder.exists())?;
+        // What is wrong with a folder that was given is told when the host opens it.
+        Versions::open(&folder).ok()
     }
 
     /// Tells which plugins are off, and why.
@@ -161,8 +234,10 @@ impl Installed {
     /// What rules may ask them.
     pub(crate) fn answers(&self) -> rule::Plugins {
         let answers = self.plugins.iter();
-        let answers =
-            answers.filter_map(|one| Some((one.alias.clone(), answer_of(&one.manifest)?)));
+        let answers = answers.map(|one| {
+            let answer = answer_of(&one.alias, &one.manifest);
+            (one.alias.clone(), answer)
+        });
         answers.collect()
     }
 
@@ -170,34 +245,34 @@ impl Installed {
     pub(crate) fn paths_read(&self) -> impl Iterator<Item = PathBuf> {
         let tables = self.plugins.iter().flat_map(|one| &one.rights.lookup);
         let tables = tables.map(|(_, path)| self.folder.join(path));
-        let own = self.plugins.iter().map(|one| one.path.clone());
+        let own = self.plugins.iter().filter_map(|one| one.path.clone());
         own.chain(tables)
     }
 
     /// Starts the plugins of these names. Those that do not start are told and give no answers.
-    pub(crate) fn start(
-        &self,
-        names: &[String],
-        cache: Option<PathBuf>,
-    ) -> Result<Vec<Hosted>, PluginsError> {
+    pub(crate) fn start(&self, names: &[String]) -> Result<Vec<Hosted>, PluginsError> {
         let wanted = |one: &&Declared| names.contains(&one.alias);
         let wanted: Vec<&Declared> = self.plugins.iter().filter(wanted).collect();
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let host = host(cache)?;
+        let host = host(self.cache.clone())?;
+        let versions = self.versions();
         let mut started = Vec::new();
         for one in wanted {
             match self.load(&host, one) {
-                Ok(plugin) => started.push(Hosted::new(one.alias.clone(), plugin)),
+                Ok(plugin) => {
+                    remember(one, versions.as_ref());
+                    started.push(Hosted::new(one.alias.clone(), plugin));
+                }
                 Err(reason) => tell(&one.alias, "did not start", &reason),
             }
         }
         Ok(started)
     }
 
-    /// Loads one plugin.
-    pub(crate) fn load(&self, host: &Host, one: &Declared) -> Result<Plugin, String> {
+    /// What the plugin was granted, with its tables and secrets read.
+    pub(crate) fn shared(&self, one: &Declared) -> Result<Shared, String> {
         let kv = one
             .rights
             .kv
@@ -206,19 +281,24 @@ impl Installed {
             base: &self.folder,
             clock: Arc::new(SystemClock),
             kv,
-            secret: &secret,
+            secret: &|source| secret(&self.folder, source),
             requests_per_minute: one.requests_per_minute,
         };
         let shared = Shared::open(one.rights.clone(), means);
-        let shared = shared.map_err(|fault| with_causes(&fault))?;
-        let (alias, from) = (one.alias.clone(), self.shown_from);
+        shared.map_err(|fault| with_causes(&fault))
+    }
+
+    /// Loads one plugin.
+    pub(crate) fn load(&self, host: &Host, one: &Declared) -> Result<Plugin, String> {
+        let shared = self.shared(one)?;
+        let lines = Lines::new(one.alias.clone(), self.shown_from);
         let loading = Loading {
             component: &one.component,
             manifest: one.manifest.clone(),
             limits: one.limits,
             shared: Arc::new(shared),
             config: one.config.clone(),
-            log: Some(Arc::new(move |log: &CallLog| show_log(&alias, from, log))),
+            log: Some(Arc::new(move |log: &CallLog| lines.show(log))),
         };
         host.load(loading).map_err(|error| with_causes(&error))
     }
@@ -250,6 +330,34 @@ pub(crate) fn host(cache: Option<PathBuf>) -> Result<Host, PluginsError> {
     Ok(Host::open(settings)?)
 }
 
+/// Remembers that this version ran, if somebody signed it: what nobody answers for says of its version what it likes.
+fn remember(one: &Declared, versions: Option<&Versions>) {
+    let fault = match (versions, &one.verified.signer) {
+        (_, None) => return,
+        (None, Some(_)) if one.has_floor => return,
+        (None, Some(_)) => {
+            "there is no cache to remember its version in; say `--plugin-cache`, or `version_min` in the operator's file"
+                .to_owned()
+        }
+        (Some(versions), Some(_)) => {
+            match versions.remember(&one.manifest.name, one.manifest.version) {
+                Ok(()) => return,
+                Err(fault) => with_causes(&fault),
+            }
+        }
+    };
+    tell(
+        &one.alias,
+        "runs, but an older version could take its place",
+        &fault,
+    );
+}
+
+/// The folder that was given, or the usual one.
+pub(super) fn kept_in(cache: Option<PathBuf>) -> Option<PathBuf> {
+    cache.or_else(cache_default)
+}
+
 /// Where compiled plugins are kept: in the cache of this user.
 fn cache_default() -> Option<PathBuf> {
     let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -260,51 +368,22 @@ fn cache_default() -> Option<PathBuf> {
     Some(base.join("tripline").join("plugins"))
 }
 
-/// Lines of a plugin on standard error.
-fn show_log(alias: &str, from: Level, log: &CallLog) {
-    let mut text = String::new();
-    for line in &log.lines {
-        if line.level >= from {
-            let fields = line.fields.iter();
-            let fields: String = fields
-                .map(|(name, value)| format!(" {name}={value}"))
-                .collect();
-            let word = level_word(line.level);
-            let _ = writeln!(text, "plugin {alias}: {word}: {}{fields}", line.message);
-        }
-    }
-    // Nobody may be listening; what the plugin says changes nothing.
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-fn level_word(level: Level) -> &'static str {
-    match level {
-        Level::Trace => "trace",
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warning",
-        Level::Error => "error",
-    }
-}
-
 fn tell(alias: &str, what: &str, reason: &str) {
     let _ = writeln!(io::stderr(), "warning: plugin `{alias}` {what}: {reason}");
 }
 
 fn declared(
-    folder: &Path,
+    had: Had,
     plugin: &operator::Plugin,
     operator: &Operator,
-    signatures: Signatures,
+    versions: Option<&Versions>,
 ) -> Result<Declared, String> {
-    let path = folder.join(&plugin.path);
-    let component = bytes(&path, COMPONENT_BYTES_MAX).map_err(|error| with_causes(&error))?;
-    let beside = folder.join(&plugin.signature);
-    let is_looked = signatures == Signatures::Looked;
-    let signature = match is_looked && (beside.exists() || plugin.signature_named) {
-        true => Some(text(&beside).map_err(|error| with_causes(&error))?),
-        false => None,
-    };
+    let Had {
+        name,
+        path,
+        component,
+        signature,
+    } = had;
     let verified = verify(
         &component,
         signature.as_deref(),
@@ -313,8 +392,17 @@ fn declared(
     );
     let verified = verified.map_err(|fault| with_causes(&fault))?;
     let scanned = scan(&component).map_err(|fault| with_causes(&fault))?;
-    let manifest = manifest_of(&scanned, &path)?;
-    let admitted = verified.admit(&manifest.name, manifest.version, None, Rollback::Refuse);
+    let manifest = manifest_of(&scanned, Path::new(&name))?;
+    let ran = match (versions, &verified.signer, plugin.digest) {
+        // Of these bytes the operator said that they are meant.
+        (_, _, Some(_)) | (None, _, _) | (_, None, _) => Ok(None),
+        (Some(versions), Some(_), None) => versions.known(&manifest.name),
+    };
+    let floor = Floor {
+        least: plugin.version_min,
+        ran: ran.map_err(|fault| with_causes(&fault))?,
+    };
+    let admitted = verified.admit(&manifest.name, manifest.version, floor);
     admitted.map_err(|fault| with_causes(&fault))?;
     let (rights, shortfalls) = rights(&manifest.asks, &plugin.grant, &verified.ceiling());
     let config = plugin.configuration(&manifest).map_err(|reports| {
@@ -329,6 +417,7 @@ fn declared(
         path,
         limits: plugin.limits,
         requests_per_minute: plugin.requests_per_minute,
+        has_floor: plugin.version_min.is_some() || plugin.digest.is_some(),
         component,
         scanned,
         manifest,
@@ -357,7 +446,7 @@ pub(crate) fn manifest_of(scanned: &Scanned, path: &Path) -> Result<Manifest, St
     })
 }
 
-fn answer_of(manifest: &Manifest) -> Option<Answer> {
+fn answer_of(alias: &str, manifest: &Manifest) -> Answer {
     let kind = |kind: ColumnKind| match kind {
         ColumnKind::Bool => FactKind::Bool,
         ColumnKind::Int => FactKind::Int,
@@ -369,23 +458,36 @@ fn answer_of(manifest: &Manifest) -> Option<Answer> {
         World::Enricher => {
             let writes = manifest.writes.iter();
             let writes = writes.map(|column| (column.name.clone(), kind(column.kind)));
-            Some(Answer::Columns(writes.collect()))
+            Answer::Columns(writes.collect())
         }
-        World::Scorer => Some(Answer::Score),
-        World::Detector => Some(Answer::Hit),
+        World::Scorer => Answer::Score,
+        World::Detector => Answer::Hit,
         // Rules ask about one event; these are for other questions.
-        World::StatefulDetector | World::Policy | World::Decoder | World::Remediator => None,
+        World::Decoder => Answer::Unasked {
+            job: "a decoder",
+            help: format!("`--decoder {alias}` makes events of inputs with it"),
+        },
+        World::StatefulDetector => unasked("a detector that remembers"),
+        World::Policy => unasked("a policy"),
+        World::Remediator => unasked("a remediator"),
     }
 }
 
-fn secret(source: &SecretSource) -> Option<String> {
+/// A secret; files lie relative to the folder of the operator's file.
+fn secret(folder: &Path, source: &SecretSource) -> Option<String> {
     match source {
         SecretSource::Env(name) => std::env::var(name).ok(),
         SecretSource::File(path) => {
-            let text = text(path).ok()?;
+            let text = text(&folder.join(path)).ok()?;
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
     }
+}
+
+/// A plugin that only its own commands run.
+fn unasked(job: &'static str) -> Answer {
+    let help = "`tripline plugin run` and `tripline plugin test` run it".to_owned();
+    Answer::Unasked { job, help }
 }
 
 /// A file of at most so many bytes.

@@ -5,14 +5,21 @@ mod arguments;
 mod gather;
 mod hosted;
 mod installed;
+mod lines;
 mod memo;
+mod registry;
 #[cfg(test)]
 mod tests;
 mod told;
 
 pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::{PluginArguments, asked};
+#[cfg(test)]
+pub(crate) use gather::Ask;
 pub(crate) use gather::{Gatherer, Plugins};
 pub(crate) use hosted::{Hosted, kept};
-pub(crate) use installed::{Declared, Installed, PluginsError, Signatures, host, manifest_of};
+pub(crate) use installed::{
+    Declared, Installed, PluginsError, bytes as bytes_of, host, manifest_of, text as text_of,
+};
+pub(crate) use registry::registry;
 pub(crate) use told::told;

@@ -27,6 +27,7 @@ use crate::scan::progress::Counters;
 use judge::{judge, judge_beside};
 use std::collections::BTreeMap;
 use std::hash::RandomState;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use tripline_core::evaluate::{Evaluator, Observations, RuleSet};
 use tripline_core::event::{Event, Malformed, Parser, Reason};
@@ -165,6 +166,9 @@ pub(crate) struct Examination<'r, S> {
     pub(crate) times: &'r RuleTimes,
     /// The plugins that the rules ask.
     pub(crate) plugins: &'r Plugins<'r>,
+    /// The answers about batches that were left, by where their bytes lie, which is where they stay until the batch is gone
+    /// on with. Asking once more would be one question too many for plugins that count, remember or ask others.
+    pub(crate) answered: Mutex<BTreeMap<usize, Answers>>,
     /// Keys for ids that are not UUIDs; random, so that nobody can make two ids look the same.
     pub(crate) hash_states: [RandomState; 2],
 }
@@ -249,7 +253,7 @@ impl<S: Shape> Worker for Examiner<'_, S> {
             ..Examined::default()
         };
         out.marks.reserve(batch.pieces.len() - from.piece);
-        self.ask(batch, from.piece);
+        self.ask(batch, from);
         let file = &self.shared.inputs[input].name;
         for (number, piece) in batch.pieces.iter().enumerate().skip(from.piece) {
             if number > from.piece {
@@ -278,6 +282,9 @@ impl<S: Shape> Worker for Examiner<'_, S> {
         }
         self.count(&out);
         let left = out.left.take();
+        if left.is_some() {
+            self.keep_answers();
+        }
         (out, left)
     }
 
@@ -316,17 +323,31 @@ impl<S: Shape> Examiner<'_, S> {
         rejected && self.shared.strictness == Strictness::Strict
     }
 
-    /// Asks plugins about what is left of a batch.
-    fn ask(&mut self, batch: &Batch, from_piece: usize) {
+    /// Keeps what plugins said for whoever goes on with the batch.
+    fn keep_answers(&mut self) {
+        if let (Some(asking), Ok(mut kept)) = (&mut self.asking, self.shared.answered.lock()) {
+            kept.insert(asking.buffer, std::mem::take(&mut asking.answers));
+        }
+    }
+
+    /// Asks plugins about a batch, unless they were asked before it was left.
+    fn ask(&mut self, batch: &Batch, from: Resume) {
         let Some(asking) = &mut self.asking else {
             return;
         };
+        asking.buffer = batch.buffer.as_ptr() as usize;
+        if from != Resume::default()
+            && let Ok(mut kept) = self.shared.answered.lock()
+            && let Some(answers) = kept.remove(&asking.buffer)
+        {
+            asking.answers = answers;
+            return;
+        }
         let mut askers = vec![(&mut self.evaluator, asking.of_rules.as_slice())];
         if let Some(baseline) = &mut self.baseline {
             askers.push((baseline, asking.of_baseline.as_slice()));
         }
-        asking.buffer = batch.buffer.as_ptr() as usize;
-        asking.answers = asking.gatherer.gather(batch, from_piece, &mut askers);
+        asking.answers = asking.gatherer.gather(batch, from.piece, &mut askers);
     }
 
     fn count(&self, out: &Examined<S::Shaped>) {

@@ -400,7 +400,15 @@ fn bundled_rules_and_demo() {
     let ran = run(&["scan", "--demo"]);
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("CRITICAL"), "{}", ran.stdout);
-    for kind in ["rule", "tests", "overrides", "list", "fields"] {
+    for kind in [
+        "rule",
+        "tests",
+        "overrides",
+        "list",
+        "fields",
+        "plugin",
+        "plugins",
+    ] {
         let schema: serde_json::Value =
             serde_json::from_str(&run(&["schema", kind]).stdout).expect("JSON");
         assert!(schema["$schema"].is_string(), "{kind}");

@@ -17,6 +17,7 @@ mod real_data;
 mod remember;
 mod serve;
 mod sigma;
+mod supply;
 
 /// Every test file beside this one is listed above.
 #[test]

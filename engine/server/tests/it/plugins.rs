@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// A path in a folder.
-fn under(folder: &Folder, path: &str) -> PathBuf {
+pub(crate) fn under(folder: &Folder, path: &str) -> PathBuf {
     Path::new(&folder.path()).join(path)
 }
 
-fn run(folder: &Folder, arguments: &[&str]) -> Ran {
+pub(crate) fn run(folder: &Folder, arguments: &[&str]) -> Ran {
     let output = tripline(arguments)
         .current_dir(folder.path())
         .env("XDG_CACHE_HOME", under(folder, "cache"))
@@ -18,14 +18,14 @@ fn run(folder: &Folder, arguments: &[&str]) -> Ran {
     output.expect("the binary runs").into()
 }
 
-fn good(folder: &Folder, arguments: &[&str]) -> Ran {
+pub(crate) fn good(folder: &Folder, arguments: &[&str]) -> Ran {
     let ran = run(folder, arguments);
     assert_eq!(ran.code, 0, "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
     ran
 }
 
 /// The component of a new Rust enricher, built once for all tests.
-fn enricher() -> &'static Path {
+pub(crate) fn enricher() -> &'static Path {
     static BUILT: OnceLock<(Folder, PathBuf)> = OnceLock::new();
     let (_, path) = BUILT.get_or_init(|| {
         let folder = Folder::new("enricher");
@@ -53,7 +53,7 @@ const EVENTS: &str = concat!(
 );
 
 /// A folder with the plugin, a rule that asks it and events.
-fn site(name: &str, operator: &str) -> Folder {
+pub(crate) fn site(name: &str, operator: &str) -> Folder {
     let folder = Folder::new(name);
     std::fs::copy(enricher(), under(&folder, "client.wasm")).expect("the component is there");
     folder.file("plugins.toml", operator);
@@ -62,8 +62,9 @@ fn site(name: &str, operator: &str) -> Folder {
     folder
 }
 
-const UNSIGNED: &str = "[trust]\nunsigned = \"allow\"\n[plugins.client]\npath = \"client.wasm\"\n";
-const SCAN: &[&str] = &[
+pub(crate) const UNSIGNED: &str =
+    "[trust]\nunsigned = \"allow\"\n[plugins.client]\npath = \"client.wasm\"\n";
+pub(crate) const SCAN: &[&str] = &[
     "scan",
     "--plugins",
     "plugins.toml",
@@ -448,14 +449,14 @@ fn bad_components_are_told_apart() {
 }
 
 /// A tool for templates, from the registry into a folder that git ignores; a test says plainly when it cannot be had.
-fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cache = top.join(".cache/tools");
     std::fs::create_dir_all(&cache).expect("a folder for tools");
     cache.canonicalize().expect("it is there")
 }
 
-fn install(program: &str, arguments: &[&str], what: &str) {
+pub(crate) fn install(program: &str, arguments: &[&str], what: &str) {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|fault| panic!("{what} needs `{program}`: {fault}"));
     let told = String::from_utf8_lossy(&output.stderr);
@@ -593,4 +594,101 @@ fn first_party_plugins_build_and_pass() {
             assert_eq!(ran.code, 0, "{name} {action}\n{}{}", ran.stdout, ran.stderr);
         }
     }
+}
+
+#[test]
+fn tests_are_not_of_an_older_component() {
+    let folder = Folder::new("older");
+    good(&folder, &["plugin", "new", "acme/client"]);
+    let component = under(&folder, "client/acme-client.wasm");
+    std::fs::copy(enricher(), &component).expect("built");
+    good(&folder, &["plugin", "test", "client"]);
+    let file = std::fs::File::options().write(true).open(&component);
+    let file = file.expect("the component");
+    let an_hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    file.set_modified(an_hour_ago).expect("it can be older");
+    let ran = run(&folder, &["plugin", "test", "client"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    let told = "client/acme-client.wasm is older than client/";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("tripline plugin build"),
+        "{}",
+        ran.stderr
+    );
+    // What it is not made of may be newer.
+    for name in ["plugin.toml", "Cargo.toml", "src/lib.rs"] {
+        let path = under(&folder, "client").join(name);
+        let file = std::fs::File::options().write(true).open(path);
+        let file = file.expect("a source");
+        file.set_modified(an_hour_ago - std::time::Duration::from_secs(1))
+            .expect("it can be older");
+    }
+    good(&folder, &["plugin", "test", "client"]);
+}
+
+#[test]
+fn what_keeps_plugins_and_rules_from_running_is_told_where_it_can_be_seen() {
+    // Nothing is left because of the plugin.
+    let folder = site("told", "[plugins.client]\npath = \"client.wasm\"\n");
+    let ran = run(&folder, SCAN);
+    let told = "some plugins are off: `tripline plugin inspect --plugins plugins.toml` tells why";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let ran = run(&folder, &["scan", "--rules", "rules/", "events.jsonl"]);
+    assert!(
+        ran.stderr.contains("`tripline check` tells why"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// Tables and secrets are tried by `inspect`, and lie relative to the operator's file, wherever one stands.
+#[test]
+fn tables_and_secrets_lie_beside_the_file_that_names_them() {
+    let folder = Folder::new("beside");
+    let mut bytes = std::fs::read(enricher()).expect("the component");
+    let manifest = b"[plugin]\nname = \"acme/client\"\nversion = \"1.0.0\"\nworld = \"enricher\"\ncontract = \"1.0\"\n\
+        [reads]\nfields = [\"userAgent:symbol\"]\n[writes]\ncolumns = [\"program:symbol\"]\n[capabilities]\n\
+        http = [{ host = \"api.example.com\", methods = [\"GET\"], paths = [\"/*\"], secrets = [\"token\"] }]\n\
+        lookup = [\"names\"]\n";
+    // Another manifest in the place of the one that is there: its section is renamed, and a new one comes after it.
+    let name = b"tripline:manifest";
+    let at = bytes.windows(name.len()).position(|one| one == name);
+    let at = at.expect("the manifest is there");
+    bytes[at..at + name.len()].copy_from_slice(b"tripline:replaced");
+    let length = 1 + name.len() + manifest.len();
+    bytes.extend([
+        0,
+        (length & 0x7f) as u8 | 0x80,
+        (length >> 7) as u8,
+        name.len() as u8,
+    ]);
+    bytes.extend(name);
+    bytes.extend(manifest);
+    std::fs::create_dir_all(under(&folder, "site")).expect("a folder");
+    std::fs::write(under(&folder, "site/client.wasm"), bytes).expect("it is written");
+    folder.file(
+        "site/plugins.toml",
+        "[trust]\nunsigned = \"allow\"\n[plugins.client]\npath = \"client.wasm\"\n[plugins.client.grant]\n\
+         lookup = { names = \"names.csv\" }\n\
+         http = [{ host = \"api.example.com\", methods = [\"GET\"], paths = [\"/*\"], secrets = { token = { file = \"token.txt\" } } }]\n",
+    );
+    let inspect = ["plugin", "inspect", "--plugins", "site/plugins.toml"];
+    let fails = |why: &str| {
+        let ran = run(&folder, &inspect);
+        assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stdout.contains(&format!("cannot run  {why}")),
+            "{}",
+            ran.stdout
+        );
+    };
+    fails("the table `names` cannot be read");
+    folder.file("site/names.csv", "key,name\na,b\n");
+    // One beside where one stands is another.
+    folder.file("token.txt", "hunter2-hunter2\n");
+    fails("the secret `token` cannot be used");
+    folder.file("site/token.txt", "hunter2-hunter2\n");
+    let ran = good(&folder, &inspect);
+    assert!(!ran.stdout.contains("hunter2"), "{}", ran.stdout);
 }

@@ -1,4 +1,4 @@
-//! SARIF and OCSF are what their publishers' own schemas say.
+//! SARIF and OCSF are what their publishers' own schemas say, and files of plugins what ours do.
 //!
 //! The part of JSON Schema that these schemas use is evaluated here; a keyword that is not known fails the test, so
 //! that nothing is passed over unseen. A validator crate was rejected: it brings dozens of packages for two files.
@@ -278,4 +278,72 @@ fn what_the_schemas_do_not_allow_is_seen() {
     finding["surplus"] = 1.into();
     finding["severity_id"] = 17.into();
     assert_eq!(Validator::mistakes(&ocsf, &finding).len(), 2);
+}
+
+/// The TOML of `wit/README.md` that begins with this line, as JSON, with what stands for something filled in.
+fn example(first: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/README.md");
+    let text = std::fs::read_to_string(path).expect("the contract has a README");
+    let begin = text.find(&format!("```toml\n{first}")).expect(first) + "```toml\n".len();
+    let end = begin + text[begin..].find("```").expect("it ends");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let toml = text[begin..end].replace("sha256:…", &digest);
+    let table: toml::Table = toml
+        .parse()
+        .unwrap_or_else(|fault| panic!("{toml}\n{fault}"));
+    serde_json::to_value(table).expect("it is JSON")
+}
+
+#[test]
+fn files_of_plugins_are_what_their_schemas_say() {
+    let check = |kind: &str, good: &Value, bad: &[(&str, Value)]| {
+        let schema = serde_json::from_str(&run(&["schema", kind]).stdout).expect("JSON");
+        assert_eq!(Validator::mistakes(&schema, good), Vec::<String>::new());
+        for (at, value) in bad {
+            let mut changed = good.clone();
+            let (parent, name) = at.rsplit_once('/').expect("a path");
+            let parent = changed.pointer_mut(parent).expect("a place");
+            let parent = parent.as_object_mut().expect("a table");
+            match value {
+                Value::Null => parent.remove(name),
+                value => parent.insert(name.to_owned(), value.clone()),
+            };
+            let mistakes = Validator::mistakes(&schema, &changed);
+            assert!(!mistakes.is_empty(), "{kind}: {at} {value}");
+        }
+    };
+    let text = |text: &str| Value::String(text.to_owned());
+    check(
+        "plugin",
+        &example("[plugin]"),
+        &[
+            ("/plugin/name", text("Geo")),
+            ("/plugin/name", Value::Null),
+            ("/plugin/version", text("1.0")),
+            ("/plugin/world", text("painter")),
+            ("/plugin/nmae", text("a/b")),
+            ("/limits/batch", 2000.into()),
+            ("/limits/memory", text("32 megabytes")),
+            ("/capabilities/log", text("yes")),
+            ("/capabilities/kv", true.into()),
+            ("/instance/mode", text("forever")),
+            ("/reads/fields", text("a:text")),
+            ("/wirtes", Value::Object(Default::default())),
+        ],
+    );
+    check(
+        "plugins",
+        &example("[trust]"),
+        &[
+            ("/trust/unsigned", text("maybe")),
+            ("/plugins/geo/path", Value::Null),
+            ("/plugins/geo/oci", text("registry.example/geo:1.0")),
+            ("/plugins/geo/digest", text("sha256:12")),
+            ("/plugins/geo/version_min", text("1")),
+            ("/plugins/geo/grant/lookup", text("networks.csv")),
+            ("/plugins/geo/grant/lgo", true.into()),
+            ("/plugins/geo/limits/deadline", 100.into()),
+            ("/plugins/geo/config", text("SE")),
+        ],
+    );
 }

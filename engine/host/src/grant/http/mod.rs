@@ -342,7 +342,7 @@ fn io_fault(cause: &io::Error) -> Fault {
 }
 
 /// The roots that the machine trusts, so that an operator's own are among them.
-fn tls(is_encrypted: bool) -> Result<TlsConfig, String> {
+pub(crate) fn tls(is_encrypted: bool) -> Result<TlsConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
     if !is_encrypted {

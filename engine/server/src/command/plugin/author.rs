@@ -3,7 +3,7 @@
 use super::build::Project;
 use crate::causes::with_causes;
 use crate::command::CommandError;
-use crate::plugins::{Declared, Hosted, Installed, Signatures, host};
+use crate::plugins::{Declared, Hosted, Installed, host};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tripline_core::diagnostic::Source;
@@ -15,6 +15,57 @@ pub(super) fn component(path: &Path) -> Result<PathBuf, CommandError> {
         true => Ok(Project::open(path)?.component()),
         false => Ok(path.to_owned()),
     }
+}
+
+/// Refuses a component that is older than what it is made of: its tests would say something of another plugin.
+pub(super) fn check_fresh(folder: &Path, component: &Path) -> Result<(), CommandError> {
+    let modified = |path: &Path| path.metadata().and_then(|found| found.modified());
+    // That it is not there is told by who reads it.
+    let Ok(built) = modified(component) else {
+        return Ok(());
+    };
+    let mut waiting = vec![(folder.to_owned(), 0)];
+    let mut looked_at = 0;
+    while let Some((folder, depth)) = waiting.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.filter_map(Result::ok) {
+            looked_at += 1;
+            if looked_at > SOURCES_MAX {
+                return Ok(());
+            }
+            let (path, name) = (entry.path(), entry.file_name());
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if !is_source(&name.to_string_lossy()) {
+                continue;
+            }
+            if is_folder && depth < SOURCES_DEPTH_MAX {
+                waiting.push((path, depth + 1));
+            } else if !is_folder && modified(&path).is_ok_and(|changed| changed > built) {
+                return Err(CommandError::Usage(format!(
+                    "{} is older than {}: `tripline plugin build` makes it anew",
+                    component.display(),
+                    path.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Most files of a project that are looked at: one with more is looked at in part.
+const SOURCES_MAX: usize = 10_000;
+/// How deep they may lie.
+const SOURCES_DEPTH_MAX: usize = 16;
+
+/// Whether a file or folder is something that a component is made of, by its name.
+fn is_source(name: &str) -> bool {
+    let made = ["target", "node_modules", "__pycache__", "tests", "LICENSE"];
+    let endings = [".wasm", ".minisig", ".md", ".pyc", ".lock", ".sum"];
+    !(name.starts_with('.')
+        || made.contains(&name)
+        || endings.iter().any(|ending| name.ends_with(ending)))
 }
 
 /// The plugin in a component, with what `given` (tables `grant`, `config`, `limits` of an operator's file) says. Files that
@@ -57,7 +108,7 @@ pub(super) fn declared(
     let name = "what the tests grant".to_owned();
     // An author runs what was built just now, whatever signature lies beside it.
     let source = Arc::new(Source { name, text });
-    let mut installed = Installed::of_source(&source, folder, Signatures::PassedOver)?;
+    let mut installed = Installed::of_source(&source, folder)?;
     if let Some((_, reason)) = installed.off.pop() {
         let path = component.display();
         return Err(CommandError::Usage(format!("{path}: {reason}")));

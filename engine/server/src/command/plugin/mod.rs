@@ -5,6 +5,8 @@ mod bench;
 mod build;
 mod inspect;
 mod new;
+mod oci;
+mod origin;
 mod run;
 mod sign;
 mod test;
@@ -27,6 +29,8 @@ Examples:
   tripline plugin bench geo
   tripline plugin run geo --event login.json
   tripline plugin keygen acme && tripline plugin sign geo/acme-geo.wasm --key acme.key
+  tripline plugin push registry.example/acme/geo:1.4.2 geo/acme-geo.wasm
+  tripline plugin pull registry.example/acme/geo:1.4.2 -o geo.wasm
   tripline scan --plugins plugins.toml --rules rules/ logs/";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
@@ -41,7 +45,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
     ),
 ];
 
-/// Write, build, test, sign and inspect plugins.
+/// Write, build, test, sign, inspect, push and pull plugins.
 #[derive(Args, Debug)]
 #[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
@@ -60,6 +64,8 @@ enum Action {
     Keygen(sign::KeygenArguments),
     Sign(sign::SignArguments),
     Verify(sign::VerifyArguments),
+    Push(oci::PushArguments),
+    Pull(oci::PullArguments),
     /// Compile a component from standard input; the child that compiles plugins.
     #[command(hide = true)]
     CompileFromStdin,
@@ -77,6 +83,8 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         Action::Keygen(arguments) => sign::keygen(&arguments),
         Action::Sign(arguments) => sign::sign(&arguments),
         Action::Verify(arguments) => sign::verify(&arguments),
+        Action::Push(arguments) => oci::push(&arguments),
+        Action::Pull(arguments) => oci::pull(&arguments),
         Action::CompileFromStdin => Ok(child()),
     }
 }

@@ -130,7 +130,8 @@ pub(super) fn verify(arguments: &VerifyArguments) -> Result<Exit, CommandError> 
     Ok(exit)
 }
 
-fn signature_path(component: &Path) -> PathBuf {
+/// Where the signature of a component lies.
+pub(super) fn signature_path(component: &Path) -> PathBuf {
     let mut path = component.as_os_str().to_owned();
     path.push(".minisig");
     path.into()

@@ -3,15 +3,21 @@ use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::Input;
 use crate::output::{Format, FormatName, Rendered};
 use crate::pipeline::{Resume, Worker};
-use crate::plugins::Plugins;
+use crate::plugins::{Ask, Plugins, RowAnswer};
 use crate::scan::progress::Counters;
 use crate::scan::report::Strictness;
 use crate::scan::statistics::{RuleTimes, Statistics};
+use serde_json::{Map, json};
 use std::hash::RandomState;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tripline_core::diagnostic::Palette;
 use tripline_core::evaluate::RuleSet;
+use tripline_core::event::FieldPath;
 use tripline_core::limits::EVENT_BYTES_MAX;
+use tripline_core::rule::{Answer, FactKind};
 use tripline_core::rule::{File, load};
+use tripline_host::batch::ColumnKind;
 
 /// Everything that is said of a text of one batch, turn by turn.
 fn turns(
@@ -29,6 +35,15 @@ fn turns(
     let (rules, _) = RuleSet::of_catalog(&catalog);
     assert_eq!(rules.rules().len(), conditions.len());
     let inputs = [Input::bundled("bundled", text.as_bytes())];
+    turns_of(&rules, &Plugins::none(), &inputs, findings_bytes_max)
+}
+
+fn turns_of(
+    rules: &RuleSet,
+    plugins: &Plugins<'_>,
+    inputs: &[Input],
+    findings_bytes_max: usize,
+) -> Vec<Examined<Rendered>> {
     let format = Format {
         name: FormatName::Jsonl,
         palette: Palette::PLAIN,
@@ -37,9 +52,9 @@ fn turns(
     let times = RuleTimes::new(rules.rules().len());
     let counters = Counters::default();
     let examination = Examination {
-        rules: &rules,
+        rules,
         baseline: None,
-        inputs: &inputs,
+        inputs,
         shape: &format,
         counters: counters.clone(),
         dedup: Dedup::ById,
@@ -47,7 +62,8 @@ fn turns(
         statistics: Statistics::Wanted,
         findings_bytes_max,
         times: &times,
-        plugins: &Plugins::none(),
+        plugins,
+        answered: Mutex::default(),
         hash_states: [RandomState::new(), RandomState::new()],
     };
     let pool = BufferPool::default();
@@ -141,4 +157,68 @@ fn what_is_undecided_takes_no_room_for_each_record() {
     let records = whole.marks.len() as u64;
     assert_eq!(whole.undecided_by_fault.values().sum::<u64>(), 3 * records);
     assert_eq!(whole.undecided_by_fault.len(), 3);
+}
+
+/// Counts what it is asked, and gives another answer each time.
+#[derive(Default)]
+struct Counting {
+    reads: Vec<(FieldPath, ColumnKind)>,
+    rows: AtomicU64,
+}
+
+impl Ask for Counting {
+    fn reads(&self) -> &[(FieldPath, ColumnKind)] {
+        &self.reads
+    }
+
+    fn rows_max(&self) -> usize {
+        100
+    }
+
+    fn is_pure(&self) -> bool {
+        false
+    }
+
+    fn ask(&self, _: &[u8], records: &[&[u8]]) -> Vec<RowAnswer> {
+        let answer = |_: &&[u8]| {
+            let number = self.rows.fetch_add(1, Ordering::Relaxed);
+            RowAnswer::Facts(Map::from_iter([("number".to_owned(), json!(number))]))
+        };
+        records.iter().map(answer).collect()
+    }
+}
+
+#[test]
+fn plugins_are_asked_once_of_a_batch_that_is_left() {
+    let rule = "id = \"one\"\nname = \"a\"\ndescription = \"a\"\nseverity = \"low\"\nstatus = \"test\"\n\
+                when = 'event.kind == \"x\" && enrich.count.number >= 0'\n\
+                [finding]\ntitle = 'number {enrich.count.number}'\n";
+    let mut catalog = load(
+        &[File::found("one.toml", rule)],
+        jiff::civil::date(2026, 1, 1),
+    );
+    let columns = vec![("number".to_owned(), FactKind::Int)];
+    catalog
+        .plugins
+        .insert("count".to_owned(), Answer::Columns(columns));
+    let (rules, reports) = RuleSet::of_catalog(&catalog);
+    assert_eq!(rules.rules().len(), 1, "{reports:?}");
+    let counting = Counting {
+        reads: vec![(FieldPath::dotted("kind"), ColumnKind::Text)],
+        ..Counting::default()
+    };
+    let text = "{\"kind\":\"x\"}\n{\"kind\":\"y\"}\n".repeat(20);
+    for findings_bytes_max in [usize::MAX, 0] {
+        counting.rows.store(0, Ordering::Relaxed);
+        let plugins = Plugins::new(vec![("count".to_owned(), &counting)]);
+        let inputs = [Input::bundled("bundled", text.clone().leak().as_bytes())];
+        let turns = turns_of(&rules, &plugins, &inputs, findings_bytes_max);
+        assert_eq!(turns.len() > 1, findings_bytes_max == 0);
+        assert_eq!(counting.rows.load(Ordering::Relaxed), 20);
+        let found = turns.iter().flat_map(|turn| &turn.found);
+        let found = found.map(|one| String::from_utf8_lossy(&one.shaped.text).into_owned());
+        for (at, text) in found.enumerate() {
+            assert!(text.contains(&format!("number {at}\"")), "{at}: {text}");
+        }
+    }
 }
