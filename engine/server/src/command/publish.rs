@@ -11,6 +11,7 @@ use clap::Args;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use tripline_core::limits::EVENT_BYTES_MAX;
 
 const EXAMPLES: &str = "\
@@ -20,6 +21,7 @@ no room, the command ends with 2 and says what was sent; sending the same again 
 
 Examples:
   tripline publish logs/
+  tripline publish --wait trail.json.gz && tripline findings
   tripline sample --events 1000 | tripline publish -
   tripline publish --url http://10.0.0.5:7878 --token-file token trail.json.gz";
 
@@ -43,9 +45,16 @@ pub(crate) struct Arguments {
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<String>,
 
+    /// Wait until what was sent is evaluated, and what was found is stored.
+    #[arg(long)]
+    wait: bool,
+
     #[command(flatten)]
     service: ServiceArguments,
 }
+
+/// How often a service is asked how far it has come.
+const ASKS_EVERY: Duration = Duration::from_millis(50);
 
 /// Sends.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
@@ -56,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         tell(&format!("{}: {fault}", Shown(&path.to_string())));
     }
     let pool = BufferPool::default();
-    let (mut accepted, mut refused, mut durability) = (0, 0, String::new());
+    let (mut accepted, mut refused, mut last, mut durability) = (0, 0, 0, String::new());
     for input in &resolved.inputs {
         let count = Arc::new(AtomicU64::new(0));
         let mut reader = BatchReader::open(input, &count, &pool, EVENT_BYTES_MAX);
@@ -93,6 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
                         tell(&format!("{} were taken before", counted(accepted, "event")));
                     })?;
                     accepted += answer["accepted"].as_u64().unwrap_or(0);
+                    last = answer["last"].as_u64().unwrap_or(last);
                     let no_events = answer["refused"].as_u64().unwrap_or(0);
                     refused += no_events;
                     if no_events > 0 {
@@ -107,6 +117,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             }
         }
         reader.close(&pool);
+    }
+    while arguments.wait && client.get("/v1/status")?["position"].as_u64() < Some(last) {
+        std::thread::sleep(ASKS_EVERY);
     }
     let mut words = format!("{} taken", counted(accepted, "event"));
     if !durability.is_empty() {

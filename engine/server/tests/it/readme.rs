@@ -1,7 +1,9 @@
 //! The README does as it says: its files are written, its commands run, and their output is the one shown.
 
 use crate::harness::{Folder, Ran, tripline};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, Stdio};
 
 /// A fenced block: its language, its text, and the file it is when the line before it names one.
 struct Block {
@@ -54,7 +56,7 @@ fn the_readme_does_as_it_says() {
         assert_eq!(outputs(&folder, &commands.text), block.text);
         shown += 1;
     }
-    assert_eq!((files, shown), (9, 6));
+    assert_eq!((files, shown), (9, 7));
     outputs(&folder, "tripline fmt --check my-rules/ client-rules/");
     outputs(
         &folder,
@@ -62,9 +64,44 @@ fn the_readme_does_as_it_says() {
     );
 }
 
+/// A service that a block starts with `&`; gone when the block is done.
+struct Background(Child);
+
+impl Background {
+    /// Starts it on a free port, and says where it listens.
+    fn start(folder: &Folder, arguments: &[&str]) -> (Self, String) {
+        let mut child = tripline(arguments)
+            .current_dir(folder.path())
+            .env("TRIPLINE__HTTP__LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("it has standard error"));
+        let url = loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).expect("text") > 0, "it ended");
+            if let Some((_, url)) = line.trim().split_once("listening on ") {
+                break url.to_owned();
+            }
+        };
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        (Self(child), url)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What the commands print, run one after the other in the folder.
 fn outputs(folder: &Folder, commands: &str) -> String {
     let mut outputs = String::new();
+    let mut background = None;
     for line in commands.lines() {
         let command = line.split(" #").next().unwrap_or_default();
         let (command, written) = match command.split_once(" > ") {
@@ -72,9 +109,15 @@ fn outputs(folder: &Folder, commands: &str) -> String {
             None => (command, None),
         };
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+        if let Some(arguments) = arguments.strip_suffix(&["&"]) {
+            background = Some(Background::start(folder, arguments));
+            continue;
+        }
+        let url = background.as_ref().map_or("", |(_, url)| url.as_str());
         let output = tripline(&arguments)
             .current_dir(folder.path())
             .env("COLUMNS", "100")
+            .env("TRIPLINE_URL", url)
             .env("XDG_CACHE_HOME", Path::new(&folder.path()).join("cache"))
             .output();
         let ran: Ran = output.expect("the binary runs").into();
