@@ -8,6 +8,7 @@
 
 mod ask;
 mod check;
+mod decide;
 mod evaluator;
 mod explain;
 mod facts;
@@ -33,6 +34,7 @@ mod texts;
 mod version;
 
 pub use ask::{Awaiting, PluginIndex};
+pub use decide::{DecidedBy, Decision, DecisionDefaults};
 pub use evaluator::{Evaluated, Evaluator};
 pub use explain::{Joint, Reason, Shown};
 pub use index::IndexSummary;

@@ -20,6 +20,9 @@ pub(super) fn version(rule: &Rule) -> String {
     for selector in rule.selectors() {
         part(&selector.text);
     }
+    if let Some(effect) = rule.effect {
+        part(effect.as_str());
+    }
     for exception in &rule.exceptions {
         part(
             &exception

@@ -31,7 +31,7 @@ pub use layer::Override;
 pub use list::{Lists, SiteList};
 pub use load::{Catalog, File, Role, load, load_with};
 pub use model::{
-    AttackTag, Change, Condition, Exception, Expiry, FindingTemplate, Layer, Rule, RuleId,
+    AttackTag, Change, Condition, Effect, Exception, Expiry, FindingTemplate, Layer, Rule, RuleId,
     Selector, Severity, Status,
 };
 pub use place::{OffsetMap, Place, Report};

@@ -77,6 +77,18 @@ words! {
     }
 }
 
+words! {
+    /// What a rule decides about an event that is asked about. The later one goes before the earlier.
+    Effect {
+        /// It may happen.
+        Allow = "allow",
+        /// It may happen when somebody approves of it.
+        RequireApproval = "require_approval",
+        /// It may not happen.
+        Deny = "deny",
+    }
+}
+
 /// The name of a rule: lower-case words joined by hyphens, unique in a catalog.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(String);
@@ -173,6 +185,8 @@ pub struct Rule {
     pub on_error: OnError,
     /// Where the rule says so, if it does.
     pub on_error_place: Option<Place>,
+    /// What it decides about an event that is asked about before it happens; nothing without.
+    pub effect: Option<Effect>,
     /// How its findings look.
     pub finding: FindingTemplate,
     /// When it does not apply: its own, then those that overrides added.

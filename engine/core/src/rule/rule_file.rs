@@ -6,7 +6,7 @@
 use super::attack;
 use super::exception::read_exceptions;
 use super::kind::{integer, read_looks, read_suppress};
-use super::model::{AttackTag, FindingTemplate, Rule, RuleId, Selector, Severity, Status};
+use super::model::{AttackTag, Effect, FindingTemplate, Rule, RuleId, Selector, Severity, Status};
 use super::plugin::OnError;
 use super::read::{Fields, Reader, in_order, span_of};
 use super::shape::{FINDING, RULE};
@@ -24,6 +24,8 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
     let suppress = read_suppress(reader, &fields);
     let risk_score = read_risk_score(reader, &fields);
     check_signal(reader, &fields);
+    let remembers = looks.as_ref().is_some_and(|looks| looks.memory.is_some());
+    check_effect(reader, &fields, remembers);
     let attack = read_attack(reader, &fields);
     check_references(reader, &fields);
     let finding = read_finding(reader, &fields);
@@ -64,6 +66,9 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
         on_error_place: fields
             .value("on_error")
             .map(|value| reader.place(span_of(value))),
+        effect: fields
+            .text("effect")
+            .and_then(|(word, _)| Effect::from_word(word)),
         finding,
         exceptions,
         disabled: None,
@@ -81,6 +86,17 @@ fn check_signal(reader: &mut Reader, fields: &Fields<'_, '_>) {
         reader.report(
             Diagnostic::new(Code::RuleKind, span, message)
                 .with_help("Remove `[suppress]`, or `signal = true`."),
+        );
+    }
+}
+
+/// What is decided about one event is decided at once.
+fn check_effect(reader: &mut Reader, fields: &Fields<'_, '_>, remembers: bool) {
+    if let Some((_, span)) = fields.text("effect").filter(|_| remembers) {
+        let message = "a rule that remembers decides nothing about an event that has not happened";
+        reader.report(
+            Diagnostic::new(Code::RuleKind, span, message)
+                .with_help("Remove `effect`, or write a rule about single events with it."),
         );
     }
 }

@@ -145,6 +145,7 @@ pub(super) static RULE: Shape = Shape {
         optional("signal", Kind::Flag),
         optional("risk_score", Kind::Integer),
         optional("on_error", Kind::Word(super::plugin::OnError::WORDS)),
+        optional("effect", Kind::Word(super::model::Effect::WORDS)),
         optional("threshold", Kind::Table(&THRESHOLD)),
         optional("sequence", Kind::Table(&SEQUENCE)),
         optional("temporal", Kind::Table(&TEMPORAL)),

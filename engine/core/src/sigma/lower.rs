@@ -258,6 +258,7 @@ pub(super) fn rule(draft: &Draft, source: Option<&str>, when: Option<Selector>) 
         risk_score: None,
         on_error: crate::rule::OnError::Indeterminate,
         on_error_place: None,
+        effect: None,
         finding: FindingTemplate::default(),
         exceptions: Vec::new(),
         disabled: None,

@@ -22,7 +22,7 @@ is found is made durable before it goes to the sinks. An answer of 200 means tha
 SIGHUP reads the rules again, SIGTERM and SIGINT end the service in order, a second one ends it at once; nothing that was
 acknowledged is lost by that, nor by kill -9.
 
-API: POST /v1/events, GET /v1/findings[/ID], GET /v1/events/ID, GET /v1/dead-letters[/N], POST /v1/dead-letters/N/retry,
+API: POST /v1/events, POST /v1/decide, GET /v1/findings[/ID], GET /v1/events/ID, GET /v1/dead-letters[/N], POST /v1/dead-letters/N/retry,
 DELETE /v1/dead-letters/N, GET /v1/status, POST /v1/reload, GET /metrics, GET /healthz, GET /readyz.
 
 Examples:

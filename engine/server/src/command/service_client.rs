@@ -27,7 +27,12 @@ pub(crate) struct ServiceArguments {
     url: String,
 
     /// The file with the token that the service wants.
-    #[arg(long, value_name = "FILE", env = "TRIPLINE_TOKEN_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TRIPLINE_TOKEN_FILE",
+        hide_env_values = true
+    )]
     token_file: Option<PathBuf>,
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use tripline_core::rule::Effect;
 
 /// The defaults, with a comment on each.
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     pub(crate) history: History,
     pub(crate) http: Http,
+    pub(crate) decisions: DecisionsConfig,
     pub(crate) telemetry: Telemetry,
     pub(crate) sinks: BTreeMap<String, SinkConfig>,
 }
@@ -97,6 +99,34 @@ pub(crate) struct Http {
     pub(crate) token_file: String,
     pub(crate) body_max_mib: u64,
     pub(crate) inflated_max_mib: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecisionsConfig {
+    pub(crate) unmatched: EffectWord,
+    pub(crate) undecided: EffectWord,
+    pub(crate) deadline: Length,
+    pub(crate) threads: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EffectWord {
+    Allow,
+    RequireApproval,
+    Deny,
+}
+
+impl EffectWord {
+    /// As rules have it.
+    pub(crate) fn effect(self) -> Effect {
+        match self {
+            Self::Allow => Effect::Allow,
+            Self::RequireApproval => Effect::RequireApproval,
+            Self::Deny => Effect::Deny,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -186,6 +216,7 @@ impl Config {
                 16,
                 1 << 24,
             ),
+            ("decisions.threads", self.decisions.threads as u64, 0, 64),
             ("http.body_max_mib", self.http.body_max_mib, 1, 1024),
             (
                 "http.inflated_max_mib",
@@ -293,6 +324,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64 },
+        decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
     }
     toml::from_str::<Partly>(text)

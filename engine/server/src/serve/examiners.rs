@@ -166,10 +166,7 @@ impl<'r> Tools<'r> {
         let mut askers = [(self.examiner.evaluator(), self.of_rules.as_slice())];
         let answers = gatherer.gather(&self.batch, 0, &mut askers);
         job.delivered.buffer = std::mem::take(&mut self.batch.buffer);
-        let mut beside = Beside {
-            answers,
-            parser: Parser::new(),
-        };
+        let mut beside = Beside::new(answers);
         self.examiner
             .examine(number, &job.delivered, known, &mut beside)
     }
@@ -203,9 +200,18 @@ impl<'r> Tools<'r> {
 }
 
 /// Answers of plugins beside the events of a batch.
-struct Beside {
+pub(super) struct Beside {
     answers: plugins::Answers,
     parser: Parser,
+}
+
+impl Beside {
+    pub(super) fn new(answers: plugins::Answers) -> Self {
+        Self {
+            answers,
+            parser: Parser::new(),
+        }
+    }
 }
 
 impl Answers for Beside {

@@ -12,6 +12,7 @@
 //! the worker, and begins another epoch where it stopped, so no record is seen by both sets and none by neither.
 
 mod clock;
+mod desk;
 mod driver;
 mod examiners;
 pub(crate) mod http;

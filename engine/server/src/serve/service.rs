@@ -4,6 +4,7 @@
 //! finish the batch at hand, requests get their answers. A second signal ends at once; nothing acknowledged is lost by that.
 
 use super::clock::now;
+use super::desk::{Decisions, Desk, decide};
 use super::driver::{DriveFault, Ended, Engine, ONLY, Request, drive};
 use super::http::{Api, Control, serve};
 use super::outboxes::{SinkRun, run_sink};
@@ -21,6 +22,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tripline_bus::embedded::{Flush, Log, LogSettings, WhenFull as FullLog};
+use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::{OutboxSettings, WorkerSettings};
 use tripline_core::port::{Bus, PortFault, ReadMax, Store};
@@ -83,6 +85,7 @@ pub(crate) struct Service {
     bus: Arc<Log>,
     store: Arc<EmbeddedStore>,
     status: Arc<Status>,
+    desk: Arc<Desk>,
     control: (Sender<Control>, Receiver<Control>),
     first: Prepared,
 }
@@ -122,6 +125,7 @@ impl Service {
             bus: Arc::new(log),
             store: Arc::new(store),
             status: Arc::default(),
+            desk: Arc::default(),
             control: channel(),
             first,
         })
@@ -142,6 +146,7 @@ impl Service {
         listening: impl FnOnce(Option<std::net::SocketAddr>),
     ) -> Result<(), ServeError> {
         let sinks = self.sinks()?;
+        let decisions = self.decisions();
         self.store.set_now(now());
         let newest = self.store.newest().map_err(ServeError::Store)?;
         self.status.stored.tell(newest);
@@ -176,6 +181,7 @@ impl Service {
             bus,
             store,
             status,
+            desk,
             control,
             first,
         } = self;
@@ -212,6 +218,8 @@ impl Service {
                 bus: bus.as_ref(),
                 store: store.as_ref(),
                 status: &status,
+                desk: &desk,
+                decisions,
                 control: &Mutex::new(control.1),
             };
             let ended = epochs.run(first);
@@ -249,6 +257,18 @@ impl Service {
         Ok(sinks)
     }
 
+    fn decisions(&self) -> Decisions {
+        let config = &self.config.decisions;
+        Decisions {
+            defaults: DecisionDefaults {
+                unmatched: config.unmatched.effect(),
+                undecided: config.undecided.effect(),
+            },
+            deadline: config.deadline.duration(),
+            has_threads: config.threads > 0,
+        }
+    }
+
     fn api(&self) -> Result<Arc<Api>, ServeError> {
         let http = &self.config.http;
         let token = match http.token_file.as_str() {
@@ -263,6 +283,8 @@ impl Service {
             store: self.store.clone(),
             status: self.status.clone(),
             control: self.control.0.clone(),
+            desk: self.desk.clone(),
+            decisions: self.decisions(),
             token,
             body_bytes_max: usize::try_from(http.body_max_mib * MIB).unwrap_or(usize::MAX),
             inflated_bytes_max: http.inflated_max_mib * MIB,
@@ -286,6 +308,8 @@ struct Epochs<'s> {
     bus: &'s dyn Bus,
     store: &'s dyn Store,
     status: &'s Status,
+    desk: &'s Desk,
+    decisions: Decisions,
     control: &'s Mutex<Receiver<Control>>,
 }
 
@@ -382,6 +406,12 @@ impl Epochs<'_> {
         let is_over = AtomicBool::new(false);
         let ended = thread::scope(|scope| {
             scope.spawn(|| self.listen(&request, &next, &is_over));
+            for _ in 0..self.config.decisions.threads {
+                scope.spawn(|| {
+                    let rules = (&prepared.rules, &plugins);
+                    decide(self.desk, rules, self.decisions.defaults, &is_over);
+                });
+            }
             let ended = drive(&engine, &requests, tell_restored);
             is_over.store(true, Ordering::Relaxed);
             ended

@@ -43,6 +43,10 @@ pub(crate) struct StatusNow {
     pub(crate) appended_bytes: u64,
     pub(crate) refused: BTreeMap<&'static str, u64>,
     pub(crate) sinks: BTreeMap<String, SinkStatus>,
+    /// What was decided, by effect.
+    pub(crate) decisions: BTreeMap<&'static str, u64>,
+    /// Of these, without an answer in time.
+    pub(crate) decisions_by_default: u64,
     pub(crate) is_ready: bool,
     pub(crate) is_draining: bool,
     pub(crate) faults: BTreeMap<&'static str, u64>,

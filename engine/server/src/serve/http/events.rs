@@ -38,57 +38,91 @@ pub(super) async fn take(State(api): State<Shared>, body: Bytes) -> Result<Respo
     .await
 }
 
-fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
-    let mut splitter = Splitter::new(api.event_bytes_max);
-    let mut pieces = Vec::new();
-    splitter.split(text, Ending::Last, &mut pieces);
-    let mut parser = Parser::new();
-    let mut records: Vec<&[u8]> = Vec::new();
-    let mut refused = Vec::new();
-    let mut refused_count = 0u64;
-    let mut refuse = |record: usize, why: String| {
-        refused_count += 1;
-        if refused.len() < REFUSED_SHOWN_MAX {
-            refused.push(value!({ "record": record, "reason": why }));
-        }
-    };
-    for (number, piece) in (1..).zip(&pieces) {
-        match piece.kind {
-            PieceKind::Fault(fault) => refuse(number, fault.to_string()),
-            PieceKind::Record => {
-                let bytes = &text[piece.start..piece.end];
-                match pieces_of(&mut parser, bytes) {
-                    None => match parser.parse(bytes) {
-                        Ok(_) => records.push(bytes),
-                        Err(malformed) => refuse(number, malformed.to_string()),
-                    },
-                    Some(within) => {
-                        for piece in within {
-                            let bytes = &bytes[piece.start..piece.end];
-                            match (piece.kind, parser.parse(bytes)) {
-                                (PieceKind::Record, Ok(_)) => records.push(bytes),
-                                (PieceKind::Record, Err(malformed)) => {
-                                    refuse(number, malformed.to_string())
-                                }
-                                (PieceKind::Fault(fault), _) => refuse(number, fault.to_string()),
-                            }
-                        }
+/// The records of a body.
+struct Records<'t> {
+    events: Vec<&'t [u8]>,
+    /// Records that are no events, and the first of them with the reason.
+    refused: u64,
+    shown: Vec<Value>,
+}
+
+impl<'t> Records<'t> {
+    fn of(text: &'t [u8], event_bytes_max: usize) -> Self {
+        let mut splitter = Splitter::new(event_bytes_max);
+        let mut pieces = Vec::new();
+        splitter.split(text, Ending::Last, &mut pieces);
+        let mut parser = Parser::new();
+        let mut records = Self {
+            events: Vec::new(),
+            refused: 0,
+            shown: Vec::new(),
+        };
+        for (number, piece) in (1..).zip(&pieces) {
+            let bytes = &text[piece.start..piece.end];
+            let within = match piece.kind {
+                PieceKind::Record => pieces_of(&mut parser, bytes),
+                PieceKind::Fault(_) => None,
+            };
+            match within {
+                None => records.take(number, piece.kind, bytes, &mut parser),
+                Some(within) => {
+                    for piece in within {
+                        let bytes = &bytes[piece.start..piece.end];
+                        records.take(number, piece.kind, bytes, &mut parser);
                     }
                 }
             }
         }
+        records
     }
-    let shown: Value = refused.into();
-    if records.is_empty() {
-        let words = if refused_count == 0 {
-            "the body holds no event"
-        } else {
-            "nothing in the body is an event"
+
+    fn take(&mut self, number: usize, kind: PieceKind, bytes: &'t [u8], parser: &mut Parser) {
+        let why = match kind {
+            PieceKind::Fault(fault) => fault.to_string(),
+            PieceKind::Record => match parser.parse(bytes) {
+                Ok(_) => return self.events.push(bytes),
+                Err(malformed) => malformed.to_string(),
+            },
         };
-        return Err(
-            Refusal::bad(words).details(value!({ "refused": refused_count, "first": shown }))
-        );
+        self.refused += 1;
+        if self.shown.len() < REFUSED_SHOWN_MAX {
+            self.shown.push(value!({ "record": number, "reason": why }));
+        }
     }
+
+    /// Why there is nothing in it.
+    fn refusal(self) -> Refusal {
+        let words = match self.refused {
+            0 => "the body holds no event",
+            _ => "nothing in the body is an event",
+        };
+        Refusal::bad(words).details(value!({ "refused": self.refused, "first": self.shown }))
+    }
+}
+
+/// The events of a body, all of which must be some.
+pub(super) fn records_of(text: &[u8], event_bytes_max: usize) -> Result<Vec<Vec<u8>>, Refusal> {
+    let records = Records::of(text, event_bytes_max);
+    if records.events.is_empty() {
+        return Err(records.refusal());
+    }
+    if records.refused > 0 {
+        let words = "not everything in the body is an event";
+        return Err(Refusal::bad(words).details(records.shown.into()));
+    }
+    Ok(records.events.into_iter().map(<[u8]>::to_vec).collect())
+}
+
+fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
+    let found = Records::of(text, api.event_bytes_max);
+    if found.events.is_empty() {
+        return Err(found.refusal());
+    }
+    let Records {
+        events: records,
+        refused: refused_count,
+        shown,
+    } = found;
     let taken = super::super::now();
     let mut first = None;
     let mut last = 0;

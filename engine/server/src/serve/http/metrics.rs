@@ -59,6 +59,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         "findings": { "new": now.findings_new, "renewed": now.findings_renewed, "by_rule": now.findings_by_rule },
         "state_bytes": now.state_bytes,
         "refused": now.refused,
+        "decisions": { "by_effect": now.decisions, "by_default": now.decisions_by_default },
         "faults": now.faults,
         "sinks": sinks,
     })))
@@ -274,6 +275,18 @@ fn render(now: &StatusNow) -> String {
         "counter",
         "Records that were not taken into the log, by reason.",
         &each(refused, "reason"),
+    );
+    let decisions = now
+        .decisions
+        .iter()
+        .map(|(effect, count)| (*effect, *count as f64))
+        .collect();
+    family(
+        &mut out,
+        "tripline_decisions_total",
+        "counter",
+        "Decisions about events that were asked about, by effect.",
+        &each(decisions, "effect"),
     );
     let faults = now
         .faults

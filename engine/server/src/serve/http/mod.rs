@@ -6,10 +6,12 @@
 
 mod answer;
 mod dead;
+mod decide;
 mod events;
 mod findings;
 mod metrics;
 
+use super::desk::{Decisions, Desk};
 use super::status::Status;
 use answer::Refusal;
 use axum::Router;
@@ -30,6 +32,9 @@ pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) status: Arc<Status>,
     pub(crate) control: Sender<Control>,
+    pub(crate) desk: Arc<Desk>,
+    /// How long whoever asks for a decision waits, and what counts then.
+    pub(crate) decisions: Decisions,
     pub(crate) token: Option<String>,
     pub(crate) body_bytes_max: usize,
     pub(crate) inflated_bytes_max: u64,
@@ -58,6 +63,7 @@ pub(crate) async fn serve(
         .route("/v1/events/{id}", get(findings::event))
         .route("/v1/findings", get(findings::list))
         .route("/v1/findings/{id}", get(findings::one))
+        .route("/v1/decide", post(decide::decide))
         .route("/v1/dead-letters", get(dead::list))
         .route(
             "/v1/dead-letters/{number}",

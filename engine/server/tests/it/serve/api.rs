@@ -149,3 +149,93 @@ fn no_service_is_told_as_such() {
         ran.stderr
     );
 }
+
+#[test]
+fn decisions_are_made_by_rules_with_an_effect() {
+    let folder = folder("serve-decide", "");
+    let rule = super::RULES
+        .replace("when =", "effect = \"deny\"\nwhen =")
+        .replace("\"stopped\"", "\"no-stopping\"");
+    folder.file(
+        "rules/no-stopping.toml",
+        rule.replace("orValue(\"\")", "orValue(\"\")"),
+    );
+    let strict = rule.replace("no-stopping", "strict").replace(
+        "event.?eventName.orValue(\"\") == \"Stop\"",
+        "event.depth > 3",
+    );
+    folder.file(
+        "rules/strict.toml",
+        strict.replace("\"deny\"", "\"require_approval\""),
+    );
+    let service = Service::start(&folder);
+    for (body, decision, rule) in [
+        (
+            r#"{"eventName":"Stop","depth":1,"who":"eve"}"#.to_owned(),
+            "deny",
+            "eve stopped it",
+        ),
+        (
+            r#"{"eventName":"Look","depth":9}"#.to_owned(),
+            "require_approval",
+            "strict",
+        ),
+        (
+            r#"{"eventName":"Look","depth":1}"#.to_owned(),
+            "allow",
+            "\"rules\":[]",
+        ),
+        (
+            r#"{"eventName":"Look"}"#.to_owned(),
+            "deny",
+            "\"undecided\":[{",
+        ),
+        (
+            "[{\"depth\":1},{\"depth\":7}]".to_owned(),
+            "require_approval",
+            "\"decision\":\"allow\"",
+        ),
+    ] {
+        let (status, text) = service.post("/v1/decide", &body);
+        let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            (status, answer["decision"].as_str()),
+            (200, Some(decision)),
+            "{body}: {text}"
+        );
+        assert!(text.contains(rule), "{body}: {text}");
+    }
+    assert_eq!(service.post("/v1/decide", "{").0, 400);
+    assert_eq!(service.post("/v1/decide", "{}\nnonsense").0, 400);
+    assert!(
+        service
+            .text("/metrics")
+            .contains("tripline_decisions_total{effect=\"deny\"} 2\n")
+    );
+    assert_eq!(
+        service.get("/v1/status")["log"]["last"],
+        0,
+        "nothing was taken into the log"
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn whoever_is_not_answered_in_time_gets_the_stated_default() {
+    let folder = folder("serve-late", "");
+    let config =
+        std::fs::read_to_string(format!("{}/tripline.toml", folder.path())).expect("it is there");
+    folder.file(
+        "tripline.toml",
+        format!("decisions.deadline = \"1ms\"\n{config}"),
+    );
+    let service = Service::start(&folder);
+    let many = vec![r#"{"eventName":"Look"}"#; 1000].join("\n");
+    service.wait_until("one comes too late", || {
+        let (status, text) = service.post("/v1/decide", &many);
+        let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(status, 200, "{text}");
+        answer["decisions"][999]["is_default"] == true && answer["decision"] == "deny"
+    });
+    assert_eq!(service.terminate(), Some(0));
+}
