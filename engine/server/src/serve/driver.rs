@@ -148,7 +148,7 @@ impl Driver<'_, '_> {
             }
             if let Some(next) = input.take() {
                 if next == Input::Committed {
-                    let waiting = self.undelivered();
+                    let waiting = self.engine.status.undelivered();
                     if let Some(ended) = self.step(Input::Undelivered(waiting)) {
                         return self.end(ended);
                     }
@@ -257,19 +257,10 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// What the slowest sink has yet to take.
-    fn undelivered(&self) -> u64 {
-        let newest = self.engine.status.stored.newest();
-        let sinks = self.engine.status.get().sinks;
-        let slowest = sinks.values().map(|sink| sink.position.0).min();
-        slowest.map_or(0, |slowest| newest.0.saturating_sub(slowest))
-    }
-
     fn tell_status(&mut self) {
         self.told_status = Some(Instant::now());
         let own = self.worker.tally();
         let rules = self.engine.rules.rules();
-        let span = self.engine.bus.span().unwrap_or_default();
         let state = self
             .worker
             .state()
@@ -284,7 +275,7 @@ impl Driver<'_, '_> {
                 now.findings_by_rule.insert(id, before + count);
             }
             now.committed = self.worker.committed();
-            now.span = span;
+            now.is_ready = true;
             now.event_time = self.worker.event_time();
             if let Some((counters, bytes)) = state {
                 now.state = Some(counters);

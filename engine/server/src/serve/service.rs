@@ -367,7 +367,6 @@ impl Epochs<'_> {
             now.rules = rules as u64;
             now.rules_off = prepared.broken.len() as u64;
             now.rules_version = prepared.version.clone();
-            now.is_ready = true;
         });
     }
 

@@ -74,6 +74,14 @@ impl Status {
         change(&mut self.lock());
     }
 
+    /// Findings that the slowest sink has yet to take.
+    pub(crate) fn undelivered(&self) -> u64 {
+        let newest = self.stored.newest();
+        let now = self.lock();
+        let slowest = now.sinks.values().map(|sink| sink.position.0).min();
+        slowest.map_or(0, |slowest| newest.0.saturating_sub(slowest))
+    }
+
     // A thread that panicked while it wrote a number has not made the other numbers wrong.
     fn lock(&self) -> MutexGuard<'_, StatusNow> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,7 @@
 //! How the service does: health, metrics in the text format of Prometheus, and the same as JSON.
 
-use super::Shared;
 use super::answer::{Refusal, json, json_with};
+use super::{Shared, blocking};
 use crate::serve::status::StatusNow;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -31,7 +31,7 @@ pub(super) async fn ready(State(api): State<Shared>) -> Response {
 
 /// Everything, for people and programs.
 pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusal> {
-    let now = api.status.get();
+    let now = now_of(api.clone()).await?;
     let sinks: serde_json::Map<String, Value> = now
         .sinks
         .iter()
@@ -65,18 +65,28 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
     })))
 }
 
+/// How it does, with the log as it is at this moment: threads tell the rest a few times a second.
+async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
+    blocking(move || {
+        let mut now = api.status.get();
+        now.span = api.bus.span()?;
+        Ok(now)
+    })
+    .await
+}
+
 fn lag(now: &StatusNow) -> u64 {
     now.span.last.0.saturating_sub(now.committed.0)
 }
 
 /// Metrics.
-pub(super) async fn metrics(State(api): State<Shared>) -> Response {
-    let text = render(&api.status.get());
-    (
+pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refusal> {
+    let text = render(&now_of(api).await?);
+    Ok((
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,
     )
-        .into_response()
+        .into_response())
 }
 
 /// One family of metrics.

@@ -216,3 +216,93 @@ fn people_are_told_in_their_own_words() {
         assert_eq!(service.terminate(), Some(0));
     }
 }
+
+/// A service whose only sink is gone, and which reads on only when it has taken everything.
+fn stuck(name: &str, when_full: &str) -> (super::Folder, String, String) {
+    let dead = TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("an address");
+    let folder = folder(name, "");
+    let path = folder.path();
+    let config = format!(
+        "data = \"{path}/data\"\nrules.paths = [\"{path}/rules\"]\nhttp.listen = \"127.0.0.1:0\"\n\
+         engine.undelivered_max = 1\nengine.batch_events = 10\n\
+         [log]\nsegment_mib = 1\nsize_max_mib = 3\nwhen_full = \"{when_full}\"\n\
+         [sinks.gone]\ntype = \"otlp\"\nurl = \"http://{dead}/v1/logs\"\n"
+    );
+    folder.file("tripline.toml", &config);
+    (folder, config, format!("http://{dead}/v1/logs"))
+}
+
+/// Events of which each is found, and long.
+fn long_events(from: u64) -> Vec<String> {
+    let long = "x".repeat(20_000);
+    (from..from + 20)
+        .map(|number| event(number, "Stop", 1).replacen('{', &format!("{{\"long\":\"{long}\","), 1))
+        .collect()
+}
+
+#[test]
+fn a_full_log_refuses_and_what_it_took_is_found_later() {
+    let (folder, config, dead) = stuck("serve-full", "refuse");
+    let service = Service::start(&folder);
+    let mut taken = 0;
+    let refusal = loop {
+        let (status, text) = service.post("/v1/events", long_events(taken).join("\n"));
+        if status != 200 {
+            break (status, text);
+        }
+        taken += 20;
+        assert!(taken < 1_000, "3 MiB hold no more than 150 of them");
+    };
+    assert_eq!(refusal.0, 503, "{}", refusal.1);
+    assert!(refusal.1.contains("\"error\":\"full\""), "{}", refusal.1);
+    let status = service.get("/v1/status");
+    assert!(
+        status["lag"].as_u64() > Some(50),
+        "evaluation waits for the sink: {status}"
+    );
+    assert!(status["refused"]["log"].as_u64() >= Some(20), "{status}");
+    assert_eq!(service.terminate(), Some(0));
+    let (url, received) = receiver(|_, _| answer("200 OK"));
+    folder.file("tripline.toml", config.replace(&dead, &url));
+    let service = Service::start(&folder);
+    service.wait_until("everything is read", || service.get("/v1/status")["lag"] == 0);
+    service.wait_sent("gone");
+    let found = service.get("/v1/findings?limit=1000")["findings"]
+        .as_array()
+        .map_or(0, Vec::len);
+    assert_eq!(found as u64, taken);
+    assert!(received.try_iter().count() > 0);
+    let (status, text) = service.post("/v1/events", long_events(taken).join("\n"));
+    assert_eq!(status, 200, "there is room again: {text}");
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn a_log_that_may_drop_says_what_was_lost() {
+    let (folder, config, dead) = stuck("serve-drop", "drop-oldest");
+    let service = Service::start(&folder);
+    for chunk in 0..20 {
+        let (status, text) = service.post("/v1/events", long_events(chunk * 20).join("\n"));
+        assert_eq!(status, 200, "{text}");
+    }
+    assert_eq!(service.terminate(), Some(0));
+    let (url, _received) = receiver(|_, _| answer("200 OK"));
+    folder.file("tripline.toml", config.replace(&dead, &url));
+    let service = Service::start(&folder);
+    service.wait_until("everything is read", || {
+        service.get("/v1/status")["lag"] == 0
+    });
+    service.wait_sent("gone");
+    let status = service.get("/v1/status");
+    let lost = status["tally"]["lost"].as_u64().expect("a number");
+    assert!(lost > 100, "{status}");
+    assert!(
+        service
+            .text("/metrics")
+            .contains(&format!("tripline_events_lost_total {lost}\n"))
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
