@@ -226,8 +226,9 @@ pub const STARTS_BEFORE_CARE: u32 = 3;
 /// Starts without any commit after which the first record is set aside: as often again, with only that record in hand.
 pub const STARTS_BEFORE_SETTING_ASIDE: u32 = 6;
 
-/// Records after the place of the deaths that are taken one at a time: more than were in flight.
-pub const CAREFUL_RECORDS: u64 = 20_000;
+/// Records after the place of the deaths that are taken one at a time, each with a flush of its own: as many as are in
+/// flight. If the one to blame comes later, the next deaths bring care to a later place.
+pub const CAREFUL_RECORDS: u64 = 2_000;
 
 /// Most findings sent to a sink at a time. What one request may carry is bounded by most receivers to a few megabytes.
 pub const OUTBOX_FINDINGS_MAX: usize = 500;
@@ -240,3 +241,17 @@ pub const OUTBOX_RETRY_LONGEST_MS: i64 = 30_000;
 
 /// Longest wait that a sink may ask for, in milliseconds: an hour. More would look like a sink that is gone.
 pub const OUTBOX_RETRY_ASKED_LONGEST_MS: i64 = 3_600_000;
+
+/// Longest id that an event may give itself; one with a longer id is known by the hash of its bytes, as one without.
+/// Ids are UUIDs nearly everywhere, and the longest known are ARNs of below 300 bytes.
+pub const EVENT_ID_BYTES_MAX: usize = 1024;
+
+/// Longest text of a finding that a service stores, such as its title or a part of its key, in bytes. A title shows at most
+/// 256 characters of each value; longer keys are made of what nobody takes for a name.
+pub const FINDING_TEXT_BYTES_MAX: usize = 4096;
+
+/// Most bytes of the context of a finding that a service stores: a policy document of 6 KiB fits ten times.
+pub const FINDING_CONTEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Most notes of a finding that a service stores.
+pub const FINDING_NOTES_MAX: usize = 50;

@@ -157,7 +157,7 @@ impl Store for MemoryStore {
         let mut kept = self.kept();
         let checkpoint = kept.held(commit.partition, commit.epoch)?;
         admit::position(commit.partition, commit.position, checkpoint.position)?;
-        if commit.position > checkpoint.position {
+        if commit.position > checkpoint.position || commit.is_well_started {
             checkpoint.starts = 0;
         }
         checkpoint.position = commit.position;

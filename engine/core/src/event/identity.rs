@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::document::{Document, Json, Kind};
 use super::facts::Facts;
+use crate::limits::EVENT_ID_BYTES_MAX;
 
 /// No record of its own has this key; every EventBridge envelope has.
 pub(super) const ENVELOPE_KEY: &str = "detail-type";
@@ -154,14 +155,14 @@ fn record_in(outer: Json<'_>) -> Option<Json<'_>> {
         .filter(|detail| detail.kind() == Kind::Object)
 }
 
-/// The non-empty string under `key`.
+/// The non-empty string under `key`, if it is short enough for a name.
 fn name_in<'d>(object: Json<'d>, key: &str) -> Option<EventId<'d>> {
     let name = object.get(key)?.as_text()?;
     if name.raw().is_empty() {
-        None
-    } else {
-        Some(EventId(name.decode()))
+        return None;
     }
+    let name = name.decode();
+    (name.len() <= EVENT_ID_BYTES_MAX).then_some(EventId(name))
 }
 
 fn time_in(object: Json<'_>, key: &str) -> Option<Timestamp> {

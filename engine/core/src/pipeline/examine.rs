@@ -4,6 +4,7 @@
 //! later, in order, by the worker. Relies on the evaluator for every verdict. A record that is no event becomes a dead
 //! letter here; nothing in a record can stop the others.
 
+use super::bound::bounded;
 use super::{BLOCK, Tally};
 use crate::evaluate::{Evaluator, Observations, RuleIndex, RuleSet};
 use crate::event::{Event, Malformed, Parser, PluginFailure};
@@ -310,7 +311,8 @@ impl<'r> Examiner<'r> {
         for rule in matched {
             if self.rules.rules()[rule.0 as usize].finds_at_once() {
                 *out.tally.by_rule.entry(rule.0).or_default() += 1;
-                out.findings.push(self.evaluator.finding(rule, event));
+                out.findings
+                    .push(bounded(self.evaluator.finding(rule, event)));
             }
         }
         if out.findings.len() > before {

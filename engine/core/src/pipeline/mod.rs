@@ -17,6 +17,7 @@
 //! rules remember moves forward at fixed places in the log ([`BLOCK`]). A worker that starts again from an
 //! older snapshot comes to the same findings. Rejected: to move forward with each batch, whose sizes differ from run to run.
 
+mod bound;
 mod clock;
 mod examine;
 mod outbox;

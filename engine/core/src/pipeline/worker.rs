@@ -10,6 +10,7 @@
 //! the store has already.
 
 use super::BLOCK;
+use super::bound::bounded;
 use super::clock::EventClock;
 use super::examine::{Block, Examined, is_from_the_future};
 use super::step::{Effect, Input, StartFault, StopReason, WorkerSettings};
@@ -228,10 +229,12 @@ impl<'r> Worker<'r> {
             }
             Input::Committed => {
                 if let Some(done) = self.committing.take() {
+                    if done.commit.position > self.committed || done.commit.is_well_started {
+                        self.starts = 0;
+                    }
                     self.committed = self.committed.max(done.commit.position);
                     self.commits_durable += 1;
                     self.committed_at = now;
-                    self.starts = 0;
                 }
             }
             Input::CommitFailed(class) => {
@@ -241,6 +244,11 @@ impl<'r> Worker<'r> {
                 if let Some(failed) = &mut self.committing {
                     failed.again_at = Some(now.plus(backoff(failed.failures)));
                     failed.failures += 1;
+                    if self.phase == Phase::Draining && failed.failures >= DRAIN_TRIES {
+                        // What is not durable is done again after the next start.
+                        self.phase = Phase::Ended;
+                        return vec![Effect::Drained];
+                    }
                 }
             }
             Input::SnapshotKept => {
@@ -368,7 +376,7 @@ impl<'r> Worker<'r> {
                 id: told.event.key.to_string(),
                 bytes: told.event.bytes.to_vec(),
             });
-            commit.findings.push(told.finding);
+            commit.findings.push(bounded(told.finding));
         }
     }
 
@@ -437,8 +445,11 @@ impl<'r> Worker<'r> {
             return;
         }
         let is_loaded = self.staged.is_loaded();
-        // A commit shows that the start went well, also when there was nothing to do.
-        let is_well = self.is_at_end && !self.is_fetching && self.starts > 1;
+        // A commit shows that the start went well, also when there was nothing to do, and when it ends in order.
+        let is_well = match self.phase {
+            Phase::Draining => self.starts > 0 && self.in_flight == 0,
+            _ => self.starts > 1 && self.is_at_end && !self.is_fetching,
+        };
         let is_ahead = self.applied > self.committed;
         let is_due = now >= self.committed_at.plus(self.settings.commit_every)
             || self.phase == Phase::Draining
@@ -451,6 +462,7 @@ impl<'r> Worker<'r> {
         let mut commit = Box::new(std::mem::take(&mut self.staged).commit);
         commit.partition = self.settings.partition;
         commit.epoch = self.epoch;
+        commit.is_well_started = is_well;
         // While old records are done again, the position is where it was.
         commit.position = self.applied.max(self.committed);
         effects.push(Effect::Commit(commit.clone()));
@@ -549,7 +561,11 @@ impl<'r> Worker<'r> {
             || self.gave_up_snapshot
             || self.snapshot_position >= Some(self.applied);
         let idle = !self.is_fetching && self.in_flight == 0 && !self.is_ticking;
-        idle && durable && !self.staged.is_loaded() && self.snapshot.is_none() && kept
+        idle && self.starts == 0
+            && durable
+            && !self.staged.is_loaded()
+            && self.snapshot.is_none()
+            && kept
     }
 
     /// What became of the records since it started.
@@ -572,6 +588,9 @@ impl<'r> Worker<'r> {
         self.clock.reached()
     }
 }
+
+/// Tries of a commit for which a worker that drains waits: some seconds.
+const DRAIN_TRIES: u32 = 6;
 
 /// Records after which the bus is told that it may forget them, where no rule remembers anything.
 const RELEASE_RECORDS: u64 = 16 * BLOCK;

@@ -30,8 +30,8 @@ pub struct Checkpoint {
     pub epoch: Epoch,
     /// What came of the records up to here is durable.
     pub position: Sequence,
-    /// How often it was taken over since its position last moved: more than a few times, and some record after it kills
-    /// the process.
+    /// How often it was taken over since its position last moved, or a commit said that the start went well: more than a
+    /// few times, and some record after it kills the process.
     pub starts: u32,
     /// What its rules remembered, and up to which record.
     pub snapshot: Option<SnapshotKept>,
@@ -138,6 +138,8 @@ pub struct Commit {
     /// What came of the records up to here is in this commit or in earlier ones. Never less than before: a commit that
     /// goes back is refused (`Reject`).
     pub position: Sequence,
+    /// The start went well although the position does not move: there is nothing after it, or the end is orderly.
+    pub is_well_started: bool,
     /// What was found; each is taken unless the store has it already (`supersedes`).
     pub findings: Vec<Finding>,
     /// Events that these findings cite or later ones may.

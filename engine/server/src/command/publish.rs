@@ -1,11 +1,12 @@
 //! `tripline publish`: events from files to a running service.
 
 use super::CommandError;
-use super::service_client::ServiceArguments;
+use super::service_client::{Client, ServiceArguments};
 use crate::exit::{Exit, after_help};
 use crate::input::reader::{BatchReader, BufferPool, Portion};
-use crate::input::resolve::resolve;
+use crate::input::resolve::{Input, Origin, resolve};
 use crate::input::split::PieceKind;
+use crate::output::on_one_line;
 use crate::terminal::{Shown, counted};
 use clap::Args;
 use std::io::{self, Write};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tripline_core::limits::EVENT_BYTES_MAX;
 
 const EXAMPLES: &str = "\
-Inputs are what `tripline scan` reads. Events are sent in the order of the inputs, some hundred at a time; each answer of the
+Inputs are what `tripline scan` reads. Events are sent in the order of the inputs, some hundred at a time, those of standard input as they come; each answer of the
 service means that they are as durable as it says, which is told in the end. When the service cannot be reached or has
 no room, the command ends with 2 and says what was sent; sending the same again finds nothing twice.
 
@@ -56,84 +57,137 @@ pub(crate) struct Arguments {
 /// How often a service is asked how far it has come.
 const ASKS_EVERY: Duration = Duration::from_millis(50);
 
+/// Bytes after which what was read is sent: enough for the flush of the log to be a small part of it.
+const BODY_BYTES: usize = 1024 * 1024;
+
 /// Sends.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
-    let client = arguments.service.client()?;
     let resolved = resolve(&arguments.inputs)?;
-    let mut faults = resolved.faults.len();
+    let mut publishing = Publishing {
+        client: arguments.service.client()?,
+        body: Vec::new(),
+        accepted: 0,
+        refused: 0,
+        faults: resolved.faults.len(),
+        last: 0,
+        durability: String::new(),
+    };
     for (path, fault) in &resolved.faults {
         tell(&format!("{}: {fault}", Shown(&path.to_string())));
     }
+    publishing.client.wait_for_start();
     let pool = BufferPool::default();
-    let (mut accepted, mut refused, mut last, mut durability) = (0, 0, 0, String::new());
     for input in &resolved.inputs {
+        publishing.input(input, &pool)?;
+    }
+    publishing.send("the end")?;
+    publishing.finish(arguments.wait)
+}
+
+/// What was sent so far, and what is to be sent next.
+struct Publishing {
+    client: Client,
+    body: Vec<u8>,
+    accepted: u64,
+    refused: u64,
+    faults: usize,
+    /// The place in the log of the last event.
+    last: u64,
+    durability: String,
+}
+
+impl Publishing {
+    fn input(&mut self, input: &Input, pool: &BufferPool) -> Result<(), CommandError> {
         let count = Arc::new(AtomicU64::new(0));
-        let mut reader = BatchReader::open(input, &count, &pool, EVENT_BYTES_MAX);
+        let mut reader = BatchReader::open(input, &count, pool, EVENT_BYTES_MAX);
         loop {
-            match reader.read(&pool) {
-                Portion::End(None) => break,
-                Portion::End(Some(fault)) => {
-                    faults += 1;
-                    tell(&format!("{}: {fault}", Shown(&input.name)));
+            let batch = match reader.read(pool) {
+                Portion::Batch(batch) => batch,
+                Portion::End(fault) => {
+                    if let Some(fault) = fault {
+                        self.faults += 1;
+                        tell(&format!("{}: {fault}", Shown(&input.name)));
+                    }
                     break;
                 }
-                Portion::Batch(batch) => {
-                    let mut body = Vec::new();
-                    for piece in &batch.pieces {
-                        match piece.kind {
-                            PieceKind::Record => {
-                                crate::output::on_one_line(
-                                    &batch.buffer[piece.start..piece.end],
-                                    &mut body,
-                                );
-                                body.push(b'\n');
-                            }
-                            PieceKind::Fault(fault) => {
-                                refused += 1;
-                                tell(&format!("{}:{}: {fault}", Shown(&input.name), piece.line));
-                            }
+            };
+            for piece in &batch.pieces {
+                match piece.kind {
+                    PieceKind::Record => {
+                        let record = &batch.buffer[piece.start..piece.end];
+                        // A long one goes by itself, so that a body is no longer than it must be.
+                        if self.body.len() + record.len() > BODY_BYTES {
+                            self.send(&input.name)?;
                         }
+                        on_one_line(record, &mut self.body);
+                        self.body.push(b'\n');
                     }
-                    pool.put(batch.buffer);
-                    if body.is_empty() {
-                        continue;
+                    PieceKind::Fault(fault) => {
+                        self.refused += 1;
+                        tell(&format!("{}:{}: {fault}", Shown(&input.name), piece.line));
                     }
-                    let answer = client.post("/v1/events", &body).inspect_err(|_| {
-                        tell(&format!("{} were taken before", counted(accepted, "event")));
-                    })?;
-                    accepted += answer["accepted"].as_u64().unwrap_or(0);
-                    last = answer["last"].as_u64().unwrap_or(last);
-                    let no_events = answer["refused"].as_u64().unwrap_or(0);
-                    refused += no_events;
-                    if no_events > 0 {
-                        tell(&format!(
-                            "{}: {}",
-                            Shown(&input.name),
-                            answer["first_refused"]
-                        ));
-                    }
-                    durability = answer["durability"].as_str().unwrap_or("").to_owned();
                 }
             }
+            pool.put(batch.buffer);
+            // What arrives as it happens must not wait for more.
+            if input.origin == Origin::Stdin {
+                self.send(&input.name)?;
+            }
         }
-        reader.close(&pool);
+        reader.close(pool);
+        Ok(())
     }
-    while arguments.wait && client.get("/v1/status")?["position"].as_u64() < Some(last) {
-        std::thread::sleep(ASKS_EVERY);
+
+    fn send(&mut self, input: &str) -> Result<(), CommandError> {
+        if self.body.is_empty() {
+            return Ok(());
+        }
+        let answer = self
+            .client
+            .post("/v1/events", &self.body)
+            .inspect_err(|_| {
+                tell(&format!(
+                    "{} were taken before",
+                    counted(self.accepted, "event")
+                ));
+            })?;
+        self.body.clear();
+        self.accepted += answer["accepted"].as_u64().unwrap_or(0);
+        self.last = answer["last"].as_u64().unwrap_or(self.last);
+        let no_events = answer["refused"].as_u64().unwrap_or(0);
+        self.refused += no_events;
+        if no_events > 0 {
+            tell(&format!(
+                "until {}: {}",
+                Shown(input),
+                answer["first_refused"]
+            ));
+        }
+        answer["durability"]
+            .as_str()
+            .unwrap_or("")
+            .clone_into(&mut self.durability);
+        Ok(())
     }
-    let mut words = format!("{} taken", counted(accepted, "event"));
-    if !durability.is_empty() {
-        words.push_str(&format!(", durable: {durability}"));
+
+    fn finish(self, wait: bool) -> Result<Exit, CommandError> {
+        while wait && self.client.get("/v1/status")?["position"].as_u64() < Some(self.last) {
+            std::thread::sleep(ASKS_EVERY);
+        }
+        let mut words = format!("{} taken", counted(self.accepted, "event"));
+        if !self.durability.is_empty() {
+            words.push_str(&format!(", durable: {}", Shown(&self.durability)));
+        }
+        if self.refused > 0 {
+            words.push_str(&format!("; {} refused", counted(self.refused, "record")));
+        }
+        writeln!(io::stdout(), "{words}")?;
+        Ok(match (self.faults, self.refused) {
+            (0, 0) => Exit::Success,
+            (0, _) => Exit::Rejected,
+            _ => Exit::Fault,
+        })
     }
-    if refused > 0 {
-        words.push_str(&format!("; {} refused", counted(refused, "record")));
-    }
-    writeln!(io::stdout(), "{words}")?;
-    Ok(match (faults, refused) {
-        (0, 0) => Exit::Success,
-        (0, _) => Exit::Rejected,
-        _ => Exit::Fault,
-    })
 }
 
 fn tell(words: &str) {

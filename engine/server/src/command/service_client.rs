@@ -4,7 +4,7 @@ use crate::outgoing::{self, Proxy};
 use clap::Args;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::Response;
 
@@ -13,6 +13,9 @@ const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// How long an answer may take. Appending a large body to a busy disk takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a service takes to start, with all the rules that come with it.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which service.
 #[derive(Args, Clone, Debug)]
@@ -81,6 +84,20 @@ impl ServiceArguments {
 }
 
 impl Client {
+    /// Waits a moment for a service that is being started. Whether it is there is seen when it is asked for something.
+    pub(crate) fn wait_for_start(&self) {
+        let begun = Instant::now();
+        while begun.elapsed() < STARTS_WITHIN
+            && self
+                .agent
+                .get(format!("{}/readyz", self.url))
+                .call()
+                .is_err()
+        {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// What is at a path.
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
         let mut request = self.agent.get(format!("{}{path}", self.url));

@@ -101,6 +101,26 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
         grouped(malformed),
         number(&tally["undecided"])
     )?;
+    if let Some(fault) = status["commit_fault"].as_str() {
+        writeln!(out, "           nothing is stored: {}", Shown(fault))?;
+    }
+    if status["waits_for_sinks"] == true {
+        writeln!(out, "           evaluation waits for the slowest sink")?;
+    }
+    if let Some(lost @ 1..) = tally["lost"].as_u64() {
+        writeln!(
+            out,
+            "           {} records were lost before they were evaluated",
+            grouped(lost)
+        )?;
+    }
+    if let Some(dead @ 1..) = status["dead_letters"].as_u64() {
+        writeln!(
+            out,
+            "           {} set aside; see `tripline dlq list`",
+            grouped(dead)
+        )?;
+    }
     let findings = &status["findings"];
     writeln!(
         out,

@@ -8,7 +8,7 @@ mod length;
 mod sink;
 
 pub(crate) use length::Length;
-pub(crate) use sink::{FileFormat, SinkConfig, SinkKind, Template};
+pub(crate) use sink::{FileFormat, From, SinkConfig, SinkKind, Template};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) data: PathBuf,
+    pub(crate) data_free_min_mib: u64,
     pub(crate) rules: Rules,
     pub(crate) log: Log,
     pub(crate) engine: Engine,
@@ -99,6 +100,7 @@ pub(crate) struct Http {
     pub(crate) token_file: String,
     pub(crate) body_max_mib: u64,
     pub(crate) inflated_max_mib: u64,
+    pub(crate) memory_max_mib: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -184,9 +186,15 @@ impl Config {
                 set(&mut table, &variable, path, &value)?;
             }
         }
-        let config: Self = toml::Value::Table(table)
-            .try_into()
-            .map_err(|error: toml::de::Error| ConfigError::Value(error.message().to_owned()))?;
+        let config: Self =
+            toml::Value::Table(table)
+                .try_into()
+                .map_err(|error: toml::de::Error| {
+                    ConfigError::Value(format!(
+                        "the configuration with the environment: {}",
+                        error.message()
+                    ))
+                })?;
         config.validate()?;
         Ok(config)
     }
@@ -217,6 +225,13 @@ impl Config {
                 1 << 24,
             ),
             ("decisions.threads", self.decisions.threads as u64, 0, 64),
+            ("data_free_min_mib", self.data_free_min_mib, 2, 1 << 30),
+            (
+                "http.memory_max_mib",
+                self.http.memory_max_mib,
+                self.http.inflated_max_mib.max(self.http.body_max_mib),
+                1 << 20,
+            ),
             ("http.body_max_mib", self.http.body_max_mib, 1, 1024),
             (
                 "http.inflated_max_mib",
@@ -313,6 +328,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
             #[derive(Deserialize)] #[serde(deny_unknown_fields)] #[allow(dead_code)]
             struct Partly {
                 data: Option<PathBuf>,
+                data_free_min_mib: Option<u64>,
                 $($section: Option<$name>,)*
                 sinks: Option<BTreeMap<String, SinkConfig>>,
             }
@@ -323,7 +339,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         log: PartlyLog { durability: LogDurability, size_max_mib: u64, segment_mib: u64, when_full: WhenFull, event_max_mib: u64 },
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
-        http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64 },
+        http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
         decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
     }

@@ -23,6 +23,8 @@ pub(crate) struct SinkConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<From>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) severity_min: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout: Option<Length>,
@@ -51,6 +53,14 @@ pub(crate) enum FileFormat {
     Pretty,
     Jsonl,
     Ocsf,
+}
+
+/// Where a sink begins that the store does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum From {
+    Now,
+    Beginning,
 }
 
 /// What a webhook is sent.

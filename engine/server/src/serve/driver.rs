@@ -112,10 +112,9 @@ pub(crate) fn drive(
             told_status: None,
             complaints: Complaints::default(),
         };
-        let ended = driver.run(&inbox, requests);
         // The others end when nobody has work for them.
-        jobs.close();
-        ended
+        let _guard = ClosesJobs(&jobs);
+        driver.run(&inbox, requests)
     });
     Ok(ended)
 }
@@ -162,6 +161,12 @@ impl Driver<'_, '_> {
                 .is_none_or(|at| at.elapsed() >= STATUS_EVERY)
             {
                 self.tell_status();
+                // A sink that catches up lets reading go on, though nothing is committed.
+                let waiting = self.engine.status.undelivered();
+                self.tell_waiting(waiting);
+                if let Some(ended) = self.step(Input::Undelivered(waiting)) {
+                    return self.end(ended);
+                }
             }
             let patience = self.wake.map_or(STATUS_EVERY, until).min(STATUS_EVERY);
             match inbox.recv_timeout(patience) {
@@ -257,6 +262,19 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Says when reading begins and ceases to wait for sinks.
+    fn tell_waiting(&self, waiting: u64) {
+        let waits = waiting > self.engine.settings.undelivered_max;
+        self.engine.status.set(|now| {
+            if waits && !now.waits_for_sinks {
+                tracing::warn!(waiting, "evaluation waits for the slowest sink");
+            } else if !waits && now.waits_for_sinks {
+                tracing::info!("evaluation goes on");
+            }
+            now.waits_for_sinks = waits;
+        });
+    }
+
     fn tell_status(&mut self) {
         self.told_status = Some(Instant::now());
         let own = self.worker.tally();
@@ -285,10 +303,29 @@ impl Driver<'_, '_> {
     }
 }
 
+/// Stops the worker when the thread that it waits for is gone by a mistake of ours. At an orderly end nobody listens.
+struct StopsWorker<'s>(&'s Sender<Input>);
+
+impl Drop for StopsWorker<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.send(Input::FetchFailed(FaultClass::Stop));
+    }
+}
+
+/// Lets the threads that examine end, however the worker ends.
+struct ClosesJobs<'j>(&'j Jobs);
+
+impl Drop for ClosesJobs<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Does what waits for the disk, in order.
 fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender<Input>) {
     let mut complaints = Complaints::default();
     let status = engine.status;
+    let _guard = StopsWorker(to_worker);
     while let Ok(effect) = effects.recv() {
         let input = match effect {
             Effect::Commit(commit) => {
@@ -297,6 +334,8 @@ fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender
                     Ok(committed) => {
                         let newest = engine.store.newest().unwrap_or_default();
                         status.set(|now| {
+                            now.commit_fault = None;
+                            now.dead_letters += commit.dead.len() as u64;
                             now.commits += 1;
                             now.findings_new += committed.new;
                             now.findings_renewed += committed.renewed;
@@ -308,7 +347,10 @@ fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender
                     }
                     Err(fault) => {
                         complaints.tell("commit", &fault);
-                        status.set(|now| now.commits_failed += 1);
+                        status.set(|now| {
+                            now.commits_failed += 1;
+                            now.commit_fault = Some(with_causes(&fault));
+                        });
                         Input::CommitFailed(fault.class)
                     }
                 }
@@ -337,10 +379,18 @@ fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender
                     attributes: b"",
                     payload: b"",
                 };
-                if let Err(fault) = engine.bus.append(&[tick]) {
-                    complaints.tell("tick", &fault);
+                match engine.bus.append(&[tick]) {
+                    // A log that takes nothing any more is opened anew, by whoever starts the service again.
+                    Err(fault) if fault.class == FaultClass::Stop => {
+                        complaints.tell("tick", &fault);
+                        Input::FetchFailed(FaultClass::Stop)
+                    }
+                    Err(fault) => {
+                        complaints.tell("tick", &fault);
+                        Input::Ticked
+                    }
+                    Ok(_) => Input::Ticked,
                 }
-                Input::Ticked
             }
             _ => continue,
         };

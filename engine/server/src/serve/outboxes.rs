@@ -4,7 +4,7 @@ use super::clock::{now, until};
 use super::sink::Sink;
 use super::status::{SinkStatus, Status};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tripline_core::pipeline::{Outbox, OutboxEffect, OutboxInput, OutboxSettings};
 use tripline_core::port::Store;
 
@@ -15,6 +15,9 @@ pub(crate) struct SinkRun<'s> {
     pub(crate) is_ending: &'s AtomicBool,
     pub(crate) settings: OutboxSettings,
 }
+
+/// A sink that fails is told of this often.
+const COMPLAINS_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a thread sleeps before it looks whether it is still wanted.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
@@ -32,6 +35,7 @@ pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
     let mut outbox = Outbox::new(run.settings.clone(), position);
     let mut input = OutboxInput::Woken;
     let mut was_told_to_end = false;
+    let mut told_fault: Option<Instant> = None;
     loop {
         let told = run.status.stored.told();
         let effects = outbox.step(now(), input);
@@ -50,14 +54,23 @@ pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
                 }
                 OutboxEffect::Send(batch) => {
                     input = match sink.send(&batch) {
-                        Ok(()) => OutboxInput::Sent,
+                        Ok(()) => {
+                            if told_fault.take().is_some() {
+                                tracing::info!(sink = name, "sink takes findings again");
+                            }
+                            OutboxInput::Sent
+                        }
                         Err(fault) => {
-                            tracing::debug!(sink = name, ?fault, "sink failed");
+                            if told_fault.is_none_or(|at| at.elapsed() >= COMPLAINS_EVERY) {
+                                told_fault = Some(Instant::now());
+                                tracing::warn!(sink = name, ?fault, "sink failed");
+                            }
                             OutboxInput::SendFailed(fault)
                         }
                     };
                 }
                 OutboxEffect::Save { position, dead } => {
+                    run.status.set(|now| now.dead_letters += dead.len() as u64);
                     for letter in &dead {
                         tracing::warn!(
                             sink = name,
@@ -74,6 +87,11 @@ pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
                 OutboxEffect::Drained => return,
                 OutboxEffect::Stop => {
                     tracing::error!(sink = name, "store failed; the sink stops");
+                    let words = "the store failed; it starts again with the service";
+                    run.status.set(|now| {
+                        now.sinks.entry(name.clone()).or_default().last_fault =
+                            Some(words.to_owned());
+                    });
                     return;
                 }
             }

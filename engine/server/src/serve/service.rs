@@ -11,7 +11,7 @@ use super::outboxes::{SinkRun, run_sink};
 use super::rules::Prepared;
 use super::sink::{self, Sink, SinkError, Surroundings};
 use super::status::Status;
-use crate::config::{Config, ConfigError, LogDurability, WhenFull};
+use crate::config::{Config, ConfigError, From, LogDurability, WhenFull};
 use crate::terminal::ColorChoice;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tripline_bus::embedded::{Flush, Log, LogSettings, WhenFull as FullLog};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::{OutboxSettings, WorkerSettings};
-use tripline_core::port::{Bus, PortFault, ReadMax, Store};
+use tripline_core::port::{Bus, PortFault, ReadMax, Sequence, Store};
 use tripline_core::state::{Kept, Restored};
 use tripline_store::embedded::{EmbeddedStore, Options};
 
@@ -93,6 +93,7 @@ pub(crate) struct Service {
 impl Service {
     /// Opens everything, so that what is wrong is told before anything runs.
     pub(crate) fn open(config: Config, color: ColorChoice) -> Result<Self, ServeError> {
+        raise_descriptors();
         let first = Prepared::read(&config, color)?;
         make_folder(&config.data)?;
         let settings = LogSettings {
@@ -117,7 +118,12 @@ impl Service {
         if recovered.torn_bytes > 0 || !recovered.damaged.is_empty() || recovered.roster_made_anew {
             tracing::warn!(?recovered, "log recovered");
         }
-        let store = EmbeddedStore::open(&config.data.join("store"), Options::default());
+        let options = Options {
+            // Half of what stays free: the log refuses first, and the store empties it.
+            free_bytes_min: config.data_free_min_mib * MIB / 2,
+            ..Options::default()
+        };
+        let store = EmbeddedStore::open(&config.data.join("store"), options);
         let store = store.map_err(ServeError::Store)?;
         Ok(Self {
             config,
@@ -150,6 +156,7 @@ impl Service {
         self.store.set_now(now());
         let newest = self.store.newest().map_err(ServeError::Store)?;
         self.status.stored.tell(newest);
+        self.register_sinks(newest)?;
         let api = self.api()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -221,8 +228,10 @@ impl Service {
                 desk: &desk,
                 decisions,
                 control: &Mutex::new(control.1),
+                back: control.0,
             };
             let ended = epochs.run(first);
+            leave_in_time(ended.is_ok());
             is_ending.store(true, Ordering::Relaxed);
             status.stored.tell(status.stored.newest());
             drop(stop_forgetting);
@@ -236,6 +245,36 @@ impl Service {
         }
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended
+    }
+
+    /// Makes every sink of the configuration known to the store, which keeps for it what it has yet to take. One that is new
+    /// begins with what is found from now on, unless it says otherwise.
+    fn register_sinks(&self, newest: Sequence) -> Result<(), ServeError> {
+        let known = self.store.sinks().map_err(ServeError::Store)?;
+        for (name, config) in &self.config.sinks {
+            if known.iter().any(|(one, _)| one == name) {
+                continue;
+            }
+            let from = match config.from {
+                Some(From::Beginning) => Sequence(0),
+                Some(From::Now) | None => newest,
+            };
+            self.store
+                .sink_reached(name, from, &[])
+                .map_err(ServeError::Store)?;
+        }
+        let unknown: Vec<String> = known
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| !self.config.sinks.contains_key(name))
+            .collect();
+        for sink in &unknown {
+            let words = "it is not in the configuration; what it has yet to take is kept until it is there again, or until \
+                         `DELETE /v1/sinks/NAME`";
+            tracing::warn!(sink, words, "sink unknown");
+        }
+        self.status.set(|now| now.sinks_unknown = unknown);
+        Ok(())
     }
 
     fn sinks(&self) -> Result<Vec<(OutboxSettings, Box<dyn Sink>)>, ServeError> {
@@ -290,8 +329,33 @@ impl Service {
             inflated_bytes_max: http.inflated_max_mib * MIB,
             event_bytes_max: usize::try_from(self.config.log.event_max_mib * MIB)
                 .unwrap_or(usize::MAX),
+            memory: Arc::new(Semaphore::new(http.memory_max_mib as usize)),
+            data: self.config.data.clone(),
+            free_bytes_min: self.config.data_free_min_mib * MIB,
+            sinks: self.config.sinks.keys().cloned().collect(),
         }))
     }
+}
+
+/// How long sinks and requests may take to end; what a sink has yet to take is in the store.
+const LEAVES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Ends the process in time, though a sink hangs in a write that nobody reads.
+fn leave_in_time(is_well: bool) {
+    thread::spawn(move || {
+        thread::sleep(LEAVES_WITHIN);
+        tracing::warn!("a sink or a request does not end; it is left");
+        std::process::exit(if is_well { 0 } else { 2 });
+    });
+}
+
+/// As many descriptors as the system allows: connections must not take those of the log.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Then there are fewer.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn make_folder(path: &Path) -> Result<(), ServeError> {
@@ -300,6 +364,18 @@ fn make_folder(path: &Path) -> Result<(), ServeError> {
         source,
     })
 }
+
+/// Sets a flag when it goes, also by a panic: threads that look at it must not wait for ever.
+struct Sets<'f>(&'f AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whoever wants to hear how a reload went.
+type Asker = oneshot::Sender<Result<String, String>>;
 
 /// One set of rules after the other.
 struct Epochs<'s> {
@@ -311,42 +387,43 @@ struct Epochs<'s> {
     desk: &'s Desk,
     decisions: Decisions,
     control: &'s Mutex<Receiver<Control>>,
+    /// For what is heard too early.
+    back: Sender<Control>,
 }
 
 /// What comes after an epoch.
 enum Next {
-    Rules(
-        Box<Prepared>,
-        Option<oneshot::Sender<Result<String, String>>>,
-    ),
+    Rules(Box<Prepared>, Vec<Asker>),
     End,
+    Failed,
 }
 
 impl Epochs<'_> {
     fn run(&self, first: Prepared) -> Result<(), ServeError> {
         let mut prepared = Box::new(first);
-        let mut answer: Option<oneshot::Sender<Result<String, String>>> = None;
+        let mut askers: Vec<Asker> = Vec::new();
         loop {
             self.begin(&prepared);
-            if let Some(answer) = answer.take() {
+            for asker in askers.drain(..) {
                 let words = format!(
                     "{} rules in force, version {}",
                     prepared.rules.rules().len(),
                     prepared.version
                 );
                 // Whoever asked may be gone.
-                let _ = answer.send(Ok(words));
+                let _ = asker.send(Ok(words));
             }
             match self.epoch(&prepared)? {
                 Next::Rules(next, who) => {
                     prepared = next;
-                    answer = who;
+                    askers = who;
                     self.status.set(|now| {
                         now.reloads += 1;
                         now.last_reload_fault = None;
                     });
                 }
                 Next::End => return Ok(()),
+                Next::Failed => return Err(ServeError::Failed),
             }
         }
     }
@@ -411,9 +488,8 @@ impl Epochs<'_> {
                     decide(self.desk, rules, self.decisions.defaults, &is_over);
                 });
             }
-            let ended = drive(&engine, &requests, tell_restored);
-            is_over.store(true, Ordering::Relaxed);
-            ended
+            let _guard = Sets(&is_over);
+            drive(&engine, &requests, tell_restored)
         })?;
         match ended {
             Ended::Drained => Ok(next
@@ -433,16 +509,21 @@ impl Epochs<'_> {
                     self.status.set(|now| now.is_draining = true);
                     Next::End
                 }
-                Some(Control::Reload(answer)) => match self.reload() {
-                    Ok(prepared) => Next::Rules(Box::new(prepared), answer),
+                Some(Control::Failed) => {
+                    // The worker hears of it by its next tick or commit; nobody should wait for that.
+                    tracing::error!("the log takes nothing any more; the service ends");
+                    Next::Failed
+                }
+                Some(Control::Reload(asker)) => match self.reload() {
+                    Ok(prepared) => Next::Rules(Box::new(prepared), self.askers(asker)),
                     Err(words) => {
                         tracing::error!(fault = words, "reload refused; the rules in force stay");
                         self.status.set(|now| {
                             now.reloads_refused += 1;
                             now.last_reload_fault = Some(words.clone());
                         });
-                        if let Some(answer) = answer {
-                            let _ = answer.send(Err(words));
+                        for asker in self.askers(asker) {
+                            let _ = asker.send(Err(words.clone()));
                         }
                         continue;
                     }
@@ -453,6 +534,24 @@ impl Epochs<'_> {
             let _ = request.send(Request::Drain);
             return;
         }
+    }
+
+    /// Whoever asked for a reload, and all who did while it was prepared: one is enough for all of them.
+    fn askers(&self, first: Option<Asker>) -> Vec<Asker> {
+        let mut askers: Vec<Asker> = first.into_iter().collect();
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut others = Vec::new();
+        while let Ok(next) = control.try_recv() {
+            match next {
+                Control::Reload(asker) => askers.extend(asker),
+                other => others.push(other),
+            }
+        }
+        for other in others {
+            // This end of the channel is there as long as the other is.
+            let _ = self.back.send(other);
+        }
+        askers
     }
 
     fn heard(&self, at_most: Duration) -> Option<Control> {

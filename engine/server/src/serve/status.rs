@@ -47,6 +47,14 @@ pub(crate) struct StatusNow {
     pub(crate) decisions: BTreeMap<&'static str, u64>,
     /// Of these, without an answer in time.
     pub(crate) decisions_by_default: u64,
+    /// Why nothing is committed, while nothing is.
+    pub(crate) commit_fault: Option<String>,
+    /// Reading waits for the slowest sink.
+    pub(crate) waits_for_sinks: bool,
+    /// Dead letters of records and findings that were set aside.
+    pub(crate) dead_letters: u64,
+    /// Sinks that the store knows and the configuration does not.
+    pub(crate) sinks_unknown: Vec<String>,
     pub(crate) is_ready: bool,
     pub(crate) is_draining: bool,
     pub(crate) faults: BTreeMap<&'static str, u64>,

@@ -258,7 +258,7 @@ impl EmbeddedStore {
         self.change(|before, batch, after| {
             let mut kept = held_by(before, commit.partition, commit.epoch)?;
             admit::position(commit.partition, commit.position, Sequence(kept.position))?;
-            if commit.position.0 > kept.position {
+            if commit.position.0 > kept.position || commit.is_well_started {
                 kept.starts = 0;
             }
             kept.position = commit.position.0;

@@ -167,6 +167,11 @@ fn positions(open: Open<'_>) {
     let store = open();
     let taken = take(&*store, 10);
     assert_eq!(taken.starts, 3);
+    let mut well = commit_of(10, taken.epoch, 7, Vec::new());
+    well.is_well_started = true;
+    store.commit(&well).expect("takes a commit that says so");
+    let taken = take(&*store, 10);
+    assert_eq!((taken.position, taken.starts), (Sequence(7), 1));
     store
         .commit(&commit_of(10, taken.epoch, u64::MAX, Vec::new()))
         .expect("goes as far as there are numbers");

@@ -49,6 +49,12 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", words)
     }
 
+    pub(super) fn page() -> Self {
+        let words = "without http.token_file only programs on this machine may ask, not pages that a browser shows: the \
+                     request has an Origin, or a Host that is not this machine";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", words)
+    }
+
     pub(super) fn conflict(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "refused", message)
     }

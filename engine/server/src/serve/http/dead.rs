@@ -1,7 +1,8 @@
 //! Dead letters: records that were set aside, and findings that a sink refused.
 
 use super::answer::{Refusal, json};
-use super::{Shared, blocking};
+use super::{Shared, blocking, part};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -32,9 +33,15 @@ pub(super) async fn list(
     };
     blocking(move || {
         let letters = api.store.dead_letters(&filter)?;
-        let next = (letters.len() == max)
-            .then(|| letters.last().map(|(number, _)| number.0))
-            .flatten();
+        // A page may end early, because what is in it is long.
+        let last = letters.last().map(|(number, _)| *number);
+        let next = match last {
+            None => None,
+            Some(after) => {
+                let rest = api.store.dead_letters(&DeadFilter { after, max: 1 })?;
+                (!rest.is_empty()).then_some(after.0)
+            }
+        };
         let shown: Vec<Value> = letters
             .iter()
             .map(|(number, letter)| head(*number, letter))
@@ -47,8 +54,9 @@ pub(super) async fn list(
 /// One with its bytes.
 pub(super) async fn one(
     State(api): State<Shared>,
-    Path(number): Path<u64>,
+    number: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, Refusal> {
+    let number = part(number)?;
     blocking(move || {
         let number = DeadNumber(number);
         let letter = find(&api, number)?;
@@ -63,8 +71,9 @@ pub(super) async fn one(
 /// Forgets one.
 pub(super) async fn drop(
     State(api): State<Shared>,
-    Path(number): Path<u64>,
+    number: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, Refusal> {
+    let number = part(number)?;
     blocking(move || {
         let gone = api.store.drop_dead_letters(&[DeadNumber(number)])?;
         match gone {
@@ -78,8 +87,9 @@ pub(super) async fn drop(
 /// Appends the record of one to the log again, and forgets the dead letter when it is durable there.
 pub(super) async fn retry(
     State(api): State<Shared>,
-    Path(number): Path<u64>,
+    number: Result<Path<u64>, PathRejection>,
 ) -> Result<Response, Refusal> {
+    let number = part(number)?;
     blocking(move || {
         let number = DeadNumber(number);
         let letter = find(&api, number)?;

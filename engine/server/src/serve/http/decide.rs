@@ -4,12 +4,13 @@
 //! rules that decided and their reasons. It never takes longer than the deadline: then the stated default is the answer,
 //! and says that it is one.
 
-use super::Shared;
 use super::answer::{Refusal, json};
 use super::events::records_of;
+use super::{Shared, body_of};
 use crate::serve::desk::{Decided, Question};
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json as value};
@@ -22,12 +23,16 @@ use tripline_core::rule::Effect;
 const EVENTS_MAX: usize = 1000;
 
 /// Decides.
-pub(super) async fn decide(State(api): State<Shared>, body: Bytes) -> Result<Response, Refusal> {
+pub(super) async fn decide(
+    State(api): State<Shared>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
     if !api.decisions.has_threads {
         return Err(Refusal::not_found(
             "decisions.threads is 0: nobody decides here",
         ));
     }
+    let body = body_of(&api, body)?;
     let events = records_of(&body, api.event_bytes_max)?;
     if events.len() > EVENTS_MAX {
         return Err(Refusal::bad(format!(

@@ -5,16 +5,19 @@
 //! taken; the others are.
 
 use super::answer::{Refusal, json};
-use super::{Shared, blocking};
+use super::{Control, Shared, blocking, body_of};
 use crate::input::split::{Ending, PieceKind, Splitter};
 use crate::scan::nested::pieces_of;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json as value};
 use std::io::Read;
+use std::time::Duration;
 use tripline_core::event::Parser;
+use tripline_core::port::FaultClass;
 use tripline_core::port::{NewRecord, RecordKind};
 
 /// What events that came this way have beside them.
@@ -26,16 +29,60 @@ const REFUSED_SHOWN_MAX: usize = 20;
 /// Records appended at a time: one append is one write and one flush, and holds up others for as long.
 const RECORDS_AT_A_TIME: usize = 10_000;
 
+/// Records of one request: how many events there may be in so few bytes is not bounded by the bytes.
+const RECORDS_MAX: usize = 100_000;
+
+/// How long a request waits for others to give memory back.
+const MEMORY_SECONDS: Duration = Duration::from_secs(10);
+
+const MIB: u64 = 1024 * 1024;
+
 /// Takes events.
-pub(super) async fn take(State(api): State<Shared>, body: Bytes) -> Result<Response, Refusal> {
+pub(super) async fn take(
+    State(api): State<Shared>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
     if api.status.get().is_draining {
         return Err(Refusal::ending());
     }
+    let body = body_of(&api, body)?;
+    // What a compressed body becomes is known only when it is there, so the most that it may become is set aside.
+    let bytes = match is_compressed(&body) {
+        true => api.inflated_bytes_max,
+        false => body.len() as u64,
+    };
+    let mib = u32::try_from(bytes.div_ceil(MIB))
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let room =
+        tokio::time::timeout(MEMORY_SECONDS, api.memory.clone().acquire_many_owned(mib)).await;
+    let Ok(Ok(room)) = room else {
+        let words = "too many large bodies at once; come again";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", words).retry_after(1));
+    };
     blocking(move || {
+        let _room = room;
+        has_space(&api)?;
         let text = inflate(&body, api.inflated_bytes_max)?;
         take_text(&api, &text)
     })
     .await
+}
+
+/// Refuses where the disk is nearly full: the store needs room too, or the log could never be emptied.
+fn has_space(api: &Shared) -> Result<(), Refusal> {
+    let Ok(disk) = rustix::fs::statvfs(&api.data) else {
+        return Ok(());
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= api.free_bytes_min {
+        return Ok(());
+    }
+    let words = format!(
+        "{free} bytes are free where the data is, and {} must stay free (data_free_min_mib); make room",
+        api.free_bytes_min
+    );
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full", words).retry_after(10))
 }
 
 /// The records of a body.
@@ -118,12 +165,24 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
     if found.events.is_empty() {
         return Err(found.refusal());
     }
+    if found.events.len() > RECORDS_MAX {
+        let words = format!(
+            "{} events are more than the {RECORDS_MAX} of one request",
+            found.events.len()
+        );
+        return Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            words,
+        ));
+    }
     let Records {
         events: records,
         refused: refused_count,
         shown,
     } = found;
     let taken = super::super::now();
+    let mut taken_count = 0;
     let mut first = None;
     let mut last = 0;
     let mut durability = api.bus.durability();
@@ -137,10 +196,20 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
                 payload,
             })
             .collect();
-        let appended = api.bus.append(&new).inspect_err(|_| {
-            api.status
-                .set(|now| *now.refused.entry("log").or_default() += chunk.len() as u64);
-        })?;
+        let appended = match api.bus.append(&new) {
+            Ok(appended) => appended,
+            Err(fault) => {
+                let untaken = records.len() as u64 - taken_count;
+                api.status
+                    .set(|now| *now.refused.entry("log").or_default() += untaken);
+                if fault.class == FaultClass::Stop {
+                    // The service ends; whoever starts it again opens the log anew.
+                    let _ = api.control.send(Control::Failed);
+                }
+                return Err(Refusal::from(fault).details(value!({ "accepted": taken_count })));
+            }
+        };
+        taken_count += chunk.len() as u64;
         first.get_or_insert(appended.first.0);
         last = appended.first.0 + chunk.len() as u64 - 1;
         durability = appended.durability;
@@ -159,6 +228,10 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
         "last": last,
         "durability": durability.as_str(),
     })))
+}
+
+fn is_compressed(body: &[u8]) -> bool {
+    matches!(body, [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..])
 }
 
 /// The body as it was before it was compressed.

@@ -1,7 +1,8 @@
 //! Findings and the events that they cite, as they are kept.
 
 use super::answer::{Refusal, json};
-use super::{Shared, blocking};
+use super::{Shared, blocking, part};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use jiff::Timestamp;
@@ -85,8 +86,9 @@ pub(super) async fn list(
 /// A finding with all its events.
 pub(super) async fn one(
     State(api): State<Shared>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
+    let id = part(id)?;
     blocking(move || {
         let Some(found) = api.store.finding(&id)? else {
             return Err(Refusal::not_found(
@@ -118,8 +120,9 @@ pub(super) async fn one(
 /// An event.
 pub(super) async fn event(
     State(api): State<Shared>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
+    let id = part(id)?;
     blocking(move || match event_of(api.store.as_ref(), &id)? {
         Some(event) => Ok(json(&event)),
         None => Err(Refusal::not_found(

@@ -1,9 +1,11 @@
 //! How the service does: health, metrics in the text format of Prometheus, and the same as JSON.
 
 use super::answer::{Refusal, json, json_with};
-use super::{Shared, blocking};
+use super::{Shared, blocking, part};
 use crate::serve::status::StatusNow;
+use axum::extract::Path;
 use axum::extract::State;
+use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -18,10 +20,11 @@ pub(super) async fn health() -> Response {
 /// Whether it takes events and evaluates them.
 pub(super) async fn ready(State(api): State<Shared>) -> Response {
     let now = api.status.get();
-    let words = match (now.is_ready, now.is_draining) {
-        (_, true) => "draining",
-        (false, _) => "starting",
-        (true, false) => return json(&value!({ "status": "ready" })),
+    let words = match (now.is_ready, now.is_draining, &now.commit_fault) {
+        (_, true, _) => "draining",
+        (false, ..) => "starting",
+        (true, false, Some(fault)) => fault,
+        (true, false, None) => return json(&value!({ "status": "ready" })),
     };
     json_with(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -61,8 +64,33 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         "refused": now.refused,
         "decisions": { "by_effect": now.decisions, "by_default": now.decisions_by_default },
         "faults": now.faults,
+        "commit_fault": now.commit_fault,
+        "waits_for_sinks": now.waits_for_sinks,
+        "dead_letters": now.dead_letters,
+        "sinks_not_configured": now.sinks_unknown,
         "sinks": sinks,
     })))
+}
+
+/// Forgets a sink that the configuration no longer has, and what it had yet to take.
+pub(super) async fn forget_sink(
+    State(api): State<Shared>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let name = part(name)?;
+    if api.sinks.contains(&name) {
+        let words = format!("the sink `{name}` is in the configuration; take it out there first");
+        return Err(Refusal::conflict(words));
+    }
+    blocking(move || match api.store.forget_sink(&name)? {
+        false => Err(Refusal::not_found("the store knows no sink of this name")),
+        true => {
+            api.status
+                .set(|now| now.sinks_unknown.retain(|one| *one != name));
+            Ok(json(&value!({ "forgotten": name })))
+        }
+    })
+    .await
 }
 
 /// How it does, with the log as it is at this moment: threads tell the rest a few times a second.
@@ -180,6 +208,11 @@ fn render(now: &StatusNow) -> String {
             tally.fatal,
         ),
         (
+            "tripline_dead_letters_total",
+            "Records and findings set aside.",
+            now.dead_letters,
+        ),
+        (
             "tripline_commits_total",
             "Commits made durable.",
             now.commits,
@@ -228,6 +261,16 @@ fn render(now: &StatusNow) -> String {
             "tripline_log_lag",
             "Records in the log that are not evaluated yet.",
             lag(now) as f64,
+        ),
+        (
+            "tripline_commits_failing",
+            "1 while the store takes no commit.",
+            f64::from(u8::from(now.commit_fault.is_some())),
+        ),
+        (
+            "tripline_waits_for_sinks",
+            "1 while evaluation waits for the slowest sink.",
+            f64::from(u8::from(now.waits_for_sinks)),
         ),
         (
             "tripline_log_size_bytes",

@@ -15,15 +15,25 @@ use super::desk::{Decisions, Desk};
 use super::status::Status;
 use answer::Refusal;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tripline_core::port::{Bus, Store};
 
 /// What handlers share.
@@ -39,6 +49,13 @@ pub(crate) struct Api {
     pub(crate) body_bytes_max: usize,
     pub(crate) inflated_bytes_max: u64,
     pub(crate) event_bytes_max: usize,
+    /// MiB that bodies may take together once they are decompressed.
+    pub(crate) memory: Arc<Semaphore>,
+    /// The folder of the log and what must stay free where it is.
+    pub(crate) data: PathBuf,
+    pub(crate) free_bytes_min: u64,
+    /// Sinks of the configuration.
+    pub(crate) sinks: Vec<String>,
 }
 
 /// What somebody asks of the service as a whole.
@@ -47,9 +64,20 @@ pub(crate) enum Control {
     Reload(Option<oneshot::Sender<Result<String, String>>>),
     /// Finish what was begun, and end.
     Shutdown,
+    /// The log takes nothing any more.
+    Failed,
 }
 
 type Shared = Arc<Api>;
+
+/// Most connections at a time; others wait to be accepted. Each may cost a body in memory and a descriptor.
+const CONNECTIONS_MAX: usize = 256;
+
+/// How long the head of a request may take to come, and a connection may be idle.
+const HEAD_SECONDS: Duration = Duration::from_secs(15);
+
+/// How long a request may take altogether, its body included.
+const REQUEST_SECONDS: Duration = Duration::from_secs(120);
 
 /// Serves until `until` is done, then lets requests that were begun finish.
 pub(crate) async fn serve(
@@ -57,6 +85,42 @@ pub(crate) async fn serve(
     api: Shared,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let app = app(api);
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    let mut until = std::pin::pin!(until);
+    loop {
+        let accepted = async {
+            // The semaphore is never closed.
+            let permit = connections.clone().acquire_owned().await.ok();
+            (listener.accept().await, permit)
+        };
+        let (stream, permit) = tokio::select! {
+            (Ok((stream, _)), permit) = accepted => (stream, permit),
+            () = &mut until => break,
+            // Out of descriptors: some come back when connections end.
+            else => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(app.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_SECONDS)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // Whoever sends no HTTP, or goes away, is nothing to tell anybody of.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    graceful.shutdown().await;
+    Ok(())
+}
+
+fn app(api: Shared) -> Router {
     let limit = DefaultBodyLimit::max(api.body_bytes_max);
     let guarded = Router::new()
         .route("/v1/events", post(events::take))
@@ -70,11 +134,12 @@ pub(crate) async fn serve(
             get(dead::one).delete(dead::drop),
         )
         .route("/v1/dead-letters/{number}/retry", post(dead::retry))
+        .route("/v1/sinks/{name}", delete(metrics::forget_sink))
         .route("/v1/status", get(metrics::status))
         .route("/v1/reload", post(reload))
         .route("/metrics", get(metrics::metrics))
         .layer(middleware::from_fn_with_state(api.clone(), authorize));
-    let app = Router::new()
+    Router::new()
         .route("/healthz", get(metrics::health))
         .route("/readyz", get(metrics::ready))
         .merge(guarded)
@@ -82,16 +147,49 @@ pub(crate) async fn serve(
             Refusal::not_found("there is nothing here; see `tripline serve --help`")
         })
         .method_not_allowed_fallback(|| async { Refusal::method() })
+        .layer(middleware::from_fn(in_time))
         .layer(limit)
-        .with_state(api);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(until)
-        .await
+        .with_state(api)
+}
+
+/// Answers in time, whatever becomes of the body.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_SECONDS, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let words = "the request did not come, or was not done, in time";
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", words).into_response()
+        }
+    }
+}
+
+/// Whether a request may come from a page that a browser of this machine shows: it names where it comes from, or a host
+/// that is not this machine.
+fn is_from_a_page(request: &Request) -> bool {
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
+    });
+    let is_here = matches!(name, "localhost" | "[::1]")
+        || name.parse::<Ipv4Addr>().is_ok_and(|one| one.is_loopback());
+    request.headers().contains_key(ORIGIN) || !is_here
 }
 
 async fn authorize(State(api): State<Shared>, request: Request, next: Next) -> Response {
     let Some(token) = &api.token else {
-        return next.run(request).await;
+        // Without a token, that it is asked from this machine is all that is known of whoever asks.
+        return match is_from_a_page(&request) {
+            false => next.run(request).await,
+            true => Refusal::page().into_response(),
+        };
     };
     let given = request
         .headers()
@@ -127,6 +225,26 @@ async fn reload(State(api): State<Shared>) -> Result<Response, Refusal> {
         Ok(Err(words)) => Err(Refusal::conflict(words)),
         Err(_) => Err(Refusal::ending()),
     }
+}
+
+/// The part of a path that a request is about.
+fn part<T>(path: Result<Path<T>, PathRejection>) -> Result<T, Refusal> {
+    path.map(|Path(part)| part)
+        .map_err(|rejection| Refusal::bad(rejection.body_text()))
+}
+
+/// The body of a request.
+fn body_of(api: &Shared, body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let words = format!(
+                "the body is longer than {} bytes (http.body_max_mib)",
+                api.body_bytes_max
+            );
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words)
+        }
+        _ => Refusal::bad(rejection.body_text()),
+    })
 }
 
 /// Does what blocks on a thread made for that.

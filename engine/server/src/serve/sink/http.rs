@@ -2,6 +2,7 @@
 
 use crate::config::Length;
 use crate::outgoing::{self, Proxy};
+use std::io::Read;
 use std::time::Duration;
 use tripline_core::pipeline::SendFault;
 use tripline_core::rule::kind::Period;
@@ -54,18 +55,22 @@ fn judge(mut response: Response<ureq::Body>) -> Result<(), SendFault> {
         .get("retry-after")
         .and_then(|value| value.to_str().ok()?.parse::<i64>().ok())
         .map(|seconds| Period::from_seconds(seconds.clamp(0, 86_400)));
-    let body = response
+    let mut bytes = Vec::new();
+    // What cannot be read of an answer that is a refusal is not missed.
+    let _ = response
         .body_mut()
-        .with_config()
-        .limit(ANSWER_BYTES_MAX)
-        .lossy_utf8(true);
-    let answer: String = body
-        .read_to_string()
-        .unwrap_or_default()
+        .as_reader()
+        .take(ANSWER_BYTES_MAX)
+        .read_to_end(&mut bytes);
+    let answer: String = String::from_utf8_lossy(&bytes)
         .chars()
         .take(ANSWER_CHARS_MAX)
         .collect();
-    let detail = format!("{status}: {}", answer.escape_debug());
+    let answer = match answer.is_empty() {
+        true => String::new(),
+        false => format!(": {}", answer.escape_debug()),
+    };
+    let detail = format!("{status}{answer}");
     // What is wrong with the sender's rights or the address may be mended; what is wrong with the finding may not.
     let is_about_the_finding = matches!(
         status,

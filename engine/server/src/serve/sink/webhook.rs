@@ -29,6 +29,9 @@ pub(super) struct Webhook {
 /// Findings named in one message to people; of the others only the number is told.
 const SHOWN_MAX: usize = 10;
 
+/// Longest event that goes with its finding: CloudTrail's longest.
+const EVENT_BYTES_SHOWN_MAX: usize = 256 * 1024;
+
 impl Webhook {
     pub(super) fn new(config: &SinkConfig, secret: Option<String>, around: Surroundings) -> Self {
         Self {
@@ -65,6 +68,8 @@ impl Webhook {
             .event(&outgoing.finding.event_id)
             .ok()
             .flatten();
+        // A batch of long events would be more than a receiver takes; they can be asked for by id.
+        let bytes = bytes.filter(|bytes| bytes.len() <= EVENT_BYTES_SHOWN_MAX);
         let event = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         value["event"] = event.unwrap_or(Value::Null);
         value

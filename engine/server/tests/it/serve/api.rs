@@ -239,3 +239,77 @@ fn whoever_is_not_answered_in_time_gets_the_stated_default() {
     });
     assert_eq!(service.terminate(), Some(0));
 }
+
+#[test]
+fn whatever_is_in_an_event_it_is_stored_or_set_aside_and_the_service_goes_on() {
+    let folder = folder("serve-odd", "");
+    let service = Service::start(&folder);
+    let long = "é".repeat(100_000);
+    let odd = [
+        format!(r#"{{"eventID":"{long}","eventName":"Stop","who":"a"}}"#),
+        format!(r#"{{"eventID":"x","eventName":"Stop","who":"{long}"}}"#),
+        r#"{"eventID":"","eventName":"Stop"}"#.to_owned(),
+        r#"{"eventID":"a\u0000b\n","eventName":"Stop"}"#.to_owned(),
+        r#"{"eventID":{"a":1},"eventName":"Stop"}"#.to_owned(),
+        r#"{"eventName":"Start","who":{"deep":[[[[1]]]]},"eventTime":"9999-12-31T23:59:59Z"}"#
+            .to_owned(),
+        format!(
+            r#"{{"eventID":"y","eventName":"Start","eventTime":"2026-01-02T00:00:00Z","who":"{long}"}}"#
+        ),
+    ];
+    service.publish(&odd);
+    service.wait_for(odd.len() as u64);
+    let found = service.get("/v1/findings");
+    assert_eq!(
+        found["findings"].as_array().map(Vec::len),
+        Some(5),
+        "{found}"
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn many_reloads_hold_nothing_against_the_events_that_follow() {
+    let folder = folder("serve-storm", "");
+    let service = Service::start(&folder);
+    std::thread::scope(|scope| {
+        for _ in 0..30 {
+            scope.spawn(|| assert_eq!(service.post("/v1/reload", "").0, 200));
+        }
+    });
+    for round in 0..10 {
+        assert_eq!(service.post("/v1/reload", "").0, 200);
+        service.publish(&[event(round, "Stop", 1)]);
+    }
+    service.wait_for(10);
+    let status = service.get("/v1/status");
+    assert_eq!(status["tally"]["fatal"], 0, "{status}");
+    assert_eq!(status["findings"]["new"], 10, "{status}");
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn refusals_are_json_and_pages_may_not_ask() {
+    let folder = folder("serve-refusals", "");
+    let service = Service::start(&folder);
+    for path in [
+        "/v1/dead-letters/abc",
+        "/v1/dead-letters/-1",
+        "/v1/findings/%00%ff",
+        "/v1/events/%ff",
+    ] {
+        assert_eq!(service.get(path)["error"], "bad_request", "{path}");
+    }
+    for header in [("origin", "http://evil.example"), ("host", "evil.example")] {
+        let answer = ureq::get(format!("{}/v1/status", service.url()))
+            .config()
+            .http_status_as_error(false)
+            .build();
+        let answer = answer
+            .header(header.0, header.1)
+            .call()
+            .expect("it answers");
+        assert_eq!(answer.status(), 403, "{header:?}");
+    }
+    assert_eq!(service.terminate(), Some(0));
+}

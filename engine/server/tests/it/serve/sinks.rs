@@ -5,6 +5,8 @@ use super::{event, events, folder, run};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -227,7 +229,7 @@ fn stuck(name: &str, when_full: &str) -> (super::Folder, String, String) {
     let path = folder.path();
     let config = format!(
         "data = \"{path}/data\"\nrules.paths = [\"{path}/rules\"]\nhttp.listen = \"127.0.0.1:0\"\n\
-         engine.undelivered_max = 1\nengine.batch_events = 10\n\
+         engine.undelivered_max = 1\nengine.batch_events = 10\nengine.snapshot_every = \"300ms\"\n\
          [log]\nsegment_mib = 1\nsize_max_mib = 3\nwhen_full = \"{when_full}\"\n\
          [sinks.gone]\ntype = \"otlp\"\nurl = \"http://{dead}/v1/logs\"\n"
     );
@@ -268,15 +270,18 @@ fn a_full_log_refuses_and_what_it_took_is_found_later() {
     let (url, received) = receiver(|_, _| answer("200 OK"));
     folder.file("tripline.toml", config.replace(&dead, &url));
     let service = Service::start(&folder);
-    service.wait_until("everything is read", || service.get("/v1/status")["lag"] == 0);
+    service.wait_until("everything is read", || {
+        service.get("/v1/status")["lag"] == 0
+    });
     service.wait_sent("gone");
     let found = service.get("/v1/findings?limit=1000")["findings"]
         .as_array()
         .map_or(0, Vec::len);
     assert_eq!(found as u64, taken);
     assert!(received.try_iter().count() > 0);
-    let (status, text) = service.post("/v1/events", long_events(taken).join("\n"));
-    assert_eq!(status, 200, "there is room again: {text}");
+    service.wait_until("there is room again", || {
+        service.post("/v1/events", long_events(taken).join("\n")).0 == 200
+    });
     assert_eq!(service.terminate(), Some(0));
 }
 
@@ -303,6 +308,88 @@ fn a_log_that_may_drop_says_what_was_lost() {
         service
             .text("/metrics")
             .contains(&format!("tripline_events_lost_total {lost}\n"))
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn evaluation_that_waited_for_a_sink_goes_on_when_the_sink_does() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let up = is_up.clone();
+    let (url, received) = receiver(move |_, _| {
+        answer(if up.load(Ordering::Relaxed) {
+            "200 OK"
+        } else {
+            "503 Service Unavailable"
+        })
+    });
+    let (folder, config, dead) = stuck("serve-waits", "refuse");
+    folder.file("tripline.toml", config.replace(&dead, &url));
+    let service = Service::start(&folder);
+    service.publish(&events(300));
+    service.wait_until("it waits", || {
+        service.get("/v1/status")["waits_for_sinks"] == true
+    });
+    assert!(service.get("/v1/status")["lag"].as_u64() > Some(50));
+    is_up.store(true, Ordering::Relaxed);
+    service.wait_for(300);
+    service.wait_sent("gone");
+    let sent = service.get("/v1/status")["sinks"]["gone"]["sent"].as_u64();
+    assert!(sent >= Some(100), "{sent:?}");
+    assert!(received.try_iter().count() > 1);
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn a_sink_that_was_down_from_the_start_misses_nothing_and_a_new_one_begins_now() {
+    let dead = TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("an address");
+    let more = format!("[sinks.down]\ntype = \"otlp\"\nurl = \"http://{dead}/v1/logs\"\n");
+    let folder = folder("serve-forget", &more);
+    let config =
+        std::fs::read_to_string(format!("{}/tripline.toml", folder.path())).expect("it is there");
+    folder.file(
+        "tripline.toml",
+        format!("history.retention = \"1s\"\n{config}"),
+    );
+    let service = Service::start(&folder);
+    service.publish(&events(30));
+    service.wait_for(30);
+    service.wait_sent("file");
+    assert_eq!(service.terminate(), Some(0));
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    // What is older than the retention would be forgotten at the start.
+    let service = Service::start(&folder);
+    assert_eq!(
+        service.get("/v1/findings")["findings"]
+            .as_array()
+            .map(Vec::len),
+        Some(10)
+    );
+    assert_eq!(service.terminate(), Some(0));
+    folder.file(
+        "tripline.toml",
+        config.replace("[sinks.down]", "[sinks.new]"),
+    );
+    let service = Service::start(&folder);
+    let status = service.get("/v1/status");
+    assert_eq!(
+        status["sinks_not_configured"],
+        serde_json::json!(["down"]),
+        "{status}"
+    );
+    service.wait_until("it runs", || {
+        service.get("/v1/status")["sinks"]["new"]["position"] == 10
+    });
+    let forgotten = ureq::delete(format!("{}/v1/sinks/down", service.url()))
+        .call()
+        .expect("it answers");
+    assert_eq!(forgotten.status(), 200);
+    assert_eq!(
+        service.get("/v1/status")["sinks_not_configured"],
+        serde_json::json!([])
     );
     assert_eq!(service.terminate(), Some(0));
 }
