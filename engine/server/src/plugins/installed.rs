@@ -23,7 +23,7 @@ use tripline_host::manifest::{Limits, Manifest, World};
 use tripline_host::operator::{self, Operator, Rights, SecretSource, Shortfall, rights};
 use tripline_host::scan::{Scanned, scan};
 use tripline_host::sign::{Rollback, Verified, verify};
-use tripline_host::{Compiler, Host, Loading, OpenError, Plugin, Settings};
+use tripline_host::{Compiler, Host, Loading, Meter, OpenError, Plugin, Settings};
 
 /// Longest component that is read; the host refuses shorter ones.
 const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -226,15 +226,7 @@ impl Installed {
 
 /// The host, which compiles in a child that is this program.
 pub(crate) fn host(cache: Option<PathBuf>) -> Result<Host, PluginsError> {
-    let program = std::env::current_exe().map_err(PluginsError::Program)?;
-    let jail = Jail {
-        program,
-        arguments: vec![
-            OsString::from("plugin"),
-            OsString::from("compile-from-stdin"),
-        ],
-    };
-    let mut settings = Settings::new(Compiler::Jail(jail));
+    let mut settings = settings()?;
     if cache.is_none()
         && let Some(usual) = cache_default()
     {
@@ -248,6 +240,25 @@ pub(crate) fn host(cache: Option<PathBuf>) -> Result<Host, PluginsError> {
         settings.cache = cache;
     }
     Ok(Host::open(settings)?)
+}
+
+/// One that counts instructions, and keeps nothing of what it compiles.
+pub(crate) fn counting_host() -> Result<Host, PluginsError> {
+    let mut settings = settings()?;
+    settings.meter = Meter::Instructions;
+    Ok(Host::open(settings)?)
+}
+
+fn settings() -> Result<Settings, PluginsError> {
+    let program = std::env::current_exe().map_err(PluginsError::Program)?;
+    let jail = Jail {
+        program,
+        arguments: vec![
+            OsString::from("plugin"),
+            OsString::from("compile-from-stdin"),
+        ],
+    };
+    Ok(Settings::new(Compiler::Jail(jail)))
 }
 
 /// Where compiled plugins are kept: in the cache of this user.

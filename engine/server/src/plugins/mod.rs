@@ -14,5 +14,7 @@ pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::{PluginArguments, asked};
 pub(crate) use gather::{Gatherer, Plugins};
 pub(crate) use hosted::{Hosted, kept};
-pub(crate) use installed::{Declared, Installed, PluginsError, Signatures, host, manifest_of};
+pub(crate) use installed::{
+    Declared, Installed, PluginsError, Signatures, counting_host, host, manifest_of,
+};
 pub(crate) use told::told;
