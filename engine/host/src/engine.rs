@@ -74,6 +74,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .max_tables_per_component(limits::TABLES_MAX as u32)
         .max_tables_per_module(4)
         .linear_memory_keep_resident(limits::MEMORY_RESIDENT_BYTES)
+        .table_keep_resident(limits::TABLE_RESIDENT_BYTES)
         // Without scanning for touched pages, keeping memory resident doubles the cost instead of halving it.
         .pagemap_scan(Enabled::Auto);
     pool
