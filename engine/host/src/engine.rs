@@ -28,11 +28,22 @@ pub enum Memory {
     OnDemand,
 }
 
-/// Makes engines that may share what they compile.
-fn config() -> Config {
+/// What is counted while plugins run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Meter {
+    /// The time alone.
+    #[default]
+    Time,
+    /// Instructions too, the same whatever the machine is doing: for measuring, since everything is slower by half.
+    Instructions,
+}
+
+/// Makes engines that may share what they compile, when they count the same.
+fn config(meter: Meter) -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)
+        .consume_fuel(meter == Meter::Instructions)
         .epoch_interruption(true)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
@@ -63,22 +74,23 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .max_tables_per_component(limits::TABLES_MAX as u32)
         .max_tables_per_module(4)
         .linear_memory_keep_resident(limits::MEMORY_RESIDENT_BYTES)
+        .table_keep_resident(limits::TABLE_RESIDENT_BYTES)
         // Without scanning for touched pages, keeping memory resident doubles the cost instead of halving it.
         .pagemap_scan(Enabled::Auto);
     pool
 }
 
 /// An engine, and where its instances' memory really comes from.
-pub(crate) fn engine(memory: Memory) -> wasmtime::Result<(Engine, Memory)> {
+pub(crate) fn engine(memory: Memory, meter: Meter) -> wasmtime::Result<(Engine, Memory)> {
     if let Memory::Pooled { instances } = memory {
-        let mut pooled = config();
+        let mut pooled = config(meter);
         pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
         // The reservation itself is the probe: it either works as a whole or leaves nothing behind.
         if let Ok(engine) = Engine::new(&pooled) {
             return Ok((engine, memory));
         }
     }
-    Ok((Engine::new(&config())?, Memory::OnDemand))
+    Ok((Engine::new(&config(meter))?, Memory::OnDemand))
 }
 
 /// Ends calls that take too long, by letting the engine's epoch tick. Stops when it is dropped.
@@ -166,6 +178,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 pub(crate) struct Running {
     pub(crate) engine: Engine,
     pub(crate) memory: Memory,
+    pub(crate) meter: Meter,
     idle: AtomicUsize,
     idle_max: usize,
     _ticker: Ticker,
@@ -183,8 +196,8 @@ impl Drop for IdleRoom {
 }
 
 impl Running {
-    pub(crate) fn start(memory: Memory) -> wasmtime::Result<Arc<Self>> {
-        let (engine, memory) = engine(memory)?;
+    pub(crate) fn start(memory: Memory, meter: Meter) -> wasmtime::Result<Arc<Self>> {
+        let (engine, memory) = engine(memory, meter)?;
         let ticker = Ticker::start(&engine)?;
         let instances = match memory {
             Memory::Pooled { instances } => instances,
@@ -193,6 +206,7 @@ impl Running {
         Ok(Arc::new(Self {
             engine,
             memory,
+            meter,
             idle: AtomicUsize::new(0),
             idle_max: instances as usize / limits::IDLE_INSTANCES_SHARE,
             _ticker: ticker,

@@ -6,7 +6,7 @@
 
 use crate::breaker::{Breaker, BreakerSettings};
 use crate::cache::{Cache, CacheCounts, Digest, Verified};
-use crate::engine::{Memory, Running, compatibility};
+use crate::engine::{Memory, Meter, Running, compatibility};
 use crate::fault::Fault;
 use crate::grant::Shared;
 use crate::instance::{Bounds, Pre};
@@ -40,6 +40,8 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// Where the memory of instances comes from.
     pub memory: Memory,
+    /// What is counted.
+    pub meter: Meter,
     /// When plugins are switched off.
     pub breaker: BreakerSettings,
 }
@@ -53,6 +55,7 @@ impl Settings {
             memory: Memory::Pooled {
                 instances: INSTANCES_DEFAULT,
             },
+            meter: Meter::default(),
             breaker: BreakerSettings::default(),
         }
     }
@@ -166,7 +169,7 @@ pub struct Host {
 impl Host {
     /// Starts the engine and opens the cache.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        let running = Running::start(settings.memory);
+        let running = Running::start(settings.memory, settings.meter);
         let running = running.map_err(|error| OpenError::Engine(format!("{error:#}")))?;
         let open = |folder: PathBuf| {
             let cache = Cache::open(&folder, compatibility(&running.engine));
@@ -235,9 +238,10 @@ impl Host {
         {
             return Ok(component);
         }
+        let meter = self.running.meter;
         let code = match &self.compiler {
-            Compiler::Jail(jail) => jail.compile(component)?,
-            Compiler::InProcess => jail::compile(component)
+            Compiler::Jail(jail) => jail.compile(component, meter)?,
+            Compiler::InProcess => jail::compile(component, meter)
                 .map_err(|error| CompileFault::Refused(format!("{error:#}")))?,
         };
         if let Some(cache) = &self.cache {

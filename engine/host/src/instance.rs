@@ -3,6 +3,7 @@
 //! A trap marks the whole store, so that instances never share one. All bounds are set before anything of the plugin
 //! runs: its start functions are the plugin's code too.
 
+use crate::engine::{Meter, Running};
 use crate::fault::{Fault, TrapKind};
 use crate::grant::Call;
 use crate::limits::HANDLES_MAX;
@@ -13,7 +14,7 @@ use crate::world::generated::{
 use crate::world::types;
 use std::time::Duration;
 use wasmtime::component::InstancePre;
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 /// Bounds of one instance and its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,18 +100,22 @@ pub(crate) struct Instance {
 impl Instance {
     /// Makes one and configures it. Also tells how much memory it took when it failed.
     pub(crate) fn make(
-        engine: &Engine,
+        running: &Running,
         pre: &Pre,
         bounds: &Bounds,
         call: Call,
         config: Option<&str>,
     ) -> Result<Self, Unmade> {
         let limiter = Limiter::new(bounds.memory);
-        let mut store = Store::new(engine, State { call, limiter });
+        let mut store = Store::new(&running.engine, State { call, limiter });
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(bounds.handed_over);
         store.set_max_component_handles(HANDLES_MAX);
         store.set_epoch_deadline(bounds.ticks());
+        if running.meter == Meter::Instructions {
+            // The time is the bound; this only counts.
+            let _ = store.set_fuel(u64::MAX);
+        }
         let made = make_within(&mut store, pre, bounds, config);
         match made {
             Ok(world) => Ok(Self {
@@ -129,6 +134,13 @@ impl Instance {
     pub(crate) fn begin(&mut self, bounds: &Bounds) {
         self.calls += 1;
         self.store.set_epoch_deadline(bounds.ticks());
+    }
+
+    /// Instructions since this was asked last; nothing where they are not counted.
+    pub(crate) fn take_instructions(&mut self) -> Option<u64> {
+        let left = self.store.get_fuel().ok()?;
+        let _ = self.store.set_fuel(u64::MAX);
+        Some(u64::MAX - left)
     }
 }
 

@@ -4,7 +4,7 @@
 //! The child bounds itself before it reads a byte of the component; the parent bounds it by the clock and takes a dead
 //! child as an answer. Compiling within the host's own process was rejected: an allocation that fails there aborts it.
 
-use crate::engine::{Memory, engine};
+use crate::engine::{Memory, Meter, engine};
 use crate::limits::{
     ARTEFACT_BYTES_MAX, COMPILE_ADDRESS_SPACE_BYTES, COMPILE_CPU_SECONDS,
     COMPILE_CPU_SECONDS_LARGE, COMPILE_LARGE_BYTES, COMPILE_WALL_FACTOR, COMPONENT_BYTES_MAX,
@@ -47,18 +47,27 @@ pub enum CompileFault {
 const COMPILED: u8 = b'K';
 const REFUSED: u8 = b'R';
 
+/// How the child is told what the code is to count.
+fn word_of(meter: Meter) -> u8 {
+    match meter {
+        Meter::Time => b'T',
+        Meter::Instructions => b'I',
+    }
+}
+
 impl Jail {
-    /// Compiles a component that was scanned.
-    pub fn compile(&self, component: &[u8]) -> Result<Vec<u8>, CompileFault> {
+    /// Compiles a component that was scanned, to count what the meter says.
+    pub fn compile(&self, component: &[u8], meter: Meter) -> Result<Vec<u8>, CompileFault> {
         let seconds = cpu_seconds(component.len() as u64);
         let wall = Duration::from_secs(seconds) * COMPILE_WALL_FACTOR;
-        self.compile_within(component, wall)
+        self.compile_within(component, meter, wall)
     }
 
     /// The same, killed after `wall` by the clock.
     pub fn compile_within(
         &self,
         component: &[u8],
+        meter: Meter,
         wall: Duration,
     ) -> Result<Vec<u8>, CompileFault> {
         let mut child = Command::new(&self.program)
@@ -70,7 +79,7 @@ impl Jail {
             .stderr(Stdio::null())
             .spawn()
             .map_err(CompileFault::Child)?;
-        let answer = talk(&mut child, component, wall);
+        let answer = talk(&mut child, component, meter, wall);
         if answer.is_none() {
             // Fails when it ended just now, which `wait` tells.
             let _ = child.kill();
@@ -87,7 +96,7 @@ impl Jail {
 /// Gives the child the component and takes what it writes; nothing when it took too long.
 ///
 /// Both pipes have a thread of their own, so that a child that does not read, or does not stop writing, holds up nobody.
-fn talk(child: &mut Child, component: &[u8], wall: Duration) -> Option<Vec<u8>> {
+fn talk(child: &mut Child, component: &[u8], meter: Meter, wall: Duration) -> Option<Vec<u8>> {
     let (mut stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
     let until = Instant::now() + wall;
     let (answered, answer) = channel();
@@ -95,7 +104,8 @@ fn talk(child: &mut Child, component: &[u8], wall: Duration) -> Option<Vec<u8>> 
         scope.spawn(move || {
             // A child that died does not read; how it died says more than that.
             let _ = stdin
-                .write_all(&(component.len() as u64).to_le_bytes())
+                .write_all(&[word_of(meter)])
+                .and_then(|()| stdin.write_all(&(component.len() as u64).to_le_bytes()))
                 .and_then(|()| stdin.write_all(component));
         });
         scope.spawn(move || {
@@ -184,6 +194,11 @@ fn child() -> io::Result<()> {
     let most = COMPILE_CPU_SECONDS_LARGE;
     bounded(Resource::Cpu, COMPILE_CPU_SECONDS, most)?;
     let mut stdin = io::stdin().lock();
+    let mut word = [0; 1];
+    stdin.read_exact(&mut word)?;
+    let meters = [Meter::Time, Meter::Instructions];
+    let meter = meters.into_iter().find(|meter| word_of(*meter) == word[0]);
+    let meter = meter.ok_or(io::ErrorKind::InvalidData)?;
     let mut length = [0; 8];
     stdin.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
@@ -194,7 +209,7 @@ fn child() -> io::Result<()> {
     let mut component = Vec::new();
     stdin.take(length).read_to_end(&mut component)?;
     let mut stdout = io::stdout().lock();
-    match compile(&component) {
+    match compile(&component, meter) {
         Ok(artefact) => {
             stdout.write_all(&[COMPILED])?;
             stdout.write_all(&artefact)?;
@@ -208,7 +223,7 @@ fn child() -> io::Result<()> {
 }
 
 /// Compiles in this very process: for the child, and for who has no child and trusts the component.
-pub(crate) fn compile(component: &[u8]) -> wasmtime::Result<Vec<u8>> {
-    let (engine, _) = engine(Memory::OnDemand)?;
+pub(crate) fn compile(component: &[u8], meter: Meter) -> wasmtime::Result<Vec<u8>> {
+    let (engine, _) = engine(Memory::OnDemand, meter)?;
     engine.precompile_component(component)
 }

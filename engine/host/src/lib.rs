@@ -31,7 +31,7 @@ pub mod versions;
 mod world;
 
 pub use cache::{CacheCounts, Digest};
-pub use engine::Memory;
+pub use engine::{Memory, Meter};
 pub use fault::{Disposition, Fault, FaultName, TrapKind};
 pub use host::{Compiler, Host, LoadError, Loading, OpenError, Settings};
 pub use plugin::{Answer, Batch, ExecuteMode, LogSink, Plugin};

@@ -60,6 +60,10 @@ pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Memory of an instance that the pool keeps resident, since most calls touch less than this.
 pub const MEMORY_RESIDENT_BYTES: usize = 2 * 1024 * 1024;
 
+/// The same for its tables: one that fits a page is written over, which is cheaper than giving the page back and faulting it in
+/// again. Tables of Rust and C fit.
+pub const TABLE_RESIDENT_BYTES: usize = 4096;
+
 /// Most memories of an instance. Components of several languages have one each, and adapters one more.
 pub const MEMORIES_MAX: usize = 16;
 

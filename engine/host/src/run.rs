@@ -5,7 +5,7 @@
 //! which batches follow each other; after each batch it is asked to save what it remembers, so that after a trap its
 //! successor goes on from there, and nothing is remembered twice or not at all when a batch is asked in parts.
 
-use crate::engine::IdleRoom;
+use crate::engine::{IdleRoom, Meter};
 use crate::fault::Fault;
 use crate::grant::Call;
 use crate::grant::events::EventRows;
@@ -159,6 +159,7 @@ impl Plugin {
     ) -> Result<T, Fault> {
         instance.begin(&self.bounds);
         let answer = call(&instance.world, &mut instance.store);
+        self.count(instance);
         self.leave(instance.store.data_mut());
         answer
     }
@@ -177,13 +178,23 @@ impl Plugin {
     fn instance(&self, context: Call) -> Result<Instance, Fault> {
         self.counters.instantiated();
         let config = self.config.as_deref();
-        let engine = &self.running.engine;
-        match Instance::make(engine, &self.pre, &self.bounds, context, config) {
-            Ok(instance) => Ok(instance),
+        match Instance::make(&self.running, &self.pre, &self.bounds, context, config) {
+            Ok(mut instance) => {
+                self.count(&mut instance);
+                Ok(instance)
+            }
             Err(mut unmade) => {
                 self.leave(&mut unmade.state);
                 Err(unmade.fault)
             }
+        }
+    }
+
+    fn count(&self, instance: &mut Instance) {
+        if self.running.meter == Meter::Instructions
+            && let Some(instructions) = instance.take_instructions()
+        {
+            self.counters.ran(instructions);
         }
     }
 

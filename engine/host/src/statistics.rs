@@ -15,6 +15,7 @@ pub(crate) struct Counters {
     nanoseconds: AtomicU64,
     instances: AtomicU64,
     memory_bytes_max: AtomicU64,
+    instructions: AtomicU64,
 }
 
 /// What was counted up to a moment.
@@ -36,6 +37,8 @@ pub struct Statistics {
     pub instances: u64,
     /// The most memory that an instance had.
     pub memory_bytes_max: u64,
+    /// Instructions of calls and of making instances; 0 where they are not counted.
+    pub instructions: u64,
 }
 
 impl Counters {
@@ -67,6 +70,10 @@ impl Counters {
             .fetch_max(bytes as u64, Ordering::Relaxed);
     }
 
+    pub(crate) fn ran(&self, instructions: u64) {
+        self.instructions.fetch_add(instructions, Ordering::Relaxed);
+    }
+
     pub(crate) fn so_far(&self) -> Statistics {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let faults = FaultName::ALL.map(|name| (name, load(&self.faults[name as usize])));
@@ -79,6 +86,7 @@ impl Counters {
             time: Duration::from_nanos(load(&self.nanoseconds)),
             instances: load(&self.instances),
             memory_bytes_max: load(&self.memory_bytes_max),
+            instructions: load(&self.instructions),
         }
     }
 }

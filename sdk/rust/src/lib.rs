@@ -42,6 +42,8 @@
 //! The same type runs in ordinary unit tests: batches are built with [`Columns`], and the host's functions are played
 //! by [`testing`].
 
+#[cfg(all(any(target_arch = "wasm32", test), feature = "allocator"))]
+mod allocator;
 mod batch;
 #[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all)]
 #[doc(hidden)]

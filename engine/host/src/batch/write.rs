@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 pub struct ColumnWriter {
     kind: ColumnKind,
     rows: usize,
-    values: usize,
+    /// A bit a row, and zeros behind them.
     present: Vec<u8>,
     data: Vec<u8>,
     arena: Vec<u8>,
@@ -24,68 +24,91 @@ pub struct ColumnWriter {
 #[derive(Debug)]
 struct Symbols {
     key: u64,
-    /// Hash and number, or nothing.
-    table: Vec<Option<(u32, u32)>>,
+    /// Hash and number, counted from 1; 0 where nothing is.
+    table: Vec<(u32, u32)>,
     count: usize,
 }
 
 /// Places of a table at first.
 const TABLE_MIN: usize = 64;
+/// Bytes of the bits of presence at first: those of the rows of a batch.
+const PRESENT_MIN: usize = super::ROWS_MAX / 8;
 
 impl Default for Symbols {
     fn default() -> Self {
         Self {
             key: RandomState::new().hash_one(0),
-            table: vec![None; TABLE_MIN],
+            table: vec![(0, 0); TABLE_MIN],
             count: 0,
         }
     }
 }
 
 impl Symbols {
+    #[inline]
     fn hash(&self, text: &str) -> u32 {
         const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut hash = self.key ^ (text.len() as u64).wrapping_mul(MIX);
-        let mut words = text.as_bytes().chunks_exact(8);
-        for word in &mut words {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(word);
-            hash = (hash ^ u64::from_le_bytes(bytes))
+        let (words, _) = text.as_bytes().as_chunks::<8>();
+        for word in words {
+            hash = (hash ^ u64::from_le_bytes(*word))
                 .wrapping_mul(MIX)
                 .rotate_left(29);
         }
-        let mut bytes = [0; 8];
-        let rest = words.remainder();
-        bytes[..rest.len()].copy_from_slice(rest);
-        hash = (hash ^ u64::from_le_bytes(bytes)).wrapping_mul(MIX);
+        hash = (hash ^ last_word(text.as_bytes())).wrapping_mul(MIX);
         (hash >> 32) as u32
     }
 
     /// The place of a text: where it is, or where it is to be. `is` tells whether a number stands for it.
+    #[inline]
     fn place(&self, hash: u32, is: impl Fn(u32) -> bool) -> usize {
         let mask = self.table.len() - 1;
         let mut at = hash as usize & mask;
-        while let Some((other, symbol)) = self.table[at] {
-            if other == hash && is(symbol) {
-                break;
+        loop {
+            let (other, symbol) = self.table[at];
+            if symbol == 0 || (other == hash && is(symbol - 1)) {
+                return at;
             }
             at = (at + 1) & mask;
         }
-        at
     }
 
     fn clear(&mut self) {
-        self.table.fill(None);
-        self.count = 0;
+        if self.count > 0 {
+            self.table.fill((0, 0));
+            self.count = 0;
+        }
     }
 
+    #[cold]
     fn grow(&mut self) {
         let double = self.table.len() * 2;
-        let before = std::mem::replace(&mut self.table, vec![None; double]);
-        for (hash, symbol) in before.into_iter().flatten() {
+        let before = std::mem::replace(&mut self.table, vec![(0, 0); double]);
+        for (hash, symbol) in before.into_iter().filter(|(_, symbol)| *symbol > 0) {
             let at = self.place(hash, |_| false);
-            self.table[at] = Some((hash, symbol));
+            self.table[at] = (hash, symbol);
         }
+    }
+}
+
+/// The last eight bytes, or all of fewer: together with the length and the words before, every byte of the text.
+/// Copying the rest of a text into a word would be a call each time.
+#[inline]
+fn last_word(bytes: &[u8]) -> u64 {
+    if let Some(last) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*last);
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let first = u64::from(u32::from_le_bytes(*first));
+        return first | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    match bytes {
+        [] => 0,
+        [first, .., last] => {
+            let middle = u64::from(bytes[bytes.len() / 2]);
+            u64::from(*first) | middle << 8 | u64::from(*last) << 16
+        }
+        [only] => u64::from(*only),
     }
 }
 
@@ -95,7 +118,6 @@ impl ColumnWriter {
         Self {
             kind,
             rows: 0,
-            values: 0,
             present: Vec::new(),
             data: Vec::new(),
             arena: Vec::new(),
@@ -121,36 +143,44 @@ impl ColumnWriter {
 
     /// No rows again.
     pub fn clear(&mut self) {
+        let used = self.rows.div_ceil(8);
+        self.present[..used].fill(0);
         self.rows = 0;
-        self.values = 0;
-        self.present.clear();
         self.data.clear();
         self.arena.clear();
         self.dictionary.clear();
         self.symbols.clear();
     }
 
+    #[inline]
     fn mark(&mut self, has_value: bool) {
-        let bit = self.rows % 8;
-        if bit == 0 {
-            self.present.push(0);
+        let (at, bit) = (self.rows / 8, self.rows % 8);
+        if at >= self.present.len() {
+            self.grow_present();
         }
-        if has_value {
-            let last = self.present.len() - 1;
-            self.present[last] |= 1 << bit;
-            self.values += 1;
-        }
+        self.present[at] |= u8::from(has_value) << bit;
         self.rows += 1;
     }
 
+    #[cold]
+    fn grow_present(&mut self) {
+        let longer = (self.present.len() * 2).max(PRESENT_MIN);
+        self.present.resize(longer, 0);
+    }
+
     /// A row without a value.
+    #[inline]
     pub fn push_absent(&mut self) {
         self.mark(false);
-        let length = self.data.len() + self.kind.width();
-        self.data.resize(length, 0);
+        match self.kind {
+            ColumnKind::Bool => self.data.push(0),
+            ColumnKind::Symbol => self.data.extend_from_slice(&[0; 4]),
+            _ => self.data.extend_from_slice(&[0; 8]),
+        }
     }
 
     /// A row of a `bool` column.
+    #[inline]
     pub fn push_bool(&mut self, value: bool) {
         debug_assert_eq!(self.kind, ColumnKind::Bool);
         self.mark(true);
@@ -158,74 +188,82 @@ impl ColumnWriter {
     }
 
     /// A row of an `int` column.
+    #[inline]
     pub fn push_int(&mut self, value: i64) {
         debug_assert_eq!(self.kind, ColumnKind::Int);
         self.mark(true);
-        self.data.extend(value.to_le_bytes());
+        self.data.extend_from_slice(&value.to_le_bytes());
     }
 
     /// A row of a `float` column.
+    #[inline]
     pub fn push_float(&mut self, value: f64) {
         debug_assert_eq!(self.kind, ColumnKind::Float);
         self.mark(true);
-        self.data.extend(value.to_le_bytes());
+        self.data.extend_from_slice(&value.to_le_bytes());
     }
 
     /// A row of a column of texts.
+    #[inline]
     pub fn push_text(&mut self, value: &str) {
         debug_assert!(self.kind.is_text());
         self.mark(true);
         if self.kind == ColumnKind::Symbol {
             let symbol = self.symbol(value);
-            self.data.extend(symbol.to_le_bytes());
+            self.data.extend_from_slice(&symbol.to_le_bytes());
             return;
         }
         let place = self.store(value);
-        self.data.extend(place);
+        self.data.extend_from_slice(&place);
     }
 
+    /// Offset and length of the text.
+    #[inline]
     fn store(&mut self, value: &str) -> [u8; 8] {
-        let mut place = [0; 8];
-        place[..4].copy_from_slice(&(self.arena.len() as u32).to_le_bytes());
-        place[4..].copy_from_slice(&(value.len() as u32).to_le_bytes());
-        self.arena.extend(value.as_bytes());
-        place
+        let (offset, length) = (self.arena.len() as u32, value.len() as u32);
+        self.arena.extend_from_slice(value.as_bytes());
+        (u64::from(length) << 32 | u64::from(offset)).to_le_bytes()
     }
 
+    #[inline]
     fn symbol(&mut self, value: &str) -> u32 {
         let hash = self.symbols.hash(value);
         let is = |symbol: u32| self.entry(symbol) == value.as_bytes();
         let at = self.symbols.place(hash, is);
-        if let Some((_, symbol)) = self.symbols.table[at] {
-            return symbol;
+        match self.symbols.table[at] {
+            (_, 0) => self.new_symbol(value, hash, at),
+            (_, symbol) => symbol - 1,
         }
+    }
+
+    #[cold]
+    fn new_symbol(&mut self, value: &str, hash: u32, at: usize) -> u32 {
         let symbol = (self.dictionary.len() / 8) as u32;
-        self.symbols.table[at] = Some((hash, symbol));
+        self.symbols.table[at] = (hash, symbol + 1);
         self.symbols.count += 1;
         if self.symbols.count * 2 > self.symbols.table.len() {
             self.symbols.grow();
         }
         let place = self.store(value);
-        self.dictionary.extend(place);
+        self.dictionary.extend_from_slice(&place);
         symbol
     }
 
     /// The text of a symbol.
+    #[inline]
     fn entry(&self, symbol: u32) -> &[u8] {
-        let at = symbol as usize * 8;
-        let word = |at: usize| {
-            let mut bytes = [0; 4];
-            bytes.copy_from_slice(&self.dictionary[at..at + 4]);
-            u32::from_le_bytes(bytes) as usize
-        };
-        let (offset, length) = (word(at), word(at + 4));
+        let (places, _) = self.dictionary.as_chunks::<8>();
+        let place = u64::from_le_bytes(places[symbol as usize]);
+        let (offset, length) = (place as u32 as usize, (place >> 32) as usize);
         &self.arena[offset..offset + length]
     }
 
     fn buffers(&self) -> [&[u8]; 4] {
-        let present = match self.values == self.rows {
+        let present = &self.present[..self.rows.div_ceil(8)];
+        let values: u32 = present.iter().map(|bits| bits.count_ones()).sum();
+        let present = match values as usize == self.rows {
             true => &[],
-            false => self.present.as_slice(),
+            false => present,
         };
         [present, &self.data, &self.arena, &self.dictionary]
     }
@@ -283,7 +321,7 @@ fn append(bytes: &mut Vec<u8>, buffer: &[u8]) -> u32 {
         return 0;
     }
     let at = bytes.len();
-    bytes.extend(buffer);
+    bytes.extend_from_slice(buffer);
     bytes.resize(padded(bytes.len()), 0);
     at as u32
 }

@@ -6,7 +6,7 @@ use crate::guest::{
 };
 use tripline_host::answer::{Bad, Decoded, Effect, Severity};
 use tripline_host::operator::Rights;
-use tripline_host::{Fault, Host, LoadError, Memory};
+use tripline_host::{Compiler, Fault, Host, LoadError, Memory, Meter};
 
 #[test]
 fn an_enricher_gives_columns() {
@@ -314,4 +314,42 @@ fn a_stateful_detector_remembers_over_batches_traps_and_restarts() {
     assert_eq!(ask(&successor, &[0]), Ok((0, 0)));
     successor.remember(saved);
     assert_eq!(ask(&successor, &[0]), Ok((1, 0)));
+}
+
+#[test]
+fn instructions_are_counted_where_that_is_wanted() {
+    let guest = guest::component("enricher", &module(&each_row("nop")));
+    let count = |compiler: Compiler, more: &str, rows: usize| {
+        let mut settings = guest::settings();
+        settings.compiler = compiler;
+        settings.meter = Meter::Instructions;
+        let host = Host::open(settings).expect("the host opens");
+        let manifest = guest::manifest("enricher", more);
+        let plugin = guest::load_into(&host, &guest, manifest, Rights::default());
+        let plugin = plugin.expect("it loads");
+        let bytes = numbers(&vec![1; rows]);
+        let mut calls = (0..3).map(|_| {
+            let before = plugin.statistics().instructions;
+            plugin.enrich(&batch(&bytes, rows)).expect("an answer");
+            plugin.statistics().instructions - before
+        });
+        let first = calls.next().expect("three calls");
+        assert!(
+            first > 0 && calls.all(|one| one == first),
+            "always the same"
+        );
+        first
+    };
+    let reused = "[instance]\nmode = \"reused\"\n";
+    let (few, more, most) = (
+        count(Compiler::InProcess, "", 10),
+        count(Compiler::Jail(guest::jail()), "", 20),
+        count(Compiler::InProcess, reused, 30),
+    );
+    // Each row costs as much as any other, however it is run.
+    assert_eq!(most - more, more - few);
+    assert!(more - few >= 10 * 10);
+    let plugin = load("enricher", &echo(), "").expect("it loads");
+    plugin.enrich(&batch(&numbers(&[1]), 1)).expect("an answer");
+    assert_eq!(plugin.statistics().instructions, 0);
 }

@@ -7,7 +7,7 @@ use tripline_host::jail::{CompileFault, Jail};
 use tripline_host::limits::{BODY_BYTES_MAX, COMPONENT_BYTES_MAX};
 use tripline_host::operator::Rights;
 use tripline_host::scan::{ScanFault, scan};
-use tripline_host::{Compiler, Host, LoadError};
+use tripline_host::{Compiler, Host, LoadError, Meter};
 
 fn in_component(module: &str) -> Vec<u8> {
     wat::parse_str(format!("(component (core module {module}))")).expect("text")
@@ -81,7 +81,7 @@ fn what_is_no_component_is_refused() {
 #[test]
 fn native_code_is_not_loaded() {
     let sound = component("enricher", &echo());
-    let code = jail().compile(&sound).expect("it compiles");
+    let code = jail().compile(&sound, Meter::Time).expect("it compiles");
     check(&code, &ScanFault::NativeCode);
     let host = Host::open(settings()).expect("the host opens");
     let refused = load_into(&host, &code, manifest("enricher", ""), Rights::default());
@@ -150,7 +150,7 @@ fn program(path: &str, arguments: &[&str]) -> Jail {
 #[test]
 fn a_child_that_dies_is_the_compile_limit() {
     let sound = component("enricher", &echo());
-    let check = |jail: Jail, expected: &str| match jail.compile(&sound) {
+    let check = |jail: Jail, expected: &str| match jail.compile(&sound, Meter::Time) {
         Err(CompileFault::Limit { how }) => assert_eq!(how, expected),
         other => panic!("{other:?}"),
     };
@@ -162,7 +162,7 @@ fn a_child_that_dies_is_the_compile_limit() {
     );
     let slow = program("/bin/sh", &["-c", "exec sleep 60"]);
     let begun = Instant::now();
-    match slow.compile_within(&sound, Duration::from_millis(200)) {
+    match slow.compile_within(&sound, Meter::Time, Duration::from_millis(200)) {
         Err(CompileFault::Limit { how }) => assert_eq!(how, "it took longer than 0.2 s"),
         other => panic!("{other:?}"),
     }
@@ -173,7 +173,10 @@ fn a_child_that_dies_is_the_compile_limit() {
 fn a_child_that_talks_nonsense_is_no_compiler() {
     let sound = component("enricher", &echo());
     let check = |jail: Jail| {
-        assert!(matches!(jail.compile(&sound), Err(CompileFault::Child(_))));
+        assert!(matches!(
+            jail.compile(&sound, Meter::Time),
+            Err(CompileFault::Child(_))
+        ));
     };
     check(program("/bin/sh", &["-c", "cat >/dev/null; echo nonsense"]));
     check(program("/bin/sh", &["-c", "cat >/dev/null"]));
@@ -183,7 +186,7 @@ fn a_child_that_talks_nonsense_is_no_compiler() {
 #[test]
 fn what_the_compiler_refuses_is_told() {
     let broken = b"\0asm\x0d\0\x01\0\xff";
-    match jail().compile(broken) {
+    match jail().compile(broken, Meter::Time) {
         Err(CompileFault::Refused(why)) => assert!(!why.is_empty()),
         other => panic!("{other:?}"),
     }
@@ -197,7 +200,7 @@ fn bombs_kill_the_child_alone() {
     }
     for bomb in [locals_bomb(), additions_bomb()] {
         let begun = Instant::now();
-        match jail().compile(&bomb) {
+        match jail().compile(&bomb, Meter::Time) {
             Err(CompileFault::Limit { how }) => {
                 eprintln!("{} bytes: {how} after {:?}", bomb.len(), begun.elapsed());
             }

@@ -108,6 +108,32 @@ pub(crate) fn component_of(resolve: &Resolve, world: &str, module: &str) -> Vec<
     encoder.encode().expect("the guest is a component")
 }
 
+/// A sound component with a further one inside, which is instantiated with it.
+pub(crate) fn with_inner(mut outer: Vec<u8>, inner: &str) -> Vec<u8> {
+    let inner = wat::parse_str(inner).expect("the inner component is text");
+    let mut depth = 0;
+    let mut components = 0_u8;
+    for payload in wasmparser::Parser::new(0).parse_all(&outer) {
+        match payload.expect("the outer component is sound") {
+            wasmparser::Payload::Version { .. } => depth += 1,
+            wasmparser::Payload::End(_) => depth -= 1,
+            wasmparser::Payload::ComponentSection { .. } if depth == 1 => components += 1,
+            _ => {}
+        }
+    }
+    let mut length = inner.len();
+    outer.push(4);
+    while length >= 0x80 {
+        outer.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    outer.push(length as u8);
+    outer.extend(inner);
+    // One instance, of that component, with nothing.
+    outer.extend([5, 4, 1, 0, components, 0]);
+    outer
+}
+
 /// A folder of a test, empty.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

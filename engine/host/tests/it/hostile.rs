@@ -2,12 +2,12 @@
 
 use crate::guest::{
     self, CONFIGURE, PRELUDE, REALLOC, batch, component, data, each_row, echo, enrich, hits, host,
-    load, load_into, manifest, module, numbers, words,
+    load, load_into, manifest, module, numbers, with_inner, words,
 };
 use std::time::{Duration, Instant};
 use tripline_host::operator::Rights;
 use tripline_host::scan::{ScanFault, scan};
-use tripline_host::{Fault, LoadError, Plugin, TrapKind};
+use tripline_host::{Fault, Host, LoadError, Memory, Plugin, TrapKind};
 
 const SHORT: &str = "[limits]\ndeadline = \"20ms\"\n";
 const DEADLINE: Fault = Fault::Deadline {
@@ -394,7 +394,9 @@ fn footprint() -> (usize, usize) {
 
 #[test]
 fn a_storm_of_traps_leaves_nothing_behind() {
-    let plugin = load("enricher", &module(&enrich("unreachable")), "").expect("it loads");
+    // A machine that does much else must not look like a loop.
+    let patient = "[limits]\ndeadline = \"5s\"\n";
+    let plugin = load("enricher", &module(&enrich("unreachable")), patient).expect("it loads");
     let storm = |times: u64| {
         for _ in 0..times {
             assert_eq!(enriched(&plugin), Err(trap(TrapKind::Unreachable)));
@@ -467,4 +469,69 @@ fn each_row_sees_its_own_value() {
     let answer = plugin.enrich(&batch(&bytes, 3)).expect("an answer");
     let view = answer.value.view().expect("a sound batch");
     assert_eq!(guest::column(&view), [Some(2), Some(-4), Some(6)]);
+}
+
+/// An enricher with a further component inside, loaded into memory of both kinds.
+fn load_with_inner(inner: &str) -> [Result<(), LoadError>; 2] {
+    let bytes = with_inner(component("enricher", &echo()), inner);
+    let mut settings = guest::settings();
+    settings.memory = Memory::OnDemand;
+    let on_demand = Host::open(settings).expect("the host opens");
+    [host(), &on_demand].map(|host| {
+        let loaded = load_into(host, &bytes, manifest("enricher", SHORT), Rights::default());
+        loaded.map(|plugin| assert_eq!(enriched(&plugin), Ok(())))
+    })
+}
+
+#[test]
+fn instances_are_bounded() {
+    let with_instances = |count: usize| {
+        let instances = "(core instance (instantiate $m))".repeat(count);
+        load_with_inner(&format!("(component (core module $m) {instances})"))
+    };
+    for loaded in with_instances(40) {
+        loaded.expect("as many as Python has");
+    }
+    for count in [100, 1_000] {
+        for loaded in with_instances(count) {
+            match loaded {
+                Err(LoadError::Contract(_) | LoadError::Start(Fault::Output(_))) => {}
+                other => panic!("{count}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn handles_are_bounded() {
+    // The start function is called when the plugin is tried for the first time.
+    let with_handles = |count: usize| {
+        load_with_inner(&format!(
+            r#"(component
+                (type $thing (resource (rep i32)))
+                (core func $new (canon resource.new $thing))
+                (core instance $host (export "new" (func $new)))
+                (core module $m
+                    (import "host" "new" (func $new (param i32) (result i32)))
+                    (func $start (local $left i32)
+                        (local.set $left (i32.const {count}))
+                        (loop $next
+                            (drop (call $new (i32.const 1)))
+                            (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                            (br_if $next (local.get $left))))
+                    (start $start))
+                (core instance (instantiate $m (with "host" (instance $host)))))"#
+        ))
+    };
+    for loaded in with_handles(900) {
+        loaded.expect("it is within the bound");
+    }
+    for count in [1_100, 100_001] {
+        for loaded in with_handles(count) {
+            match loaded {
+                Err(LoadError::Start(Fault::Trap { .. } | Fault::Output(_))) => {}
+                other => panic!("{count}: {other:?}"),
+            }
+        }
+    }
 }

@@ -44,6 +44,20 @@ impl Hosted {
         pack(&self.reads, events)
     }
 
+    /// Reads every cell of a batch, as native code would, and counts those that have a value.
+    pub(crate) fn read(&self, batch: &Batch<'_>) -> Result<usize, String> {
+        let kinds: Vec<ColumnKind> = self.reads.iter().map(|(_, kind)| *kind).collect();
+        let broken = |fault: tripline_host::batch::BatchFault| fault.to_string();
+        let view = BatchView::read(batch.bytes, batch.rows, &kinds).map_err(broken)?;
+        let mut values = 0;
+        for column in view.columns() {
+            for row in 0..batch.rows {
+                values += usize::from(column.cell(row).map_err(broken)?.is_some());
+            }
+        }
+        Ok(values)
+    }
+
     /// Asks about a batch, and gives what kept it from being answered.
     pub(crate) fn call(&self, batch: &Batch<'_>) -> Result<(), String> {
         let wrong = |fault: Fault| fault.to_string();

@@ -26,7 +26,7 @@ use tripline_host::operator::{self, Operator, Origin, Rights, SecretSource, Shor
 use tripline_host::scan::{Scanned, scan};
 use tripline_host::sign::{Floor, Verified, verify};
 use tripline_host::versions::Versions;
-use tripline_host::{Compiler, Host, Loading, OpenError, Plugin, Settings};
+use tripline_host::{Compiler, Host, Loading, Meter, OpenError, Plugin, Settings};
 
 /// Longest component that is read; the host refuses shorter ones.
 const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -306,15 +306,7 @@ impl Installed {
 
 /// The host, which compiles in a child that is this program.
 pub(crate) fn host(cache: Option<PathBuf>) -> Result<Host, PluginsError> {
-    let program = std::env::current_exe().map_err(PluginsError::Program)?;
-    let jail = Jail {
-        program,
-        arguments: vec![
-            OsString::from("plugin"),
-            OsString::from("compile-from-stdin"),
-        ],
-    };
-    let mut settings = Settings::new(Compiler::Jail(jail));
+    let mut settings = settings()?;
     if cache.is_none()
         && let Some(usual) = cache_default()
     {
@@ -356,6 +348,25 @@ fn remember(one: &Declared, versions: Option<&Versions>) {
 /// The folder that was given, or the usual one.
 pub(super) fn kept_in(cache: Option<PathBuf>) -> Option<PathBuf> {
     cache.or_else(cache_default)
+}
+
+/// One that counts instructions, and keeps nothing of what it compiles.
+pub(crate) fn counting_host() -> Result<Host, PluginsError> {
+    let mut settings = settings()?;
+    settings.meter = Meter::Instructions;
+    Ok(Host::open(settings)?)
+}
+
+fn settings() -> Result<Settings, PluginsError> {
+    let program = std::env::current_exe().map_err(PluginsError::Program)?;
+    let jail = Jail {
+        program,
+        arguments: vec![
+            OsString::from("plugin"),
+            OsString::from("compile-from-stdin"),
+        ],
+    };
+    Ok(Settings::new(Compiler::Jail(jail)))
 }
 
 /// Where compiled plugins are kept: in the cache of this user.

@@ -19,7 +19,8 @@ pub(crate) use gather::Ask;
 pub(crate) use gather::{Gatherer, Plugins};
 pub(crate) use hosted::{Hosted, kept};
 pub(crate) use installed::{
-    Declared, Installed, PluginsError, bytes as bytes_of, host, manifest_of, text as text_of,
+    Declared, Installed, PluginsError, bytes as bytes_of, counting_host, host, manifest_of,
+    text as text_of,
 };
 pub(crate) use registry::registry;
 pub(crate) use told::told;

@@ -429,8 +429,27 @@ fn projects_are_tested_measured_and_shown() {
         "{}",
         ran.stdout
     );
-    let ran = good(&folder, &["plugin", "bench", "client", "--time", "20"]);
-    assert!(ran.stdout.contains("256"), "{}", ran.stdout);
+    let measured = || {
+        let ran = good(&folder, &["plugin", "bench", "client", "--time", "20"]);
+        let instructions = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let rows = words.first()?.parse().ok()?;
+            let [_, _, _, _, instructions] = words[..] else {
+                return None;
+            };
+            Some((rows, instructions.replace(',', "").parse().ok()?))
+        };
+        let lines = ran.stdout.lines().filter_map(instructions);
+        lines.collect::<Vec<(usize, u64)>>()
+    };
+    let first = measured();
+    let rows: Vec<usize> = first.iter().map(|(rows, _)| *rows).collect();
+    assert_eq!(rows, [0, 1, 16, 64, 256]);
+    assert!(
+        first.is_sorted_by(|less, more| less.1 < more.1),
+        "{first:?}"
+    );
+    assert_eq!(measured(), first, "instructions are always the same");
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use super::build::Project;
 use crate::causes::with_causes;
 use crate::command::CommandError;
-use crate::plugins::{Declared, Hosted, Installed, host};
+use crate::plugins::{Declared, Hosted, Installed, counting_host, host};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tripline_core::diagnostic::Source;
+use tripline_host::Host;
 use tripline_host::scan::scan;
 
 /// The component that an argument names: a file, or that of a project.
@@ -195,9 +196,26 @@ pub(super) fn hosted(
     folder: &Path,
 ) -> Result<Hosted, CommandError> {
     let (installed, declared) = declared(component, given, folder)?;
-    let installed = installed.talking();
-    let host = host(None)?;
-    let plugin = installed.load(&host, &declared).map_err(|reason| {
+    hosted_by(&host(None)?, component, &installed.talking(), declared)
+}
+
+/// The same, counting its instructions and without a word of its own.
+pub(super) fn counted(
+    component: &Path,
+    given: &toml::Table,
+    folder: &Path,
+) -> Result<Hosted, CommandError> {
+    let (installed, declared) = declared(component, given, folder)?;
+    hosted_by(&counting_host()?, component, &installed, declared)
+}
+
+fn hosted_by(
+    host: &Host,
+    component: &Path,
+    installed: &Installed,
+    declared: Declared,
+) -> Result<Hosted, CommandError> {
+    let plugin = installed.load(host, &declared).map_err(|reason| {
         let path = component.display();
         let hint = match reason.contains("not granted") {
             true => "\nwhat it may do in tests is said by `[grant]` in the file of the tests, as in an operator's file",

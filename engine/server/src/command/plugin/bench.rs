@@ -4,9 +4,11 @@ use super::author;
 use super::vectors::{self, Input};
 use crate::command::CommandError;
 use crate::exit::Exit;
-use crate::plugins::kept;
+use crate::plugins::{Hosted, kept};
+use crate::terminal::grouped;
 use clap::Args;
 use std::fmt::Write as _;
+use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,8 +26,8 @@ pub(super) struct Arguments {
     time: u64,
 }
 
-/// Sizes of batches that are measured.
-const SIZES: [usize; 4] = [1, 16, 64, 256];
+/// Sizes of batches that are measured. Without rows, a call costs what it costs any plugin that does nothing.
+const SIZES: [usize; 5] = [0, 1, 16, 64, 256];
 /// Samples of which the median is told.
 const SAMPLES: u32 = 11;
 
@@ -38,6 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         return Err(CommandError::Usage(words));
     };
     let hosted = author::hosted(&component, &file.given, &arguments.folder)?;
+    let counted = author::counted(&component, &file.given, &arguments.folder)?;
     let events = file.cases.iter().filter_map(|case| match &case.input {
         Input::Event(event) => Some(event.as_bytes()),
         Input::Chunk(_) => None,
@@ -47,8 +50,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         let words = format!("{}: no case has an event", file.path.display());
         return Err(CommandError::Usage(words));
     }
+    let time = Duration::from_millis(arguments.time) / 2;
     let mut out = String::new();
-    let _ = writeln!(out, "rows a call   ns an event   us a call");
+    let _ = writeln!(
+        out,
+        "rows a call   ns an event   natively   us a call   instructions a call"
+    );
     let limit = hosted.plugin.limits().batch as usize;
     for size in SIZES.into_iter().filter(|size| *size <= limit) {
         let batch: Vec<&[u8]> = events.iter().cycle().take(size).copied().collect();
@@ -58,25 +65,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             rows: size,
             events: Some(kept(&batch)),
         };
-        // Once before, so that everything is warm.
-        hosted.call(&batch).map_err(CommandError::Usage)?;
-        let sample = Duration::from_millis(arguments.time) / SAMPLES;
-        let mut samples = Vec::new();
-        for _ in 0..SAMPLES {
-            let (begun, mut calls) = (Instant::now(), 0_u32);
-            while begun.elapsed() < sample || calls == 0 {
-                hosted.call(&batch).map_err(CommandError::Usage)?;
-                calls += 1;
-            }
-            samples.push(begun.elapsed() / calls);
-        }
-        samples.sort();
-        let call = samples[samples.len() / 2];
-        let nanoseconds = call.as_nanos() as f64 / size as f64;
-        let microseconds = call.as_nanos() as f64 / 1000.0;
+        let call = median_of(time, || hosted.call(&batch))?;
+        let native = median_of(time, || {
+            hosted.read(&batch).map(|read| {
+                black_box(read);
+            })
+        })?;
+        let instructions = instructions(&counted, &batch).map_err(CommandError::Usage)?;
+        let an_event = |time: Duration| match size {
+            0 => "–".to_owned(),
+            _ => format!("{:.0}", time.as_nanos() as f64 / size as f64),
+        };
         let _ = writeln!(
             out,
-            "{size:>11}   {nanoseconds:>11.0}   {microseconds:>9.1}"
+            "{size:>11}   {:>11}   {:>8}   {:>9.1}   {:>19}",
+            an_event(call),
+            an_event(native),
+            call.as_nanos() as f64 / 1000.0,
+            grouped(instructions)
         );
     }
     let statistics = hosted.plugin.statistics();
@@ -86,10 +92,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     };
     let _ = writeln!(
         out,
-        "\n{} instances ({mode}), at most {} KiB of memory each; medians of {SAMPLES} samples, by the clock, without packing",
+        "\n{} instances ({mode}), at most {} KiB of memory each; medians of {SAMPLES} samples, by the clock, without packing\n\
+         natively: reading every field of every row once, and nothing else\n\
+         instructions: of WebAssembly, those of making the instance included; the same on every machine",
         statistics.instances,
         statistics.memory_bytes_max / 1024
     );
     io::stdout().write_all(out.as_bytes())?;
     Ok(Exit::Success)
+}
+
+/// What one round takes: the median of samples that take `time` together, after one that makes everything warm.
+fn median_of(
+    time: Duration,
+    mut round: impl FnMut() -> Result<(), String>,
+) -> Result<Duration, CommandError> {
+    round().map_err(CommandError::Usage)?;
+    let sample = time / SAMPLES;
+    let mut samples = Vec::new();
+    for _ in 0..SAMPLES {
+        let (begun, mut rounds) = (Instant::now(), 0_u32);
+        while begun.elapsed() < sample || rounds == 0 {
+            round().map_err(CommandError::Usage)?;
+            rounds += 1;
+        }
+        samples.push(begun.elapsed() / rounds);
+    }
+    samples.sort();
+    Ok(samples[samples.len() / 2])
+}
+
+/// Instructions of a call about a batch, when all that is made once is made.
+fn instructions(counted: &Hosted, batch: &Batch<'_>) -> Result<u64, String> {
+    counted.call(batch)?;
+    let before = counted.plugin.statistics().instructions;
+    counted.call(batch)?;
+    Ok(counted.plugin.statistics().instructions - before)
 }
