@@ -32,6 +32,7 @@ fn commit_of(partition: u32, epoch: Epoch, position: u64, size: usize) -> Commit
         bytes: vec![b'e'; EVENT_BYTES],
     });
     Commit {
+        is_well_started: false,
         partition: Partition(partition),
         epoch,
         position: Sequence(position),

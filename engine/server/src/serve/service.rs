@@ -78,6 +78,9 @@ const READ_BYTES: usize = 4 * 1024 * 1024;
 
 const MIB: u64 = 1024 * 1024;
 
+/// A sink and how its outbox goes about it.
+type Built = (OutboxSettings, Box<dyn Sink>);
+
 /// The service.
 pub(crate) struct Service {
     config: Config,
@@ -277,7 +280,7 @@ impl Service {
         Ok(())
     }
 
-    fn sinks(&self) -> Result<Vec<(OutboxSettings, Box<dyn Sink>)>, ServeError> {
+    fn sinks(&self) -> Result<Vec<Built>, ServeError> {
         let around = Surroundings {
             store: self.store.clone(),
             descriptions: self.status.descriptions.clone(),

@@ -156,10 +156,7 @@ fn decisions_are_made_by_rules_with_an_effect() {
     let rule = super::RULES
         .replace("when =", "effect = \"deny\"\nwhen =")
         .replace("\"stopped\"", "\"no-stopping\"");
-    folder.file(
-        "rules/no-stopping.toml",
-        rule.replace("orValue(\"\")", "orValue(\"\")"),
-    );
+    folder.file("rules/no-stopping.toml", &rule);
     let strict = rule.replace("no-stopping", "strict").replace(
         "event.?eventName.orValue(\"\") == \"Stop\"",
         "event.depth > 3",
