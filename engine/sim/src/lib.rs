@@ -8,10 +8,12 @@
 pub mod auditor;
 pub mod bus;
 pub mod chance;
+pub mod faults;
 pub mod workload;
 pub mod world;
 
-pub use world::{Faults, Length, Report, World};
+pub use faults::{Faults, Length, Report};
+pub use world::World;
 
 /// Runs one seed.
 pub fn run(seed: u64, records: u64, rules: [&tripline_core::evaluate::RuleSet; 2]) -> Report {

@@ -4,83 +4,24 @@
 //! seed gives the same run, byte for byte. The world does what a driver does with effects, only that it takes its time,
 //! answers out of order, fails, and dies. It checks while it runs, and compares with the auditor in the end.
 
-use crate::auditor::{InForce, audit};
+mod compare;
+
+use crate::auditor::InForce;
 use crate::bus::{Kept, SimBus};
 use crate::chance::Chance;
+use crate::faults::{Faults, Length, Report};
 use crate::workload::Workload;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::pipeline::{
     Effect, Examiner, Input, NoAnswers, Outbox, OutboxEffect, OutboxInput, OutboxSettings,
     SendFault, StopReason, Worker, WorkerSettings,
 };
 use tripline_core::port::{
-    DeadFilter, DeadReason, Delivered, FaultClass, FindingFilter, Outgoing, Partition, ReadMax,
-    RecordKind, Sequence, Store, StoredFinding,
+    Delivered, FaultClass, Outgoing, Partition, ReadMax, RecordKind, Sequence, Store,
 };
 use tripline_core::rule::kind::{EventTime, Period};
 use tripline_store::memory::MemoryStore;
-
-/// How much goes wrong, in a thousand chances each; the first three in a hundred thousand, at everything that happens.
-#[derive(Clone, Copy, Debug)]
-pub struct Faults {
-    /// The process is killed, between two things that happen.
-    pub crash: u32,
-    /// Another process takes the partition over while the old one still works.
-    pub takeover: u32,
-    /// The rules are changed.
-    pub reload: u32,
-    /// A read fails.
-    pub read: u32,
-    /// A commit fails before anything of it is done.
-    pub commit: u32,
-    /// A commit is done and said to have failed.
-    pub commit_unsure: u32,
-    /// A snapshot is not kept.
-    pub snapshot: u32,
-    /// The sink does not take what it is sent.
-    pub sink: u32,
-    /// An acknowledgement to the producer is lost.
-    pub acknowledgement: u32,
-    /// The clock of the next process is off.
-    pub clock: u32,
-}
-
-impl Faults {
-    /// Drawn from a seed: some runs are quiet, some are hell.
-    pub fn drawn(chance: &mut Chance) -> Self {
-        let mut draw = |most: u64| chance.below(most + 1) as u32 * u32::from(chance.often(700));
-        Self {
-            crash: draw(150),
-            takeover: draw(60),
-            reload: draw(60),
-            read: draw(100),
-            commit: draw(150),
-            commit_unsure: draw(80),
-            snapshot: draw(200),
-            sink: draw(200),
-            acknowledgement: draw(60),
-            clock: draw(500),
-        }
-    }
-
-    /// Nothing goes wrong.
-    pub fn none() -> Self {
-        Self {
-            crash: 0,
-            takeover: 0,
-            reload: 0,
-            read: 0,
-            commit: 0,
-            commit_unsure: 0,
-            snapshot: 0,
-            sink: 0,
-            acknowledgement: 0,
-            clock: 0,
-        }
-    }
-}
 
 /// What happens at a time.
 enum Happening {
@@ -116,36 +57,6 @@ struct Process<'r> {
     outbox_wake: Option<EventTime>,
     /// It drains, and another starts with other rules when it is done.
     is_reloading: bool,
-}
-
-/// What a run came to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    /// Records that were acknowledged to the producer.
-    pub acknowledged: u64,
-    /// Findings in the end.
-    pub findings: usize,
-    /// What the sink got, repetitions included.
-    pub delivered: u64,
-    /// Crashes, take-overs and reloads.
-    pub crashes: u64,
-    /// See `crashes`.
-    pub takeovers: u64,
-    /// See `crashes`.
-    pub reloads: u64,
-    /// Everything that happened.
-    pub steps: u64,
-    /// A hash of everything that happened, in order.
-    pub trace: u64,
-    /// What is wrong; empty when all is well.
-    pub violations: Vec<String>,
-}
-
-/// How long a run is.
-#[derive(Clone, Copy, Debug)]
-pub struct Length {
-    /// Records that the producer sends.
-    pub records: u64,
 }
 
 /// A run.
@@ -753,115 +664,6 @@ impl<'r> World<'r> {
             if one.finding.revision >= kept.0 {
                 *kept = (one.finding.revision, count);
             }
-        }
-    }
-
-    /// Everything in the store.
-    fn stored(&self) -> Vec<StoredFinding> {
-        let mut all = Vec::new();
-        let mut filter = FindingFilter {
-            max: 100_000,
-            ..FindingFilter::default()
-        };
-        while let Ok(page) = self.store.findings(&filter) {
-            all.extend(page.found);
-            let Some(next) = page.next else { break };
-            filter.before = Some(next);
-        }
-        all
-    }
-
-    /// Compares what was found with what must be found.
-    fn compare(&mut self) {
-        if !self.report.violations.is_empty() {
-            return;
-        }
-        if self.report.steps > STEPS_MAX {
-            return self.wrong("it does not come to rest".to_owned());
-        }
-        let log = std::mem::take(&mut self.bus.history);
-        let payloads: BTreeSet<&[u8]> = log.iter().map(|one| one.payload.as_slice()).collect();
-        let missing = self
-            .acknowledged
-            .iter()
-            .filter(|one| !payloads.contains(one.as_slice()));
-        let missing = missing.count();
-        let wanted = audit(&log, &self.in_force);
-        let stored = self.stored();
-        let found: BTreeMap<String, u64> = stored
-            .iter()
-            .map(|one| {
-                let count = one.finding.suppressed.as_ref().map_or(0, |one| one.count);
-                (one.finding.finding_id.clone(), count)
-            })
-            .collect();
-        self.report.findings = found.len();
-        let mut words = String::new();
-        if missing > 0 {
-            let _ = write!(words, "{missing} acknowledged records are not in the log; ");
-        }
-        for (id, count) in &wanted.findings {
-            match found.get(id) {
-                None => {
-                    let _ = write!(words, "{id} is missing; ");
-                }
-                Some(has) if has != count => {
-                    let _ = write!(words, "{id} has {has} counted on it instead of {count}; ");
-                }
-                Some(_) => {}
-            }
-        }
-        for one in &stored {
-            if !wanted.findings.contains_key(&one.finding.finding_id) {
-                let _ = write!(
-                    words,
-                    "{} of {} is too much; ",
-                    one.finding.finding_id, one.finding.rule_id
-                );
-            }
-            // What the sink has is what is stored.
-            let count = one.finding.suppressed.as_ref().map_or(0, |one| one.count);
-            if self.sink.get(&one.finding.finding_id) != Some(&(one.finding.revision, count)) {
-                let _ = write!(
-                    words,
-                    "the sink does not have {} as it is stored; ",
-                    one.finding.finding_id
-                );
-            }
-        }
-        let dead = DeadFilter {
-            max: usize::MAX,
-            ..DeadFilter::default()
-        };
-        let dead = self.store.dead_letters(&dead).unwrap_or_default();
-        let malformed: BTreeSet<u64> = dead
-            .iter()
-            .filter(|(_, one)| matches!(one.reason, DeadReason::Malformed { .. }))
-            .map(|(_, one)| one.sequence.0)
-            .collect();
-        if malformed != wanted.malformed {
-            let _ = write!(
-                words,
-                "dead letters {malformed:?} instead of {:?}; ",
-                wanted.malformed
-            );
-        }
-        let position = self
-            .store
-            .take_over(Partition(0))
-            .map_or(Sequence(0), |one| one.position);
-        // Ticks may be on their way at any time.
-        let rest = log.iter().skip(position.0 as usize);
-        if rest.clone().count() > 5 || rest.clone().any(|one| one.kind != RecordKind::Tick) {
-            let _ = write!(
-                words,
-                "the position {position} is not the end of the log, {}; ",
-                log.len()
-            );
-        }
-        self.bus.history = log;
-        if !words.is_empty() {
-            self.wrong(words);
         }
     }
 }
