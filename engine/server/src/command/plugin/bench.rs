@@ -67,7 +67,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         };
         let call = median_of(time, || hosted.call(&batch))?;
         let native = median_of(time, || {
-            hosted.read(&batch).map(|read| drop(black_box(read)))
+            hosted.read(&batch).map(|read| {
+                black_box(read);
+            })
         })?;
         let instructions = instructions(&counted, &batch).map_err(CommandError::Usage)?;
         let an_event = |time: Duration| match size {
