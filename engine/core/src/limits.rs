@@ -223,8 +223,9 @@ pub const RETRY_LONGEST_MS: i64 = 5_000;
 /// its first commit, but a record that kills it does.
 pub const STARTS_BEFORE_CARE: u32 = 3;
 
-/// Starts without any commit after which the first record is set aside: as often again, with only that record in hand.
-pub const STARTS_BEFORE_SETTING_ASIDE: u32 = 6;
+/// Starts without any commit after which the first record is set aside. Nobody can tell a process that died of a record
+/// from one that was killed; so many times in a row before its first commit, nearly nobody is.
+pub const STARTS_BEFORE_SETTING_ASIDE: u32 = 12;
 
 /// Records after the place of the deaths that are taken one at a time, each with a flush of its own: as many as are in
 /// flight. If the one to blame comes later, the next deaths bring care to a later place.
