@@ -15,18 +15,20 @@ const ROUNDS: usize = 200;
 /// Events sent together.
 const AT_A_TIME: usize = 10;
 
-/// What the store has in the end: id of a finding and how many more detections are counted on it.
-fn findings(service: &Service) -> BTreeMap<String, u64> {
+/// What the store has in the end: id of a finding, how many more detections are counted on it, and what it is.
+fn findings(service: &Service) -> BTreeMap<String, (u64, String)> {
     let mut found = BTreeMap::new();
     let mut before = String::new();
     loop {
         let page = service.get(&format!("/v1/findings?limit=1000{before}"));
         for one in page["findings"].as_array().expect("a list") {
             let id = one["finding_id"].as_str().expect("an id").to_owned();
-            assert_eq!(
-                found.insert(id, one["suppressed"]["count"].as_u64().unwrap_or(0)),
-                None
+            let count = one["suppressed"]["count"].as_u64().unwrap_or(0);
+            let what = format!(
+                "{} of {} at {}",
+                one["rule_id"], one["event_id"], one["event_time"]
             );
+            assert_eq!(found.insert(id, (count, what)), None);
         }
         match page["next"].as_u64() {
             Some(next) => before = format!("&before={next}"),
@@ -137,12 +139,16 @@ fn nothing_acknowledged_is_lost_and_nothing_is_found_twice() {
         let kept = taken.entry(id).or_insert(0);
         *kept = count.max(*kept);
     }
-    assert_eq!(taken, found);
+    let counts: BTreeMap<String, u64> = found
+        .into_iter()
+        .map(|(id, (count, _))| (id, count))
+        .collect();
+    assert_eq!(taken, counts);
     assert_eq!(service.terminate(), Some(0));
 }
 
 /// The findings when they no longer change: time goes on by ticks, and what waits for time is told.
-fn settled(service: &Service) -> BTreeMap<String, u64> {
+fn settled(service: &Service) -> BTreeMap<String, (u64, String)> {
     // Later events move time past the lateness and the windows of all rules.
     let later: Vec<String> = (0..300)
         .map(|number| {
