@@ -4,3 +4,4 @@
 //! (`tripline_core::port::conformance`). They never know each other, nor what the records mean.
 
 pub mod embedded;
+pub mod nats;

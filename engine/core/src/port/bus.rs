@@ -148,6 +148,15 @@ pub struct ReadMax {
     pub bytes: usize,
 }
 
+/// How much one append may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendMax {
+    /// Records.
+    pub records: usize,
+    /// Bytes of all of them; a single record may have more.
+    pub bytes: usize,
+}
+
 /// What was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -173,6 +182,14 @@ pub trait Bus: Send + Sync {
     /// Appends records, all or none, in this order and with no others between. Returns when they are as durable as it
     /// says, and not before.
     fn append(&self, records: &[NewRecord<'_>]) -> Result<Appended, PortFault>;
+
+    /// How much one append may hold; whoever has more appends several times.
+    fn append_max(&self) -> AppendMax {
+        AppendMax {
+            records: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
 
     /// Adds the records after a place to `into`, as many as there are and `max` allows; does not wait for any.
     fn read(&self, after: Sequence, max: ReadMax, into: &mut Delivered) -> Result<(), PortFault>;

@@ -11,7 +11,7 @@ mod fault;
 mod store;
 
 pub use bus::{
-    Appended, Attributes, Bus, Delivered, Durability, NewRecord, ReadMax, Record, RecordKind,
+    AppendMax, Appended, Attributes, Bus, Delivered, Durability, NewRecord, ReadMax, Record, RecordKind,
     Sequence, Span,
 };
 pub use fault::{FaultClass, PortFault};
