@@ -18,7 +18,7 @@ use launcher::{NatsServer, Place};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tripline_bus::nats::{
-    ConnectSettings, Login, NatsBus, NatsSettings, Released, StreamSettings, Tls,
+    ConnectSettings, Login, NatsBus, NatsConnection, NatsSettings, Released, StreamSettings, Tls,
 };
 use tripline_core::port::{Bus, Delivered, NewRecord, Partition, ReadMax, RecordKind, Sequence};
 use tripline_core::rule::kind::EventTime;
@@ -76,13 +76,13 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 fn open(server: &NatsServer) -> NatsBus {
+    let connect = ConnectSettings {
+        urls: vec![server.url()],
+        login: Login::None,
+        tls: Tls::default(),
+        name: "bench".to_owned(),
+    };
     let settings = NatsSettings {
-        connect: ConnectSettings {
-            urls: vec![server.url()],
-            login: Login::None,
-            tls: Tls::default(),
-            name: "bench".to_owned(),
-        },
         prefix: "bench".to_owned(),
         partition: Partition(0),
         stream: StreamSettings {
@@ -95,7 +95,8 @@ fn open(server: &NatsServer) -> NatsBus {
         },
         released: Released::Keep,
     };
-    NatsBus::open(&settings).expect("opens").0
+    let connection = NatsConnection::open(&connect).expect("connects");
+    NatsBus::open(&connection, &settings).expect("opens").0
 }
 
 fn record(payload: &[u8]) -> NewRecord<'_> {

@@ -193,6 +193,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn position(&self, partition: Partition) -> Result<Sequence, PortFault> {
+        let kept = self.kept();
+        let position = kept.partitions.get(&partition).map(|one| one.position);
+        Ok(position.unwrap_or_default())
+    }
+
     fn outgoing(&self, after: Sequence, max: usize) -> Result<Vec<Outgoing>, PortFault> {
         let kept = self.kept();
         let mut bytes = 0;

@@ -75,6 +75,9 @@ pub(super) fn of_answer(doing: &Doing, error: &jetstream::Error) -> PortFault {
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
             refused(doing, words)
         }
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE | ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => {
+            doing.fault(FaultClass::Fenced, words)
+        }
         ErrorCode::STREAM_SEALED | ErrorCode::ATOMIC_PUBLISH_DISABLED => stop(
             doing,
             format!("{words}; the stream was changed while the service used it"),

@@ -74,3 +74,10 @@ pub(super) const TICK_AHEAD: Duration = Duration::from_secs(60);
 /// How long a stream must be missing before it counts as deleted: a cluster that is electing may not know all of its
 /// streams yet, and stopping for that would be worse than waiting.
 pub(super) const MISSING: Duration = Duration::from_secs(5);
+
+/// Longest entry of the ledger before it is packed: several times what a commit of all batches in flight comes to.
+pub(super) const ENTRY_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How long after its last word somebody counts as there. Words come every second; a few may be lost, or late on a busy
+/// machine. Until it has passed, nobody goes on where a process was killed.
+pub(super) const MEMBER_AGE_MAX: Duration = Duration::from_secs(6);

@@ -18,7 +18,9 @@
 mod appending;
 mod connect;
 mod fault;
+mod ledger;
 pub mod limits;
+mod members;
 mod message;
 mod publish;
 mod reading;
@@ -27,6 +29,8 @@ mod stream;
 mod tests;
 
 pub use connect::{ConnectSettings, Login, Secret, Tls};
+pub use ledger::{LedgerSettings, NatsLedger};
+pub use members::NatsMembers;
 pub use publish::Publisher;
 pub use stream::StreamSettings;
 
@@ -53,11 +57,20 @@ pub enum Released {
     Purge,
 }
 
+/// A connection that several things use.
+#[derive(Clone, Debug)]
+pub struct NatsConnection(Arc<Connection>);
+
+impl NatsConnection {
+    /// Connects, or says why not.
+    pub fn open(settings: &ConnectSettings) -> Result<Self, PortFault> {
+        Ok(Self(Arc::new(Connection::open(settings)?)))
+    }
+}
+
 /// How a bus on NATS is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NatsSettings {
-    /// The servers and who we are.
-    pub connect: ConnectSettings,
     /// What the names of streams and subjects begin with.
     pub prefix: String,
     /// Which partition.
@@ -71,7 +84,7 @@ pub struct NatsSettings {
 /// What threads and tasks share.
 #[derive(Debug)]
 struct Core {
-    connection: Connection,
+    connection: Arc<Connection>,
     stream: String,
     subject: String,
     created: Created,
@@ -114,13 +127,30 @@ pub struct Opened {
 }
 
 impl NatsBus {
-    /// Connects, and makes or checks the stream.
-    pub fn open(settings: &NatsSettings) -> Result<(Self, Opened), PortFault> {
-        let connection = Connection::open(&settings.connect)?;
+    /// Makes or checks the stream of a partition.
+    pub fn open(
+        connection: &NatsConnection,
+        settings: &NatsSettings,
+    ) -> Result<(Self, Opened), PortFault> {
         let partition = settings.partition.0;
         let stream = format!("{}-events-{partition}", settings.prefix);
         let subject = format!("{}.events.{partition}", settings.prefix);
-        let info = declare(&connection, (&stream, &subject), &settings.stream)?;
+        Self::of_stream(
+            connection,
+            (stream, subject),
+            &settings.stream,
+            settings.released,
+        )
+    }
+
+    fn of_stream(
+        connection: &NatsConnection,
+        (stream, subject): (String, String),
+        settings: &StreamSettings,
+        released: Released,
+    ) -> Result<(Self, Opened), PortFault> {
+        let connection = Arc::clone(&connection.0);
+        let info = declare(&connection, (&stream, &subject), settings)?;
         let opened = Opened {
             stream: stream.clone(),
             identity: format!("{stream} {}", info.created.unix_timestamp_nanos()),
@@ -146,7 +176,7 @@ impl NatsBus {
         let bus = Self {
             core: Arc::new(core),
             durability,
-            released: settings.released,
+            released,
         };
         Ok((bus, opened))
     }

@@ -1,24 +1,22 @@
 //! Publishing what others take: a message with an id, acknowledged by whichever stream has its subject.
 
+use super::NatsConnection;
 use super::appending::{Outgoing, Target, send};
-use super::connect::{ConnectSettings, Connection};
 use super::fault::Doing;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use tripline_core::port::PortFault;
 
-/// A connection to publish by.
-#[derive(Debug)]
+/// Publishes on a connection.
+#[derive(Clone, Debug)]
 pub struct Publisher {
-    connection: Connection,
+    connection: NatsConnection,
 }
 
 impl Publisher {
-    /// Connects.
-    pub fn open(settings: &ConnectSettings) -> Result<Self, PortFault> {
-        Ok(Self {
-            connection: Connection::open(settings)?,
-        })
+    /// Publishes on this connection.
+    pub fn new(connection: NatsConnection) -> Self {
+        Self { connection }
     }
 
     /// Publishes a message, and returns when a stream has it. The same id within the stream's duplicate window is taken
@@ -29,7 +27,7 @@ impl Publisher {
         headers.insert("Content-Type", "application/json");
         let doing = Doing::new(format!("publish on {subject}"));
         let target = Target {
-            connection: &self.connection,
+            connection: &self.connection.0,
             subject,
             stream: None,
         };
@@ -38,6 +36,6 @@ impl Publisher {
             payload: Bytes::from(payload),
         };
         let sent = send(&target, std::slice::from_ref(&message), &doing);
-        self.connection.block_on(sent).map(|_| ())
+        self.connection.0.block_on(sent).map(|_| ())
     }
 }

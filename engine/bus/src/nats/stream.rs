@@ -20,7 +20,7 @@ use tripline_core::port::PortFault;
 pub struct StreamSettings {
     /// Copies, each on another server.
     pub replicas: usize,
-    /// How much it may hold.
+    /// How much it may hold; 0 is as much as there is.
     pub bytes_max: u64,
     /// How long it keeps what nobody lets go; for ever when not given.
     pub age_max: Option<Duration>,
@@ -160,7 +160,10 @@ fn wanted(name: &str, subject: &str, settings: &StreamSettings) -> Config {
         storage: StorageType::File,
         discard: DiscardPolicy::New,
         num_replicas: settings.replicas,
-        max_bytes: i64::try_from(settings.bytes_max).unwrap_or(i64::MAX),
+        max_bytes: match settings.bytes_max {
+            0 => -1,
+            bytes => i64::try_from(bytes).unwrap_or(i64::MAX),
+        },
         max_messages: -1,
         max_messages_per_subject: -1,
         max_consumers: -1,

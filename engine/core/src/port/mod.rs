@@ -8,13 +8,15 @@
 mod bus;
 pub mod conformance;
 mod fault;
+mod ledger;
 mod store;
 
 pub use bus::{
-    AppendMax, Appended, Attributes, Bus, Delivered, Durability, NewRecord, ReadMax, Record, RecordKind,
-    Sequence, Span,
+    AppendMax, Appended, Attributes, Bus, Delivered, Durability, NewRecord, ReadMax, Record,
+    RecordKind, Sequence, Span,
 };
 pub use fault::{FaultClass, PortFault};
+pub use ledger::{Entry, Ledger, Members};
 pub use store::{
     Checkpoint, Commit, Committed, DeadFilter, DeadLetter, DeadNumber, DeadReason, Epoch,
     FindingFilter, FindingPage, KeptEvent, Outgoing, Partition, SnapshotKept, Store, StoredFinding,

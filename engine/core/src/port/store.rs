@@ -47,11 +47,12 @@ pub struct SnapshotKept {
 }
 
 /// An event that a finding cites, or may come to cite.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptEvent {
     /// Its id.
     pub id: String,
     /// The document.
+    #[serde(with = "serde_bytes_text")]
     pub bytes: Vec<u8>,
 }
 
@@ -129,7 +130,7 @@ pub struct DeadFilter {
 }
 
 /// What becomes durable together.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
     /// The partition.
     pub partition: Partition,
@@ -245,6 +246,9 @@ pub trait Store: Send + Sync {
         epoch: Epoch,
         snapshot: &SnapshotKept,
     ) -> Result<(), PortFault>;
+
+    /// How far a partition has come: what came of the records up to here is durable. 0 when it was never taken over.
+    fn position(&self, partition: Partition) -> Result<Sequence, PortFault>;
 
     /// What goes out after a number, in order, at most `max`; fewer when they are long. Only what is durable, so that
     /// no sink is told what a loss of power takes back.

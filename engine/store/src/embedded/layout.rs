@@ -6,7 +6,7 @@
 //! | part | key | value after the version |
 //! |---|---|---|
 //! | `meta` | `format` | u32: version of the whole layout |
-//! | | `counters` | u64 each: newest number that went out, newest dead letter, dead letters there are, dead letters that gave way, writes ever; i64: newest stamp |
+//! | | `counters` | u64 each: newest number that went out, newest dead letter, dead letters there are, dead letters that gave way, writes ever; i64: newest stamp; where the store follows a ledger, u64: the entry that changed it last |
 //! | `partitions` | u32 | u64 epoch, u64 position, u32 starts, then if there is a snapshot: u64 its position, u64 number of its file, u64 its length, u64 its checksum |
 //! | `findings` | id | u64: number of its newest version |
 //! | `outgoing` | u64 number | i64 stamp, then the finding as JSON (`core/src/wire/finding.rs` has a version of its own) |
@@ -50,6 +50,8 @@ pub(super) struct Counters {
     pub(super) writes: u64,
     /// The newest stamp.
     pub(super) stamp: i64,
+    /// The entry of a ledger that changed it last; 0 when it follows none.
+    pub(super) applied: u64,
 }
 
 /// What is known of a partition.
@@ -185,19 +187,26 @@ pub(super) fn write_counters(counters: &Counters) -> Vec<u8> {
     into.extend(counters.dead_given_way.to_be_bytes());
     into.extend(counters.writes.to_be_bytes());
     into.extend(counters.stamp.to_be_bytes());
+    if counters.applied > 0 {
+        into.extend(counters.applied.to_be_bytes());
+    }
     into
 }
 
 pub(super) fn read_counters(value: &[u8]) -> Result<Counters, PortFault> {
     let mut from = Reader::new("the counters", value)?;
-    let counters = Counters {
+    let mut counters = Counters {
         newest: from.u64()?,
         dead_newest: from.u64()?,
         dead_kept: from.u64()?,
         dead_given_way: from.u64()?,
         writes: from.u64()?,
         stamp: from.i64()?,
+        applied: 0,
     };
+    if !from.rest.is_empty() {
+        counters.applied = from.u64()?;
+    }
     from.end()?;
     Ok(counters)
 }
@@ -326,7 +335,7 @@ mod tests {
     proptest! {
         #[test]
         fn values_survive_writing_and_reading(
-            numbers in prop::array::uniform9(any::<u64>()),
+            numbers in prop::array::uniform10(any::<u64>()),
             stamp in any::<i64>(),
             hour in any::<u32>(),
             has_snapshot in any::<bool>(),
@@ -334,8 +343,8 @@ mod tests {
             id in prop::collection::vec(any::<u8>(), 1..40),
             text in ".{0,20}",
         ) {
-            let [newest, dead_newest, dead_kept, dead_given_way, writes, position, file, length, checksum] = numbers;
-            let counters = Counters { newest, dead_newest, dead_kept, dead_given_way, writes, stamp };
+            let [newest, dead_newest, dead_kept, dead_given_way, writes, position, file, length, checksum, applied] = numbers;
+            let counters = Counters { newest, dead_newest, dead_kept, dead_given_way, writes, stamp, applied };
             prop_assert_eq!(read_counters(&write_counters(&counters)).unwrap(), counters);
             let snapshot = SnapshotPointer { position, file, length, checksum };
             let partition = PartitionKept {

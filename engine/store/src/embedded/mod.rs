@@ -4,7 +4,7 @@
 //! <folder>/lock               held while the store is open
 //! <folder>/witness            how many writes were acknowledged (`witness.rs`)
 //! <folder>/database/          fjall: journals and tables; what is in it is in `layout.rs`
-//! <folder>/snapshots/         what partitions remember, one file each (`snapshot.rs`)
+//! <folder>/snapshots/         what partitions remember, one file each (`snapshot.rs`); empty where a ledger keeps it
 //! ```
 //!
 //! Every change is one batch across the parts of the database, so it is there whole or not at all, and is synced
@@ -14,6 +14,7 @@
 //! Rejected: redb and SQLite (`engine/decisions/fjall-for-findings.md`).
 
 mod fault;
+mod follow;
 mod forget;
 mod journal;
 mod layout;
@@ -21,6 +22,8 @@ mod read;
 mod snapshot;
 mod witness;
 mod write;
+
+pub(crate) use follow::{Kept, Taken};
 
 use crate::admit;
 use crate::limits::{CACHE_BYTES, DEAD_LETTERS_MAX, FREE_BYTES_MIN, JOURNAL_BYTES, MEMTABLE_BYTES};
@@ -78,6 +81,8 @@ pub struct EmbeddedStore {
     /// A write or a sync failed: nothing is trusted any more.
     stopped: AtomicBool,
     next_file: AtomicU64,
+    /// The entry of a ledger that changes belong to.
+    entry: AtomicU64,
     witness: Witness,
     parts: Parts,
     database: Database,
@@ -131,6 +136,7 @@ impl EmbeddedStore {
             wrote: Condvar::new(),
             stopped: AtomicBool::new(false),
             next_file: AtomicU64::new(next_file),
+            entry: AtomicU64::new(0),
             witness,
             parts,
             database,
@@ -276,6 +282,13 @@ impl Store for EmbeddedStore {
         snapshot: &SnapshotKept,
     ) -> Result<(), PortFault> {
         self.replace_snapshot(partition, epoch, snapshot)
+    }
+
+    fn position(&self, partition: Partition) -> Result<Sequence, PortFault> {
+        self.running()?;
+        let position =
+            self.look_at(|state| state.partitions.get(&partition).map(|one| one.position));
+        Ok(Sequence(position.unwrap_or_default()))
     }
 
     fn outgoing(&self, after: Sequence, max: usize) -> Result<Vec<Outgoing>, PortFault> {

@@ -135,6 +135,10 @@ impl EmbeddedStore {
         let mut batch = self.database.batch();
         let made = make(&turn, &mut batch, &mut after)?;
         after.counters.writes += 1;
+        after.counters.applied = self
+            .entry
+            .load(Ordering::SeqCst)
+            .max(after.counters.applied);
         let counters = layout::write_counters(&after.counters);
         batch.insert(&self.parts.meta, COUNTERS_KEY, counters);
         self.running()?;
@@ -213,13 +217,7 @@ impl EmbeddedStore {
     }
 
     pub(super) fn take(&self, partition: Partition) -> Result<Checkpoint, PortFault> {
-        let kept = self.change(|_, batch, after| {
-            let kept = after.partitions.entry(partition).or_default();
-            kept.epoch += 1;
-            kept.starts = kept.starts.saturating_add(1);
-            self.put_partition(batch, partition, kept);
-            Ok(*kept)
-        })?;
+        let kept = self.take_kept(partition)?;
         let snapshot = match &kept.snapshot {
             Some(pointer) => Some(SnapshotKept {
                 position: Sequence(pointer.position),
@@ -232,6 +230,16 @@ impl EmbeddedStore {
             position: Sequence(kept.position),
             starts: kept.starts,
             snapshot,
+        })
+    }
+
+    pub(super) fn take_kept(&self, partition: Partition) -> Result<PartitionKept, PortFault> {
+        self.change(|_, batch, after| {
+            let kept = after.partitions.entry(partition).or_default();
+            kept.epoch += 1;
+            kept.starts = kept.starts.saturating_add(1);
+            self.put_partition(batch, partition, kept);
+            Ok(*kept)
         })
     }
 
@@ -448,7 +456,7 @@ impl EmbeddedStore {
         switched.map(|_| ())
     }
 
-    fn put_partition(
+    pub(super) fn put_partition(
         &self,
         batch: &mut OwnedWriteBatch,
         partition: Partition,
@@ -485,7 +493,11 @@ impl EmbeddedStore {
     }
 }
 
-fn held_by(state: &State, partition: Partition, epoch: Epoch) -> Result<PartitionKept, PortFault> {
+pub(super) fn held_by(
+    state: &State,
+    partition: Partition,
+    epoch: Epoch,
+) -> Result<PartitionKept, PortFault> {
     let kept = state.partitions.get(&partition).copied();
     let kept = kept.unwrap_or_default();
     admit::holder(partition, epoch, Epoch(kept.epoch))?;

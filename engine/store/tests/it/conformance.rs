@@ -28,6 +28,7 @@ pass_on! {
     take_over(partition: Partition) -> Result<Checkpoint, PortFault>;
     commit(commit: &Commit) -> Result<Committed, PortFault>;
     keep_snapshot(partition: Partition, epoch: Epoch, snapshot: &SnapshotKept) -> Result<(), PortFault>;
+    position(partition: Partition) -> Result<Sequence, PortFault>;
     outgoing(after: Sequence, max: usize) -> Result<Vec<Outgoing>, PortFault>;
     newest() -> Result<Sequence, PortFault>;
     sink_position(sink: &str) -> Result<Sequence, PortFault>;

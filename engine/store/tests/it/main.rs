@@ -3,4 +3,5 @@
 mod conformance;
 mod damage;
 mod killed;
+mod shared;
 mod together;

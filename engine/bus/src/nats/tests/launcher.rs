@@ -65,7 +65,9 @@ pub(crate) fn free_port() -> u16 {
 /// A server.
 pub(crate) struct NatsServer {
     child: Option<Child>,
-    config: PathBuf,
+    arguments: Vec<String>,
+    folder: PathBuf,
+    log: PathBuf,
     pub(crate) port: u16,
 }
 
@@ -85,9 +87,25 @@ impl NatsServer {
             store.display()
         );
         fs::write(&config, text).expect("its configuration");
+        let arguments = vec!["-c".to_owned(), config.display().to_string()];
+        Self::with(folder, (name, arguments), port)
+    }
+
+    /// Starts one as a command line says, but for the port.
+    pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Self {
+        let port = free_port();
+        let mut all: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        all.extend(["-a".to_owned(), "127.0.0.1".to_owned()]);
+        all.extend(["-p".to_owned(), port.to_string()]);
+        Self::with(folder, ("command", all), port)
+    }
+
+    fn with(folder: &Path, (name, arguments): (&str, Vec<String>), port: u16) -> Self {
         let mut server = Self {
             child: None,
-            config,
+            arguments,
+            folder: folder.to_owned(),
+            log: folder.join(format!("{name}.log")),
             port,
         };
         server.run();
@@ -100,11 +118,11 @@ impl NatsServer {
         let log = fs::File::options()
             .create(true)
             .append(true)
-            .open(self.config.with_extension("log"))
+            .open(&self.log)
             .expect("a file for what it tells");
         let child = Command::new(program())
-            .arg("-c")
-            .arg(&self.config)
+            .args(&self.arguments)
+            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -117,7 +135,7 @@ impl NatsServer {
             assert!(
                 begun.elapsed() < PATIENCE && !self.child.as_mut().is_some_and(has_ended),
                 "no answer: {}",
-                fs::read_to_string(self.config.with_extension("log")).unwrap_or_default()
+                fs::read_to_string(&self.log).unwrap_or_default()
             );
             thread::sleep(Duration::from_millis(5));
         }

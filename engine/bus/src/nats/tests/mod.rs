@@ -3,18 +3,20 @@
 // The service's tests use more of it.
 #[allow(dead_code)]
 mod launcher;
+mod ledger;
 mod refusals;
 
 use super::{
-    ConnectSettings, Login, NatsBus, NatsSettings, Publisher, Released, StreamSettings, Tls,
+    ConnectSettings, Login, NatsBus, NatsConnection, NatsSettings, Opened, Publisher, Released,
+    StreamSettings, Tls,
 };
 use launcher::{NatsServer, Place, cluster};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tripline_core::port::{
-    Bus, Delivered, Durability, FaultClass, NewRecord, Partition, ReadMax, RecordKind, Sequence,
-    conformance,
+    Bus, Delivered, Durability, FaultClass, NewRecord, Partition, PortFault, ReadMax, RecordKind,
+    Sequence, conformance,
 };
 use tripline_core::rule::kind::EventTime;
 
@@ -23,30 +25,43 @@ const ALL: ReadMax = ReadMax {
     bytes: 64 << 20,
 };
 
-fn settings(urls: Vec<String>) -> NatsSettings {
-    NatsSettings {
+/// What a trial opens.
+#[derive(Clone)]
+struct Settings {
+    connect: ConnectSettings,
+    bus: NatsSettings,
+}
+
+fn settings(urls: Vec<String>) -> Settings {
+    Settings {
         connect: ConnectSettings {
             urls,
             login: Login::None,
             tls: Tls::default(),
             name: "trial".to_owned(),
         },
-        prefix: "trial".to_owned(),
-        partition: Partition(0),
-        stream: StreamSettings {
-            replicas: 1,
-            bytes_max: 256 << 20,
-            age_max: None,
-            event_bytes_max: 4 << 20,
-            duplicate_window: Duration::from_secs(120),
-            may_create: true,
+        bus: NatsSettings {
+            prefix: "trial".to_owned(),
+            partition: Partition(0),
+            stream: StreamSettings {
+                replicas: 1,
+                bytes_max: 256 << 20,
+                age_max: None,
+                event_bytes_max: 4 << 20,
+                duplicate_window: Duration::from_secs(120),
+                may_create: true,
+            },
+            released: Released::Keep,
         },
-        released: Released::Keep,
     }
 }
 
-fn open(settings: &NatsSettings) -> NatsBus {
-    let opened = NatsBus::open(settings);
+fn try_open(settings: &Settings) -> Result<(NatsBus, Opened), PortFault> {
+    NatsBus::open(&NatsConnection::open(&settings.connect)?, &settings.bus)
+}
+
+fn open(settings: &Settings) -> NatsBus {
+    let opened = try_open(settings);
     opened.map(|(bus, _)| bus).unwrap_or_else(|fault| {
         panic!(
             "{fault}: {:?}",
@@ -90,10 +105,8 @@ fn one_server_does_what_every_bus_must() {
     for released in [Released::Keep, Released::Purge] {
         let place = Place::new("alone");
         let server = NatsServer::start(place.path(), "");
-        let settings = NatsSettings {
-            released,
-            ..settings(vec![server.url()])
-        };
+        let mut settings = settings(vec![server.url()]);
+        settings.bus.released = released;
         conformance::bus(&mut || Box::new(open(&settings)));
         assert_eq!(open(&settings).durability(), Durability::Process);
     }
@@ -104,16 +117,16 @@ fn three_servers_do_what_every_bus_must() {
     let place = Place::new("three");
     let servers = cluster(place.path());
     let mut settings = settings(servers.iter().map(NatsServer::url).collect());
-    settings.stream.replicas = 3;
+    settings.bus.stream.replicas = 3;
     wait_for_quorum(&settings);
     conformance::bus(&mut || Box::new(open(&settings)));
     assert_eq!(open(&settings).durability(), Durability::Replicated);
 }
 
 /// Until the servers have found each other nothing can be made.
-fn wait_for_quorum(settings: &NatsSettings) {
+fn wait_for_quorum(settings: &Settings) {
     let begun = Instant::now();
-    while let Err(fault) = NatsBus::open(settings) {
+    while let Err(fault) = try_open(settings) {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
             "{fault}: {:?}",
@@ -241,7 +254,7 @@ fn what_others_publish_is_read_as_events() {
     let server = NatsServer::start(place.path(), "");
     let settings = settings(vec![server.url()]);
     let bus = open(&settings);
-    let publisher = Publisher::open(&settings.connect).expect("connects");
+    let publisher = Publisher::new(NatsConnection::open(&settings.connect).expect("connects"));
     for id in ["a", "b", "a"] {
         publisher
             .publish("trial.events.0", id, b"{\"x\":1}".to_vec())

@@ -1,8 +1,8 @@
 //! What is refused, and how it is said.
 
-use super::super::{Login, NatsBus, NatsSettings, Secret};
+use super::super::{Login, NatsBus, Secret};
 use super::launcher::{NatsServer, Place};
-use super::{event, open, settings};
+use super::{Settings, event, open, settings, try_open};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
@@ -17,8 +17,8 @@ fn words(fault: &PortFault) -> String {
 }
 
 /// The words of a refusal, with the port left out.
-fn refusal(settings: &NatsSettings) -> (FaultClass, String) {
-    let fault = NatsBus::open(settings).expect_err("must be refused");
+fn refusal(settings: &Settings) -> (FaultClass, String) {
+    let fault = try_open(settings).expect_err("must be refused");
     let url = settings.connect.urls[0].clone();
     (fault.class, words(&fault).replace(&url, "URL"))
 }
@@ -79,7 +79,7 @@ fn wrong_credentials_are_named_and_never_shown() {
         "accounts { A: { jetstream: enabled, users: [ { user: anna, password: right } ] } }",
     );
     let mut settings = settings(vec![server.url()]);
-    let told = |settings: &NatsSettings| refusal(settings).1;
+    let told = |settings: &Settings| refusal(settings).1;
     assert_eq!(
         told(&settings),
         "connect to NATS at URL: the server does not accept no credentials"
@@ -137,7 +137,7 @@ fn a_stream_is_made_only_when_it_may_be() {
     let place = Place::new("missing");
     let server = NatsServer::start(place.path(), "");
     let mut settings = settings(vec![server.url()]);
-    settings.stream.may_create = false;
+    settings.bus.stream.may_create = false;
     assert_eq!(
         refusal(&settings),
         (
@@ -145,28 +145,28 @@ fn a_stream_is_made_only_when_it_may_be() {
             "use the stream trial-events-0: there is none, and `create = false` of [nats] forbids making it; make it yourself: nats stream add trial-events-0 --subjects=trial.events.0 --retention=limits --storage=file --discard=new --replicas=1 --max-bytes=268435456 --max-age=-1 --max-msg-size=4259840 --dupe-window=120s --allow-batch --defaults".to_owned()
         )
     );
-    settings.stream.may_create = true;
+    settings.bus.stream.may_create = true;
     open(&settings);
-    settings.stream.may_create = false;
+    settings.bus.stream.may_create = false;
     open(&settings);
-    settings.stream.bytes_max = 1 << 20;
-    settings.stream.duplicate_window = Duration::from_secs(240);
+    settings.bus.stream.bytes_max = 1 << 20;
+    settings.bus.stream.duplicate_window = Duration::from_secs(240);
     assert_eq!(
         refusal(&settings).1,
         "use the stream trial-events-0: it is not as it must be:\n  \
          max bytes is 268435456 and must be 1048576; change it with `nats stream edit trial-events-0 --max-bytes=1048576`, or give another `size_max_mib` of [nats]\n  \
          duplicate window is 120s and must be 240s or more; change it with `nats stream edit trial-events-0 --dupe-window=240s`"
     );
-    settings.stream.event_bytes_max = 16 << 20;
+    settings.bus.stream.event_bytes_max = 16 << 20;
     let (_, told) = refusal(&settings);
     assert!(
         told.contains("raise its `max_payload` or lower `event_max_kib`"),
         "{told}"
     );
-    settings.stream.event_bytes_max = 1 << 20;
-    settings.prefix = "other".to_owned();
-    settings.stream.may_create = true;
-    settings.stream.replicas = 3;
+    settings.bus.stream.event_bytes_max = 1 << 20;
+    settings.bus.prefix = "other".to_owned();
+    settings.bus.stream.may_create = true;
+    settings.bus.stream.replicas = 3;
     let (_, told) = refusal(&settings);
     assert!(
         told.contains("`replicas = 3` of [nats] needs as many servers"),
@@ -179,7 +179,7 @@ fn what_is_too_long_or_has_no_room_is_refused() {
     let place = Place::new("room");
     let server = NatsServer::start(place.path(), "");
     let mut settings = settings(vec![server.url()]);
-    settings.stream.bytes_max = 1 << 20;
+    settings.bus.stream.bytes_max = 1 << 20;
     let bus = open(&settings);
     let long = vec![b' '; 64 << 20];
     let fault = bus.append(&[event(&long)]).expect_err("too long");

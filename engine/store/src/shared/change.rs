@@ -1,0 +1,117 @@
+//! What the entries of the ledger say: JSON, one change each.
+//!
+//! Old reader, new data: a change that it does not know stops it; leaving one out would make its store another one. New
+//! reader, old data: reads every change ever written.
+
+use crate::embedded::Kept;
+use serde::{Deserialize, Serialize};
+use tripline_core::port::{
+    Commit, DeadLetter, DeadNumber, Epoch, FaultClass, Partition, PortFault, Sequence,
+};
+use tripline_core::rule::kind::EventTime;
+
+/// An entry.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Version of the shape.
+    v: u8,
+    /// Who wrote it: a process, at one of its starts.
+    pub(super) by: String,
+    /// Tells it from the others of whoever wrote it.
+    pub(super) number: u64,
+    /// The time to stamp on what it stores.
+    pub(super) now: EventTime,
+    pub(super) change: Change,
+}
+
+/// A change of the store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Change {
+    TakeOver {
+        partition: Partition,
+    },
+    Commit(Commit),
+    Snapshot {
+        partition: Partition,
+        epoch: Epoch,
+        kept: Kept,
+    },
+    SinkReached {
+        sink: String,
+        position: Sequence,
+        dead: Vec<DeadLetter>,
+    },
+    ForgetSink {
+        sink: String,
+    },
+    DropDead {
+        numbers: Vec<DeadNumber>,
+    },
+    Forget {
+        before: EventTime,
+    },
+}
+
+const VERSION: u8 = 1;
+
+impl Entry {
+    pub(super) fn new(by: &str, number: u64, now: EventTime, change: Change) -> Self {
+        Self {
+            v: VERSION,
+            by: by.to_owned(),
+            number,
+            now,
+            change,
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, PortFault> {
+        serde_json::to_vec(self)
+            .map_err(|fault| PortFault::new(FaultClass::Reject, "write an entry").because(fault))
+    }
+
+    /// Reads an entry that everybody must understand.
+    pub(super) fn read(place: Sequence, bytes: &[u8]) -> Result<Self, PortFault> {
+        let doing = || format!("read entry {} of the ledger", place.0);
+        let entry: Self = serde_json::from_slice(bytes).map_err(|fault| {
+            let words = format!("{fault}; a newer program or somebody else wrote it");
+            PortFault::new(FaultClass::Stop, doing()).because(words)
+        })?;
+        if entry.v != VERSION {
+            let words = format!(
+                "it has version {}, this program knows {VERSION}; a newer one wrote it",
+                entry.v
+            );
+            return Err(PortFault::new(FaultClass::Stop, doing()).because(words));
+        }
+        Ok(entry)
+    }
+}
+
+impl Change {
+    /// What its entries are ordered among: whoever appends one has seen all before it.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::TakeOver { partition } | Self::Snapshot { partition, .. } => of(*partition),
+            Self::Commit(commit) => of(commit.partition),
+            Self::SinkReached { .. } | Self::ForgetSink { .. } => "sinks".to_owned(),
+            Self::DropDead { .. } | Self::Forget { .. } => "store".to_owned(),
+        }
+    }
+
+    /// Whose partition it is about, and in which epoch.
+    pub(super) fn holder(&self) -> Option<(Partition, Epoch)> {
+        match self {
+            Self::Commit(commit) => Some((commit.partition, commit.epoch)),
+            Self::Snapshot {
+                partition, epoch, ..
+            } => Some((*partition, *epoch)),
+            _ => None,
+        }
+    }
+}
+
+fn of(partition: Partition) -> String {
+    format!("partition-{}", partition.0)
+}
