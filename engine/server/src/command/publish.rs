@@ -9,6 +9,8 @@ use crate::input::split::PieceKind;
 use crate::output::on_one_line;
 use crate::terminal::{Shown, counted};
 use clap::Args;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -69,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         accepted: 0,
         refused: 0,
         faults: resolved.faults.len(),
-        last: 0,
+        last: BTreeMap::new(),
         durability: String::new(),
     };
     for (path, fault) in &resolved.faults {
@@ -91,8 +93,8 @@ struct Publishing {
     accepted: u64,
     refused: u64,
     faults: usize,
-    /// The place in the log of the last event.
-    last: u64,
+    /// The place of the last event in the log of each partition.
+    last: BTreeMap<String, u64>,
     durability: String,
 }
 
@@ -153,7 +155,10 @@ impl Publishing {
             })?;
         self.body.clear();
         self.accepted += answer["accepted"].as_u64().unwrap_or(0);
-        self.last = answer["last"].as_u64().unwrap_or(self.last);
+        for (partition, last) in answer["last"].as_object().into_iter().flatten() {
+            self.last
+                .insert(partition.clone(), last.as_u64().unwrap_or(0));
+        }
         let no_events = answer["refused"].as_u64().unwrap_or(0);
         self.refused += no_events;
         if no_events > 0 {
@@ -170,8 +175,23 @@ impl Publishing {
         Ok(())
     }
 
+    fn is_evaluated(&self, status: &Value) -> bool {
+        let partitions = status["partitions"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        self.last.iter().all(|(number, last)| {
+            let number = number.parse::<u64>().ok();
+            let mut there = partitions
+                .iter()
+                .filter(|one| one["partition"].as_u64() == number);
+            there
+                .next()
+                .is_some_and(|one| one["position"].as_u64() >= Some(*last))
+        })
+    }
+
     fn finish(self, wait: bool) -> Result<Exit, CommandError> {
-        while wait && self.client.get("/v1/status")?["position"].as_u64() < Some(self.last) {
+        while wait && !self.is_evaluated(&self.client.get("/v1/status")?) {
             std::thread::sleep(ASKS_EVERY);
         }
         let mut words = format!("{} taken", counted(self.accepted, "event"));

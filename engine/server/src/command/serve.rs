@@ -4,16 +4,15 @@ use super::CommandError;
 use crate::config::{Config, TelemetryFormat};
 use crate::exit::{Exit, after_help};
 use crate::serve::http::Control;
-use crate::serve::{Service, Status, now};
+use crate::serve::{Handles, Service, now};
 use crate::terminal::ColorChoice;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
-use tripline_core::port::{Bus, NewRecord, RecordKind};
+use tripline_core::port::{NewRecord, Partition, RecordKind};
 use tripline_core::sample::{Generator, Options};
 
 const EXAMPLES: &str = "\
@@ -97,11 +96,11 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     };
     telemetry(&config, color);
     let service = Service::open(config, color)?;
-    let (bus, status, control) = service.handles();
-    signals(&control)?;
+    let handles = service.handles();
+    signals(&handles.control)?;
     if arguments.demo {
         let (rate, once) = (arguments.demo_rate, arguments.demo_once);
-        std::thread::spawn(move || demo(bus.as_ref(), &status, &control, (rate, once)));
+        std::thread::spawn(move || demo(&handles, (rate, once)));
     }
     service.run(|address| {
         if let Some(address) = address {
@@ -178,7 +177,8 @@ fn signals(control: &Sender<Control>) -> Result<(), CommandError> {
 const DEMO_EVENTS: u64 = 5_000;
 
 /// Appends a day of invented events that ends now.
-fn demo(bus: &dyn Bus, status: &Arc<Status>, control: &Sender<Control>, (rate, once): (u32, bool)) {
+fn demo(handles: &Handles, (rate, once): (u32, bool)) {
+    let (bus, status) = (handles.partitions.log(Partition(0)), &handles.status);
     let end = Timestamp::now();
     let start = end
         .checked_sub(SignedDuration::from_hours(24))
@@ -188,7 +188,7 @@ fn demo(bus: &dyn Bus, status: &Arc<Status>, control: &Sender<Control>, (rate, o
         start,
         ..Options::default()
     });
-    let at_a_time = (rate / 20).max(1) as usize;
+    let at_a_time = ((rate / 20).max(1) as usize).min(bus.append_max().records);
     let pause = Duration::from_secs_f64(at_a_time as f64 / f64::from(rate));
     let records: Vec<Vec<u8>> = generator.map(|record| record.bytes).collect();
     let mut last = 0;
@@ -221,9 +221,10 @@ fn demo(bus: &dyn Bus, status: &Arc<Status>, control: &Sender<Control>, (rate, o
         let now = status.get();
         let newest = status.stored.newest();
         let is_sent = now.sinks.values().all(|sink| sink.position >= newest);
-        if now.committed.0 >= last && is_sent {
+        let position = handles.store.position(Partition(0)).unwrap_or_default();
+        if position.0 >= last && is_sent {
             // The service may have ended by itself.
-            let _ = control.send(Control::Shutdown);
+            let _ = handles.control.send(Control::Shutdown);
             return;
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -71,21 +71,45 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
             Shown(fault)
         )?;
     }
-    let log = &status["log"];
-    writeln!(
-        out,
-        "log        {} to {}, {} MiB, durable: {}",
-        number(&log["first"]),
-        number(&log["last"]),
-        grouped(log["bytes"].as_u64().unwrap_or(0) >> 20),
-        Shown(log["durability"].as_str().unwrap_or("?"))
-    )?;
-    writeln!(
-        out,
-        "evaluated  to {}, {} behind",
-        number(&status["position"]),
-        number(&status["lag"])
-    )?;
+    let durability = Shown(status["log"]["durability"].as_str().unwrap_or("?"));
+    let partitions = status["partitions"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    for one in partitions {
+        let of = match partitions.len() {
+            1 => String::new(),
+            _ => format!(
+                ", partition {}{}",
+                one["partition"],
+                if one["held"] == true {
+                    ""
+                } else {
+                    " (held by another process)"
+                }
+            ),
+        };
+        writeln!(
+            out,
+            "log        {} to {}, {} MiB, durable: {durability}{of}",
+            number(&one["first"]),
+            number(&one["last"]),
+            grouped(one["bytes"].as_u64().unwrap_or(0) >> 20),
+        )?;
+        writeln!(
+            out,
+            "evaluated  to {}, {} behind",
+            number(&one["position"]),
+            number(&one["lag"])
+        )?;
+    }
+    for name in status["others"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+    {
+        writeln!(out, "member     {}", Shown(name))?;
+    }
     let tally = &status["tally"];
     let malformed: u64 = tally["malformed"]
         .as_object()

@@ -19,6 +19,8 @@ pub(crate) struct SinkConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) template: Option<Template>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret_file: Option<PathBuf>,
@@ -44,6 +46,7 @@ pub(crate) enum SinkKind {
     File,
     Webhook,
     Otlp,
+    Nats,
 }
 
 /// How findings are written to a stream or a file.
@@ -101,6 +104,21 @@ impl SinkConfig {
                 only(self.secret_file.is_some(), "secret_file")?;
             }
         }
+        match kind {
+            SinkKind::Nats => {
+                needs(self.subject.is_some(), "subject")?;
+                only(self.format.is_some(), "format")?;
+            }
+            _ => only(self.subject.is_some(), "subject")?,
+        }
+        if let Some(subject) = &self.subject
+            && !is_subject(subject)
+        {
+            return Err(format!(
+                "subject = \"{}\" cannot be published on; give words with dots between them, without blanks, * and >",
+                subject.escape_debug()
+            ));
+        }
         if kind != SinkKind::Webhook {
             only(self.template.is_some(), "template")?;
         }
@@ -137,4 +155,15 @@ impl SinkConfig {
         }
         Ok(())
     }
+}
+
+/// Whether messages can be published on it.
+fn is_subject(text: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'*' | b'>'))
+    };
+    text.len() <= 255 && text.split('.').all(is_word)
 }

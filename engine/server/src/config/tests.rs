@@ -124,6 +124,77 @@ fn mistakes_are_told_with_their_place() {
             "needs `secret_file`",
         ),
         ("[telemetry]\nlevel = \"loud\"\n", &[], "is none of error"),
+        ("[bus]\ntype = \"kafka\"\n", &[], "line 2, column 8"),
+        ("[nats]\nurl = \"x\"\n", &[], "line 2, column 1"),
+        ("[nats]\nurls = []\n", &[], "nats.urls is empty"),
+        (
+            "[nats]\nurls = [\"wss://x\"]\n",
+            &[],
+            "begins neither with nats:// nor with tls://",
+        ),
+        (
+            "[nats]\nurls = [\"nats://anna:secret@x\"]\n",
+            &[],
+            "give nats.user and nats.password_file",
+        ),
+        ("[nats]\npartitions = 65\n", &[], "give 1 to 64"),
+        (
+            "[nats]\npartition_by = \"a..b\"\n",
+            &[],
+            "give a path in events",
+        ),
+        (
+            "[store]\nshared = true\n",
+            &[],
+            "give `type = \"nats\"` of [bus]",
+        ),
+        ("[store]\nmember = \"a.b\"\n", &[], "store.member"),
+        ("[nats]\nreplicas = 2\n", &[], "give 1, 3 or 5"),
+        (
+            "[nats]\nprefix = \"a.b\"\n",
+            &[],
+            "letters, digits, - and _",
+        ),
+        (
+            "[nats]\nevent_max_kib = 65536\n",
+            &[],
+            "nats.event_max_kib = 65536 is out of range",
+        ),
+        (
+            "[nats]\nduplicate_window = \"1s\"\n",
+            &[],
+            "give at least 30 s",
+        ),
+        (
+            "[nats]\nage_max = \"30s\"\n",
+            &[],
+            "nats.age_max is too short",
+        ),
+        (
+            "[nats]\ntoken_file = \"a\"\nnkey_file = \"b\"\n",
+            &[],
+            "nkey_file and token_file are given",
+        ),
+        (
+            "[nats]\nuser = \"anna\"\n",
+            &[],
+            "user and password_file belong together",
+        ),
+        (
+            "[nats]\ntls_cert_file = \"a\"\n",
+            &[],
+            "tls_cert_file and tls_key_file belong together",
+        ),
+        (
+            "[sinks.x]\ntype = \"nats\"\n",
+            &[],
+            "sinks.x: a sink of this type needs `subject`",
+        ),
+        (
+            "[sinks.x]\ntype = \"nats\"\nsubject = \"a.>\"\n",
+            &[],
+            "cannot be published on",
+        ),
         (
             "",
             &[("TRIPLINE__LOG__SIZE", "1")],

@@ -5,17 +5,17 @@
 
 use super::clock::{now, until};
 use super::examiners::{How, Job, Jobs, examine};
-use super::status::{Status, StatusNow};
+use super::status::{Status, Work};
 use crate::causes::with_causes;
 use crate::plugins::Plugins;
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tripline_core::evaluate::RuleSet;
 use tripline_core::pipeline::{Effect, Input, StartFault, StopReason, Worker, WorkerSettings};
 use tripline_core::port::{
-    Bus, Delivered, FaultClass, NewRecord, Partition, PortFault, RecordKind, Sequence, Store,
+    Bus, Delivered, FaultClass, NewRecord, PortFault, RecordKind, Sequence, Store,
 };
 use tripline_core::rule::kind::EventTime;
 use tripline_core::state::Restored;
@@ -58,6 +58,9 @@ pub(crate) enum DriveFault {
     Start(#[from] StartFault),
 }
 
+/// How driving a partition ended.
+pub(crate) type Driven = Result<Ended, DriveFault>;
+
 /// How often the status is brought up to date while there is work.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
@@ -72,12 +75,18 @@ pub(crate) fn drive(
     engine: &Engine<'_>,
     requests: &Receiver<Request>,
     told: impl FnOnce(Restored),
-) -> Result<Ended, DriveFault> {
+) -> Driven {
     let partition = engine.settings.partition;
     let checkpoint = engine
         .store
         .take_over(partition)
         .map_err(DriveFault::TakeOver)?;
+    tracing::info!(
+        partition = partition.0,
+        epoch = checkpoint.epoch.0,
+        position = checkpoint.position.0,
+        "partition taken over"
+    );
     let (worker, restored) = Worker::start(engine.rules, engine.settings, checkpoint, now())?;
     if let Some(restored) = restored {
         told(restored);
@@ -108,7 +117,6 @@ pub(crate) fn drive(
             batches: BTreeMap::new(),
             wake: None,
             found_none_after: None,
-            before: engine.status.get(),
             told_status: None,
             complaints: Complaints::default(),
         };
@@ -128,8 +136,6 @@ struct Driver<'d, 'e> {
     batches: BTreeMap<u64, Delivered>,
     wake: Option<EventTime>,
     found_none_after: Option<Sequence>,
-    /// What earlier epochs came to.
-    before: StatusNow,
     told_status: Option<Instant>,
     complaints: Complaints,
 }
@@ -186,6 +192,17 @@ impl Driver<'_, '_> {
 
     fn end(mut self, ended: Ended) -> Ended {
         self.tell_status();
+        let partition = self.engine.settings.partition.0;
+        self.engine.status.set(|now| {
+            if let Some(work) = now.working.remove(&partition) {
+                // What it remembers is somebody else's now, or its own when it runs again.
+                now.ended.add(&Work {
+                    event_time: None,
+                    state_bytes: 0,
+                    ..work
+                });
+            }
+        });
         ended
     }
 
@@ -265,13 +282,15 @@ impl Driver<'_, '_> {
     /// Says when reading begins and ceases to wait for sinks.
     fn tell_waiting(&self, waiting: u64) {
         let waits = waiting > self.engine.settings.undelivered_max;
+        let partition = self.engine.settings.partition.0;
         self.engine.status.set(|now| {
-            if waits && !now.waits_for_sinks {
-                tracing::warn!(waiting, "evaluation waits for the slowest sink");
-            } else if !waits && now.waits_for_sinks {
-                tracing::info!("evaluation goes on");
+            let work = now.working.entry(partition).or_default();
+            if waits && !work.waits_for_sinks {
+                tracing::warn!(partition, waiting, "evaluation waits for the slowest sink");
+            } else if !waits && work.waits_for_sinks {
+                tracing::info!(partition, "evaluation goes on");
             }
-            now.waits_for_sinks = waits;
+            work.waits_for_sinks = waits;
         });
     }
 
@@ -279,26 +298,24 @@ impl Driver<'_, '_> {
         self.told_status = Some(Instant::now());
         let own = self.worker.tally();
         let rules = self.engine.rules.rules();
-        let state = self
-            .worker
-            .state()
-            .map(|state| (state.counters(), state.bytes() as u64));
+        let state_bytes = self.worker.state().map_or(0, |state| state.bytes() as u64);
+        let by_rule = own.by_rule.iter().map(|(rule, count)| {
+            let id = rules[*rule as usize].rule.id.to_string();
+            (id, *count)
+        });
+        let mut work = Work {
+            tally: own.clone(),
+            findings_by_rule: by_rule.collect(),
+            event_time: self.worker.event_time(),
+            state_bytes,
+            waits_for_sinks: false,
+        };
+        let partition = self.engine.settings.partition.0;
         self.engine.status.set(|now| {
-            let mut tally = self.before.tally.clone();
-            tally += own;
-            now.tally = tally;
-            for (rule, count) in &own.by_rule {
-                let id = rules[*rule as usize].rule.id.to_string();
-                let before = self.before.findings_by_rule.get(&id).copied().unwrap_or(0);
-                now.findings_by_rule.insert(id, before + count);
-            }
-            now.committed = self.worker.committed();
+            let before = now.working.entry(partition).or_default();
+            work.waits_for_sinks = before.waits_for_sinks;
+            *before = work;
             now.is_ready = true;
-            now.event_time = self.worker.event_time();
-            if let Some((counters, bytes)) = state {
-                now.state = Some(counters);
-                now.state_bytes = bytes;
-            }
         });
     }
 }
@@ -403,6 +420,14 @@ fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender
 fn wait_for_records(bus: &dyn Bus, armed: &Receiver<Sequence>, to_worker: &Sender<Input>) {
     while let Ok(mut after) = armed.recv() {
         loop {
+            // Only the newest place matters: whoever waited for each of them would fall behind, and end late.
+            loop {
+                match armed.try_recv() {
+                    Ok(newer) => after = newer,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
             match bus.wait(after, WAITS) {
                 Ok(true) => {
                     let _ = to_worker.send(Input::Woken);
@@ -411,11 +436,6 @@ fn wait_for_records(bus: &dyn Bus, armed: &Receiver<Sequence>, to_worker: &Sende
                 // The worker looks by itself in time.
                 Err(_) => break,
                 Ok(false) => {}
-            }
-            match armed.try_recv() {
-                Ok(newer) => after = newer,
-                Err(std::sync::mpsc::TryRecvError::Empty) => {}
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
             }
         }
     }
@@ -443,6 +463,3 @@ impl Complaints {
         );
     }
 }
-
-/// The one partition of a single machine.
-pub(super) const ONLY: Partition = Partition(0);

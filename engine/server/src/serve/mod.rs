@@ -11,17 +11,20 @@
 //! is the time during which one set of rules is in force, and borrows it. A reload compiles the new rules first, drains
 //! the worker, and begins another epoch where it stopped, so no record is seen by both sets and none by neither.
 
+mod assignment;
+mod bus;
 mod clock;
 mod desk;
 mod driver;
 mod examiners;
+mod holding;
 pub(crate) mod http;
 mod outboxes;
+mod partitions;
 mod rules;
 mod service;
 pub(crate) mod sink;
 mod status;
 
 pub(crate) use clock::now;
-pub(crate) use service::{ServeError, Service};
-pub(crate) use status::Status;
+pub(crate) use service::{Handles, ServeError, Service};

@@ -1,5 +1,6 @@
 //! One thread a sink: does what its outbox says.
 
+use super::assignment::Assignment;
 use super::clock::{now, until};
 use super::sink::Sink;
 use super::status::{SinkStatus, Status};
@@ -13,6 +14,8 @@ pub(crate) struct SinkRun<'s> {
     pub(crate) store: &'s dyn Store,
     pub(crate) status: &'s Status,
     pub(crate) is_ending: &'s AtomicBool,
+    /// Says whether this process sends, when several share the work.
+    pub(crate) assignment: &'s Assignment,
     pub(crate) settings: OutboxSettings,
 }
 
@@ -22,8 +25,36 @@ const COMPLAINS_EVERY: Duration = Duration::from_secs(60);
 /// How long a thread sleeps before it looks whether it is still wanted.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
-/// Sends what is stored until it is told to end.
+/// Sends what is stored until it is told to end, while it is this process that sends.
 pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
+    while !run.is_ending.load(Ordering::Relaxed) {
+        if run.assignment.sends() {
+            send_while_it_is_ours(run, sink);
+            if !run.assignment.is_shared() {
+                return;
+            }
+        } else {
+            watch(run);
+        }
+        std::thread::sleep(LOOKS_EVERY);
+    }
+}
+
+/// Another process sends: how far it is.
+fn watch(run: &SinkRun<'_>) {
+    let name = &run.settings.sink;
+    let (Ok(position), Ok(newest)) = (run.store.sink_position(name), run.store.newest()) else {
+        return;
+    };
+    run.status.stored.know(newest);
+    run.status.set(|now| {
+        let sink = now.sinks.entry(name.clone()).or_default();
+        sink.position = position;
+        sink.waiting = newest.0.saturating_sub(position.0);
+    });
+}
+
+fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) {
     let name = run.settings.sink.clone();
     let position = match run.store.sink_position(&name) {
         Ok(position) => position,
@@ -37,6 +68,10 @@ pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
     let mut was_told_to_end = false;
     let mut told_fault: Option<Instant> = None;
     loop {
+        if !run.assignment.sends() && input == OutboxInput::Woken {
+            // What it sent and could not note is sent again by whoever goes on.
+            return;
+        }
         let told = run.status.stored.told();
         let effects = outbox.step(now(), input);
         tell(run.status, &name, &outbox);

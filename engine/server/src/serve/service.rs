@@ -3,15 +3,19 @@
 //! Ends in this order: no new events are taken, the worker finishes what it began and keeps what rules remember, sinks
 //! finish the batch at hand, requests get their answers. A second signal ends at once; nothing acknowledged is lost by that.
 
+use super::assignment::Assignment;
+use super::bus::{self, Opened};
 use super::clock::now;
 use super::desk::{Decisions, Desk, decide};
-use super::driver::{DriveFault, Ended, Engine, ONLY, Request, drive};
+use super::driver::{DriveFault, Ended, Request};
+use super::holding::Holding;
 use super::http::{Api, Control, serve};
 use super::outboxes::{SinkRun, run_sink};
+use super::partitions::Partitions;
 use super::rules::Prepared;
 use super::sink::{self, Sink, SinkError, Surroundings};
 use super::status::Status;
-use crate::config::{Config, ConfigError, From, LogDurability, WhenFull};
+use crate::config::{Config, ConfigError, From, InexactRules};
 use crate::terminal::ColorChoice;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,13 +25,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
-use tripline_bus::embedded::{Flush, Log, LogSettings, WhenFull as FullLog};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::{OutboxSettings, WorkerSettings};
-use tripline_core::port::{Bus, PortFault, ReadMax, Sequence, Store};
-use tripline_core::state::{Kept, Restored};
+use tripline_core::port::{Partition, PortFault, ReadMax, Sequence, Store};
 use tripline_store::embedded::{EmbeddedStore, Options};
+use tripline_store::shared::SharedStore;
 
 /// Why the service cannot start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,13 @@ pub(crate) enum ServeError {
     Store(#[source] PortFault),
     #[error(transparent)]
     Sink(#[from] SinkError),
+    #[error("{0}")]
+    NatsFile(String),
+    #[error(
+        "several partitions, and rules that would see only a part of what they must see:\n  {}\nadd it to the key, give another \
+         nats.partition_by, or allow them (nats.inexact_rules)", .0.join("\n  ")
+    )]
+    Inexact(Vec<String>),
     #[error("http.token_file: {0}")]
     Token(String),
     #[error("cannot listen on {address}")]
@@ -67,9 +77,6 @@ pub(crate) enum ServeError {
 /// How often what is too old is looked for.
 const FORGETS_EVERY: Duration = Duration::from_secs(600);
 
-/// How often a log that acknowledges before it is flushed is flushed all the same.
-const FLUSHES_EVERY: Duration = Duration::from_secs(1);
-
 /// Batches that are examined at a time, for each thread.
 const BATCHES_A_THREAD: usize = 2;
 
@@ -81,12 +88,21 @@ const MIB: u64 = 1024 * 1024;
 /// A sink and how its outbox goes about it.
 type Built = (OutboxSettings, Box<dyn Sink>);
 
+/// What others on this process need of the service.
+pub(crate) struct Handles {
+    pub(crate) partitions: Partitions,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) control: Sender<Control>,
+}
+
 /// The service.
 pub(crate) struct Service {
     config: Config,
     color: ColorChoice,
-    bus: Arc<Log>,
-    store: Arc<EmbeddedStore>,
+    partitions: Partitions,
+    assignment: Arc<Assignment>,
+    store: Arc<dyn Store>,
     status: Arc<Status>,
     desk: Arc<Desk>,
     control: (Sender<Control>, Receiver<Control>),
@@ -99,28 +115,9 @@ impl Service {
         raise_descriptors();
         let first = Prepared::read(&config, color)?;
         make_folder(&config.data)?;
-        let settings = LogSettings {
-            segment_bytes: config.log.segment_mib * MIB,
-            bytes_max: config.log.size_max_mib * MIB,
-            record_bytes_max: usize::try_from(config.log.event_max_mib * MIB).unwrap_or(usize::MAX),
-            flush: match config.log.durability {
-                LogDurability::Fsync => Flush::Fsync,
-                LogDurability::Process => Flush::Process {
-                    every: FLUSHES_EVERY,
-                },
-            },
-            when_full: match config.log.when_full {
-                WhenFull::Refuse => FullLog::Refuse,
-                WhenFull::DropOldest => FullLog::DropOldest,
-            },
-            ..LogSettings::default()
-        };
-        let folder = config.data.join("log");
-        make_folder(&folder)?;
-        let (log, recovered) = Log::open(&folder.join("0"), settings).map_err(ServeError::Log)?;
-        if recovered.torn_bytes > 0 || !recovered.damaged.is_empty() || recovered.roster_made_anew {
-            tracing::warn!(?recovered, "log recovered");
-        }
+        let Opened { logs, shared } = bus::open(&config)?;
+        let partitions = Partitions::new(logs, &config.nats.partition_by);
+        check_exact(&config, &partitions, &first)?;
         let options = Options {
             // Half of what stays free: the log refuses first, and the store empties it.
             free_bytes_min: config.data_free_min_mib * MIB / 2,
@@ -128,11 +125,31 @@ impl Service {
         };
         let store = EmbeddedStore::open(&config.data.join("store"), options);
         let store = store.map_err(ServeError::Store)?;
+        let count = partitions.count();
+        let (store, assignment): (Arc<dyn Store>, _) = match shared {
+            None => (Arc::new(store), Assignment::alone(count)),
+            Some(shared) => {
+                let me = shared.me.clone();
+                let store = SharedStore::open(store, shared.ledger, me.clone())
+                    .map_err(ServeError::Store)?;
+                store
+                    .catch_up(|at, last| {
+                        tracing::info!(at = at.0, last = last.0, "following the ledger");
+                    })
+                    .map_err(ServeError::Store)?;
+                tracing::info!(member = me, "work is shared");
+                (
+                    Arc::new(store),
+                    Assignment::among(shared.members, me, count),
+                )
+            }
+        };
         Ok(Self {
             config,
             color,
-            bus: Arc::new(log),
-            store: Arc::new(store),
+            partitions,
+            assignment: Arc::new(assignment),
+            store,
             status: Arc::default(),
             desk: Arc::default(),
             control: channel(),
@@ -140,13 +157,14 @@ impl Service {
         })
     }
 
-    /// What events can be appended to, and how to ask the service to end.
-    pub(crate) fn handles(&self) -> (Arc<dyn Bus>, Arc<Status>, Sender<Control>) {
-        (
-            self.bus.clone(),
-            self.status.clone(),
-            self.control.0.clone(),
-        )
+    /// What others on this process need of it.
+    pub(crate) fn handles(&self) -> Handles {
+        Handles {
+            partitions: self.partitions.clone(),
+            store: self.store.clone(),
+            status: self.status.clone(),
+            control: self.control.0.clone(),
+        }
     }
 
     /// Runs until it is asked to end. `listening` gets the address of the API.
@@ -188,13 +206,18 @@ impl Service {
         let Self {
             config,
             color,
-            bus,
+            partitions,
+            assignment,
             store,
             status,
             desk,
             control,
             first,
         } = self;
+        if let Some(address) = address {
+            assignment.tell(|words| words.address = address.to_string());
+        }
+        let is_gone = AtomicBool::new(false);
         let is_ending = AtomicBool::new(false);
         let ended = thread::scope(|scope| {
             for (settings, mut sink) in sinks {
@@ -202,16 +225,23 @@ impl Service {
                     store: store.as_ref(),
                     status: &status,
                     is_ending: &is_ending,
+                    assignment: &assignment,
                     settings,
                 };
                 scope.spawn(move || run_sink(&run, sink.as_mut()));
             }
+            scope.spawn(|| assignment.run(&is_gone));
             let (stop_forgetting, stopped) = channel::<()>();
             let (forgetful, retention) = (store.clone(), config.history.retention.period());
+            let forgets = assignment.clone();
             scope.spawn(move || {
                 loop {
                     forgetful.set_now(now());
-                    match forgetful.forget_before(now().minus(retention)) {
+                    let forgotten = match forgets.sends() {
+                        true => forgetful.forget_before(now().minus(retention)),
+                        false => Ok(0),
+                    };
+                    match forgotten {
                         Ok(0) => {}
                         Ok(count) => tracing::info!(count, "findings forgotten"),
                         Err(fault) => tracing::error!(%fault, "forgetting failed"),
@@ -225,7 +255,8 @@ impl Service {
             let epochs = Epochs {
                 config: &config,
                 color,
-                bus: bus.as_ref(),
+                partitions: &partitions,
+                assignment: &assignment,
                 store: store.as_ref(),
                 status: &status,
                 desk: &desk,
@@ -234,6 +265,7 @@ impl Service {
                 back: control.0,
             };
             let ended = epochs.run(first);
+            is_gone.store(true, Ordering::Relaxed);
             leave_in_time(ended.is_ok());
             is_ending.store(true, Ordering::Relaxed);
             status.stored.tell(status.stored.newest());
@@ -294,7 +326,8 @@ impl Service {
                 tries_max: config.tries_max,
                 waiting_max: config.waiting_max,
             };
-            sinks.push((settings, sink::build(name, config, around.clone())?));
+            let nats = || bus::connect_settings(&self.config.nats);
+            sinks.push((settings, sink::build(name, config, around.clone(), &nats)?));
         }
         Ok(sinks)
     }
@@ -321,7 +354,8 @@ impl Service {
             ),
         };
         Ok(Arc::new(Api {
-            bus: self.bus.clone(),
+            partitions: self.partitions.clone(),
+            assignment: self.assignment.clone(),
             store: self.store.clone(),
             status: self.status.clone(),
             control: self.control.0.clone(),
@@ -330,8 +364,7 @@ impl Service {
             token,
             body_bytes_max: usize::try_from(http.body_max_mib * MIB).unwrap_or(usize::MAX),
             inflated_bytes_max: http.inflated_max_mib * MIB,
-            event_bytes_max: usize::try_from(self.config.log.event_max_mib * MIB)
-                .unwrap_or(usize::MAX),
+            event_bytes_max: bus::event_bytes_max(&self.config),
             memory: Arc::new(Semaphore::new(http.memory_max_mib as usize)),
             data: self.config.data.clone(),
             free_bytes_min: self.config.data_free_min_mib * MIB,
@@ -361,11 +394,30 @@ fn raise_descriptors() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-fn make_folder(path: &Path) -> Result<(), ServeError> {
+pub(super) fn make_folder(path: &Path) -> Result<(), ServeError> {
     std::fs::create_dir_all(path).map_err(|source| ServeError::Folder {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Refuses rules that would see only a part of what they must see, or says which they are.
+fn check_exact(
+    config: &Config,
+    partitions: &Partitions,
+    prepared: &Prepared,
+) -> Result<(), ServeError> {
+    let inexact = partitions.inexact(&prepared.rules);
+    match (inexact.is_empty(), config.nats.inexact_rules) {
+        (true, _) => Ok(()),
+        (false, InexactRules::Refuse) => Err(ServeError::Inexact(inexact)),
+        (false, InexactRules::Allow) => {
+            for rule in inexact {
+                tracing::warn!(rule, "rule sees the events of one partition at a time");
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Sets a flag when it goes, also by a panic: threads that look at it must not wait for ever.
@@ -384,7 +436,8 @@ type Asker = oneshot::Sender<Result<String, String>>;
 struct Epochs<'s> {
     config: &'s Config,
     color: ColorChoice,
-    bus: &'s dyn Bus,
+    partitions: &'s Partitions,
+    assignment: &'s Assignment,
     store: &'s dyn Store,
     status: &'s Status,
     desk: &'s Desk,
@@ -442,6 +495,8 @@ impl Epochs<'_> {
         for file in &prepared.broken {
             tracing::error!(file, "rules of this file are off");
         }
+        self.assignment
+            .tell(|words| prepared.version.clone_into(&mut words.rules));
         self.status.descriptions.set(prepared.descriptions());
         self.status.set(|now| {
             now.rules = rules as u64;
@@ -458,13 +513,15 @@ impl Epochs<'_> {
             0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
-        let engine = Engine {
+        let holding = Holding {
             rules: &prepared.rules,
             plugins: &plugins,
-            bus: self.bus,
+            partitions: self.partitions,
+            assignment: self.assignment,
             store: self.store,
             settings: WorkerSettings {
-                partition: ONLY,
+                // Each worker has its own.
+                partition: Partition(0),
                 read: ReadMax {
                     records: engine_config.batch_events,
                     bytes: READ_BYTES,
@@ -492,7 +549,7 @@ impl Epochs<'_> {
                 });
             }
             let _guard = Sets(&is_over);
-            drive(&engine, &requests, tell_restored)
+            holding.run(&requests)
         })?;
         match ended {
             Ended::Drained => Ok(next
@@ -510,6 +567,7 @@ impl Epochs<'_> {
             let comes = match self.heard(Duration::from_millis(100)) {
                 Some(Control::Shutdown) => {
                     self.status.set(|now| now.is_draining = true);
+                    self.assignment.tell(|words| words.leaves = true);
                     Next::End
                 }
                 Some(Control::Failed) => {
@@ -567,6 +625,8 @@ impl Epochs<'_> {
     fn reload(&self) -> Result<Prepared, String> {
         let prepared = Prepared::read(self.config, self.color)
             .map_err(|fault| crate::causes::with_causes(&fault))?;
+        check_exact(self.config, self.partitions, &prepared)
+            .map_err(|fault| crate::causes::with_causes(&fault))?;
         match prepared.broken.as_slice() {
             [] => Ok(prepared),
             broken => Err(format!(
@@ -574,19 +634,5 @@ impl Epochs<'_> {
                 broken.join(", ")
             )),
         }
-    }
-}
-
-/// Says what became of what rules remembered.
-fn tell_restored(restored: Restored) {
-    for (rule, kept) in restored.rules {
-        let words = match kept {
-            Kept::Kept => continue,
-            Kept::Changed => "it looks at something else now, and begins to remember anew",
-            Kept::Absent => "it is not in force; what it remembers is kept for it, up to 90 days",
-            Kept::Crowded => "it is not in force, and there is no room for what it remembers",
-            Kept::Gone => "it was not in force for 90 days; what it remembered is dropped",
-        };
-        tracing::warn!(rule, words, "memory of a rule changed");
     }
 }

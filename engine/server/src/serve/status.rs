@@ -7,7 +7,6 @@ use std::time::Duration;
 use tripline_core::pipeline::Tally;
 use tripline_core::port::{Sequence, Span};
 use tripline_core::rule::kind::EventTime;
-use tripline_core::state::StateCounters;
 
 /// How the service does.
 #[derive(Default)]
@@ -20,15 +19,12 @@ pub(crate) struct Status {
 /// The same at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusNow {
-    /// Since the process started, epochs before this one included.
-    pub(crate) tally: Tally,
-    /// Findings by the id of their rule.
-    pub(crate) findings_by_rule: BTreeMap<String, u64>,
-    pub(crate) committed: Sequence,
-    pub(crate) span: Span,
-    pub(crate) event_time: Option<EventTime>,
-    pub(crate) state: Option<StateCounters>,
-    pub(crate) state_bytes: u64,
+    /// What workers that ended came to since the process started.
+    pub(crate) ended: Work,
+    /// Workers that run, by partition.
+    pub(crate) working: BTreeMap<u32, Work>,
+    /// What each log has, and how far it is evaluated.
+    pub(crate) logs: Vec<LogStatus>,
     pub(crate) rules: u64,
     pub(crate) rules_off: u64,
     pub(crate) rules_version: String,
@@ -49,8 +45,6 @@ pub(crate) struct StatusNow {
     pub(crate) decisions_by_default: u64,
     /// Why nothing is committed, while nothing is.
     pub(crate) commit_fault: Option<String>,
-    /// Reading waits for the slowest sink.
-    pub(crate) waits_for_sinks: bool,
     /// Dead letters of records and findings that were set aside.
     pub(crate) dead_letters: u64,
     /// Sinks that the store knows and the configuration does not.
@@ -58,6 +52,68 @@ pub(crate) struct StatusNow {
     pub(crate) is_ready: bool,
     pub(crate) is_draining: bool,
     pub(crate) faults: BTreeMap<&'static str, u64>,
+}
+
+/// What a worker came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) tally: Tally,
+    /// Findings by the id of their rule.
+    pub(crate) findings_by_rule: BTreeMap<String, u64>,
+    pub(crate) event_time: Option<EventTime>,
+    pub(crate) state_bytes: u64,
+    pub(crate) waits_for_sinks: bool,
+}
+
+/// How far a partition is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LogStatus {
+    pub(crate) span: Span,
+    /// What came of the records up to here is stored.
+    pub(crate) position: Sequence,
+}
+
+impl LogStatus {
+    /// Records that are not evaluated yet.
+    pub(crate) fn lag(&self) -> u64 {
+        self.span.last.0.saturating_sub(self.position.0)
+    }
+}
+
+impl StatusNow {
+    /// Everything since the process started.
+    pub(crate) fn work(&self) -> Work {
+        let mut all = self.ended.clone();
+        for one in self.working.values() {
+            all.add(one);
+        }
+        all
+    }
+
+    /// Records of all logs that are not evaluated yet, by whomever.
+    pub(crate) fn lag(&self) -> u64 {
+        self.logs.iter().map(LogStatus::lag).sum()
+    }
+
+    /// Whether a worker waits for the slowest sink.
+    pub(crate) fn waits_for_sinks(&self) -> bool {
+        self.working.values().any(|one| one.waits_for_sinks)
+    }
+}
+
+impl Work {
+    /// Adds what another one came to. What it remembers is added while both run; times are those of the one behind.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.tally += &other.tally;
+        for (rule, count) in &other.findings_by_rule {
+            *self.findings_by_rule.entry(rule.clone()).or_default() += count;
+        }
+        self.event_time = match (self.event_time, other.event_time) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.state_bytes += other.state_bytes;
+    }
 }
 
 /// How a sink does.
@@ -113,6 +169,11 @@ impl Stored {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) += 1;
         self.changed.1.notify_all();
+    }
+
+    /// The newest number in the store is this, and nobody needs to be woken.
+    pub(crate) fn know(&self, newest: Sequence) {
+        self.newest.fetch_max(newest.0, Ordering::Relaxed);
     }
 
     /// The newest number in the store.

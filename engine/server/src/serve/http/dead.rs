@@ -7,7 +7,9 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json as value};
-use tripline_core::port::{DeadFilter, DeadLetter, DeadNumber, DeadReason, NewRecord, RecordKind};
+use tripline_core::port::{
+    DeadFilter, DeadLetter, DeadNumber, DeadReason, NewRecord, Partition, RecordKind,
+};
 
 /// Dead letters of one answer, when nobody says how many, and at most.
 const PAGE: usize = 100;
@@ -100,7 +102,10 @@ pub(super) async fn retry(
         if (letter.payload.len() as u64) < letter.bytes {
             return Err(Refusal::conflict("not all of its bytes were kept; send the event again from where it came"));
         }
-        let appended = api.bus.append(&[NewRecord {
+        // It goes where it came from: what is no event belongs nowhere else.
+        let partition = letter.partition.0.min(api.partitions.count() - 1);
+        let log = api.partitions.log(Partition(partition));
+        let appended = log.append(&[NewRecord {
             kind: RecordKind::Event,
             taken: super::super::now(),
             attributes: &letter.attributes,

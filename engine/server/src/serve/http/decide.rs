@@ -33,7 +33,7 @@ pub(super) async fn decide(
         ));
     }
     let body = body_of(&api, body)?;
-    let events = records_of(&body, api.event_bytes_max)?;
+    let events = records_of(&api, &body)?;
     if events.len() > EVENTS_MAX {
         return Err(Refusal::bad(format!(
             "{} events are more than the {EVENTS_MAX} of one question",

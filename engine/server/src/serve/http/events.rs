@@ -8,17 +8,18 @@ use super::answer::{Refusal, json};
 use super::{Control, Shared, blocking, body_of};
 use crate::input::split::{Ending, PieceKind, Splitter};
 use crate::scan::nested::pieces_of;
+use crate::serve::partitions::Partitions;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json as value};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
 use tripline_core::event::Parser;
-use tripline_core::port::FaultClass;
-use tripline_core::port::{NewRecord, RecordKind};
+use tripline_core::port::{FaultClass, NewRecord, Partition, RecordKind};
 
 /// What events that came this way have beside them.
 const ATTRIBUTES: &[u8] = br#"{"channel":"api"}"#;
@@ -87,14 +88,15 @@ fn has_space(api: &Shared) -> Result<(), Refusal> {
 
 /// The records of a body.
 struct Records<'t> {
-    events: Vec<&'t [u8]>,
+    /// With the partition that each belongs into.
+    events: Vec<(Partition, &'t [u8])>,
     /// Records that are no events, and the first of them with the reason.
     refused: u64,
     shown: Vec<Value>,
 }
 
 impl<'t> Records<'t> {
-    fn of(text: &'t [u8], event_bytes_max: usize) -> Self {
+    fn of(text: &'t [u8], event_bytes_max: usize, partitions: &Partitions) -> Self {
         let mut splitter = Splitter::new(event_bytes_max);
         let mut pieces = Vec::new();
         splitter.split(text, Ending::Last, &mut pieces);
@@ -111,11 +113,11 @@ impl<'t> Records<'t> {
                 PieceKind::Fault(_) => None,
             };
             match within {
-                None => records.take(number, piece.kind, bytes, &mut parser),
+                None => records.take((number, piece.kind), bytes, &mut parser, partitions),
                 Some(within) => {
                     for piece in within {
                         let bytes = &bytes[piece.start..piece.end];
-                        records.take(number, piece.kind, bytes, &mut parser);
+                        records.take((number, piece.kind), bytes, &mut parser, partitions);
                     }
                 }
             }
@@ -123,11 +125,17 @@ impl<'t> Records<'t> {
         records
     }
 
-    fn take(&mut self, number: usize, kind: PieceKind, bytes: &'t [u8], parser: &mut Parser) {
+    fn take(
+        &mut self,
+        (number, kind): (usize, PieceKind),
+        bytes: &'t [u8],
+        parser: &mut Parser,
+        partitions: &Partitions,
+    ) {
         let why = match kind {
             PieceKind::Fault(fault) => fault.to_string(),
             PieceKind::Record => match parser.parse(bytes) {
-                Ok(_) => return self.events.push(bytes),
+                Ok(document) => return self.events.push((partitions.of(document.root()), bytes)),
                 Err(malformed) => malformed.to_string(),
             },
         };
@@ -148,8 +156,8 @@ impl<'t> Records<'t> {
 }
 
 /// The events of a body, all of which must be some.
-pub(super) fn records_of(text: &[u8], event_bytes_max: usize) -> Result<Vec<Vec<u8>>, Refusal> {
-    let records = Records::of(text, event_bytes_max);
+pub(super) fn records_of(api: &Shared, text: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
+    let records = Records::of(text, api.event_bytes_max, &api.partitions);
     if records.events.is_empty() {
         return Err(records.refusal());
     }
@@ -157,11 +165,15 @@ pub(super) fn records_of(text: &[u8], event_bytes_max: usize) -> Result<Vec<Vec<
         let words = "not everything in the body is an event";
         return Err(Refusal::bad(words).details(records.shown.into()));
     }
-    Ok(records.events.into_iter().map(<[u8]>::to_vec).collect())
+    Ok(records
+        .events
+        .into_iter()
+        .map(|(_, bytes)| bytes.to_vec())
+        .collect())
 }
 
 fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
-    let found = Records::of(text, api.event_bytes_max);
+    let found = Records::of(text, api.event_bytes_max, &api.partitions);
     if found.events.is_empty() {
         return Err(found.refusal());
     }
@@ -183,10 +195,20 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
     } = found;
     let taken = super::super::now();
     let mut taken_count = 0;
-    let mut first = None;
-    let mut last = 0;
-    let mut durability = api.bus.durability();
-    for chunk in records.chunks(RECORDS_AT_A_TIME) {
+    let mut firsts = BTreeMap::new();
+    let mut lasts = BTreeMap::new();
+    let mut durability = api.partitions.durability();
+    let max = api.partitions.append_max();
+    let mut by_partition: BTreeMap<Partition, Vec<&[u8]>> = BTreeMap::new();
+    for (partition, bytes) in &records {
+        by_partition.entry(*partition).or_default().push(bytes);
+    }
+    let records_max = max.records.min(RECORDS_AT_A_TIME);
+    let appends = by_partition.iter().flat_map(|(partition, records)| {
+        let chunks = chunks(records, records_max, max.bytes);
+        chunks.into_iter().map(|chunk| (*partition, chunk))
+    });
+    for (partition, chunk) in appends {
         let new: Vec<NewRecord<'_>> = chunk
             .iter()
             .map(|payload| NewRecord {
@@ -196,7 +218,7 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
                 payload,
             })
             .collect();
-        let appended = match api.bus.append(&new) {
+        let appended = match api.partitions.log(partition).append(&new) {
             Ok(appended) => appended,
             Err(fault) => {
                 let untaken = records.len() as u64 - taken_count;
@@ -210,11 +232,11 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
             }
         };
         taken_count += chunk.len() as u64;
-        first.get_or_insert(appended.first.0);
-        last = appended.first.0 + chunk.len() as u64 - 1;
+        firsts.entry(partition.0).or_insert(appended.first.0);
+        lasts.insert(partition.0, appended.first.0 + chunk.len() as u64 - 1);
         durability = appended.durability;
     }
-    let bytes: usize = records.iter().map(|one| one.len()).sum();
+    let bytes: usize = records.iter().map(|(_, one)| one.len()).sum();
     api.status.set(|now| {
         now.appended += records.len() as u64;
         now.appended_bytes += bytes as u64;
@@ -224,14 +246,35 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
         "accepted": records.len(),
         "refused": refused_count,
         "first_refused": shown,
-        "first": first,
-        "last": last,
+        "first": firsts,
+        "last": lasts,
         "durability": durability.as_str(),
     })))
 }
 
 fn is_compressed(body: &[u8]) -> bool {
     matches!(body, [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..])
+}
+
+/// Records that fit into one append each; a record that is too long for that is alone.
+fn chunks<'r>(
+    mut records: &'r [&'r [u8]],
+    records_max: usize,
+    bytes_max: usize,
+) -> Vec<&'r [&'r [u8]]> {
+    let mut chunks = Vec::new();
+    while !records.is_empty() {
+        let mut bytes = 0usize;
+        let fits = |record: &&&[u8]| {
+            bytes = bytes.saturating_add(record.len() + ATTRIBUTES.len());
+            bytes <= bytes_max
+        };
+        let count = records.iter().take(records_max).take_while(fits).count();
+        let (chunk, rest) = records.split_at(count.max(1));
+        chunks.push(chunk);
+        records = rest;
+    }
+    chunks
 }
 
 /// The body as it was before it was compressed.
@@ -265,4 +308,23 @@ fn inflate(body: &[u8], max: u64) -> Result<std::borrow::Cow<'_, [u8]>, Refusal>
         ));
     }
     Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ATTRIBUTES, chunks};
+
+    #[test]
+    fn appends_hold_no_more_than_they_may() {
+        let long = vec![b' '; 100];
+        let records: Vec<&[u8]> = vec![b"a", b"b", b"c", &long, b"d"];
+        let sizes = |records_max, bytes_max| -> Vec<usize> {
+            let chunks = chunks(&records, records_max, bytes_max);
+            chunks.iter().map(|chunk| chunk.len()).collect()
+        };
+        assert_eq!(sizes(10, usize::MAX), [5]);
+        assert_eq!(sizes(2, usize::MAX), [2, 2, 1]);
+        assert_eq!(sizes(10, 2 * (1 + ATTRIBUTES.len())), [2, 1, 1, 1]);
+        assert_eq!(sizes(10, 0), [1, 1, 1, 1, 1]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::answer::{Refusal, json, json_with};
 use super::{Shared, blocking, part};
-use crate::serve::status::StatusNow;
+use crate::serve::status::{LogStatus, StatusNow};
 use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
@@ -50,22 +50,49 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
             (name.clone(), shown)
         })
         .collect();
+    let work = now.work();
+    let partitions: Vec<Value> = (0..)
+        .zip(&now.logs)
+        .map(|(number, log): (u32, _)| {
+            value!({
+                "partition": number,
+                "first": log.span.first.0,
+                "last": log.span.last.0,
+                "bytes": log.span.bytes,
+                "position": log.position.0,
+                "lag": log.lag(),
+                "held": now.working.contains_key(&number),
+            })
+        })
+        .collect();
+    let others = api.assignment.others();
+    let members: serde_json::Map<String, Value> = others
+        .iter()
+        .map(|(name, words)| {
+            (
+                name.clone(),
+                serde_json::to_value(words).unwrap_or_default(),
+            )
+        })
+        .collect();
     Ok(json(&value!({
         "ready": now.is_ready,
         "draining": now.is_draining,
         "rules": { "in_force": now.rules, "off": now.rules_off, "version": now.rules_version, "reloads": now.reloads, "reloads_refused": now.reloads_refused, "last_reload_fault": now.last_reload_fault },
-        "log": { "first": now.span.first.0, "last": now.span.last.0, "bytes": now.span.bytes, "durability": api.bus.durability().as_str() },
-        "position": now.committed.0,
-        "lag": lag(&now),
-        "event_time": now.event_time.map(|time| time.to_string()),
-        "tally": now.tally,
-        "findings": { "new": now.findings_new, "renewed": now.findings_renewed, "by_rule": now.findings_by_rule },
-        "state_bytes": now.state_bytes,
+        "log": { "bytes": now.logs.iter().map(|log| log.span.bytes).sum::<u64>(), "durability": api.partitions.durability().as_str() },
+        "partitions": partitions,
+        "member": api.assignment.me(),
+        "others": members,
+        "lag": now.lag(),
+        "event_time": work.event_time.map(|time| time.to_string()),
+        "tally": work.tally,
+        "findings": { "new": now.findings_new, "renewed": now.findings_renewed, "by_rule": work.findings_by_rule },
+        "state_bytes": work.state_bytes,
         "refused": now.refused,
         "decisions": { "by_effect": now.decisions, "by_default": now.decisions_by_default },
         "faults": now.faults,
         "commit_fault": now.commit_fault,
-        "waits_for_sinks": now.waits_for_sinks,
+        "waits_for_sinks": now.waits_for_sinks(),
         "dead_letters": now.dead_letters,
         "sinks_not_configured": now.sinks_unknown,
         "sinks": sinks,
@@ -97,14 +124,13 @@ pub(super) async fn forget_sink(
 async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
     blocking(move || {
         let mut now = api.status.get();
-        now.span = api.bus.span()?;
+        for (partition, span) in api.partitions.spans()? {
+            let position = api.store.position(partition)?;
+            now.logs.push(LogStatus { span, position });
+        }
         Ok(now)
     })
     .await
-}
-
-fn lag(now: &StatusNow) -> u64 {
-    now.span.last.0.saturating_sub(now.committed.0)
 }
 
 /// Metrics.
@@ -140,7 +166,8 @@ fn render(now: &StatusNow) -> String {
     let mut single = |name: &str, kind: &str, help: &str, value: f64| {
         family(&mut out, name, kind, help, &[(String::new(), value)]);
     };
-    let tally = &now.tally;
+    let work = now.work();
+    let tally = &work.tally;
     for (name, help, value) in [
         (
             "tripline_events_appended_total",
@@ -258,9 +285,14 @@ fn render(now: &StatusNow) -> String {
             now.rules_off as f64,
         ),
         (
+            "tripline_partitions_held",
+            "Partitions that this process works on.",
+            now.working.len() as f64,
+        ),
+        (
             "tripline_log_lag",
             "Records in the log that are not evaluated yet.",
-            lag(now) as f64,
+            now.lag() as f64,
         ),
         (
             "tripline_commits_failing",
@@ -270,17 +302,17 @@ fn render(now: &StatusNow) -> String {
         (
             "tripline_waits_for_sinks",
             "1 while evaluation waits for the slowest sink.",
-            f64::from(u8::from(now.waits_for_sinks)),
+            f64::from(u8::from(now.waits_for_sinks())),
         ),
         (
             "tripline_log_size_bytes",
             "What the log takes.",
-            now.span.bytes as f64,
+            now.logs.iter().map(|log| log.span.bytes).sum::<u64>() as f64,
         ),
         (
             "tripline_state_size_bytes",
             "About what rules remember.",
-            now.state_bytes as f64,
+            work.state_bytes as f64,
         ),
         (
             "tripline_ready",
@@ -290,7 +322,7 @@ fn render(now: &StatusNow) -> String {
     ] {
         single(name, "gauge", help, value);
     }
-    if let Some(time) = now.event_time {
+    if let Some(time) = work.event_time {
         let help = "How far event time has come, seconds after 1970.";
         single(
             "tripline_event_time_seconds",
@@ -353,7 +385,7 @@ fn render(now: &StatusNow) -> String {
         "Faults of the log, the store and our own, by kind.",
         &each(faults, "kind"),
     );
-    let by_rule = now
+    let by_rule = work
         .findings_by_rule
         .iter()
         .map(|(rule, count)| (rule.as_str(), *count as f64))

@@ -11,7 +11,9 @@ mod events;
 mod findings;
 mod metrics;
 
+use super::assignment::Assignment;
 use super::desk::{Decisions, Desk};
+use super::partitions::Partitions;
 use super::status::Status;
 use answer::Refusal;
 use axum::Router;
@@ -34,11 +36,12 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
-use tripline_core::port::{Bus, Store};
+use tripline_core::port::Store;
 
 /// What handlers share.
 pub(crate) struct Api {
-    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) partitions: Partitions,
+    pub(crate) assignment: Arc<Assignment>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) status: Arc<Status>,
     pub(crate) control: Sender<Control>,

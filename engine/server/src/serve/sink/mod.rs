@@ -5,15 +5,18 @@
 //! here. None of them may panic on what a finding holds, which comes from outside.
 
 mod http;
+mod nats;
 mod otlp;
 mod stream;
 mod webhook;
 
+use super::service::ServeError;
 use super::status::Descriptions;
 use crate::config::{FileFormat, SinkConfig, SinkKind};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tripline_bus::nats::ConnectSettings;
 use tripline_core::diagnostic::Palette;
 use tripline_core::pipeline::SendFault;
 use tripline_core::port::{Outgoing, Store};
@@ -51,12 +54,13 @@ pub(crate) enum SinkError {
     },
 }
 
-/// Makes a sink of its configuration.
+/// Makes a sink of its configuration. `settings` are those of NATS, for whoever needs them.
 pub(crate) fn build(
     name: &str,
     config: &SinkConfig,
     around: Surroundings,
-) -> Result<Box<dyn Sink>, SinkError> {
+    settings: &dyn Fn() -> Result<ConnectSettings, ServeError>,
+) -> Result<Box<dyn Sink>, ServeError> {
     let inner: Box<dyn Sink> = match config.kind {
         SinkKind::Stdout => {
             let format = config.format.unwrap_or(FileFormat::Pretty);
@@ -75,6 +79,10 @@ pub(crate) fn build(
         }
         SinkKind::Webhook => Box::new(webhook::Webhook::new(config, secret(name, config)?, around)),
         SinkKind::Otlp => Box::new(otlp::Otlp::new(config)),
+        SinkKind::Nats => {
+            let subject = config.subject.clone().unwrap_or_default();
+            Box::new(nats::Nats::new(settings()?, subject))
+        }
     };
     let severity_min = config.severity_min.as_deref().and_then(Severity::from_word);
     Ok(match severity_min {

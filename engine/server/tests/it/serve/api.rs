@@ -213,7 +213,7 @@ fn decisions_are_made_by_rules_with_an_effect() {
             .contains("tripline_decisions_total{effect=\"deny\"} 2\n")
     );
     assert_eq!(
-        service.get("/v1/status")["log"]["last"],
+        service.get("/v1/status")["partitions"][0]["last"],
         0,
         "nothing was taken into the log"
     );

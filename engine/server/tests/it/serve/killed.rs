@@ -16,7 +16,7 @@ const ROUNDS: usize = 200;
 const AT_A_TIME: usize = 10;
 
 /// What the store has in the end: id of a finding, how many more detections are counted on it, and what it is.
-fn findings(service: &Service) -> BTreeMap<String, (u64, String)> {
+pub(super) fn findings(service: &Service) -> BTreeMap<String, (u64, String)> {
     let mut found = BTreeMap::new();
     let mut before = String::new();
     loop {
@@ -38,7 +38,7 @@ fn findings(service: &Service) -> BTreeMap<String, (u64, String)> {
 }
 
 /// Sends a chunk until it is acknowledged.
-fn send(service: &Mutex<Option<Service>>, chunk: &[String]) {
+pub(super) fn send(service: &Mutex<Option<Service>>, chunk: &[String]) {
     loop {
         let answer = {
             let service = service.lock().expect("nobody panicked");
@@ -116,9 +116,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_found_twice() {
         .into_inner()
         .expect("nobody panicked")
         .expect("it runs");
-    service.wait_until("everything is evaluated", || {
-        service.get("/v1/status")["lag"] == 0
-    });
+    service.wait_evaluated();
     let found = settled(&service);
     let dead = service.get("/v1/dead-letters");
     let count = dead["dead_letters"].as_array().map(Vec::len);
@@ -164,7 +162,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_found_twice() {
 }
 
 /// The findings when they no longer change: time goes on by ticks, and what waits for time is told.
-fn settled(service: &Service) -> BTreeMap<String, (u64, String)> {
+pub(super) fn settled(service: &Service) -> BTreeMap<String, (u64, String)> {
     // Later events move time past the lateness and the windows of all rules.
     let later: Vec<String> = (0..300)
         .map(|number| {
@@ -176,9 +174,7 @@ fn settled(service: &Service) -> BTreeMap<String, (u64, String)> {
         })
         .collect();
     service.publish(&later);
-    service.wait_until("everything is evaluated", || {
-        service.get("/v1/status")["lag"] == 0
-    });
+    service.wait_evaluated();
     let mut before = findings(service);
     loop {
         thread::sleep(Duration::from_millis(1_500));

@@ -2,6 +2,7 @@
 
 mod api;
 mod killed;
+mod nats;
 mod service;
 mod sinks;
 

@@ -270,9 +270,7 @@ fn a_full_log_refuses_and_what_it_took_is_found_later() {
     let (url, received) = receiver(|_, _| answer("200 OK"));
     folder.file("tripline.toml", config.replace(&dead, &url));
     let service = Service::start(&folder);
-    service.wait_until("everything is read", || {
-        service.get("/v1/status")["lag"] == 0
-    });
+    service.wait_evaluated();
     service.wait_sent("gone");
     let found = service.get("/v1/findings?limit=1000")["findings"]
         .as_array()
@@ -297,9 +295,7 @@ fn a_log_that_may_drop_says_what_was_lost() {
     let (url, _received) = receiver(|_, _| answer("200 OK"));
     folder.file("tripline.toml", config.replace(&dead, &url));
     let service = Service::start(&folder);
-    service.wait_until("everything is read", || {
-        service.get("/v1/status")["lag"] == 0
-    });
+    service.wait_evaluated();
     service.wait_sent("gone");
     let status = service.get("/v1/status");
     let lost = status["tally"]["lost"].as_u64().expect("a number");

@@ -1,0 +1,291 @@
+//! Who works on which partition, and who sends findings.
+//!
+//! ```text
+//! each process, every second: "I am here, and hold these" ──▶ members ──▶ everybody: the same rule, the same answer
+//! ```
+//!
+//! Everybody who sees the same members comes to the same assignment. Whoever holds what is another's finishes it and lets
+//! go; whoever is given something takes it when nobody says to hold it, or when whoever did fell silent. Two who see
+//! different members may both take one for a moment: the ledger fences one of them off. So this decides how soon, never
+//! whether it is right. Rejected: leases with a term, which fence by clocks; the ledger fences by order.
+
+use crate::causes::with_causes;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tripline_core::port::Members;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// How often everybody says that they are there.
+const SAYS_EVERY: Duration = Duration::from_secs(1);
+
+/// A complaint of the same kind is repeated this often.
+const COMPLAINS_EVERY: Duration = Duration::from_secs(30);
+
+/// What a process says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Words {
+    /// The partitions that it works on.
+    pub(crate) holds: BTreeSet<u32>,
+    /// Which rules it has.
+    pub(crate) rules: String,
+    /// Where its API listens.
+    pub(crate) address: String,
+    /// It ends, and is given nothing more.
+    pub(crate) leaves: bool,
+}
+
+/// What this process is to do, as it is now.
+pub(crate) struct Assignment {
+    me: String,
+    partitions: u32,
+    members: Option<Box<dyn Members>>,
+    now: Mutex<Now>,
+}
+
+struct Now {
+    words: Words,
+    others: BTreeMap<String, Words>,
+    assigned: BTreeSet<u32>,
+    sends: bool,
+}
+
+impl Assignment {
+    /// Everything is ours.
+    pub(super) fn alone(partitions: u32) -> Self {
+        Self {
+            me: String::new(),
+            partitions,
+            members: None,
+            now: Mutex::new(Now {
+                words: Words::default(),
+                others: BTreeMap::new(),
+                assigned: (0..partitions).collect(),
+                sends: true,
+            }),
+        }
+    }
+
+    /// Nothing is ours until others were heard.
+    pub(super) fn among(members: Box<dyn Members>, me: String, partitions: u32) -> Self {
+        Self {
+            me,
+            partitions,
+            members: Some(members),
+            now: Mutex::new(Now {
+                words: Words::default(),
+                others: BTreeMap::new(),
+                assigned: BTreeSet::new(),
+                sends: false,
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether others share the work.
+    pub(super) fn is_shared(&self) -> bool {
+        self.members.is_some()
+    }
+
+    /// What this process is to work on, held by others or not.
+    pub(super) fn assigned(&self) -> BTreeSet<u32> {
+        self.lock().assigned.clone()
+    }
+
+    /// What of it nobody else says to hold.
+    pub(super) fn free(&self) -> BTreeSet<u32> {
+        let now = self.lock();
+        let held: BTreeSet<u32> = now
+            .others
+            .values()
+            .flat_map(|words| words.holds.iter().copied())
+            .collect();
+        now.assigned.difference(&held).copied().collect()
+    }
+
+    /// Whether this process sends what is found.
+    pub(super) fn sends(&self) -> bool {
+        self.lock().sends
+    }
+
+    /// The others, as they say of themselves.
+    pub(crate) fn others(&self) -> BTreeMap<String, Words> {
+        self.lock().others.clone()
+    }
+
+    /// What this process is called among others.
+    pub(crate) fn me(&self) -> &str {
+        &self.me
+    }
+
+    /// What is told to others from now on.
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Words)) {
+        let is_new = {
+            let mut now = self.lock();
+            let before = now.words.clone();
+            change(&mut now.words);
+            now.words != before
+        };
+        // Others wait for what is let go.
+        if is_new {
+            let _ = self.say();
+        }
+    }
+
+    fn say(&self) -> Result<(), String> {
+        let Some(members) = &self.members else {
+            return Ok(());
+        };
+        let words = serde_json::to_vec(&self.lock().words).unwrap_or_default();
+        members
+            .announce(&self.me, &words)
+            .map_err(|fault| with_causes(&fault))
+    }
+
+    fn hear(&self) -> Result<(), String> {
+        let Some(members) = &self.members else {
+            return Ok(());
+        };
+        let present = members.present().map_err(|fault| with_causes(&fault))?;
+        let mut others: BTreeMap<String, Words> = present
+            .into_iter()
+            .map(|(name, words)| {
+                // Whoever says something else is there all the same.
+                (name, serde_json::from_slice(&words).unwrap_or_default())
+            })
+            .collect();
+        others.remove(&self.me);
+        let mut now = self.lock();
+        let mut names: BTreeSet<&str> = others
+            .iter()
+            .filter(|(_, words)| !words.leaves)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !now.words.leaves {
+            names.insert(&self.me);
+        }
+        let assigned = assign(&names, self.partitions);
+        let mine: BTreeSet<u32> = (0..self.partitions)
+            .filter(|one| assigned[*one as usize] == Some(self.me.as_str()))
+            .collect();
+        now.sends = names.first() == Some(&self.me.as_str());
+        if mine != now.assigned {
+            tracing::info!(partitions = ?mine, members = names.len(), "partitions assigned");
+        }
+        for (name, words) in &others {
+            let is_known = now
+                .others
+                .get(name)
+                .is_some_and(|one| one.rules == words.rules);
+            if !is_known && !words.rules.is_empty() && words.rules != now.words.rules {
+                tracing::warn!(
+                    member = name,
+                    its = words.rules,
+                    ours = now.words.rules,
+                    "other rules are in force there"
+                );
+            }
+        }
+        now.assigned = mine;
+        now.others = others;
+        Ok(())
+    }
+
+    /// Says that we are there and hears who else is, until told to end; then says that we are not.
+    pub(super) fn run(&self, is_over: &AtomicBool) {
+        if self.members.is_none() {
+            return;
+        }
+        let mut told: Option<Instant> = None;
+        while !is_over.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            if let Err(fault) = self.say().and_then(|()| self.hear())
+                && told.is_none_or(|at| at.elapsed() >= COMPLAINS_EVERY)
+            {
+                told = Some(Instant::now());
+                tracing::warn!(fault, "others are not heard; partitions stay as they are");
+            }
+            while begun.elapsed() < SAYS_EVERY && !is_over.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        if let Some(members) = &self.members {
+            // It falls silent by itself too, only later.
+            let _ = members.leave(&self.me);
+        }
+    }
+}
+
+/// Who works on each partition: each member has as many as any other or one less, and few move when one comes or goes.
+fn assign<'m>(members: &BTreeSet<&'m str>, partitions: u32) -> Vec<Option<&'m str>> {
+    let mut assigned = vec![None; partitions as usize];
+    let most = (partitions as usize).div_ceil(members.len().max(1));
+    let mut loads: BTreeMap<&str, usize> = BTreeMap::new();
+    // The strongest wishes first, so that a full member turns away the weakest.
+    let mut wishes: Vec<(u64, u32, &str)> = members
+        .iter()
+        .flat_map(|member| {
+            (0..partitions).map(|partition| {
+                let wish = xxh3_64_with_seed(member.as_bytes(), u64::from(partition));
+                (wish, partition, *member)
+            })
+        })
+        .collect();
+    wishes.sort_unstable_by(|one, other| other.cmp(one));
+    for (_, partition, member) in wishes {
+        let load = loads.entry(member).or_default();
+        let place = &mut assigned[partition as usize];
+        if place.is_none() && *load < most {
+            *place = Some(member);
+            *load += 1;
+        }
+    }
+    assigned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::assign;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    proptest! {
+        #[test]
+        fn everything_is_assigned_evenly(names in proptest::collection::btree_set("[a-z]{1,8}", 1..9), partitions in 1..65u32) {
+            let members: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            let assigned = assign(&members, partitions);
+            let mut loads: BTreeMap<&str, usize> = BTreeMap::new();
+            for one in &assigned {
+                *loads.entry(one.expect("somebody")).or_default() += 1;
+            }
+            let most = (partitions as usize).div_ceil(members.len());
+            prop_assert!(loads.values().all(|load| *load <= most), "{loads:?}");
+        }
+
+        #[test]
+        fn most_stay_when_one_goes(names in proptest::collection::btree_set("[a-z]{4,8}", 3..9)) {
+            let mut members: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            let before = assign(&members, 64);
+            let gone = members.pop_first().expect("one");
+            let after = assign(&members, 64);
+            let moved = before
+                .iter()
+                .zip(&after)
+                .filter(|(one, other)| **one != Some(gone) && one != other)
+                .count();
+            prop_assert!(moved <= 40, "{moved} of 64");
+        }
+    }
+
+    #[test]
+    fn nobody_is_assigned_nothing() {
+        assert_eq!(assign(&BTreeSet::new(), 3), [None, None, None]);
+    }
+}

@@ -1,0 +1,546 @@
+//! The service on a bus of NATS: killed and paused servers, what others publish, and what is refused.
+
+use super::killed::{findings, send, settled};
+use super::service::Service;
+use super::{Folder, event, events, folder, tripline};
+use crate::launcher::{NatsServer, Place, cluster};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use tripline_bus::nats::{
+    ConnectSettings, Login, NatsBus, NatsConnection, NatsSettings, Publisher, Released,
+    StreamSettings, Tls,
+};
+use tripline_core::port::{Bus, Delivered, Partition, ReadMax, Sequence};
+
+/// How often the server is killed.
+const ROUNDS: u64 = 50;
+
+/// Events sent together.
+const AT_A_TIME: usize = 10;
+
+/// A folder whose service takes its events from a stream.
+fn on_nats(name: &str, servers: &[&NatsServer], more: &str) -> Folder {
+    let urls: Vec<String> = servers
+        .iter()
+        .map(|one| format!("\"{}\"", one.url()))
+        .collect();
+    let bus = format!(
+        "[bus]\ntype = \"nats\"\n[nats]\nurls = [{}]\nsize_max_mib = 512\n{more}",
+        urls.join(", ")
+    );
+    folder(name, &bus)
+}
+
+fn connect(server: &NatsServer) -> ConnectSettings {
+    ConnectSettings {
+        urls: vec![server.url()],
+        login: Login::None,
+        tls: Tls::default(),
+        name: "trial".to_owned(),
+    }
+}
+
+/// What an undisturbed service finds in its own log: another bus must not matter.
+fn found_undisturbed(all: &[String]) -> BTreeMap<String, (u64, String)> {
+    let folder = folder("serve-nats-calm", "");
+    let service = Service::start(&folder);
+    for chunk in all.chunks(500) {
+        service.publish(chunk);
+    }
+    service.wait_for(all.len() as u64);
+    let found = settled(&service);
+    assert_eq!(service.terminate(), Some(0));
+    found
+}
+
+fn assert_same(wanted: &BTreeMap<String, (u64, String)>, found: &BTreeMap<String, (u64, String)>) {
+    let differs = |one: &BTreeMap<String, (u64, String)>,
+                   other: &BTreeMap<String, (u64, String)>|
+     -> Vec<String> {
+        let missing = one
+            .iter()
+            .filter(|(id, count)| other.get(*id) != Some(count));
+        missing
+            .map(|(id, (count, what))| format!("{id} ({count}, {what})"))
+            .collect()
+    };
+    let (missing, more) = (differs(wanted, found), differs(found, wanted));
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "missing or different {missing:?}, too many or different {more:?}"
+    );
+}
+
+/// Sends everything while something disturbs the servers, and gives what was found.
+fn found_while(
+    folder: &Folder,
+    all: &[String],
+    disturb: impl FnOnce(&AtomicBool),
+) -> BTreeMap<String, (u64, String)> {
+    let service = Mutex::new(Some(Service::start(folder)));
+    let (acknowledged, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for chunk in all.chunks(AT_A_TIME) {
+                send(&service, chunk);
+                acknowledged.fetch_add(chunk.len(), Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(5));
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        disturb(&is_over);
+    });
+    assert_eq!(acknowledged.into_inner(), all.len());
+    let service = service.into_inner().expect("nobody panicked");
+    let service = service.expect("it runs");
+    service.wait_for(all.len() as u64);
+    let found = settled(&service);
+    assert_eq!(findings(&service), found);
+    let dead = service.get("/v1/dead-letters");
+    assert_eq!(
+        dead["dead_letters"].as_array().map(Vec::len),
+        Some(0),
+        "{dead}"
+    );
+    let status = service.get("/v1/status");
+    assert_eq!(status["tally"]["lost"], 0, "{status}");
+    assert_eq!(service.terminate(), Some(0));
+    found
+}
+
+#[test]
+fn a_server_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing() {
+    let all = events(3_000);
+    let wanted = found_undisturbed(&all);
+    assert!(wanted.len() > 1_000, "{}", wanted.len());
+    let place = Place::new("serve-killed");
+    let mut server = NatsServer::start(place.path(), "");
+    let folder = on_nats("serve-nats-killed", &[&server], "");
+    let begun = Instant::now();
+    let found = found_while(&folder, &all, |is_over| {
+        let mut kills = 0;
+        while kills < ROUNDS && (kills < 10 || begun.elapsed() < Duration::from_secs(120)) {
+            thread::sleep(Duration::from_millis(40 + kills * 37 % 97));
+            server.kill();
+            server.run();
+            kills += 1;
+            if is_over.load(Ordering::Relaxed) && kills >= ROUNDS / 2 {
+                break;
+            }
+        }
+        println!("killed {kills} times in {:?}", begun.elapsed());
+    });
+    assert_same(&wanted, &found);
+}
+
+#[test]
+fn three_servers_lose_nothing_while_one_is_away() {
+    let all = events(1_500);
+    let wanted = found_undisturbed(&all);
+    let place = Place::new("serve-three");
+    let mut servers = cluster(place.path());
+    let all_servers: Vec<&NatsServer> = servers.iter().collect();
+    let folder = on_nats("serve-nats-three", &all_servers, "replicas = 3\n");
+    wait_for_cluster(&servers[0]);
+    let found = found_while(&folder, &all, |_| {
+        for server in &mut servers {
+            thread::sleep(Duration::from_millis(500));
+            server.kill();
+            thread::sleep(Duration::from_secs(2));
+            server.run();
+            thread::sleep(Duration::from_secs(2));
+            // Its connections stay open, and nothing comes through them.
+            server.signal("STOP");
+            thread::sleep(Duration::from_secs(3));
+            server.signal("CONT");
+            thread::sleep(Duration::from_secs(1));
+        }
+    });
+    assert_same(&wanted, &found);
+}
+
+fn wait_for_cluster(server: &NatsServer) {
+    let mut settings = stream_settings("quorum");
+    settings.stream.replicas = 3;
+    let begun = Instant::now();
+    let connection = NatsConnection::open(&connect(server)).expect("connects");
+    while let Err(fault) = NatsBus::open(&connection, &settings) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{fault}: {:?}",
+            fault.source
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A stream for what a sink publishes, which a bus can read.
+fn stream_settings(prefix: &str) -> NatsSettings {
+    NatsSettings {
+        prefix: prefix.to_owned(),
+        partition: Partition(0),
+        stream: StreamSettings {
+            replicas: 1,
+            bytes_max: 64 << 20,
+            age_max: None,
+            event_bytes_max: 1 << 20,
+            duplicate_window: Duration::from_secs(120),
+            may_create: true,
+        },
+        released: Released::Keep,
+    }
+}
+
+#[test]
+fn what_others_publish_is_evaluated_and_what_is_no_event_is_set_aside() {
+    let place = Place::new("serve-foreign");
+    let server = NatsServer::start(place.path(), "");
+    let connection = NatsConnection::open(&connect(&server)).expect("connects");
+    let (sink, _) = NatsBus::open(&connection, &stream_settings("found")).expect("opens");
+    let folder = on_nats(
+        "serve-nats-foreign",
+        &[&server],
+        "released = \"purge\"\n[sinks.stream]\ntype = \"nats\"\nsubject = \"found.events.0\"\n",
+    );
+    let service = Service::start(&folder);
+    let publisher = Publisher::new(connection);
+    let publish = |id: &str, body: &[u8]| {
+        publisher
+            .publish("tripline.events.0", id, body.to_vec())
+            .expect("publishes");
+    };
+    publish("1", event(1, "Stop", 1).as_bytes());
+    publish("1", event(1, "Stop", 1).as_bytes());
+    publish("2", b"{\"eventName\": \"Stop\"");
+    publish("3", b"\xff\xfe\x00");
+    publish("4", b"");
+    publish("5", event(2, "Stop", 2).as_bytes());
+    service.publish(&[event(3, "Stop", 3)]);
+    service.wait_for(3);
+    service.wait_sent("stream");
+    let dead = service.get("/v1/dead-letters");
+    let dead = dead["dead_letters"].as_array().expect("a list");
+    assert_eq!(dead.len(), 3, "{dead:?}");
+    for letter in dead {
+        assert_eq!(letter["attributes"]["channel"], "nats", "{letter}");
+    }
+    assert_eq!(findings(&service).len(), 3);
+    let mut read = Delivered::default();
+    let max = ReadMax {
+        records: 100,
+        bytes: 1 << 20,
+    };
+    sink.read(Sequence(0), max, &mut read).expect("reads");
+    let told: Vec<String> = read
+        .records
+        .iter()
+        .map(|one| {
+            let finding: serde_json::Value =
+                serde_json::from_slice(read.payload(one)).expect("JSON");
+            finding["rule_id"].as_str().expect("a rule").to_owned()
+        })
+        .collect();
+    assert_eq!(told, ["stopped"; 3]);
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(8 << 20));
+    let (status, text) = service.post("/v1/events", long);
+    assert_eq!(status, 400, "{text}");
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn more_events_than_one_append_holds_are_taken() {
+    let place = Place::new("serve-bulk");
+    let server = NatsServer::start(place.path(), "");
+    let folder = on_nats("serve-nats-bulk", &[&server], "");
+    let service = Service::start(&folder);
+    let all = events(5_000);
+    let (status, text) = service.post("/v1/events", all.join("\n"));
+    assert_eq!(status, 200, "{text}");
+    let answer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(answer["durability"], "process");
+    assert_eq!(answer["accepted"], 5_000);
+    service.wait_for(5_000);
+    assert_eq!(service.terminate(), Some(0));
+    // It goes on where it was, and nothing is evaluated twice.
+    let service = Service::start(&folder);
+    service.publish(&[event(9_000, "Look", 1)]);
+    service.wait_for(1);
+    assert_eq!(service.get("/v1/status")["tally"]["events"], 1);
+    assert_eq!(service.terminate(), Some(0));
+}
+
+/// What a service that cannot start says.
+fn refusal(folder: &Folder) -> String {
+    let config = format!("{}/tripline.toml", folder.path());
+    let output = tripline(&["serve", "--config", &config]).output();
+    let output = output.expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+    String::from_utf8(output.stderr).expect("text")
+}
+
+#[test]
+fn what_is_not_as_it_must_be_is_told_before_anything_runs() {
+    let place = Place::new("serve-refused");
+    let mut server = NatsServer::start(place.path(), "");
+    let missing = on_nats("serve-nats-missing", &[&server], "create = false\n");
+    let told = refusal(&missing);
+    assert!(told.contains("the log cannot be opened"), "{told}");
+    assert!(told.contains("nats stream add tripline-events-0"), "{told}");
+    let folder = on_nats("serve-nats-used", &[&server], "");
+    let service = Service::start(&folder);
+    service.publish(&[event(1, "Stop", 1)]);
+    service.wait_for(1);
+    assert_eq!(service.terminate(), Some(0));
+    let smaller = on_nats("serve-nats-smaller", &[&server], "age_max = \"1d\"\n");
+    let told = refusal(&smaller);
+    assert!(
+        told.contains("max age is 604800s and must be 86400s; change it with `nats stream edit tripline-events-0 --max-age=86400s`"),
+        "{told}"
+    );
+    // Another stream of the same name.
+    server.kill();
+    std::fs::remove_dir_all(place.path().join("alone")).expect("gone");
+    server.run();
+    let told = refusal(&folder);
+    assert!(
+        told.contains("its positions are of another stream"),
+        "{told}"
+    );
+    let config = std::fs::read_to_string(format!("{}/tripline.toml", folder.path()));
+    let config = config
+        .expect("it is there")
+        .replace("type = \"nats\"", "type = \"embedded\"");
+    folder.file("tripline.toml", config);
+    let told = refusal(&folder);
+    assert!(told.contains("are of a stream of NATS"), "{told}");
+}
+
+/// A service that shares the work, with rules whose keys name what events are parted by.
+fn member(name: &str, server: &NatsServer) -> Folder {
+    let folder = on_nats(
+        name,
+        &[server],
+        "partitions = 4\npartition_by = \"who\"\n[store]\nshared = true\n",
+    );
+    part(&folder);
+    folder
+}
+
+fn part(folder: &Folder) {
+    let parted = super::THRESHOLD
+        .replace("event.?who.orValue(\"\")", "event.who")
+        .replace("window = \"30m\"", "window = \"30m\"\nby = [\"event.who\"]");
+    folder.file("rules/many-starts.toml", parted);
+}
+
+/// Events of many, who belong into all partitions.
+fn events_of_many(count: u64) -> Vec<String> {
+    let names = ["Stop", "Start", "Look"];
+    (0..count)
+        .map(|number| {
+            // Without an order, so that groups come and go.
+            let who = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            event(number, names[(number % 3) as usize], who % 12)
+        })
+        .collect()
+}
+
+/// Moves time on in all partitions, and gives the findings when they no longer change.
+fn settled_everywhere(service: &Service) -> BTreeMap<String, (u64, String)> {
+    for minute in 0..300 {
+        let later: Vec<String> = (0..16)
+            .map(|who| {
+                format!(
+                    r#"{{"eventID":"later-{minute}-{who}","eventTime":"2026-01-03T{:02}:{:02}:00Z","eventName":"Later","who":"user-{who}"}}"#,
+                    minute / 60,
+                    minute % 60
+                )
+            })
+            .collect();
+        service.publish(&later);
+    }
+    service.wait_evaluated();
+    let mut before = findings(service);
+    loop {
+        thread::sleep(Duration::from_millis(1_500));
+        let now = findings(service);
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
+
+/// Sends a chunk to any of several until one acknowledges it.
+fn send_to_any(members: &[Mutex<Option<Service>>], mut number: usize, chunk: &[String]) {
+    loop {
+        number += 1;
+        let answer = {
+            let member = members[number % members.len()]
+                .lock()
+                .expect("nobody panicked");
+            let post = |service: &Service| service.try_post("/v1/events", chunk.join("\n"));
+            member.as_ref().and_then(post)
+        };
+        match answer {
+            Some((200, _)) => return,
+            _ => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+#[test]
+fn members_that_are_killed_leave_their_work_to_the_others() {
+    let all = events_of_many(4_000);
+    let calm = folder("serve-members-calm", "");
+    part(&calm);
+    let service = Service::start(&calm);
+    for chunk in all.chunks(500) {
+        service.publish(chunk);
+    }
+    service.wait_for(all.len() as u64);
+    let wanted = settled_everywhere(&service);
+    assert_eq!(service.terminate(), Some(0));
+    let starts = wanted
+        .values()
+        .filter(|(_, what)| what.contains("many-starts"));
+    let (groups, counted) = starts.fold((0, 0), |(groups, all), (count, _)| {
+        (groups + 1, all + count)
+    });
+    assert!(groups > 20, "{groups} {counted}");
+
+    let place = Place::new("serve-members");
+    let server = NatsServer::start(place.path(), "");
+    let folders: Vec<Folder> = (0..3)
+        .map(|number| member(&format!("serve-member-{number}"), &server))
+        .collect();
+    let members: Vec<Mutex<Option<Service>>> = folders
+        .iter()
+        .map(|folder| Mutex::new(Some(Service::start(folder))))
+        .collect();
+    let is_over = AtomicBool::new(false);
+    let begun = Instant::now();
+    let (mut killed, mut ended) = (0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for (number, chunk) in all.chunks(AT_A_TIME).enumerate() {
+                send_to_any(&members, number, chunk);
+                thread::sleep(Duration::from_millis(40));
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let mut round = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(1_000 + round * 137 % 900));
+            let number = (round * 7 % 3) as usize;
+            let mut member = members[number].lock().expect("nobody panicked");
+            let running = member.take().expect("it runs");
+            // One of three goes in order, and one of nine comes back with nothing.
+            if round % 3 == 2 {
+                assert_eq!(running.terminate(), Some(0));
+                ended += 1;
+            } else {
+                running.kill();
+                killed += 1;
+            }
+            if round % 9 == 4 {
+                std::fs::remove_dir_all(format!("{}/data", folders[number].path()))
+                    .expect("it is there");
+            }
+            *member = Some(Service::start(&folders[number]));
+            round += 1;
+        }
+    });
+    println!(
+        "{killed} members killed, {ended} ended in order in {:?}",
+        begun.elapsed()
+    );
+    let services: Vec<Service> = members
+        .into_iter()
+        .map(|one| one.into_inner().expect("nobody panicked").expect("it runs"))
+        .collect();
+    services[0].wait_evaluated();
+    println!("evaluated {:?}", begun.elapsed());
+    let found = settled_everywhere(&services[0]);
+    println!("settled {:?}", begun.elapsed());
+    for service in &services {
+        let dead = service.get("/v1/dead-letters");
+        assert_eq!(
+            dead["dead_letters"].as_array().map(Vec::len),
+            Some(0),
+            "{dead}"
+        );
+    }
+    assert_same(&wanted, &found);
+    // Everybody has all of it, and together they sent all of it.
+    for service in &services {
+        service.wait_until("it has what the others have", || findings(service) == found);
+        println!("same {:?}", begun.elapsed());
+        service.wait_sent("file");
+        println!("sent {:?}", begun.elapsed());
+    }
+    let held: u64 = services
+        .iter()
+        .map(|service| {
+            let status = service.get("/v1/status");
+            let partitions = status["partitions"].as_array().expect("a list");
+            partitions.iter().filter(|one| one["held"] == true).count() as u64
+        })
+        .sum();
+    assert_eq!(held, 4, "every partition is held once");
+    let mut sent = std::collections::BTreeSet::new();
+    for folder in &folders {
+        let path = format!("{}/findings.jsonl", folder.path());
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for line in text.lines() {
+            let Ok(one) = serde_json::from_str::<serde_json::Value>(line) else {
+                continue;
+            };
+            sent.insert(one["finding_id"].as_str().expect("an id").to_owned());
+        }
+    }
+    assert!(found.keys().eq(sent.iter()), "{} sent", sent.len());
+    for service in services {
+        assert_eq!(service.terminate(), Some(0));
+        println!("ended {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn rules_that_would_see_a_part_are_refused_or_told() {
+    let place = Place::new("serve-parts");
+    let server = NatsServer::start(place.path(), "");
+    let folder = on_nats("serve-nats-parts", &[&server], "partitions = 2\n");
+    let told = refusal(&folder);
+    assert!(
+        told.contains("many-starts: group_by does not name `event.recipientAccountId`"),
+        "{told}"
+    );
+    let allowed = on_nats(
+        "serve-nats-allowed",
+        &[&server],
+        "partitions = 2\ninexact_rules = \"allow\"\n",
+    );
+    let service = Service::start(&allowed);
+    service.publish(&[event(1, "Stop", 1)]);
+    service.wait_for(1);
+    assert_eq!(service.terminate(), Some(0));
+    // Others who part in another way are told so.
+    let first = member("serve-nats-first", &server);
+    let service = Service::start(&first);
+    assert_eq!(service.terminate(), Some(0));
+    let other = on_nats(
+        "serve-nats-other",
+        &[&server],
+        "partitions = 3\npartition_by = \"who\"\n[store]\nshared = true\n",
+    );
+    part(&other);
+    let told = refusal(&other);
+    assert!(
+        told.contains("others part events in another way: 4 by who and not 3 by who"),
+        "{told}"
+    );
+}
