@@ -106,6 +106,7 @@ fn detect(plugin: &Plugin, bytes: &[u8], rows: usize) -> usize {
         bytes,
         rows,
         events: None,
+        until: None,
     };
     plugin
         .detect(&batch)

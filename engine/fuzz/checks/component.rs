@@ -79,6 +79,7 @@ pub(crate) fn run(bytes: &[u8]) {
             bytes,
             rows: 3,
             events,
+            until: None,
         });
     }
 }

@@ -11,6 +11,7 @@ use crate::limits::{
     ATTRIBUTES_MAX, BAD_MAX, DECODER_STATE_BYTES_MAX, EVIDENCE_MAX, LINE_BYTES_MAX, STEPS_MAX,
 };
 use std::collections::BTreeSet;
+use tripline_core::diagnostic::Printable;
 
 /// Names and values, each name once.
 pub type Attributes = Vec<(String, Value)>;
@@ -228,6 +229,9 @@ pub(crate) fn check_decisions(
     check_rows(decisions.len(), rows, "decisions")?;
     for decision in &mut decisions {
         check_attributes(&decision.obligations, ATTRIBUTES_MAX, "obligations")?;
+        // It is shown to whoever asked, on a terminal perhaps.
+        cut(&mut decision.reason);
+        decision.reason = Printable(&decision.reason).to_string();
         cut(&mut decision.reason);
     }
     Ok(decisions)

@@ -76,6 +76,9 @@ pub enum Fault {
         /// Until it is tried again.
         after: Duration,
     },
+    /// There was no time left to ask it.
+    #[error("there was no time left to ask the plugin")]
+    Late,
     /// All instances that the host has room for are in use.
     #[error("there is no room for another instance")]
     Busy,
@@ -111,6 +114,7 @@ pub enum FaultName {
     Output,
     Guest,
     Unavailable,
+    Late,
     Busy,
     Misfit,
     Host,
@@ -118,13 +122,14 @@ pub enum FaultName {
 
 impl FaultName {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Trap,
         Self::Deadline,
         Self::Memory,
         Self::Output,
         Self::Guest,
         Self::Unavailable,
+        Self::Late,
         Self::Busy,
         Self::Misfit,
         Self::Host,
@@ -139,6 +144,7 @@ impl FaultName {
             Self::Output => "output",
             Self::Guest => "guest",
             Self::Unavailable => "unavailable",
+            Self::Late => "late",
             Self::Busy => "busy",
             Self::Misfit => "misfit",
             Self::Host => "host",
@@ -161,6 +167,7 @@ impl Fault {
             Self::Output(_) => FaultName::Output,
             Self::Guest(_) => FaultName::Guest,
             Self::Unavailable { .. } => FaultName::Unavailable,
+            Self::Late => FaultName::Late,
             Self::Busy => FaultName::Busy,
             Self::Misfit(_) => FaultName::Misfit,
             Self::Host(_) => FaultName::Host,
@@ -194,7 +201,11 @@ impl Fault {
                 !fault.kind.is_retried()
                     && !matches!(fault.kind, FaultKind::InvalidConfig | FaultKind::Limit)
             }
-            Self::Unavailable { .. } | Self::Busy | Self::Misfit(_) | Self::Host(_) => false,
+            Self::Unavailable { .. }
+            | Self::Late
+            | Self::Busy
+            | Self::Misfit(_)
+            | Self::Host(_) => false,
         }
     }
 

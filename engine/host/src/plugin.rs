@@ -36,6 +36,8 @@ pub struct Batch<'b> {
     pub rows: usize,
     /// The events, for plugins that were granted to look at them.
     pub events: Option<Arc<dyn EventRows>>,
+    /// When nobody waits for the answer any more. Without it the plugin's own deadline is the only one.
+    pub until: Option<Instant>,
 }
 
 /// What a batch brought: an answer, and the rows that have none.
@@ -305,18 +307,24 @@ impl Plugin {
             return Err(Fault::Misfit("the batch has too many rows"));
         }
         self.counters.asked(batch.rows);
+        // Before the breaker hears of it: whether the plugin behaves is not known by that.
+        if let Err(fault) = self.within(Instant::now(), batch.until) {
+            self.counters.failed(&fault);
+            self.counters.faulted(batch.rows);
+            return Err(fault);
+        }
         let admitted = self.admit(batch.rows)?;
         let whole = 0..batch.rows;
         let mut pieces = bisect::ask(batch.rows, |rows| {
             if rows == whole {
-                return self.run(batch.events.clone(), |world, store| {
+                return self.run(batch.events.clone(), batch.until, |world, store| {
                     call(world, store, batch.bytes, batch.rows)
                 });
             }
             let bytes = self.part(batch, rows.clone())?;
             let events = batch.events.clone();
             let events = events.map(|events| window(events, &rows));
-            self.run(events, |world, store| {
+            self.run(events, batch.until, |world, store| {
                 call(world, store, &bytes, rows.len())
             })
         });
@@ -343,7 +351,7 @@ impl Plugin {
     ) -> Result<T, Fault> {
         self.counters.asked(0);
         let admitted = self.admit(0)?;
-        let answer = self.run(None, call);
+        let answer = self.run(None, None, call);
         let now = self.started.elapsed();
         match &answer {
             Err(fault) if fault.is_to_blame() => {

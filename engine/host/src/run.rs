@@ -9,8 +9,8 @@ use crate::engine::{IdleRoom, Meter};
 use crate::fault::Fault;
 use crate::grant::Call;
 use crate::grant::events::EventRows;
-use crate::instance::{Instance, Pre, World, ended};
-use crate::limits::REUSED_CALLS_MAX;
+use crate::instance::{Bounds, Instance, Pre, World, ended};
+use crate::limits::{REUSED_CALLS_MAX, TICK};
 use crate::manifest::InstanceMode;
 use crate::plugin::Plugin;
 use crate::state::State;
@@ -63,24 +63,34 @@ impl Instances {
 impl Plugin {
     /// Makes an instance, so that what is wrong with it is told when it is loaded.
     pub(crate) fn rehearse(&self) -> Result<(), Fault> {
-        let context = self.context(None);
-        let instance = self.instance(context)?;
+        let context = self.context(None, &self.bounds);
+        let instance = self.instance(context, &self.bounds)?;
         self.keep(instance);
         Ok(())
     }
 
-    /// Runs something in an instance.
+    /// Runs something in an instance, no longer than `until` if there is one.
     pub(crate) fn run<T>(
         &self,
         events: Option<Arc<dyn EventRows>>,
+        until: Option<Instant>,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let begun = Instant::now();
-        let context = self.context(events);
-        let answer = match self.pre {
-            Pre::StatefulDetector(_) => self.run_remembering(context, call),
-            _ => self.run_forgetting(context, call),
-        };
+        let answer = self.within(begun, until).and_then(|bounds| {
+            let context = self.context(events, &bounds);
+            let answer = match self.pre {
+                Pre::StatefulDetector(_) => self.run_remembering(context, &bounds, call),
+                _ => self.run_forgetting(context, &bounds, call),
+            };
+            answer.map_err(|fault| match fault {
+                // It is told what this call had, not what calls have otherwise.
+                Fault::Deadline { .. } => Fault::Deadline {
+                    deadline: bounds.deadline,
+                },
+                other => other,
+            })
+        });
         self.counters.called(begun.elapsed());
         if let Err(fault) = &answer {
             self.counters.failed(fault);
@@ -88,19 +98,36 @@ impl Plugin {
         answer
     }
 
-    fn context(&self, events: Option<Arc<dyn EventRows>>) -> Call {
-        let until = Instant::now() + self.bounds.deadline;
+    /// The bounds of a call for whose answer nobody waits after `until`.
+    pub(crate) fn within(&self, now: Instant, until: Option<Instant>) -> Result<Bounds, Fault> {
+        let Some(until) = until else {
+            return Ok(self.bounds);
+        };
+        let left = until.saturating_duration_since(now);
+        // The clock of deadlines has no shorter time.
+        if left < TICK {
+            return Err(Fault::Late);
+        }
+        Ok(Bounds {
+            deadline: self.bounds.deadline.min(left),
+            ..self.bounds
+        })
+    }
+
+    fn context(&self, events: Option<Arc<dyn EventRows>>, bounds: &Bounds) -> Call {
+        let until = Instant::now() + bounds.deadline;
         Call::new(self.shared.clone(), events, until)
     }
 
     fn run_forgetting<T>(
         &self,
         context: Call,
+        bounds: &Bounds,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let idle = self.instances.idle().pop().map(|idle| idle.instance);
-        let mut instance = self.ready(idle, context)?;
-        let answer = self.call(&mut instance, call);
+        let mut instance = self.ready(idle, context, bounds)?;
+        let answer = self.call(&mut instance, bounds, call);
         if let Ok(_) | Err(Fault::Guest(_)) = &answer {
             self.keep(instance);
         }
@@ -110,14 +137,15 @@ impl Plugin {
     fn run_remembering<T>(
         &self,
         context: Call,
+        bounds: &Bounds,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut remembering = self.instances.remembering();
         let kept = remembering.instance.take();
         let is_new = kept.is_none();
-        let mut instance = self.ready(kept, context)?;
+        let mut instance = self.ready(kept, context, bounds)?;
         if is_new && let Some(saved) = remembering.saved.take() {
-            match self.call(&mut instance, restore(&saved, self)) {
+            match self.call(&mut instance, bounds, restore(&saved, self)) {
                 Ok(()) => remembering.saved = Some(saved),
                 // It starts anew, as the contract says.
                 Err(fault @ Fault::Guest(_)) => self.counters.failed(&fault),
@@ -128,7 +156,7 @@ impl Plugin {
                 }
             }
         }
-        let answer = self.call(&mut instance, call);
+        let answer = self.call(&mut instance, bounds, call);
         match &answer {
             Ok(_) => {}
             Err(Fault::Guest(_)) => {
@@ -137,7 +165,7 @@ impl Plugin {
             }
             Err(_) => return answer,
         }
-        match self.call(&mut instance, save(self)) {
+        match self.call(&mut instance, bounds, save(self)) {
             Ok(saved) => remembering.saved = Some(saved),
             Err(fault) => {
                 // The batch was answered; what it left is lost with the instance.
@@ -155,9 +183,10 @@ impl Plugin {
     fn call<T>(
         &self,
         instance: &mut Instance,
+        bounds: &Bounds,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        instance.begin(&self.bounds);
+        instance.begin(bounds);
         let answer = call(&instance.world, &mut instance.store);
         self.count(instance);
         self.leave(instance.store.data_mut());
@@ -165,20 +194,25 @@ impl Plugin {
     }
 
     /// An instance that was kept, or a fresh one.
-    fn ready(&self, kept: Option<Instance>, context: Call) -> Result<Instance, Fault> {
+    fn ready(
+        &self,
+        kept: Option<Instance>,
+        context: Call,
+        bounds: &Bounds,
+    ) -> Result<Instance, Fault> {
         match kept {
             Some(mut instance) => {
                 instance.store.data_mut().call = context;
                 Ok(instance)
             }
-            None => self.instance(context),
+            None => self.instance(context, bounds),
         }
     }
 
-    fn instance(&self, context: Call) -> Result<Instance, Fault> {
+    fn instance(&self, context: Call, bounds: &Bounds) -> Result<Instance, Fault> {
         self.counters.instantiated();
         let config = self.config.as_deref();
-        match Instance::make(&self.running, &self.pre, &self.bounds, context, config) {
+        match Instance::make(&self.running, &self.pre, bounds, context, config) {
             Ok(mut instance) => {
                 self.count(&mut instance);
                 Ok(instance)
@@ -222,7 +256,7 @@ impl Plugin {
             return;
         }
         // The events of the last batch are not kept alive by an idle instance.
-        instance.store.data_mut().call = self.context(None);
+        instance.store.data_mut().call = self.context(None, &self.bounds);
         if let Some(room) = self.running.idle_room() {
             self.instances.idle().push(Idle {
                 instance,

@@ -14,7 +14,7 @@ use super::outcome::Outcome;
 use super::rule_set::RuleIndex;
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use crate::event::{Event, Facts};
-use crate::rule::{Answer, FactKind, OnError, Plugins, Report, Rule, Selector};
+use crate::rule::{Answer, Effect, FactKind, OnError, Plugins, Report, Rule, RuleEffect, Selector};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::value::{Entries, MapValue};
 use crate::selector::{Environment, Evaluation, Node, NodeId, Program, Type, Value, Why};
@@ -25,6 +25,11 @@ use std::sync::Arc;
 pub(super) const ENRICH: &str = "enrich";
 /// What detectors found.
 pub(super) const DETECT: &str = "detect";
+/// What policies decided.
+pub(super) const POLICY: &str = "policy";
+
+/// Every variable that asks plugins.
+pub(super) const VARIABLES: [&str; 3] = [ENRICH, DETECT, POLICY];
 
 /// Number of a plugin among those that a rule set asks, from 0, in the order of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,22 +44,25 @@ pub(super) fn environment() -> Environment {
             String::new(),
             ENRICH.to_owned(),
             DETECT.to_owned(),
+            POLICY.to_owned(),
         ],
         ..Environment::event()
     }
 }
 
-/// The number of `detect` in it.
+/// The numbers of `detect` and `policy` in it.
 const DETECT_VARIABLE: u32 = 3;
+const POLICY_VARIABLE: u32 = 4;
 
 /// The values of the variables, the first two left out.
-pub(super) fn variables<'d>(facts: Option<Facts<'d>>) -> [Value<'d>; 4] {
+pub(super) fn variables<'d>(facts: Option<Facts<'d>>) -> [Value<'d>; 5] {
     let of = |json: Option<crate::event::Json<'d>>| json.map_or_else(nothing, Value::from_json);
     [
         Value::Null,
         Value::Null,
         of(facts.and_then(|facts| facts.enrich())),
         of(facts.and_then(|facts| facts.detect())),
+        of(facts.and_then(|facts| facts.policy())),
     ]
 }
 
@@ -67,13 +75,14 @@ fn nothing<'e>() -> Value<'e> {
 
 /// Whether an expression asks any plugin.
 pub(super) fn asks_plugins(expr: &Expr) -> bool {
-    mentions(expr, ENRICH) || mentions(expr, DETECT)
+    VARIABLES.iter().any(|variable| mentions(expr, variable))
 }
 
-/// The types of `enrich` and `detect`.
-pub(super) fn types(plugins: &Plugins) -> [(&'static str, Type); 2] {
+/// The types of `enrich`, `detect` and `policy`.
+pub(super) fn types(plugins: &Plugins) -> [(&'static str, Type); 3] {
     let mut enrich = Vec::new();
     let mut detect = Vec::new();
+    let mut policy = Vec::new();
     for (name, answer) in plugins {
         match answer {
             Answer::Columns(columns) => {
@@ -87,10 +96,26 @@ pub(super) fn types(plugins: &Plugins) -> [(&'static str, Type); 2] {
                 enrich.push((name, Type::fixed([("score", score)])));
             }
             Answer::Hit => detect.push((name, Type::fixed(hit_type()))),
+            Answer::Decision => policy.push((name, Type::fixed(decision_type()))),
             Answer::Unasked { .. } => {}
         }
     }
-    [(ENRICH, Type::fixed(enrich)), (DETECT, Type::fixed(detect))]
+    [
+        (ENRICH, Type::fixed(enrich)),
+        (DETECT, Type::fixed(detect)),
+        (POLICY, Type::fixed(policy)),
+    ]
+}
+
+/// The variable by which rules ask a plugin, and what a plugin with such answers is called.
+pub(super) fn asked_as(answer: &Answer) -> Option<(&'static str, &'static str)> {
+    match answer {
+        Answer::Columns(_) => Some((ENRICH, "an enricher")),
+        Answer::Score => Some((ENRICH, "a scorer")),
+        Answer::Hit => Some((DETECT, "a detector")),
+        Answer::Decision => Some((POLICY, "a policy")),
+        Answer::Unasked { .. } => None,
+    }
 }
 
 pub(super) fn type_of(kind: FactKind) -> Type {
@@ -115,6 +140,16 @@ pub(super) fn hit_type() -> Vec<(String, Type)> {
     parts.map(|(name, of)| (name.to_owned(), of)).into()
 }
 
+/// The parts of a decision.
+pub(super) fn decision_type() -> Vec<(String, Type)> {
+    let parts = [
+        ("effect", Type::String),
+        ("reason", Type::String),
+        ("obligations", Type::map(Type::String, Type::Dyn)),
+    ];
+    parts.map(|(name, of)| (name.to_owned(), of)).into()
+}
+
 /// Where a rule asks a plugin first, and by which variable.
 type Place<'r> = (&'r Selector, Span, &'static str);
 
@@ -122,7 +157,7 @@ type Place<'r> = (&'r Selector, Span, &'static str);
 pub(super) fn asked(rule: &Rule) -> BTreeMap<String, Place<'_>> {
     let mut found = BTreeMap::new();
     for selector in rule.selectors() {
-        for variable in [ENRICH, DETECT] {
+        for variable in VARIABLES {
             collect(&selector.expr, variable, &mut |name, span| {
                 let place = (selector, span, variable);
                 found.entry(name.to_owned()).or_insert(place);
@@ -136,7 +171,7 @@ pub(super) fn asked(rule: &Rule) -> BTreeMap<String, Place<'_>> {
 pub(super) fn asked_in<'s>(selectors: impl Iterator<Item = &'s Selector>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for selector in selectors {
-        for variable in [ENRICH, DETECT] {
+        for variable in VARIABLES {
             collect(&selector.expr, variable, &mut |name, _| {
                 found.insert(name.to_owned());
             });
@@ -146,7 +181,7 @@ pub(super) fn asked_in<'s>(selectors: impl Iterator<Item = &'s Selector>) -> BTr
 }
 
 /// What the verdict of an input depends on: its condition, its key and the values that are computed of it, and the
-/// exceptions of its rule. What only shapes a finding is not among it: that never hides a match.
+/// exceptions and the policy of its rule. What only shapes a finding is not among it: that never hides a match.
 pub(super) fn deciding(rule: &Rule, input: usize) -> impl Iterator<Item = &Selector> {
     let own = &rule.inputs[input];
     let key = own.group_by.as_ref();
@@ -161,6 +196,7 @@ pub(super) fn deciding(rule: &Rule, input: usize) -> impl Iterator<Item = &Selec
         .chain(key.into_iter().flatten())
         .chain(values)
         .chain(exceptions)
+        .chain(rule.effect.iter().filter_map(RuleEffect::selector))
 }
 
 /// Calls `found` with each plugin that is named after a variable, where no macro hides that.
@@ -190,21 +226,26 @@ fn named<'e>(expr: &'e Expr, variable: &str) -> Option<&'e str> {
 pub(super) fn refusals(rule: &Rule, plugins: &Plugins) -> Vec<Report> {
     let mut reports = Vec::new();
     for (name, (selector, span, variable)) in asked(rule) {
-        let fits = |answer: &Answer| (*answer == Answer::Hit) == (variable == DETECT);
         let diagnostic = match plugins.get(&name) {
             Some(Answer::Unasked { job, help }) => {
                 let message = format!("`{name}` is {job}, which no rule asks");
                 Diagnostic::new(Code::PluginUnknown, span, message).with_help(help.clone())
             }
-            Some(answer) if fits(answer) => continue,
-            Some(_) => {
-                let (job, other) = match variable {
-                    DETECT => ("is no detector", ENRICH),
-                    _ => ("is a detector", DETECT),
-                };
-                Diagnostic::new(Code::PluginUnknown, span, format!("`{name}` {job}"))
-                    .with_help(format!("ask `{other}.{name}`"))
-            }
+            Some(answer) => match asked_as(answer) {
+                Some((other, job)) if other != variable => {
+                    let is_effect = rule.effect.as_ref().and_then(RuleEffect::selector);
+                    let is_effect = is_effect.is_some_and(|asked| std::ptr::eq(asked, selector));
+                    let help = match is_effect {
+                        true => format!(
+                            "an effect is what a policy says; `when` may ask `{other}.{name}`"
+                        ),
+                        false => format!("ask `{other}.{name}`"),
+                    };
+                    let message = format!("`{name}` is {job}, not {}", wanted_by(variable));
+                    Diagnostic::new(Code::PluginUnknown, span, message).with_help(help)
+                }
+                _ => continue,
+            },
             None => unknown(&name, span, variable, plugins),
         };
         reports.push(selector.report(diagnostic));
@@ -212,6 +253,15 @@ pub(super) fn refusals(rule: &Rule, plugins: &Plugins) -> Vec<Report> {
     reports.extend(whole(rule));
     reports.extend(misplaced(rule));
     reports
+}
+
+/// What answers under a variable.
+fn wanted_by(variable: &str) -> &'static str {
+    match variable {
+        DETECT => "a detector",
+        POLICY => "a policy",
+        _ => "an enricher or a scorer",
+    }
 }
 
 fn unknown(name: &str, span: Span, variable: &str, plugins: &Plugins) -> Diagnostic {
@@ -247,7 +297,7 @@ fn whole(rule: &Rule) -> Vec<Report> {
     }
     let mut reports = Vec::new();
     for selector in rule.selectors() {
-        for variable in [ENRICH, DETECT] {
+        for variable in VARIABLES {
             let mut found = Vec::new();
             walk(&selector.expr, variable, &mut found);
             for span in found {
@@ -326,11 +376,42 @@ pub struct Awaiting<'a> {
     pub plugins: &'a [PluginIndex],
 }
 
+/// What the answers are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Verdicts of all rules.
+    Finding,
+    /// A decision: only rules with an effect count.
+    Deciding,
+}
+
+/// What a policy that has an opinion says of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opinion {
+    pub(super) effect: Effect,
+    pub(super) reason: String,
+    pub(super) obligations: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a policy says of an event, unless it abstains or gave no answer.
+pub(super) fn opinion(policy: &str, event: &Event<'_>) -> Option<Opinion> {
+    let said = Value::from_json(event.facts()?.policy()?.get(policy)?).to_json();
+    Some(Opinion {
+        effect: Effect::from_word(said["effect"].as_str()?)?,
+        reason: said["reason"].as_str().unwrap_or_default().to_owned(),
+        obligations: said["obligations"].as_object().cloned().unwrap_or_default(),
+    })
+}
+
 impl Evaluator<'_> {
     /// Which plugins are to be asked about an event.
     pub fn awaits(&mut self, event: &Event<'_>) -> Awaiting<'_> {
         let Self {
-            set, asking, asked, ..
+            set,
+            asking,
+            asked,
+            purpose,
+            ..
         } = self;
         asked.clear();
         if let Some(matcher) = &set.asking {
@@ -339,6 +420,9 @@ impl Evaluator<'_> {
                 let rule = matcher.rules[selector as usize];
                 let (rule, input) = rule;
                 let pre = &rules[rule.0 as usize];
+                if *purpose == Purpose::Deciding && pre.rule.effect.is_none() {
+                    return;
+                }
                 for plugin in pre.inputs[input as usize]
                     .asks_of
                     .iter()
@@ -357,23 +441,35 @@ impl Evaluator<'_> {
     /// What an input of a rule that asks plugins says of an event, whose answers stand beside it.
     pub(super) fn settle(&mut self, (rule, input): (RuleIndex, u16), event: &Event<'_>) -> Settled {
         let pre = &self.set.rules()[rule.0 as usize];
-        if self
-            .unanswered(&pre.inputs[input as usize].asks_of, event)
-            .is_some()
-        {
+        let opined = self.policy_outcome(rule, event);
+        let asks = &pre.inputs[input as usize].asks_of;
+        if self.unanswered(asks, event).is_some() {
+            // Where the policy abstains, another plugin that failed changes nothing.
             return match pre.rule.on_error {
-                OnError::Indeterminate => Settled::Decided(Outcome::Unknown),
+                OnError::Indeterminate => Settled::Decided(Outcome::Unknown.min(opined)),
                 OnError::Skip => Settled::Skipped,
-                OnError::FailClosed => Settled::Decided(Outcome::True),
+                OnError::FailClosed => Settled::Decided(opined),
             };
         }
         let Some(when) = pre.inputs[input as usize].when else {
-            return Settled::Decided(Outcome::True);
+            return Settled::Decided(opined);
         };
         let outcome = self.on_event(event, |evaluation, program| {
             outcome(when, evaluation, program)
         });
-        Settled::Decided(outcome)
+        Settled::Decided(outcome.min(opined))
+    }
+
+    /// Whether the policy that gives a rule its effect has an opinion. One that gave no answer may have had one.
+    pub(super) fn policy_outcome(&self, rule: RuleIndex, event: &Event<'_>) -> Outcome {
+        let effect = self.set.rules()[rule.0 as usize].rule.effect.as_ref();
+        let Some(policy) = effect.and_then(RuleEffect::policy) else {
+            return Outcome::True;
+        };
+        let failed = event
+            .facts()
+            .is_none_or(|facts| facts.failure(policy).is_some());
+        (failed || opinion(policy, event).is_some()).into()
     }
 
     /// The first plugin that the inputs of a rule ask and that gave no answer about the event, and why.
@@ -402,8 +498,8 @@ impl Evaluator<'_> {
     }
 }
 
-/// What a condition amounts to, where a part that asks what a detector found does not hold when it found nothing. What
-/// else cannot be decided stays undecided: parts are told apart, so that one does not hide the other.
+/// What a condition amounts to, where a part that asks what a detector found or a policy decided does not hold when that
+/// is nothing. What else cannot be decided stays undecided: parts are told apart, so that one does not hide the other.
 fn outcome(node: NodeId, evaluation: &mut Evaluation<'_>, program: &Program) -> Outcome {
     let fault = match evaluation.test(node) {
         Ok(holds) => return holds.into(),
@@ -420,20 +516,21 @@ fn outcome(node: NodeId, evaluation: &mut Evaluation<'_>, program: &Program) -> 
             all.max().unwrap_or(Outcome::Unknown)
         }
         Node::Not(operand) => of(&operand).negated(),
-        _ if fault.why == Why::NoSuchKey && is_hit(fault.node, program) => Outcome::False,
+        _ if fault.why == Why::NoSuchKey && may_be_nothing(fault.node, program) => Outcome::False,
         _ => Outcome::Unknown,
     }
 }
 
-/// Whether a node is the hit of a detector: `detect.NAME`.
-fn is_hit(node: NodeId, program: &Program) -> bool {
+/// Whether a node is the hit of a detector or the decision of a policy: `detect.NAME`, `policy.NAME`.
+fn may_be_nothing(node: NodeId, program: &Program) -> bool {
     let operand = match program.node(node) {
         Node::Select(operand, _) | Node::OptionalSelect(operand, _) | Node::Index(operand, _) => {
             operand
         }
         _ => return false,
     };
-    program.node(operand) == Node::Variable(DETECT_VARIABLE)
+    let variable = program.node(operand);
+    variable == Node::Variable(DETECT_VARIABLE) || variable == Node::Variable(POLICY_VARIABLE)
 }
 
 /// What became of a rule that awaited answers.

@@ -4,14 +4,14 @@
 //! not allocate on an event that matches nothing. What it finds is ordered by rule, so that results do not
 //! depend on how candidates were found.
 
-use super::ask::{PluginIndex, Settled, variables};
+use super::ask::{PluginIndex, Purpose, Settled, variables};
 use super::explain::{Reason, Traced, reason};
 use super::group_key::KeyMemo;
 use super::matcher::Workspace;
 use super::outcome::Outcome;
 use super::rule_set::{RuleIndex, RulePre, RuleSet};
 use crate::event::{Event, Slots};
-use crate::rule::Selector;
+use crate::rule::{RuleEffect, Selector};
 use crate::selector::{EvalError, Evaluation, EventView, NodeId, Program, Scratch, Value, Why};
 
 /// What a rule set says of one event: the rules that match, and those that could not be decided. All others
@@ -37,6 +37,7 @@ pub struct Evaluated<'a> {
 /// Evaluates events against one rule set. One per thread.
 pub struct Evaluator<'r> {
     pub(super) set: &'r RuleSet,
+    pub(super) purpose: Purpose,
     workspace: Workspace,
     /// Buffers of the matcher of rules that ask plugins, and the plugins to ask.
     pub(super) asking: Workspace,
@@ -65,6 +66,7 @@ impl<'r> Evaluator<'r> {
     pub fn new(set: &'r RuleSet) -> Self {
         Self {
             set,
+            purpose: Purpose::Finding,
             workspace: Workspace::default(),
             asking: Workspace::default(),
             asked: Vec::new(),
@@ -81,6 +83,19 @@ impl<'r> Evaluator<'r> {
             exception_faults: Vec::new(),
             missed: Vec::new(),
         }
+    }
+
+    /// One for decisions: it awaits only the plugins that rules with an effect ask.
+    pub fn for_decisions(set: &'r RuleSet) -> Self {
+        Self {
+            purpose: Purpose::Deciding,
+            ..Self::new(set)
+        }
+    }
+
+    /// The names of the plugins that some rule of the set asks, by their numbers.
+    pub fn plugin_names(&self) -> &'r [String] {
+        self.set.plugins()
     }
 
     /// A rule of the set.
@@ -265,9 +280,17 @@ impl<'r> Evaluator<'r> {
 
     /// The tree of a rule's selector with what each part amounts to on this event.
     pub fn explain(&mut self, rule: RuleIndex, event: &Event<'_>) -> Reason {
+        let opined = self.policy_outcome(rule, event);
         let rule = &self.set.rules()[rule.0 as usize].rule;
+        let policy = rule.effect.as_ref().and_then(RuleEffect::policy);
         match rule.inputs.iter().find_map(|input| input.when.as_ref()) {
-            Some(when) => self.explain_selector(when, event),
+            Some(when) => {
+                let reason = self.explain_selector(when, event);
+                match policy {
+                    Some(policy) => reason.and_policy(policy, event, opined),
+                    None => reason,
+                }
+            }
             None => {
                 let rules = rule.inputs.iter().flat_map(|input| &input.rules);
                 let rules: Vec<&str> = rules.map(|reference| reference.pattern.as_str()).collect();

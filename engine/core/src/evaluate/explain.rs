@@ -4,9 +4,11 @@
 //! would skip, so that a person sees what each condition amounts to and what was absent. The verdict shown is the
 //! verdict that evaluation gives; the same trace serves failing rule tests.
 
+use super::ask::opinion;
 use super::memory::{STEP, mentions};
 use super::outcome::Outcome;
 use crate::diagnostic::Printable;
+use crate::event::Event;
 use crate::selector::ast::{Expr, ExprId, ExprKind, UnaryOp};
 use serde_json::{Value as JsonValue, json};
 use std::fmt::Write as _;
@@ -53,6 +55,53 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// With what the policy that gives the rule its effect says: without an opinion the rule does not match.
+    pub(super) fn and_policy(self, policy: &str, event: &Event<'_>, opined: Outcome) -> Self {
+        let facts = event.facts();
+        let failure = facts.map_or(Some("it was not asked"), |facts| facts.failure(policy));
+        let outcome = match failure {
+            Some(_) => Outcome::Unknown,
+            None => opined,
+        };
+        let value = match (failure, opinion(policy, event)) {
+            (Some(reason), _) => Err(reason.to_owned()),
+            (None, None) => Ok("no opinion".to_owned()),
+            (None, Some(said)) if said.reason.is_empty() => Ok(said.effect.to_string()),
+            (None, Some(said)) => Ok(format!("{}: {}", said.effect, said.reason)),
+        };
+        let text = format!("policy.{policy}");
+        let said = Self {
+            text: text.clone(),
+            joint: Joint::Leaf,
+            outcome,
+            fault: None,
+            decisive: false,
+            values: vec![Shown { text, value }],
+            parts: Vec::new(),
+        };
+        let mut whole = Self {
+            text: format!("{} && {}", self.text, said.text),
+            joint: Joint::All,
+            outcome: self.outcome.min(outcome),
+            fault: None,
+            decisive: false,
+            values: Vec::new(),
+            parts: match self.joint {
+                Joint::All => self.parts.into_iter().chain([said]).collect(),
+                _ => vec![self, said],
+            },
+        };
+        whole.undecide();
+        mark_decisive(&mut whole);
+        whole
+    }
+
+    /// Forgets what decided.
+    fn undecide(&mut self) {
+        self.decisive = false;
+        self.parts.iter_mut().for_each(Self::undecide);
+    }
+
     /// Of an input that takes the detections of other rules.
     pub(super) fn of_detections(rules: &str) -> Self {
         Self {

@@ -4,9 +4,9 @@
 //! declares plugins nothing is known of their answers, and nothing is said here. The answers of plugins that are not
 //! there are reported where rules ask for them.
 
-use super::ask::{hit_type, type_of};
+use super::ask::{asked_as, decision_type, hit_type, type_of};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
-use crate::rule::{Answer, Catalog, Plugins, Report, Scenario, TestFacts};
+use crate::rule::{Answer, Catalog, Effect, Plugins, Report, Scenario, TestFacts};
 use crate::selector::Type;
 use serde_json::{Map, Value};
 
@@ -73,16 +73,13 @@ fn of_plugin(
         }
         ("enrich", Some(Answer::Score)) => vec![("score".to_owned(), Type::Double)],
         ("detect", Some(Answer::Hit)) => hit_type(),
+        ("policy", Some(Answer::Decision)) => decision_type(),
         (_, Some(Answer::Unasked { job, .. })) => {
             let message = format!("`{name}` is {job}, which no rule asks");
             return found.push((message, "Take it out.".to_owned()));
         }
         (_, Some(answer)) => {
-            let other = if *answer == Answer::Hit {
-                "detect"
-            } else {
-                "enrich"
-            };
+            let other = asked_as(answer).map_or(variable, |(other, _)| other);
             let message = format!("`{name}` gives no `{variable}`");
             return found.push((message, format!("It is written as `{other}.{name}`.")));
         }
@@ -92,6 +89,9 @@ fn of_plugin(
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
         return found.push((message, format!("It says {}.", names.join(", "))));
     };
+    if variable == "policy" {
+        found.extend(wrong_effect(name, said.get("effect")));
+    }
     for (column, value) in said {
         match columns.iter().find(|(one, _)| one == column) {
             None => {
@@ -108,6 +108,27 @@ fn of_plugin(
             }
             Some(_) => {}
         }
+    }
+}
+
+/// A decision has one of three effects: a policy that abstains decides nothing.
+fn wrong_effect(name: &str, effect: Option<&Value>) -> Option<(String, String)> {
+    let words = Effect::WORDS.join(", ");
+    match effect {
+        None => {
+            let message = format!("`{name}` decides without an effect");
+            Some((message, format!("Its `effect` is one of {words}.")))
+        }
+        Some(Value::String(word)) if word == "abstain" => {
+            let message = format!("`{name}` never says `abstain`");
+            let help = "A policy that abstains says nothing: leave it out.".to_owned();
+            Some((message, help))
+        }
+        Some(Value::String(word)) if Effect::from_word(word).is_none() => {
+            let message = format!("`{name}` never decides `{word}`");
+            Some((message, format!("Its `effect` is one of {words}.")))
+        }
+        Some(_) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use super::memory::{STEP, WINDOW, event_part, hidden_by, mentions, steps_asked};
 use super::step::WINDOW_FIELDS;
 use crate::diagnostic::{Code, Diagnostic, Level, did_you_mean};
 use crate::rule::kind::{Kind, Measure};
-use crate::rule::{Catalog, Condition, Plugins, Report, Rule, Selector, Severity};
+use crate::rule::{Catalog, Condition, Plugins, Report, Rule, RuleEffect, Selector, Severity};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{CheckEnv, Checked, Schema, Type, check, print, quoted};
 use std::sync::Arc;
@@ -130,6 +130,8 @@ fn selectors(rule: &Rule) -> Vec<(&Selector, Wanted)> {
             Condition::Listed { value, .. } => (value, Wanted::Anything),
         });
     }
+    let policy = rule.effect.iter().filter_map(RuleEffect::selector);
+    all.extend(policy.map(|one| (one, Wanted::Anything)));
     let finding = &rule.finding;
     all.extend(finding.severity.iter().map(|one| (one, Wanted::Severity)));
     let title = finding.title.iter().flat_map(|title| title.selectors());
@@ -297,7 +299,8 @@ fn idle_on_error(rule: &Rule) -> Option<Report> {
         return None;
     }
     let message = "`on_error` has no effect: the rule asks no plugin";
-    let help = "Take it out, or ask a plugin as `enrich.NAME.COLUMN` or `detect.NAME`.";
+    let help =
+        "Take it out, or ask a plugin as `enrich.NAME.COLUMN`, `detect.NAME` or `policy.NAME`.";
     Some(Report {
         source: place.source.clone(),
         diagnostic: Diagnostic::new(Code::OnErrorIdle, place.span, message).with_help(help),

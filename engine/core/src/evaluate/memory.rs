@@ -4,7 +4,7 @@
 //! the index like any other condition; the whole is asked when the step is taken, with the events of the
 //! earlier steps at hand. Relies on the checker for having refused steps that do not exist.
 
-use super::ask::{DETECT, ENRICH, PluginIndex, asks_plugins};
+use super::ask::{DETECT, ENRICH, POLICY, PluginIndex, asks_plugins};
 use super::group_key::KeyId;
 use crate::diagnostic::Span;
 use crate::selector::ast::{Expr, ExprKind, Literal};
@@ -23,6 +23,7 @@ pub(super) fn environment() -> Environment {
             WINDOW.to_owned(),
             ENRICH.to_owned(),
             DETECT.to_owned(),
+            POLICY.to_owned(),
         ],
         ..Environment::event()
     }

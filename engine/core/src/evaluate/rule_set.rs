@@ -17,7 +17,9 @@ use super::source::{Marks, Sources};
 use super::version::{memory_version, version};
 use crate::event::{FieldPath, FieldPlan};
 use crate::rule::kind::{Absence, Kind, Measure};
-use crate::rule::{Catalog, Condition, Exception, Lists, Part, Report, Rule, Selector};
+use crate::rule::{
+    Catalog, Condition, Exception, Lists, Part, Report, Rule, RuleEffect, RuleId, Selector,
+};
 use crate::selector::ast::Expr;
 use crate::selector::schema::Presence;
 use crate::selector::{Environment, NodeId, Program, ProgramBuilder, Schema, parse, print};
@@ -138,6 +140,8 @@ pub struct RuleSet {
     pub(super) keys: Keys,
     pub(super) sources: Sources,
     lists: Lists,
+    /// Rules with an effect that are left out for their mistakes.
+    deciding_off: Vec<(RuleId, RuleEffect)>,
 }
 
 /// What a finding is filed under when its rule does not say: the account and the principal.
@@ -160,17 +164,22 @@ impl RuleSet {
     ) -> (Self, Vec<Report>) {
         let lists = lint::list_names(catalog);
         let (mut sound, mut reports) = (Vec::new(), Vec::new());
+        let mut deciding = Vec::new();
         for rule in rules {
             let schema = lint::schema_of(&rule, catalog);
             let found = lint::check_rule(&rule, schema, &lists, &catalog.plugins);
+            deciding.extend(rule.effect.clone().map(|effect| (rule.id.clone(), effect)));
             if !lint::has_errors(&found) {
                 sound.push(rule);
             }
             reports.extend(found);
         }
         let schema = |source: &str| catalog.schema(source);
-        let (set, more) = Self::compile_among(sound, &catalog.ids, &catalog.lists, &schema);
+        let (mut set, more) = Self::compile_among(sound, &catalog.ids, &catalog.lists, &schema);
         reports.extend(more);
+        let in_force: BTreeSet<&RuleId> = set.rules.iter().map(|one| &one.rule.id).collect();
+        deciding.retain(|(id, _)| !in_force.contains(id));
+        set.deciding_off = deciding;
         (set, reports)
     }
 
@@ -276,9 +285,15 @@ impl RuleSet {
                 keys,
                 sources,
                 lists,
+                deciding_off: Vec::new(),
             },
             reports,
         )
+    }
+
+    /// Rules with an effect that are not in force because of their mistakes.
+    pub(super) fn deciding_off(&self) -> &[(RuleId, RuleEffect)] {
+        &self.deciding_off
     }
 
     /// The rules in force, in order.

@@ -2,7 +2,7 @@
 
 use super::finding::hex;
 use crate::rule::kind::{Kind, Memory, Period, Temporal};
-use crate::rule::{Condition, Rule, Selector};
+use crate::rule::{Condition, Rule, RuleEffect, Selector};
 use crate::selector::print;
 use sha2::{Digest, Sha256};
 
@@ -20,7 +20,8 @@ pub(super) fn version(rule: &Rule) -> String {
     for selector in rule.selectors() {
         part(&selector.text);
     }
-    if let Some(effect) = rule.effect {
+    // The name of a policy is among the selectors.
+    if let Some(RuleEffect::Fixed(effect)) = rule.effect {
         part(effect.as_str());
     }
     for exception in &rule.exceptions {

@@ -1,6 +1,6 @@
 //! What plugins said of an event. It stands beside the event, which is never edited.
 //!
-//! Answers come as one JSON object, `{"enrich": {…}, "detect": {…}}` by name of the plugin, so that expressions read
+//! Answers come as one JSON object, `{"enrich": {…}, "detect": {…}, "policy": {…}}` by name of the plugin, so that expressions read
 //! them with the same cursors as the event. A plugin that failed has no answer there but a reason here: that nothing is
 //! known must not look like a fact.
 
@@ -36,6 +36,11 @@ impl<'d> Facts<'d> {
     /// What detectors found, by name.
     pub fn detect(&self) -> Option<Json<'d>> {
         self.root.get("detect")
+    }
+
+    /// What policies decided, by name.
+    pub fn policy(&self) -> Option<Json<'d>> {
+        self.root.get("policy")
     }
 
     /// Everything.

@@ -35,7 +35,7 @@ pub use model::{
     Selector, Severity, Status,
 };
 pub use place::{OffsetMap, Place, Report};
-pub use plugin::{Answer, FactKind, OnError, Plugins};
+pub use plugin::{Answer, FactKind, OnError, Plugins, RuleEffect};
 pub use sample::TestFacts;
 pub use schema::{FileKind, json_schema};
 pub use suite::{EventTest, Expect, Orphan, RefusedTest, Scenario, Suite, TestCase};

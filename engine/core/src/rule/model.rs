@@ -7,7 +7,7 @@
 
 use super::kind::{Input, Memory, Suppress};
 use super::place::{OffsetMap, Place, Report};
-use super::plugin::OnError;
+use super::plugin::{OnError, RuleEffect};
 use super::template::Template;
 use crate::diagnostic::Diagnostic;
 use crate::selector::ast::Expr;
@@ -186,7 +186,7 @@ pub struct Rule {
     /// Where the rule says so, if it does.
     pub on_error_place: Option<Place>,
     /// What it decides about an event that is asked about before it happens; nothing without.
-    pub effect: Option<Effect>,
+    pub effect: Option<RuleEffect>,
     /// How its findings look.
     pub finding: FindingTemplate,
     /// When it does not apply: its own, then those that overrides added.
@@ -281,6 +281,7 @@ impl Rule {
             .chain(&finding.severity)
             .chain(finding.context.iter().map(|(_, selector)| selector))
             .chain(self.exceptions.iter().map(|exception| exception.selector()))
+            .chain(self.effect.iter().filter_map(RuleEffect::selector))
     }
 }
 

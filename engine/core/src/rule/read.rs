@@ -335,6 +335,7 @@ fn fits(kind: Kind, value: &DeValue<'_>) -> bool {
         | Kind::Selector
         | Kind::Template
         | Kind::Period
+        | Kind::Effect(_)
         | Kind::Comparison => value.is_str(),
         Kind::Integer => value.is_integer(),
         Kind::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
@@ -356,7 +357,12 @@ fn check_value(reader: &mut Reader, name: &str, kind: Kind, value: &Spanned<DeVa
     let span = span_of(value);
     match (kind, value.get_ref()) {
         (Kind::Word(words), DeValue::String(word)) if !words.contains(&word.as_ref()) => {
-            unknown_word(reader, name, words, word, span);
+            unknown_word(reader, name, (words, ""), word, span);
+        }
+        (Kind::Effect(words), DeValue::String(word))
+            if !words.contains(&word.as_ref()) && !asks_policy(word) =>
+        {
+            unknown_word(reader, name, (words, " and `policy.NAME`"), word, span);
         }
         (_, found) if !fits(kind, found) => wrong_type(reader, name, kind.expected(), found, span),
         (_, DeValue::String(text)) if text.trim().is_empty() => empty_value(reader, name, span),
@@ -407,11 +413,23 @@ fn empty_value(reader: &mut Reader, name: &str, span: Span) {
     );
 }
 
-fn unknown_word(reader: &mut Reader, name: &str, words: &[&'static str], word: &str, span: Span) {
+/// Whether it is written like the name of a policy; what is after it is read as CEL.
+pub(super) fn asks_policy(word: &str) -> bool {
+    word.starts_with("policy.") || word.starts_with("policy[")
+}
+
+/// `more` is what else could be written, beside the words.
+fn unknown_word(
+    reader: &mut Reader,
+    name: &str,
+    (words, more): (&[&'static str], &str),
+    word: &str,
+    span: Span,
+) {
     let word_start: String = word.chars().take(80).collect();
     let message = format!("`{name}` cannot be `{word_start}`");
     let mut diagnostic = Diagnostic::new(Code::UnknownWord, span, message)
-        .with_caret(format!("expected one of {}", words.join(", ")));
+        .with_caret(format!("expected one of {}{more}", words.join(", ")));
     let lower = word.to_ascii_lowercase();
     let same = words.iter().copied().find(|known| *known == lower);
     if let Some(near) = same.or_else(|| did_you_mean(word, words.iter().copied())) {

@@ -7,8 +7,8 @@ use super::attack;
 use super::exception::read_exceptions;
 use super::kind::{integer, read_looks, read_suppress};
 use super::model::{AttackTag, Effect, FindingTemplate, Rule, RuleId, Selector, Severity, Status};
-use super::plugin::OnError;
-use super::read::{Fields, Reader, in_order, span_of};
+use super::plugin::{OnError, RuleEffect, policy_named};
+use super::read::{Fields, Reader, asks_policy, in_order, span_of};
 use super::shape::{FINDING, RULE};
 use super::template::Template;
 use crate::diagnostic::{Code, Diagnostic, Span};
@@ -26,6 +26,7 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
     check_signal(reader, &fields);
     let remembers = looks.as_ref().is_some_and(|looks| looks.memory.is_some());
     check_effect(reader, &fields, remembers);
+    let effect = read_effect(reader, &fields);
     let attack = read_attack(reader, &fields);
     check_references(reader, &fields);
     let finding = read_finding(reader, &fields);
@@ -66,9 +67,7 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
         on_error_place: fields
             .value("on_error")
             .map(|value| reader.place(span_of(value))),
-        effect: fields
-            .text("effect")
-            .and_then(|(word, _)| Effect::from_word(word)),
+        effect,
         finding,
         exceptions,
         disabled: None,
@@ -99,6 +98,32 @@ fn check_effect(reader: &mut Reader, fields: &Fields<'_, '_>, remembers: bool) {
                 .with_help("Remove `effect`, or write a rule about single events with it."),
         );
     }
+}
+
+/// A word, or the policy that says.
+fn read_effect(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<RuleEffect> {
+    let (word, span) = fields.text("effect")?;
+    if let Some(effect) = Effect::from_word(word) {
+        return Some(RuleEffect::Fixed(effect));
+    }
+    if !asks_policy(word) {
+        // The word was refused when it was compared with the shape.
+        return None;
+    }
+    let asked = fields.selector(reader, "effect")?;
+    if let Some(policy) = policy_named(&asked.expr).map(str::to_owned) {
+        return Some(RuleEffect::OfPolicy { policy, asked });
+    }
+    let message = format!("`{}` is no effect", shorten(word));
+    reader.report(
+        Diagnostic::new(Code::UnknownWord, span, message)
+            .with_caret("expected `policy.NAME`")
+            .with_help(
+                "The effect is what the policy decides, as a whole: write `policy.NAME`, and conditions on its decision \
+                 into `when`.",
+            ),
+    );
+    None
 }
 
 fn read_risk_score(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<u64> {

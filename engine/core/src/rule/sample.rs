@@ -338,7 +338,7 @@ pub(super) fn read_facts(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option
     let (table, span) = fields.table("facts")?;
     let fields = Fields::open(reader, table, &super::shape::FACTS, span);
     let mut answers = Map::new();
-    for key in ["enrich", "detect"] {
+    for key in ["enrich", "detect", "policy"] {
         if let Some((table, _)) = fields.table(key) {
             answers.insert(key.to_owned(), Value::Object(object(reader, table)));
         }

@@ -44,6 +44,8 @@ pub(super) enum Kind {
     LongText,
     /// One of a few words.
     Word(&'static [&'static str]),
+    /// One of a few words, or the policy that says: `policy.NAME`.
+    Effect(&'static [&'static str]),
     /// The text of a selector; `format` writes the long ones as multi-line literals.
     Selector,
     /// Text with selectors in braces.
@@ -80,7 +82,9 @@ impl Kind {
     /// What was expected, for messages.
     pub(super) fn expected(self) -> &'static str {
         match self {
-            Self::Text | Self::LongText | Self::Word(_) | Self::Template => "a string",
+            Self::Text | Self::LongText | Self::Word(_) | Self::Effect(_) | Self::Template => {
+                "a string"
+            }
             Self::Selector => "a string holding CEL",
             Self::Texts => "an array of strings",
             Self::Selectors => "an array of strings holding CEL",
@@ -145,7 +149,7 @@ pub(super) static RULE: Shape = Shape {
         optional("signal", Kind::Flag),
         optional("risk_score", Kind::Integer),
         optional("on_error", Kind::Word(super::plugin::OnError::WORDS)),
-        optional("effect", Kind::Word(super::model::Effect::WORDS)),
+        optional("effect", Kind::Effect(super::model::Effect::WORDS)),
         optional("threshold", Kind::Table(&THRESHOLD)),
         optional("sequence", Kind::Table(&SEQUENCE)),
         optional("temporal", Kind::Table(&TEMPORAL)),
@@ -346,6 +350,7 @@ pub(super) static FACTS: Shape = Shape {
     keys: &[
         optional("enrich", Kind::Free),
         optional("detect", Kind::Free),
+        optional("policy", Kind::Free),
         optional("failed", Kind::Texts),
     ],
 };

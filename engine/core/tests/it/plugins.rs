@@ -16,6 +16,7 @@ fn plugins() -> Plugins {
         ("dga".to_owned(), Answer::Hit),
         ("odd".to_owned(), Answer::Score),
         ("okta".to_owned(), decoder()),
+        ("guard".to_owned(), Answer::Decision),
     ])
 }
 
@@ -293,11 +294,11 @@ fn questions_that_no_plugin_answers_are_refused() {
     );
     check(
         "when = 'has(detect.geo)'",
-        "E0021 `geo` is no detector [ask `enrich.geo`]",
+        "E0021 `geo` is an enricher, not a detector [ask `enrich.geo`]",
     );
     check(
         "when = 'enrich.dga.score > 1.0'",
-        "E0021 `dga` is a detector [ask `detect.dga`]",
+        "E0021 `dga` is a detector, not an enricher or a scorer [ask `detect.dga`]",
     );
     check(
         "when = 'size(enrich) > 0'",
@@ -403,7 +404,7 @@ fn a_plugin_that_no_rule_asks_is_told_apart() {
     }
     let found = errors("when = 'enrich.oktaa.user == \"a\"'");
     assert!(
-        found[0].contains("the plugins are dga, geo, odd"),
+        found[0].contains("the plugins are dga, geo, guard, odd"),
         "{found:?}"
     );
     let mut catalog = of_rule("when = 'enrich.geo.country == \"a\"'");
@@ -444,6 +445,155 @@ fn on_error_is_for_rules_that_ask() {
     assert!(!idle(&asks));
 }
 
+const GUARDED: &str = "effect = \"policy.guard\"\nwhen = 'event.eventName == \"ConsoleLogin\"'";
+
+#[test]
+fn a_policy_that_gives_the_effect_is_asked_and_decides_whether_the_rule_matches() {
+    assert_eq!(verdict(GUARDED, LOGIN, None).0, ["guard"]);
+    assert!(verdict(GUARDED, OTHER, None).0.is_empty());
+    let check = |body: &str, answers: (&str, &[&str]), expected: &str| {
+        let said = verdict(body, LOGIN, Some(answers)).1;
+        assert_eq!(said, expected, "{body} {answers:?}");
+    };
+    for effect in ["allow", "require_approval", "deny"] {
+        let json = format!(r#"{{"policy":{{"guard":{{"effect":"{effect}"}}}}}}"#);
+        check(GUARDED, (&json, &[]), "match");
+    }
+    check(GUARDED, (r#"{"policy":{}}"#, &[]), "no match");
+    check(GUARDED, ("{}", &["guard"]), "indeterminate");
+    let skip = format!("on_error = \"skip\"\n{GUARDED}");
+    check(&skip, ("{}", &["guard"]), "skipped");
+    let closed = format!("on_error = \"fail-closed\"\n{GUARDED}");
+    check(&closed, ("{}", &["guard"]), "match");
+    // Closed is what failed, not what has no opinion.
+    let enriched = closed.replace(
+        "== \"ConsoleLogin\"",
+        "== \"ConsoleLogin\" && enrich.geo.asn == 1",
+    );
+    check(&enriched, (r#"{"policy":{}}"#, &["geo"]), "no match");
+    let open = enriched.replace("on_error = \"fail-closed\"\n", "");
+    check(&open, (r#"{"policy":{}}"#, &["geo"]), "no match");
+    let undecided = GUARDED.replace("== \"ConsoleLogin\"", "== event.nothing");
+    check(&undecided, (r#"{"policy":{}}"#, &[]), "no match");
+    let denied = r#"{"policy":{"guard":{"effect":"deny"}}}"#;
+    check(&undecided, (denied, &[]), "indeterminate");
+}
+
+#[test]
+fn conditions_and_titles_ask_what_a_policy_decided() {
+    let body = "when = 'event.eventName == \"ConsoleLogin\" && policy.guard.effect == \"deny\"'\n[finding]\ntitle = \"no: {policy.guard.reason}\"";
+    let check = |json: &str, expected: &str| {
+        assert_eq!(verdict(body, LOGIN, Some((json, &[]))).1, expected);
+    };
+    check(
+        r#"{"policy":{"guard":{"effect":"deny","reason":"x"}}}"#,
+        "match",
+    );
+    check(r#"{"policy":{"guard":{"effect":"allow"}}}"#, "no match");
+    check(r#"{"policy":{}}"#, "no match");
+    assert_eq!(errors(body), Vec::<String>::new());
+}
+
+#[test]
+fn an_effect_names_a_policy_and_nothing_else() {
+    let check = |effect: &str, expected: &str| {
+        let body = format!("effect = '{effect}'\nwhen = 'event.eventName == \"ConsoleLogin\"'");
+        let found = errors(&body);
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected),
+            "{found:?}"
+        );
+    };
+    check(
+        "policy.dga",
+        "E0021 `dga` is a detector, not a policy [an effect is what a policy says; `when` may ask `detect.dga`]",
+    );
+    check(
+        "policy.geo",
+        "E0021 `geo` is an enricher, not a policy [an effect is what a policy says; `when` may ask `enrich.geo`]",
+    );
+    check(
+        "policy.okta",
+        "E0021 `okta` is a decoder, which no rule asks",
+    );
+    check(
+        "policy.gaurd",
+        "E0021 there is no plugin `gaurd` [did you mean `guard`?]",
+    );
+    assert!(errors(GUARDED).is_empty());
+    let indexed = GUARDED.replace("\"policy.guard\"", "'policy[\"guard\"]'");
+    assert!(errors(&indexed).is_empty());
+    let read = |effect: &str| {
+        let catalog = of_rule(&format!("effect = '{effect}'\nwhen = 'event.a == 1'"));
+        let told = catalog.reports.iter().map(|one| {
+            let diagnostic = &one.diagnostic;
+            format!("{} {:?}", diagnostic.message, diagnostic.caret)
+        });
+        told.collect::<Vec<_>>().join("; ")
+    };
+    let found = read("forbid");
+    assert!(found.contains("`effect` cannot be `forbid`"), "{found}");
+    assert!(found.contains("deny and `policy.NAME`"), "{found}");
+    let found = read("policy.guard.effect");
+    assert!(
+        found.contains("`policy.guard.effect` is no effect"),
+        "{found}"
+    );
+    assert!(!read("policy.guard +").is_empty());
+    let remembers = "group_by = ['event.a']\n[threshold]\nwindow = \"5m\"\nis = \">= 3\"";
+    let catalog = of_rule(&format!("{GUARDED}\n{remembers}"));
+    assert!(
+        catalog.reports[0]
+            .diagnostic
+            .message
+            .contains("a rule that remembers decides nothing")
+    );
+}
+
+#[test]
+fn tests_say_what_policies_decide() {
+    let tests = r#"
+rule = "one"
+[events.login]
+json = '{"eventName":"ConsoleLogin"}'
+[[test]]
+name = "denied"
+event = "login"
+facts = { policy = { guard = { effect = "deny", reason = "no" } } }
+expect = "match"
+title = "no"
+[[test]]
+name = "no opinion"
+event = "login"
+facts = { policy = {} }
+expect = "no_match"
+[[test]]
+name = "no answer"
+event = "login"
+facts = { failed = ["guard"] }
+expect = "indeterminate"
+[[test]]
+name = "wrong"
+event = "login"
+facts = { policy = {} }
+expect = "match"
+"#;
+    let body = format!("{GUARDED}\n[finding]\ntitle = \"{{policy.guard.reason}}\"");
+    let catalog = catalog(&[
+        File::found("one.toml", rule(&body)),
+        File::found("tests.toml", tests),
+    ]);
+    let told: Vec<_> = catalog.reports.iter().map(|one| &one.diagnostic).collect();
+    assert_eq!(catalog.errors(), 0, "{told:?}");
+    let run = run_tests(&catalog);
+    let passed = run.iter().map(|one| one.failure.is_none());
+    assert_eq!(passed.collect::<Vec<_>>(), [true, true, true, false]);
+    let failure = run[3].failure.as_ref().expect("it fails");
+    let reason = failure.reason.as_ref().expect("it says why").to_text();
+    assert!(reason.contains("policy.guard = no opinion"), "{reason}");
+    assert!(reason.contains("policy.guard   <-- decides"), "{reason}");
+}
+
 #[test]
 fn facts_of_tests_are_what_plugins_could_say() {
     let of = |facts: &str, moments: bool| {
@@ -466,7 +616,8 @@ fn facts_of_tests_are_what_plugins_could_say() {
         "enrich = { odd = { score = 1 } }",
         "enrich = { odd = { score = 0.5 } }",
         "detect = { dga = { severity = \"low\", score = 1, evidence = { a = 1 } } }",
-        "failed = [\"geo\", \"dga\"]",
+        "failed = [\"geo\", \"dga\", \"guard\"]",
+        "policy = { guard = { effect = \"deny\", reason = \"no\", obligations = { ticket = 1 } } }",
     ] {
         assert_eq!(of(good, false), Vec::<String>::new(), "{good}");
         assert_eq!(of(good, true), Vec::<String>::new(), "{good}");
@@ -505,6 +656,26 @@ fn facts_of_tests_are_what_plugins_could_say() {
         (
             "detect = { dga = { colour = 1 } }",
             "`dga` never says `colour`",
+        ),
+        (
+            "policy = { guard = { effect = \"forbid\" } }",
+            "`guard` never decides `forbid` [Its `effect` is one of allow, require_approval, deny.]",
+        ),
+        (
+            "policy = { guard = { effect = \"abstain\" } }",
+            "`guard` never says `abstain` [A policy that abstains says nothing: leave it out.]",
+        ),
+        (
+            "policy = { guard = { reason = \"no\" } }",
+            "`guard` decides without an effect",
+        ),
+        (
+            "policy = { dga = { effect = \"deny\" } }",
+            "`dga` gives no `policy` [It is written as `detect.dga`.]",
+        ),
+        (
+            "detect = { guard = { severity = \"low\" } }",
+            "`guard` gives no `detect` [It is written as `policy.guard`.]",
         ),
     ] {
         for moments in [false, true] {

@@ -97,6 +97,29 @@ fn a_policy_decides() {
 }
 
 #[test]
+fn the_reason_of_a_decision_is_one_printable_line() {
+    let reason = "\u{1b}[31m".repeat(200);
+    let decision = words(&[3, 2000, reason.len() as u32, 0, 0]);
+    let parts = format!(
+        r#"{} {} {}
+        (func (export "tripline:plugin/decide@1.0.0#decide") (param i32 i32) (result i32)
+            (i32.const 1024))"#,
+        data(1024, &guest::list(1040, 1)),
+        data(1040, &decision),
+        data(2000, reason.as_bytes()),
+    );
+    let plugin = load("policy", &module(&parts), "").expect("it loads");
+    let bytes = numbers(&[1]);
+    let answer = plugin.decide(&batch(&bytes, 1)).expect("an answer");
+    let said = &answer.value[0].as_ref().expect("a decision").reason;
+    assert!(
+        said.len() <= 512 && !said.contains(char::is_control),
+        "{said}"
+    );
+    assert!(said.starts_with("\\u{1b}[31m"), "{said}");
+}
+
+#[test]
 fn a_decoder_gives_events() {
     // Good, three bytes consumed, the events, one bad part, the state "s".
     let decoded = words(&[0, 3, 2000, 3, 1104, 1, 2003, 1]);

@@ -259,6 +259,7 @@ fn parts_of_a_batch_see_the_events_of_their_own_rows() {
         bytes: &bytes,
         rows: values.len(),
         events: Some(Arc::new(Events(values))),
+        until: None,
     };
     let answer = plugin.enrich(&batch).expect("an answer");
     let rows = answer.faulted.iter().flat_map(|(rows, _)| rows.clone());

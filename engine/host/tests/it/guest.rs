@@ -240,6 +240,7 @@ pub(crate) fn batch(bytes: &[u8], rows: usize) -> Batch<'_> {
         bytes,
         rows,
         events,
+        until: None,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::guest::{
 use std::time::{Duration, Instant};
 use tripline_host::operator::Rights;
 use tripline_host::scan::{ScanFault, scan};
-use tripline_host::{Fault, Host, LoadError, Memory, Plugin, TrapKind};
+use tripline_host::{Fault, FaultName, Host, LoadError, Memory, Plugin, TrapKind};
 
 const SHORT: &str = "[limits]\ndeadline = \"20ms\"\n";
 const DEADLINE: Fault = Fault::Deadline {
@@ -49,6 +49,48 @@ fn check_start(module: &str, more: &str, expected: Fault) {
 fn a_loop_in_a_call_is_ended() {
     let body = format!("{FOREVER} unreachable");
     check(&module(&enrich(&body)), SHORT, Err(DEADLINE));
+}
+
+/// Whoever asks may have less time than a call has otherwise; however many rows fail, that is not overrun.
+#[test]
+fn a_loop_is_ended_when_nobody_waits_any_more() {
+    let body = format!("{FOREVER} unreachable");
+    let patient = "[limits]\ndeadline = \"5s\"\n";
+    let plugin = load("enricher", &module(&enrich(&body)), patient).expect("it loads");
+    let values: Vec<i64> = (0..64).collect();
+    let bytes = numbers(&values);
+    let ask = |left: Duration| {
+        let mut batch = batch(&bytes, 64);
+        let begun = Instant::now();
+        batch.until = Some(begun + left);
+        let fault = plugin.enrich(&batch).map(drop);
+        (fault, begun.elapsed())
+    };
+    let (answer, took) = ask(Duration::from_millis(100));
+    // The whole batch took all there was; for its halves there is no time.
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let told = match answer {
+        Err(fault) => vec![fault],
+        Ok(()) => Vec::new(),
+    };
+    let in_time = |fault: &Fault| match fault {
+        Fault::Deadline { deadline } => *deadline <= Duration::from_millis(100),
+        Fault::Late => true,
+        _ => false,
+    };
+    assert!(told.iter().all(in_time), "{told:?}");
+    let names: Vec<FaultName> = plugin
+        .statistics()
+        .faults
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(names.contains(&FaultName::Deadline), "{names:?}");
+    assert_eq!(ask(Duration::ZERO).0, Err(Fault::Late));
+    let good = load("enricher", &echo(), patient).expect("it loads");
+    let mut early = batch(&bytes, 64);
+    early.until = Some(Instant::now() + Duration::from_secs(5));
+    assert!(good.enrich(&early).is_ok());
 }
 
 #[test]

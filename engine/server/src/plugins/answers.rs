@@ -10,7 +10,9 @@ pub(crate) enum RowAnswer {
     Facts(Map<String, Value>),
     /// A hit, under `detect`.
     Hit(Map<String, Value>),
-    /// A detector that found nothing.
+    /// A decision, under `policy`.
+    Decision(Map<String, Value>),
+    /// A detector that found nothing, or a policy without an opinion.
     Nothing,
     /// No answer, and why.
     Failed(String),
@@ -21,6 +23,7 @@ pub(crate) enum RowAnswer {
 struct Said {
     enrich: Map<String, Value>,
     detect: Map<String, Value>,
+    policy: Map<String, Value>,
     failed: Vec<PluginFailure>,
 }
 
@@ -47,6 +50,10 @@ impl Answers {
             RowAnswer::Hit(hit) => {
                 said.detect.insert(plugin.to_owned(), Value::Object(hit));
             }
+            RowAnswer::Decision(decision) => {
+                said.policy
+                    .insert(plugin.to_owned(), Value::Object(decision));
+            }
             RowAnswer::Nothing => {}
             RowAnswer::Failed(reason) => said.failed.push(PluginFailure {
                 plugin: plugin.to_owned(),
@@ -62,6 +69,7 @@ impl Answers {
             let mut root = Map::new();
             root.insert("enrich".to_owned(), Value::Object(said.enrich));
             root.insert("detect".to_owned(), Value::Object(said.detect));
+            root.insert("policy".to_owned(), Value::Object(said.policy));
             (*start, Value::Object(root).to_string(), said.failed)
         });
         self.by_start = rendered.collect();

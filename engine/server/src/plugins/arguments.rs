@@ -13,8 +13,8 @@ use tripline_host::manifest::World;
 /// Which plugins rules may ask.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PluginArguments {
-    /// The operator's file that declares plugins and what each is granted. Rules ask them as `enrich.NAME` and
-    /// `detect.NAME`.
+    /// The operator's file that declares plugins and what each is granted. Rules ask them as `enrich.NAME`, `detect.NAME` and
+    /// `policy.NAME`.
     #[arg(long = "plugins", value_name = "FILE")]
     pub(crate) file: Option<String>,
 

@@ -13,6 +13,7 @@ use super::memo::Memo;
 use crate::input::reader::Batch;
 use crate::input::split::{Piece, PieceKind};
 use crate::scan::nested::{delivery_within, pieces_within};
+use std::time::Instant;
 use tripline_core::evaluate::{Evaluator, RuleSet};
 use tripline_core::event::{
     Event, FieldId, FieldPath, FieldPlan, FieldSet, Json, Number, Parser, Slots,
@@ -27,8 +28,8 @@ pub(crate) trait Ask: Sync {
     fn rows_max(&self) -> usize;
     /// Whether the same fields always have the same answer.
     fn is_pure(&self) -> bool;
-    /// Its answers, one a row; `records` are the records of the rows as they came.
-    fn ask(&self, batch: &[u8], records: &[&[u8]]) -> Vec<RowAnswer>;
+    /// Its answers, one a row; `records` are the records of the rows as they came. Nobody waits for it after `until`.
+    fn ask(&self, batch: &[u8], records: &[&[u8]], until: Option<Instant>) -> Vec<RowAnswer>;
 }
 
 /// The plugins that the rules ask, and those of a baseline beside them.
@@ -113,10 +114,15 @@ impl<'p> Plugins<'p> {
             writer: BatchWriter::default(),
             awaiting: Vec::new(),
             awaited: Vec::new(),
+            absent: Vec::new(),
+            until: None,
             depth: 0,
         }
     }
 }
+
+/// Why a plugin that did not start gives no answer.
+const NOT_RUNNING: &str = "it did not start";
 
 /// An evaluator, and where the plugins of its rules are.
 pub(crate) type Asker<'a, 'r> = (&'a mut Evaluator<'r>, &'a [Option<usize>]);
@@ -144,10 +150,27 @@ pub(crate) struct Gatherer<'p> {
     awaiting: Vec<(usize, usize)>,
     /// The plugins that the record at hand awaits.
     awaited: Vec<usize>,
+    /// Those of them that do not run.
+    absent: Vec<String>,
+    /// When nobody waits for answers any more.
+    until: Option<Instant>,
     depth: u32,
 }
 
 impl Gatherer<'_> {
+    /// Asks about the records of a batch from a piece on, for somebody who waits so long.
+    pub(crate) fn gather_until(
+        &mut self,
+        until: Instant,
+        batch: &Batch,
+        askers: &mut [Asker<'_, '_>],
+    ) -> Answers {
+        self.until = Some(until);
+        let answers = self.gather(batch, 0, askers);
+        self.until = None;
+        answers
+    }
+
     /// Asks about the records of a batch from a piece on.
     pub(crate) fn gather(
         &mut self,
@@ -214,20 +237,30 @@ impl Gatherer<'_> {
         (buffer, answers): (&[u8], &mut Answers),
     ) {
         self.awaited.clear();
+        self.absent.clear();
         for (evaluator, places) in askers {
+            let names = evaluator.plugin_names();
             for plugin in evaluator.awaits(event).plugins {
-                if let Some(at) = places[plugin.0 as usize]
-                    && !self.awaited.contains(&at)
-                {
-                    self.awaited.push(at);
+                let plugin = plugin.0 as usize;
+                match places[plugin] {
+                    Some(at) if !self.awaited.contains(&at) => self.awaited.push(at),
+                    Some(_) => {}
+                    None if !self.absent.contains(&names[plugin]) => {
+                        self.absent.push(names[plugin].clone());
+                    }
+                    None => {}
                 }
             }
         }
-        if self.awaited.is_empty() {
+        if self.awaited.is_empty() && self.absent.is_empty() {
             return;
         }
         let number = self.awaiting.len() as u32;
         self.awaiting.push(place);
+        for name in &self.absent {
+            // Said, lest it look like one that found nothing.
+            answers.add(number, name, RowAnswer::Failed(NOT_RUNNING.to_owned()));
+        }
         self.plugins.plan.extract(event.root(), &mut self.slots);
         for number_awaited in 0..self.awaited.len() {
             let at = self.awaited[number_awaited];
@@ -265,7 +298,7 @@ impl Gatherer<'_> {
         let raw = queue.records.iter().map(place);
         let raw: Vec<&[u8]> = raw.map(|(start, end)| &buffer[start..end]).collect();
         let packed = self.writer.pack(rows, queue.columns.iter());
-        let said = self.plugins.asked[plugin].ask(packed, &raw);
+        let said = self.plugins.asked[plugin].ask(packed, &raw, self.until);
         let name = &self.plugins.names[plugin];
         debug_assert_eq!(said.len(), rows);
         for ((record, key), answer) in queue.records.iter().zip(said) {

@@ -6,8 +6,9 @@ use crate::input::through::{Made, MakeEvents};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tripline_core::event::{Event, FieldPath, Json, Number, Parser};
+use tripline_core::rule::Effect;
 use tripline_host::batch::{BatchView, Cell, ColumnKind};
 use tripline_host::grant::events::{EventRows, Value as EventValue};
 use tripline_host::manifest::{Capability, InstanceMode, World};
@@ -81,6 +82,7 @@ impl Hosted {
             bytes: &bytes,
             rows: events.len(),
             events: Some(kept(events)),
+            until: None,
         };
         self.once(&batch).map_err(|fault| fault.to_string())
     }
@@ -92,6 +94,7 @@ impl Hosted {
             bytes: &bytes,
             rows: events.len(),
             events: Some(kept(events)),
+            until: None,
         };
         let answer = self
             .plugin
@@ -102,15 +105,8 @@ impl Hosted {
         }
         let decision = answer.value.into_iter().flatten().next();
         let decision = decision.ok_or("no decision came")?;
-        let obligations = decision.obligations.iter();
-        let obligations: Map<String, Value> = obligations
-            .map(|(name, value)| (name.clone(), value_json(value)))
-            .collect();
-        Ok(json!({
-            "effect": effect_word(decision.effect),
-            "reason": decision.reason,
-            "obligations": obligations,
-        }))
+        let effect = effect_word(decision.effect);
+        Ok(Value::Object(decision_json(effect, &decision)))
     }
 
     fn once(&self, batch: &Batch<'_>) -> Result<Vec<RowAnswer>, Fault> {
@@ -141,7 +137,20 @@ impl Hosted {
                 }
                 Ok(with_faults(all, &faulted))
             }
-            _ => Err(Fault::Misfit("rules cannot ask it")),
+            World::Policy => {
+                let Answer { value, faulted } = self.plugin.decide(batch)?;
+                let said = value.into_iter().map(|decision| {
+                    let said = decision.and_then(|one| Some((rule_effect(one.effect)?, one)));
+                    match said {
+                        Some((effect, decision)) => {
+                            RowAnswer::Decision(decision_json(effect.as_str(), &decision))
+                        }
+                        None => RowAnswer::Nothing,
+                    }
+                });
+                Ok(with_faults(said.collect(), &faulted))
+            }
+            World::Decoder | World::Remediator => Err(Fault::Misfit("rules cannot ask it")),
         }
     }
 
@@ -197,13 +206,15 @@ impl Ask for Hosted {
         self.plugin.limits().batch as usize
     }
 
-    fn ask(&self, bytes: &[u8], records: &[&[u8]]) -> Vec<RowAnswer> {
+    fn ask(&self, bytes: &[u8], records: &[&[u8]], until: Option<Instant>) -> Vec<RowAnswer> {
         let rows = records.len();
         let batch = Batch {
             bytes,
             rows,
             events: self.plugin.shared().rights().events.then(|| kept(records)),
+            until,
         };
+        let in_time = |after| until.is_none_or(|until| Instant::now() + after < until);
         let mut retries = 0;
         loop {
             let fault = match self.once(&batch) {
@@ -211,7 +222,9 @@ impl Ask for Hosted {
                 Err(fault) => fault,
             };
             match fault.disposition() {
-                Disposition::Retry { after } if retries < RETRIES_MAX && after <= WAIT_MAX => {
+                Disposition::Retry { after }
+                    if retries < RETRIES_MAX && after <= WAIT_MAX && in_time(after) =>
+                {
                     retries += 1;
                     thread::sleep(after);
                 }
@@ -246,6 +259,28 @@ fn with_faults(
         answers[rows.clone()].fill(RowAnswer::Failed(fault.to_string()));
     }
     answers
+}
+
+/// As rules have it; nothing where there is no opinion.
+fn rule_effect(effect: answer::Effect) -> Option<Effect> {
+    match effect {
+        answer::Effect::Abstain => None,
+        answer::Effect::Allow => Some(Effect::Allow),
+        answer::Effect::RequireApproval => Some(Effect::RequireApproval),
+        answer::Effect::Deny => Some(Effect::Deny),
+    }
+}
+
+fn decision_json(effect: &str, decision: &answer::Decision) -> Map<String, Value> {
+    let obligations = decision.obligations.iter();
+    let obligations: Map<String, Value> = obligations
+        .map(|(name, value)| (name.clone(), value_json(value)))
+        .collect();
+    let mut said = Map::new();
+    said.insert("effect".to_owned(), json!(effect));
+    said.insert("reason".to_owned(), json!(decision.reason));
+    said.insert("obligations".to_owned(), Value::Object(obligations));
+    said
 }
 
 /// The words of `wit/decide.wit`.

@@ -57,7 +57,9 @@ impl Memo {
 
     pub(super) fn keep(&mut self, key: u128, answer: &RowAnswer) {
         let fields = match answer {
-            RowAnswer::Facts(fields) | RowAnswer::Hit(fields) => Some(fields),
+            RowAnswer::Facts(fields) | RowAnswer::Hit(fields) | RowAnswer::Decision(fields) => {
+                Some(fields)
+            }
             RowAnswer::Nothing => None,
             RowAnswer::Failed(_) => return,
         };

@@ -6,7 +6,9 @@ use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::Input;
 use crate::scan::progress::Counters;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Instant;
 use tripline_core::evaluate::{Evaluator, RuleSet};
 use tripline_core::event::FieldPath;
 use tripline_core::limits::EVENT_BYTES_MAX;
@@ -34,7 +36,7 @@ impl Ask for Shouting {
         self.rows_max
     }
 
-    fn ask(&self, batch: &[u8], records: &[&[u8]]) -> Vec<RowAnswer> {
+    fn ask(&self, batch: &[u8], records: &[&[u8]], _: Option<Instant>) -> Vec<RowAnswer> {
         let kinds: Vec<ColumnKind> = self.reads.iter().map(|(_, kind)| *kind).collect();
         let view = BatchView::read(batch, records.len(), &kinds).expect("a sound batch");
         self.calls.lock().expect("no panic").push(records.len());
@@ -114,7 +116,7 @@ fn answers_come_back_to_the_records_that_awaited_them() {
         Some((json, failed.collect::<Vec<_>>().join("; ")))
     };
     let loud = |word: &str| {
-        let said = json!({"enrich": {"shout": {"loud": word}}, "detect": {}});
+        let said = json!({"enrich": {"shout": {"loud": word}}, "detect": {}, "policy": {}});
         Some((said, String::new()))
     };
     assert_eq!(of("{\"kind\":\"x\",\"name\":\"one\"}"), loud("ONE"));
@@ -122,7 +124,42 @@ fn answers_come_back_to_the_records_that_awaited_them() {
     assert_eq!(of("{\"kind\":\"x\",\"name\":\"three\"}"), loud("THREE"));
     assert_eq!(of("{\"kind\":\"x\",\"name\":\"four\"}"), loud("FOUR"));
     assert_eq!(of("{\"kind\":\"x\",\"name\":\"five\"}"), loud("FIVE"));
-    let nothing = json!({"enrich": {}, "detect": {}});
+    let nothing = json!({"enrich": {}, "detect": {}, "policy": {}});
     let bad = of("{\"kind\":\"x\",\"name\":\"bad\"}");
     assert_eq!(bad, Some((nothing, "it is bad".to_owned())));
+}
+
+/// One that did not start must not look like one that found nothing, just because another runs.
+#[test]
+fn a_plugin_that_does_not_run_is_told_beside_those_that_do() {
+    let rule = |id: &str, asks: &str| {
+        let text = format!(
+            "id = \"{id}\"\nname = \"a\"\ndescription = \"a\"\nseverity = \"low\"\nstatus = \"test\"\nwhen = '{asks}'\n"
+        );
+        File::found(format!("{id}.toml"), text)
+    };
+    let files = [
+        rule("one", "enrich.shout.loud == \"ONE\""),
+        rule("two", "has(detect.gone)"),
+    ];
+    let mut catalog = load(&files, jiff::civil::date(2026, 1, 1));
+    let columns = vec![("loud".to_owned(), FactKind::Text)];
+    catalog.plugins = BTreeMap::from([
+        ("shout".to_owned(), Answer::Columns(columns)),
+        ("gone".to_owned(), Answer::Hit),
+    ]);
+    let (rules, _) = RuleSet::of_catalog(&catalog);
+    let shouting = Shouting {
+        reads: vec![(FieldPath::dotted("name"), ColumnKind::Text)],
+        rows_max: 2,
+        is_pure: true,
+        calls: Mutex::default(),
+    };
+    let plugins = Plugins::new(vec![("shout".to_owned(), &shouting as &dyn Ask)]);
+    let answers = plugins.about(br#"{"name":"one"}"#, &rules);
+    let (_, failed) = answers.of(0).expect("it was asked about");
+    let told = failed
+        .iter()
+        .map(|one| (one.plugin.as_str(), one.reason.as_str()));
+    assert_eq!(told.collect::<Vec<_>>(), [("gone", "it did not start")]);
 }

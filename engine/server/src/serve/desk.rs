@@ -2,7 +2,8 @@
 //!
 //! Questions wait in one queue, which outlives the rules: while other rules are put in force they wait a moment longer. Each
 //! has a deadline; who waits longer gets the stated default, and a thread that comes to the question later passes it over.
-//! Threads that decide do nothing else, so that a backlog of events holds up no decision.
+//! Threads that decide do nothing else, so that a backlog of events holds up no decision. Plugins are asked about all events
+//! of a question at once, and have most of its time but not all: so the answer tells which of them took too long.
 
 use super::examiners::Beside;
 use crate::input::reader::Batch;
@@ -23,6 +24,9 @@ const WAITING_MAX: usize = 10_000;
 
 /// How long a thread waits before it looks whether other rules are in force.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
+
+/// How many tenths of what is left of its time a question gives to plugins.
+const PLUGINS_OF_TEN: u32 = 9;
 
 /// How decisions are made.
 #[derive(Clone, Copy, Debug)]
@@ -81,15 +85,13 @@ pub(super) fn decide(
 ) {
     let mut decider = Decider::new(rules, plugins);
     while !is_over.load(Ordering::Relaxed) {
-        let Some(mut question) = desk.take() else {
+        let Some(question) = desk.take() else {
             continue;
         };
         if question.answer.is_closed() || question.until <= Instant::now() {
             continue;
         }
-        let decided = catch_unwind(AssertUnwindSafe(|| {
-            decider.decide(&mut question.events, defaults)
-        }));
+        let decided = catch_unwind(AssertUnwindSafe(|| decider.decide(&question, defaults)));
         let answer = decided.map_err(|_| decider = Decider::new(rules, plugins));
         // Whoever asked may have gone.
         let _ = question.answer.send(answer);
@@ -107,46 +109,61 @@ impl<'r> Decider<'r> {
     fn new(rules: &'r RuleSet, plugins: &'r Plugins<'r>) -> Self {
         Self {
             parser: Parser::new(),
-            evaluator: Evaluator::new(rules),
-            gatherer: (!plugins.is_empty()).then(|| plugins.gatherer()),
+            evaluator: Evaluator::for_decisions(rules),
+            // Also when none of them runs: then that is told of each.
+            gatherer: (!rules.plugins().is_empty()).then(|| plugins.gatherer()),
             of_rules: plugins.of_rules(rules),
         }
     }
 
-    fn decide(&mut self, events: &mut [Vec<u8>], defaults: DecisionDefaults) -> Vec<Decision> {
-        events
-            .iter_mut()
-            .map(|event| self.one(event, defaults))
-            .collect()
+    fn decide(&mut self, question: &Question, defaults: DecisionDefaults) -> Vec<Decision> {
+        let mut beside = self.beside(question);
+        let mut start = 0;
+        let mut decisions = Vec::with_capacity(question.events.len());
+        for bytes in &question.events {
+            decisions.push(match self.parser.parse(bytes) {
+                Ok(document) => {
+                    let event = Event::new(document);
+                    let event = match &mut beside {
+                        Some(beside) => beside.beside(event, start),
+                        None => event,
+                    };
+                    self.evaluator.decide(&event, defaults)
+                }
+                // It was an event when it was asked about.
+                Err(_) => Decision::without_rules(defaults.undecided),
+            });
+            start += bytes.len();
+        }
+        decisions
     }
 
-    fn one(&mut self, event: &mut Vec<u8>, defaults: DecisionDefaults) -> Decision {
-        let mut beside = self.gatherer.as_mut().map(|gatherer| {
-            let end = event.len();
-            let batch = Batch {
-                buffer: std::mem::take(event),
-                pieces: vec![Piece {
-                    kind: PieceKind::Record,
-                    start: 0,
-                    end,
-                    line: 1,
-                    offset: 0,
-                }],
-            };
-            let mut askers = [(&mut self.evaluator, self.of_rules.as_slice())];
-            let answers = gatherer.gather(&batch, 0, &mut askers);
-            *event = batch.buffer;
-            Beside::new(answers)
-        });
-        let Ok(document) = self.parser.parse(event) else {
-            // It was an event when it was asked about.
-            return Decision::without_rules(defaults.undecided);
+    /// What plugins say of the events, as if these followed each other in a buffer.
+    fn beside(&mut self, question: &Question) -> Option<Beside> {
+        let gatherer = self.gatherer.as_mut()?;
+        let mut batch = Batch {
+            buffer: Vec::new(),
+            pieces: Vec::new(),
         };
-        let event = Event::new(document);
-        let event = match &mut beside {
-            Some(beside) => beside.beside(event, 0),
-            None => event,
-        };
-        self.evaluator.decide(&event, defaults)
+        for event in &question.events {
+            let start = batch.buffer.len();
+            batch.buffer.extend_from_slice(event);
+            batch.pieces.push(Piece {
+                kind: PieceKind::Record,
+                start,
+                end: batch.buffer.len(),
+                line: 1,
+                offset: 0,
+            });
+        }
+        let now = Instant::now();
+        let left = question.until.saturating_duration_since(now);
+        let until = now + left * PLUGINS_OF_TEN / 10;
+        let mut askers = [(&mut self.evaluator, self.of_rules.as_slice())];
+        Some(Beside::new(gatherer.gather_until(
+            until,
+            &batch,
+            &mut askers,
+        )))
     }
 }

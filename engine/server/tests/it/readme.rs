@@ -57,8 +57,11 @@ fn the_readme_does_as_it_says() {
         assert_eq!(outputs(&folder, &commands.text), block.text);
         shown += 1;
     }
-    assert_eq!((files, shown), (10, 8));
-    outputs(&folder, "tripline fmt --check my-rules/ client-rules/");
+    assert_eq!((files, shown), (14, 9));
+    outputs(
+        &folder,
+        "tripline fmt --check my-rules/ client-rules/ guard-rules/",
+    );
     outputs(
         &folder,
         "tripline test --plugins plugins.toml client-rules/",

@@ -80,6 +80,15 @@ fn compare_key(root: &Value, schema: &Value, key: &Key) {
                 .filter_map(Value::as_str);
             assert_eq!(theirs.collect::<Vec<_>>(), words, "{}", key.name);
         }
+        Kind::Effect(words) => {
+            let theirs = schema["anyOf"][0]["enum"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
+            assert_eq!(theirs.collect::<Vec<_>>(), words, "{}", key.name);
+            assert_eq!(schema["anyOf"][1]["type"], "string", "{}", key.name);
+        }
         Kind::Integer => assert_eq!(kind, Some("integer"), "{}", key.name),
         Kind::Text
         | Kind::LongText

@@ -64,6 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             bytes: &packed,
             rows: size,
             events: Some(kept(&batch)),
+            until: None,
         };
         let call = median_of(time, || hosted.call(&batch))?;
         let native = median_of(time, || {

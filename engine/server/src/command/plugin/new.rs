@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "rust", value_name = "LANG")]
     lang: Language,
 
-    /// What it is for.
+    /// What it is for: `enricher` or `detector`; in Rust also `decoder` or `policy`.
     #[arg(long, default_value = "enricher", value_name = "KIND")]
     kind: String,
 
@@ -67,9 +67,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let files: Vec<(&str, &str)> = files.collect();
     if files.is_empty() {
         let words = format!(
-            "there is no template of kind `{}` for {language}; there {}",
+            "there is no template of kind `{}` for {language}; there {}{}",
             Shown(&arguments.kind),
-            kinds_of(language)
+            kinds_of(language),
+            elsewhere(&arguments.kind)
         );
         return Err(CommandError::Usage(words));
     }
@@ -134,6 +135,19 @@ fn write(path: &Path, text: &str) -> Result<(), CommandError> {
         fs::create_dir_all(parent).map_err(fault)?;
     }
     fs::write(path, text).map_err(fault)
+}
+
+/// The languages that have a template of a kind, for who asked for one in another.
+fn elsewhere(kind: &str) -> String {
+    let with = Language::value_variants().iter().filter(|language| {
+        let prefix = format!("templates/{}/{kind}/", language.as_str());
+        TEMPLATES.iter().any(|(path, _)| path.starts_with(&prefix))
+    });
+    let with: Vec<&str> = with.map(|language| language.as_str()).collect();
+    match with.is_empty() {
+        true => String::new(),
+        false => format!(". In {} there is one of it", with.join(" and ")),
+    }
 }
 
 fn kinds_of(language: &str) -> String {

@@ -94,7 +94,8 @@ fn judge(hosted: &Hosted, case: &Case) -> Vec<String> {
 fn agrees(key: &str, wanted: &Value, is: &Value) -> bool {
     match (key, wanted, is) {
         ("hit", Value::Bool(true), found) => found.is_object(),
-        ("decision", Value::String(effect), found) => found["effect"] == *effect,
+        // Rules write the same words with an underscore.
+        ("decision", Value::String(effect), found) => found["effect"] == effect.replace('_', "-"),
         ("columns", Value::Object(wanted), Value::Object(is)) => {
             let given = is.iter().filter(|(_, value)| !value.is_null());
             let all: Map<String, Value> = given
@@ -161,6 +162,9 @@ pub(super) fn event_answer(hosted: &Hosted, event: &str) -> Map<String, Value> {
                 }
                 _ => Map::from_iter([("columns".to_owned(), Value::Object(facts))]),
             },
+            Some(RowAnswer::Decision(decision)) => {
+                Map::from_iter([("decision".to_owned(), Value::Object(decision))])
+            }
             Some(RowAnswer::Hit(hit)) => Map::from_iter([("hit".to_owned(), Value::Object(hit))]),
             Some(RowAnswer::Nothing) => Map::from_iter([("hit".to_owned(), json!(false))]),
             Some(RowAnswer::Failed(reason)) => fault(reason),
@@ -190,7 +194,10 @@ fn chunk_answer(hosted: &Hosted, chunk: &str) -> Map<String, Value> {
 /// Checks that hold of every plugin that looks at events one by one.
 fn free_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String>)> {
     let world = hosted.plugin.manifest().world;
-    if !matches!(world, World::Enricher | World::Detector | World::Scorer) {
+    if !matches!(
+        world,
+        World::Enricher | World::Detector | World::Scorer | World::Policy
+    ) {
         return Vec::new();
     }
     let events = file.cases.iter().filter_map(|case| match &case.input {

@@ -179,7 +179,7 @@ impl Ask for Counting {
         false
     }
 
-    fn ask(&self, _: &[u8], records: &[&[u8]]) -> Vec<RowAnswer> {
+    fn ask(&self, _: &[u8], records: &[&[u8]], _: Option<std::time::Instant>) -> Vec<RowAnswer> {
         let answer = |_: &&[u8]| {
             let number = self.rows.fetch_add(1, Ordering::Relaxed);
             RowAnswer::Facts(Map::from_iter([("number".to_owned(), json!(number))]))

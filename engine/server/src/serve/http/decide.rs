@@ -1,8 +1,8 @@
 //! `POST /v1/decide`: may this happen?
 //!
 //! The body is one event, or several as JSON lines or an array. The answer has a decision for each, in their order, with the
-//! rules that decided and their reasons. It never takes longer than the deadline: then the stated default is the answer,
-//! and says that it is one.
+//! rules that decided and their reasons, those that could not, and those that passed it over because a plugin gave no answer.
+//! It never takes longer than the deadline: then the stated default is the answer, and says that it is one.
 
 use super::answer::{Refusal, json};
 use super::events::records_of;
@@ -77,6 +77,7 @@ pub(super) async fn decide(
                 "decision": decision.effect.as_str(),
                 "rules": decision.rules,
                 "undecided": decision.undecided,
+                "skipped": decision.skipped,
                 "is_default": is_default,
                 "why": why,
             })

@@ -3,6 +3,7 @@
 mod api;
 mod killed;
 mod nats;
+mod policies;
 mod service;
 mod sinks;
 
