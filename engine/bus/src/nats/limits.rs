@@ -81,3 +81,6 @@ pub(super) const ENTRY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long after its last word somebody counts as there. Words come every second; a few may be lost, or late on a busy
 /// machine. Until it has passed, nobody goes on where a process was killed.
 pub(super) const MEMBER_AGE_MAX: Duration = Duration::from_secs(6);
+
+/// Questions that are answered at a time; others wait on the line.
+pub(super) const QUESTIONS_MAX: usize = 256;

@@ -15,6 +15,7 @@
 //! a stream again that was deleted. Rejected: one stream for all partitions, read by filtering, which costs 2.5 times as
 //! much and leaves holes in every partition's sequences.
 
+mod answering;
 mod appending;
 mod connect;
 mod fault;
@@ -28,6 +29,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use answering::Answering;
 pub use connect::{ConnectSettings, Login, Secret, Tls};
 pub use ledger::{LedgerSettings, NatsLedger};
 pub use members::NatsMembers;

@@ -10,6 +10,7 @@ mod sink;
 
 pub(crate) use length::Length;
 pub(crate) use nats::{Bus, BusKind, InexactRules, Nats, Released, Store};
+use sink::is_subject;
 pub(crate) use sink::{FileFormat, From, SinkConfig, SinkKind, Template};
 
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,7 @@ pub(crate) struct DecisionsConfig {
     pub(crate) undecided: EffectWord,
     pub(crate) deadline: Length,
     pub(crate) threads: usize,
+    pub(crate) subject: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -259,6 +261,12 @@ impl Config {
                 ));
             }
         }
+        if !self.decisions.subject.is_empty() && !is_subject(&self.decisions.subject) {
+            return wrong(format!(
+                "decisions.subject = \"{}\" cannot be asked on; give words with dots between them, without blanks, * and >",
+                self.decisions.subject.escape_debug()
+            ));
+        }
         self.nats.validate().map_err(ConfigError::Value)?;
         self.store.validate(&self.bus).map_err(ConfigError::Value)?;
         if !LEVELS.contains(&self.telemetry.level.as_str()) {
@@ -350,7 +358,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
-        decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize },
+        decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize, subject: String },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
     }
     toml::from_str::<Partly>(text)

@@ -158,7 +158,7 @@ impl SinkConfig {
 }
 
 /// Whether messages can be published on it.
-fn is_subject(text: &str) -> bool {
+pub(super) fn is_subject(text: &str) -> bool {
     let is_word = |word: &str| {
         !word.is_empty()
             && word

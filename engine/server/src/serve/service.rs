@@ -9,7 +9,7 @@ use super::clock::now;
 use super::desk::{Decisions, Desk, decide};
 use super::driver::{DriveFault, Ended, Request};
 use super::holding::Holding;
-use super::http::{Api, Control, serve};
+use super::http::{Api, Control, decide_message, serve};
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
 use super::rules::Prepared;
@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
+use tripline_bus::nats::{Answering, NatsConnection};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::{OutboxSettings, WorkerSettings};
@@ -53,6 +54,8 @@ pub(crate) enum ServeError {
     Sink(#[from] SinkError),
     #[error("{0}")]
     NatsFile(String),
+    #[error("questions cannot be answered on decisions.subject")]
+    Nats(#[source] PortFault),
     #[error(
         "several partitions, and rules that would see only a part of what they must see:\n  {}\nadd it to the key, give another \
          nats.partition_by, or allow them (nats.inexact_rules)", .0.join("\n  ")
@@ -179,6 +182,7 @@ impl Service {
         self.status.stored.tell(newest);
         self.register_sinks(newest)?;
         let api = self.api()?;
+        let _answering = self.answering(&api)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -330,6 +334,20 @@ impl Service {
             sinks.push((settings, sink::build(name, config, around.clone(), &nats)?));
         }
         Ok(sinks)
+    }
+
+    /// Answers questions by NATS, when it is to.
+    fn answering(&self, api: &Arc<Api>) -> Result<Option<Answering>, ServeError> {
+        let subject = &self.config.decisions.subject;
+        if subject.is_empty() {
+            return Ok(None);
+        }
+        let settings = bus::connect_settings(&self.config.nats)?;
+        let connection = NatsConnection::open(&settings).map_err(ServeError::Nats)?;
+        let api = api.clone();
+        let answer = move |body| decide_message(api.clone(), body);
+        let answering = connection.answer(subject, "tripline", answer);
+        answering.map(Some).map_err(ServeError::Nats)
     }
 
     fn decisions(&self) -> Decisions {

@@ -99,13 +99,22 @@ impl From<PortFault> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let words = *self.0;
+impl Refusal {
+    /// As it is told.
+    pub(super) fn body(&self) -> Value {
+        let words = &self.0;
         let mut body = json!({ "error": words.code, "message": words.message });
         if !words.details.is_null() {
-            body["details"] = words.details;
+            body["details"] = words.details.clone();
         }
+        body
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = self.body();
+        let words = *self.0;
         let mut response = json_with(words.status, &body);
         if let Some(seconds) = words.retry_seconds {
             response

@@ -1,4 +1,4 @@
-//! `POST /v1/decide`: may this happen?
+//! `POST /v1/decide`, and questions by NATS: may this happen?
 //!
 //! The body is one event, or several as JSON lines or an array. The answer has a decision for each, in their order, with the
 //! rules that decided and their reasons, those that could not, and those that passed it over because a plugin gave no answer.
@@ -6,7 +6,7 @@
 
 use super::answer::{Refusal, json};
 use super::events::records_of;
-use super::{Shared, body_of};
+use super::{Api, Shared, body_of};
 use crate::serve::desk::{Decided, Question};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -14,6 +14,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json as value};
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use tripline_core::evaluate::Decision;
@@ -27,13 +28,24 @@ pub(super) async fn decide(
     State(api): State<Shared>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
+    let body = body_of(&api, body)?;
+    Ok(json(&answer(&api, &body).await?))
+}
+
+/// The same for whoever asks by a message.
+pub(crate) async fn decide_message(api: Arc<Api>, body: Bytes) -> Vec<u8> {
+    let answered = answer(&api, &body).await;
+    let words = answered.unwrap_or_else(|refusal| refusal.body());
+    words.to_string().into_bytes()
+}
+
+async fn answer(api: &Shared, body: &[u8]) -> Result<Value, Refusal> {
     if !api.decisions.has_threads {
         return Err(Refusal::not_found(
             "decisions.threads is 0: nobody decides here",
         ));
     }
-    let body = body_of(&api, body)?;
-    let events = records_of(&api, &body)?;
+    let events = records_of(api, body)?;
     if events.len() > EVENTS_MAX {
         return Err(Refusal::bad(format!(
             "{} events are more than the {EVENTS_MAX} of one question",
@@ -88,10 +100,10 @@ pub(super) async fn decide(
         .map(|decision| decision.effect)
         .max()
         .unwrap_or(Effect::Allow);
-    Ok(json(&value!({
+    Ok(value!({
         "decision": strictest.as_str(),
         "decisions": shown,
         "rules_version": api.status.get().rules_version,
         "micros": begun.elapsed().as_micros() as u64,
-    })))
+    }))
 }

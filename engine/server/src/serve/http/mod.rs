@@ -11,6 +11,8 @@ mod events;
 mod findings;
 mod metrics;
 
+pub(crate) use decide::decide_message;
+
 use super::assignment::Assignment;
 use super::desk::{Decisions, Desk};
 use super::partitions::Partitions;

@@ -5,6 +5,8 @@ use super::service::Service;
 use super::{Folder, event, events, folder, tripline};
 use crate::launcher::{NatsServer, Place, cluster};
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -543,4 +545,54 @@ fn rules_that_would_see_a_part_are_refused_or_told() {
         told.contains("others part events in another way: 4 by who and not 3 by who"),
         "{told}"
     );
+}
+
+#[test]
+fn questions_are_answered_by_message() {
+    let place = Place::new("serve-asked");
+    let server = NatsServer::start(place.path(), "");
+    let urls = format!("[nats]\nurls = [\"{}\"]\n", server.url());
+    let folder = folder(
+        "serve-nats-asked",
+        &format!("{urls}[decisions]\nsubject = \"may.i\"\n"),
+    );
+    let rule = super::RULES
+        .replace("when =", "effect = \"deny\"\nwhen =")
+        .replace("\"stopped\"", "\"no-stopping\"");
+    folder.file("rules/no-stopping.toml", rule);
+    let service = Service::start(&folder);
+    let ask = |body: &str| ask(&server, "may.i", body).expect("is answered");
+    let denied = ask(&event(1, "Stop", 1));
+    assert_eq!(denied["decision"], "deny", "{denied}");
+    assert_eq!(ask(&event(2, "Look", 1))["decision"], "allow");
+    assert_eq!(ask("{")["error"], "bad_request");
+    assert_eq!(
+        service.get("/v1/status")["decisions"]["by_effect"]["deny"],
+        1
+    );
+    assert_eq!(service.terminate(), Some(0));
+    assert_eq!(self::ask(&server, "may.i", "{}"), None);
+}
+
+/// What is answered to a question, asked as the protocol of NATS is written; nothing when nobody answers for a second.
+fn ask(server: &NatsServer, subject: &str, question: &str) -> Option<serde_json::Value> {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connects");
+    let patience = Duration::from_secs(if question == "{}" { 1 } else { 30 });
+    stream.set_read_timeout(Some(patience)).expect("a timeout");
+    let said = format!(
+        "CONNECT {{\"verbose\":false}}\r\nSUB answers 1\r\nPUB {subject} answers {}\r\n{question}\r\n",
+        question.len()
+    );
+    stream.write_all(said.as_bytes()).expect("asks");
+    let mut lines = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        lines.read_line(&mut line).ok()?;
+        let Some(rest) = line.trim().strip_prefix("MSG answers 1 ") else {
+            continue;
+        };
+        let mut answer = vec![0; rest.parse().expect("a length")];
+        lines.read_exact(&mut answer).expect("the answer");
+        return serde_json::from_slice(&answer).ok();
+    }
 }
