@@ -13,6 +13,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The file that is locked; the process that holds it has written its id there.
 const LOCK: &str = "lock";
@@ -63,6 +65,9 @@ impl RealFolder {
     }
 }
 
+/// How long a lock is waited for: whoever had it may just be ending, or have started a program that lets go of it at once.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 impl Folder for RealFolder {
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
@@ -72,7 +77,13 @@ impl Folder for RealFolder {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = options.open(self.path(LOCK))?;
-        match file.try_lock() {
+        let begun = Instant::now();
+        let mut locked = file.try_lock();
+        while matches!(locked, Err(TryLockError::WouldBlock)) && begun.elapsed() < LOCK_PATIENCE {
+            thread::sleep(LOCK_PATIENCE / 50);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {
                 // Only for the message that another process shows; the lock is what keeps it out.
                 file.set_len(0)?;

@@ -39,11 +39,17 @@ impl NatsConnection {
     {
         let doing = Doing::new(format!("answer on {subject}"));
         let client = self.0.client.clone();
-        let subscribed = client.queue_subscribe(subject.to_owned(), group.to_owned());
-        let mut questions = self
-            .0
-            .block_on(subscribed)
-            .map_err(|fault| retry(&doing, fault.to_string()))?;
+        let mut questions = self.0.block_on(async {
+            let subscribed = client.queue_subscribe(subject.to_owned(), group.to_owned());
+            let questions = subscribed
+                .await
+                .map_err(|fault| retry(&doing, fault.to_string()))?;
+            // Whoever is told that questions are answered may ask at once.
+            match client.flush().await {
+                Ok(()) => Ok(questions),
+                Err(fault) => Err(retry(&doing, fault.to_string())),
+            }
+        })?;
         let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
         let answer = Arc::new(answer);
         let task = self.0.runtime().spawn(async move {

@@ -13,12 +13,14 @@
 use super::appending::{Outgoing, Target, send};
 use super::connect::Connection;
 use super::fault::{Doing, deleted, refused, retry, stop};
-use super::limits::{APPEND_RECORDS_MAX, ENTRY_BYTES_MAX};
+use super::limits::{APPEND_RECORDS_MAX, ENTRY_BYTES_MAX, TRY_BYTES_A_SECOND, TRY_TIMEOUT};
 use super::stream::{denied_or_retry, info_of};
 use super::{NatsBus, NatsConnection, Opened, Released, StreamSettings};
 use async_nats::HeaderMap;
 use async_nats::jetstream::object_store::{Config, DeleteErrorKind, GetErrorKind, ObjectStore};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -134,6 +136,19 @@ impl NatsLedger {
         })
     }
 
+    /// Forgets that there was something of a name. The client leaves a note of everything that it deletes, and names are not
+    /// used twice: whoever lists the bucket would read all of them.
+    async fn forget_grave(&self, name: &str, doing: &Doing) -> Result<(), PortFault> {
+        let stream = format!("OBJ_{}", self.bucket);
+        let stream = self.connection.context.get_stream_no_info(&stream).await;
+        let stream = stream.map_err(|fault| retry(doing, fault.to_string()))?;
+        let subject = format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(name));
+        let purged = stream.purge().filter(subject).await;
+        purged
+            .map(|_| ())
+            .map_err(|fault| denied_or_retry(&self.connection, doing, fault.to_string()))
+    }
+
     async fn objects(&self, doing: &Doing) -> Result<ObjectStore, PortFault> {
         let store = self.connection.context.get_object_store(&self.bucket).await;
         store.map_err(|fault| denied_or_retry(&self.connection, doing, fault.to_string()))
@@ -171,6 +186,11 @@ impl NatsLedger {
             })
             .collect())
     }
+}
+
+/// How long so many bytes may take: servers that went without a word must not hold anybody up for ever.
+fn within(bytes: u64) -> Duration {
+    TRY_TIMEOUT * 10 + Duration::from_millis(bytes * 1000 / TRY_BYTES_A_SECOND as u64)
 }
 
 fn unpacked(packed: &[u8], doing: &Doing) -> Result<Vec<u8>, PortFault> {
@@ -295,6 +315,7 @@ impl Ledger for NatsLedger {
                 if flag == LAST {
                     entries.push(Entry {
                         place: record.sequence,
+                        taken: record.taken,
                         bytes: unpacked(begun, &doing)?,
                     });
                     begun.clear();
@@ -313,12 +334,14 @@ impl Ledger for NatsLedger {
         let doing = Doing::new(format!("keep {name} in the bucket {}", self.bucket));
         self.connection.block_on(async {
             let objects = self.objects(&doing).await?;
+            let within = within(bytes.len() as u64);
             let mut bytes = bytes;
-            objects
-                .put(name, &mut bytes)
-                .await
-                .map(|_| ())
-                .map_err(|fault| denied_or_retry(&self.connection, &doing, fault.to_string()))
+            match tokio::time::timeout(within, objects.put(name, &mut bytes)).await {
+                Ok(put) => put
+                    .map(|_| ())
+                    .map_err(|fault| denied_or_retry(&self.connection, &doing, fault.to_string())),
+                Err(_) => Err(retry(&doing, "not done in time")),
+            }
         })
     }
 
@@ -333,10 +356,12 @@ impl Ledger for NatsLedger {
                     return Err(denied_or_retry(&self.connection, &doing, fault.to_string()));
                 }
             };
+            let within = within(object.info().size as u64);
             let mut bytes = Vec::new();
-            match object.read_to_end(&mut bytes).await {
-                Ok(_) => Ok(Some(bytes)),
-                Err(fault) => Err(retry(&doing, fault)),
+            match tokio::time::timeout(within, object.read_to_end(&mut bytes)).await {
+                Ok(Ok(_)) => Ok(Some(bytes)),
+                Ok(Err(fault)) => Err(retry(&doing, fault)),
+                Err(_) => Err(retry(&doing, "not done in time")),
             }
         })
     }
@@ -349,11 +374,14 @@ impl Ledger for NatsLedger {
             let mut list =
                 list.map_err(|fault| denied_or_retry(&self.connection, &doing, fault.to_string()))?;
             let mut names = Vec::new();
-            while let Some(object) = list.next().await {
-                let object = object.map_err(|fault| retry(&doing, fault.to_string()))?;
-                names.push(object.name);
+            loop {
+                match tokio::time::timeout(within(0), list.next()).await {
+                    Ok(None) => return Ok(names),
+                    Ok(Some(Ok(object))) => names.push(object.name),
+                    Ok(Some(Err(fault))) => return Err(retry(&doing, fault.to_string())),
+                    Err(_) => return Err(retry(&doing, "not done in time")),
+                }
             }
-            Ok(names)
         })
     }
 
@@ -362,7 +390,7 @@ impl Ledger for NatsLedger {
         self.connection.block_on(async {
             let objects = self.objects(&doing).await?;
             match objects.delete(name).await {
-                Ok(()) => Ok(()),
+                Ok(()) => self.forget_grave(name, &doing).await,
                 Err(fault) if fault.kind() == DeleteErrorKind::NotFound => Ok(()),
                 Err(fault) => Err(denied_or_retry(&self.connection, &doing, fault.to_string())),
             }

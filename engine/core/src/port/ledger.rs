@@ -5,6 +5,7 @@
 //! one gets its entry in, and the other learns that it does not own it any more.
 
 use super::{PortFault, Sequence};
+use crate::rule::kind::EventTime;
 use std::time::Duration;
 
 /// An entry as it is handed over.
@@ -12,6 +13,8 @@ use std::time::Duration;
 pub struct Entry {
     /// Its place; larger than that of every entry before it. Places have holes.
     pub place: Sequence,
+    /// When the ledger took it, by a clock that everybody sees alike.
+    pub taken: EventTime,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }

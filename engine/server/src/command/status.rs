@@ -95,6 +95,9 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
             number(&one["last"]),
             grouped(one["bytes"].as_u64().unwrap_or(0) >> 20),
         )?;
+        if let Some(fault) = one["fault"].as_str() {
+            writeln!(out, "           it cannot be looked at: {}", Shown(fault))?;
+        }
         writeln!(
             out,
             "evaluated  to {}, {} behind",

@@ -13,14 +13,16 @@ use crate::causes::with_causes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tripline_core::port::Members;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How often everybody says that they are there.
 const SAYS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether nothing is to be said any more.
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
 /// A complaint of the same kind is repeated this often.
 const COMPLAINS_EVERY: Duration = Duration::from_secs(30);
@@ -37,6 +39,14 @@ pub(crate) struct Words {
     pub(crate) address: String,
     /// It ends, and is given nothing more.
     pub(crate) leaves: bool,
+    /// Its store is behind, so it is given nothing until it is not.
+    pub(crate) is_behind: bool,
+}
+
+impl Words {
+    fn takes_part(&self) -> bool {
+        !self.leaves && !self.is_behind
+    }
 }
 
 /// What this process is to do, as it is now.
@@ -45,9 +55,13 @@ pub(crate) struct Assignment {
     partitions: u32,
     members: Option<Box<dyn Members>>,
     now: Mutex<Now>,
+    /// There is something new to say.
+    changed: Condvar,
 }
 
 struct Now {
+    is_told: bool,
+    is_heard: bool,
     words: Words,
     others: BTreeMap<String, Words>,
     assigned: BTreeSet<u32>,
@@ -61,7 +75,10 @@ impl Assignment {
             me: String::new(),
             partitions,
             members: None,
+            changed: Condvar::new(),
             now: Mutex::new(Now {
+                is_told: true,
+                is_heard: true,
                 words: Words::default(),
                 others: BTreeMap::new(),
                 assigned: (0..partitions).collect(),
@@ -76,7 +93,10 @@ impl Assignment {
             me,
             partitions,
             members: Some(members),
+            changed: Condvar::new(),
             now: Mutex::new(Now {
+                is_told: false,
+                is_heard: false,
                 words: Words::default(),
                 others: BTreeMap::new(),
                 assigned: BTreeSet::new(),
@@ -110,6 +130,11 @@ impl Assignment {
         now.assigned.difference(&held).copied().collect()
     }
 
+    /// Whether it is known who else is there.
+    pub(super) fn is_known(&self) -> bool {
+        self.lock().is_heard
+    }
+
     /// Whether this process sends what is found.
     pub(super) fn sends(&self) -> bool {
         self.lock().sends
@@ -125,17 +150,14 @@ impl Assignment {
         &self.me
     }
 
-    /// What is told to others from now on.
+    /// What is told to others from now on: soon, by the thread that does, for nobody here may wait for servers.
     pub(super) fn tell(&self, change: impl FnOnce(&mut Words)) {
-        let is_new = {
-            let mut now = self.lock();
-            let before = now.words.clone();
-            change(&mut now.words);
-            now.words != before
-        };
-        // Others wait for what is let go.
-        if is_new {
-            let _ = self.say();
+        let mut now = self.lock();
+        let before = now.words.clone();
+        change(&mut now.words);
+        if now.words != before {
+            now.is_told = false;
+            self.changed.notify_all();
         }
     }
 
@@ -143,7 +165,11 @@ impl Assignment {
         let Some(members) = &self.members else {
             return Ok(());
         };
-        let words = serde_json::to_vec(&self.lock().words).unwrap_or_default();
+        let words = {
+            let mut now = self.lock();
+            now.is_told = true;
+            serde_json::to_vec(&now.words).unwrap_or_default()
+        };
         members
             .announce(&self.me, &words)
             .map_err(|fault| with_causes(&fault))
@@ -165,10 +191,10 @@ impl Assignment {
         let mut now = self.lock();
         let mut names: BTreeSet<&str> = others
             .iter()
-            .filter(|(_, words)| !words.leaves)
+            .filter(|(_, words)| words.takes_part())
             .map(|(name, _)| name.as_str())
             .collect();
-        if !now.words.leaves {
+        if now.words.takes_part() {
             names.insert(&self.me);
         }
         let assigned = assign(&names, self.partitions);
@@ -195,6 +221,7 @@ impl Assignment {
         }
         now.assigned = mine;
         now.others = others;
+        now.is_heard = true;
         Ok(())
     }
 
@@ -213,7 +240,12 @@ impl Assignment {
                 tracing::warn!(fault, "others are not heard; partitions stay as they are");
             }
             while begun.elapsed() < SAYS_EVERY && !is_over.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_millis(20));
+                let now = self.lock();
+                if !now.is_told {
+                    break;
+                }
+                let waited = self.changed.wait_timeout(now, LOOKS_EVERY);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
             }
         }
         if let Some(members) = &self.members {
@@ -226,7 +258,9 @@ impl Assignment {
 /// Who works on each partition: each member has as many as any other or one less, and few move when one comes or goes.
 fn assign<'m>(members: &BTreeSet<&'m str>, partitions: u32) -> Vec<Option<&'m str>> {
     let mut assigned = vec![None; partitions as usize];
-    let most = (partitions as usize).div_ceil(members.len().max(1));
+    let least = partitions as usize / members.len().max(1);
+    // So many have one more than the others.
+    let mut more = partitions as usize % members.len().max(1);
     let mut loads: BTreeMap<&str, usize> = BTreeMap::new();
     // The strongest wishes first, so that a full member turns away the weakest.
     let mut wishes: Vec<(u64, u32, &str)> = members
@@ -242,7 +276,9 @@ fn assign<'m>(members: &BTreeSet<&'m str>, partitions: u32) -> Vec<Option<&'m st
     for (_, partition, member) in wishes {
         let load = loads.entry(member).or_default();
         let place = &mut assigned[partition as usize];
-        if place.is_none() && *load < most {
+        let has_room = *load < least || *load == least && more > 0;
+        if place.is_none() && has_room {
+            more -= usize::from(*load == least);
             *place = Some(member);
             *load += 1;
         }
@@ -265,8 +301,10 @@ mod tests {
             for one in &assigned {
                 *loads.entry(one.expect("somebody")).or_default() += 1;
             }
-            let most = (partitions as usize).div_ceil(members.len());
-            prop_assert!(loads.values().all(|load| *load <= most), "{loads:?}");
+            let least = partitions as usize / members.len();
+            let even = |load: usize| load == least || load == least + 1;
+            prop_assert!(loads.values().all(|load| even(*load)), "{loads:?}");
+            prop_assert!(least == 0 || loads.len() == members.len(), "{loads:?}");
         }
 
         #[test]

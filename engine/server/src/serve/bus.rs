@@ -159,7 +159,15 @@ fn agree(ledger: &NatsLedger, config: &Nats) -> Result<(), ServeError> {
     const NAME: &str = "partitions";
     let ours = format!("{} by {}", config.partitions, config.partition_by);
     match ledger.kept(NAME).map_err(ServeError::Log)? {
-        None => ledger.keep(NAME, ours.as_bytes()).map_err(ServeError::Log),
+        None => {
+            ledger.keep(NAME, ours.as_bytes()).map_err(ServeError::Log)?;
+            // Whoever came at the same moment may have kept something else.
+            std::thread::sleep(Duration::from_millis(200));
+            match ledger.kept(NAME).map_err(ServeError::Log)? {
+                None => Ok(()),
+                Some(_) => agree(ledger, config),
+            }
+        }
         Some(theirs) if theirs == ours.as_bytes() => Ok(()),
         Some(theirs) => Err(ServeError::Log(
             PortFault::new(FaultClass::Stop, "share the work").because(format!(

@@ -194,6 +194,8 @@ impl Driver<'_, '_> {
         self.tell_status();
         let partition = self.engine.settings.partition.0;
         self.engine.status.set(|now| {
+            // Whoever goes on says whether it can.
+            now.commit_fault = None;
             if let Some(work) = now.working.remove(&partition) {
                 // What it remembers is somebody else's now, or its own when it runs again.
                 now.ended.add(&Work {

@@ -56,6 +56,10 @@ impl Holding<'_> {
                     end = Some(Ok(Ended::Drained));
                 }
                 let assigned = self.assignment.assigned();
+                if self.assignment.is_shared() && self.assignment.is_known() {
+                    // Whoever is given nothing takes events and answers all the same.
+                    self.status.set(|now| now.is_ready = true);
+                }
                 if end.is_none() {
                     let free = self.assignment.free();
                     for number in free {

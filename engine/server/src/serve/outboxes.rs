@@ -29,8 +29,8 @@ const LOOKS_EVERY: Duration = Duration::from_millis(100);
 pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
     while !run.is_ending.load(Ordering::Relaxed) {
         if run.assignment.sends() {
-            send_while_it_is_ours(run, sink);
-            if !run.assignment.is_shared() {
+            let goes_on = send_while_it_is_ours(run, sink);
+            if !goes_on || !run.assignment.is_shared() {
                 return;
             }
         } else {
@@ -54,13 +54,27 @@ fn watch(run: &SinkRun<'_>) {
     });
 }
 
-fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) {
+/// Whether others found something, or somebody else sends now: nobody here tells.
+fn is_news(run: &SinkRun<'_>) -> bool {
+    if !run.assignment.is_shared() {
+        return false;
+    }
+    let newest = run.store.newest().unwrap_or_default();
+    if newest > run.status.stored.newest() {
+        run.status.stored.tell(newest);
+        return true;
+    }
+    !run.assignment.sends()
+}
+
+/// Whether there is any sense in beginning again.
+fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) -> bool {
     let name = run.settings.sink.clone();
     let position = match run.store.sink_position(&name) {
         Ok(position) => position,
         Err(fault) => {
             tracing::error!(sink = name, %fault, "sink cannot start");
-            return;
+            return false;
         }
     };
     let mut outbox = Outbox::new(run.settings.clone(), position);
@@ -70,7 +84,7 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) {
     loop {
         if !run.assignment.sends() && input == OutboxInput::Woken {
             // What it sent and could not note is sent again by whoever goes on.
-            return;
+            return true;
         }
         let told = run.status.stored.told();
         let effects = outbox.step(now(), input);
@@ -119,7 +133,7 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) {
                     };
                 }
                 OutboxEffect::Wake { at, only_then } => wake = Some((at, only_then)),
-                OutboxEffect::Drained => return,
+                OutboxEffect::Drained => return true,
                 OutboxEffect::Stop => {
                     tracing::error!(sink = name, "store failed; the sink stops");
                     let words = "the store failed; it starts again with the service";
@@ -127,7 +141,7 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) {
                         now.sinks.entry(name.clone()).or_default().last_fault =
                             Some(words.to_owned());
                     });
-                    return;
+                    return false;
                 }
             }
         }
@@ -145,7 +159,7 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) {
                     continue;
                 }
                 run.status.stored.wait(told, patience);
-                if run.status.stored.told() != told {
+                if run.status.stored.told() != told || is_news(run) {
                     break;
                 }
             }

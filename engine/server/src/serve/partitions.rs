@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::event::Json;
-use tripline_core::port::{AppendMax, Bus, Durability, Partition, PortFault, Span};
+use tripline_core::port::{AppendMax, Bus, Durability, Partition};
 use tripline_core::rule::Selector;
 
 /// What findings are told apart by where their rule does not say.
@@ -67,13 +67,6 @@ impl Partitions {
         self.logs[0].durability()
     }
 
-    /// What each log has.
-    pub(crate) fn spans(&self) -> Result<Vec<(Partition, Span)>, PortFault> {
-        self.all()
-            .map(|(partition, log)| Ok((partition, log.span()?)))
-            .collect()
-    }
-
     /// The rules that see only a part of what they must see, and what to do about each.
     pub(super) fn inexact(&self, rules: &RuleSet) -> Vec<String> {
         if self.logs.len() == 1 {
@@ -118,7 +111,8 @@ fn is_path(text: &str, path: &str) -> bool {
         .filter(|one| !one.is_whitespace() && *one != '?')
         .collect();
     let plain = match plain.split_once(".orValue(") {
-        Some((before, after)) if after.ends_with(')') => before,
+        // Any other text would be a key of its own there, and none here.
+        Some((before, "\"\")" | "'')")) => before,
         _ => &plain,
     };
     plain.strip_prefix("event.") == Some(path)
@@ -156,7 +150,7 @@ mod tests {
                 true,
             ),
             (
-                "event.?userIdentity.?accountId.orValue('-')",
+                "event.?userIdentity.?accountId.orValue('')",
                 "userIdentity.accountId",
                 true,
             ),

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 use tripline_bus::nats::{Answering, NatsConnection};
 use tripline_core::evaluate::DecisionDefaults;
@@ -80,6 +80,10 @@ pub(crate) enum ServeError {
 /// How often what is too old is looked for.
 const FORGETS_EVERY: Duration = Duration::from_secs(600);
 
+/// How often it is looked whether the ledger is followed, and after how long others take the work of whoever is held up.
+const WATCHES_EVERY: Duration = Duration::from_millis(250);
+const BEHIND_AFTER: Duration = Duration::from_secs(10);
+
 /// Batches that are examined at a time, for each thread.
 const BATCHES_A_THREAD: usize = 2;
 
@@ -106,6 +110,7 @@ pub(crate) struct Service {
     partitions: Partitions,
     assignment: Arc<Assignment>,
     store: Arc<dyn Store>,
+    shared: Option<Arc<SharedStore>>,
     status: Arc<Status>,
     desk: Arc<Desk>,
     control: (Sender<Control>, Receiver<Control>),
@@ -129,8 +134,8 @@ impl Service {
         let store = EmbeddedStore::open(&config.data.join("store"), options);
         let store = store.map_err(ServeError::Store)?;
         let count = partitions.count();
-        let (store, assignment): (Arc<dyn Store>, _) = match shared {
-            None => (Arc::new(store), Assignment::alone(count)),
+        let (store, assignment, shared): (Arc<dyn Store>, _, _) = match shared {
+            None => (Arc::new(store), Assignment::alone(count), None),
             Some(shared) => {
                 let me = shared.me.clone();
                 let store = SharedStore::open(store, shared.ledger, me.clone())
@@ -141,10 +146,9 @@ impl Service {
                     })
                     .map_err(ServeError::Store)?;
                 tracing::info!(member = me, "work is shared");
-                (
-                    Arc::new(store),
-                    Assignment::among(shared.members, me, count),
-                )
+                let store = Arc::new(store);
+                let assignment = Assignment::among(shared.members, me, count);
+                (store.clone(), assignment, Some(store))
             }
         };
         Ok(Self {
@@ -153,6 +157,7 @@ impl Service {
             partitions,
             assignment: Arc::new(assignment),
             store,
+            shared,
             status: Arc::default(),
             desk: Arc::default(),
             control: channel(),
@@ -213,6 +218,7 @@ impl Service {
             partitions,
             assignment,
             store,
+            shared,
             status,
             desk,
             control,
@@ -235,6 +241,11 @@ impl Service {
                 scope.spawn(move || run_sink(&run, sink.as_mut()));
             }
             scope.spawn(|| assignment.run(&is_gone));
+            if let Some(shared) = &shared {
+                let (assignment, status, failed) = (&assignment, &status, control.0.clone());
+                let is_gone = &is_gone;
+                scope.spawn(move || watch(shared, assignment, status, &failed, is_gone));
+            }
             let (stop_forgetting, stopped) = channel::<()>();
             let (forgetful, retention) = (store.clone(), config.history.retention.period());
             let forgets = assignment.clone();
@@ -435,6 +446,36 @@ fn check_exact(
             }
             Ok(())
         }
+    }
+}
+
+/// Looks whether the ledger is followed: whoever is behind is given nothing, and whoever cannot follow any more ends.
+fn watch(
+    shared: &SharedStore,
+    assignment: &Assignment,
+    status: &Status,
+    failed: &Sender<Control>,
+    is_gone: &AtomicBool,
+) {
+    let mut held_up_since: Option<Instant> = None;
+    while !is_gone.load(Ordering::Relaxed) {
+        let follows = shared.follows();
+        if let Some(words) = follows.stopped {
+            tracing::error!(fault = words, "the ledger cannot be followed");
+            // The service may have ended by itself.
+            let _ = failed.send(Control::Failed);
+            return;
+        }
+        match &follows.held_up {
+            None => held_up_since = None,
+            Some(_) => {
+                held_up_since.get_or_insert_with(Instant::now);
+            }
+        }
+        let is_behind = held_up_since.is_some_and(|since| since.elapsed() > BEHIND_AFTER);
+        assignment.tell(|words| words.is_behind = is_behind);
+        status.set(|now| now.ledger = Some((follows.place, follows.held_up.clone())));
+        thread::sleep(WATCHES_EVERY);
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct StatusNow {
     pub(crate) decisions: BTreeMap<&'static str, u64>,
     /// Of these, without an answer in time.
     pub(crate) decisions_by_default: u64,
+    /// Of processes that share their work: how far the ledger is followed, and why it is not further.
+    pub(crate) ledger: Option<(Sequence, Option<String>)>,
     /// Why nothing is committed, while nothing is.
     pub(crate) commit_fault: Option<String>,
     /// Dead letters of records and findings that were set aside.
@@ -66,9 +68,11 @@ pub(crate) struct Work {
 }
 
 /// How far a partition is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LogStatus {
-    pub(crate) span: Span,
+    /// What its log has, unless that cannot be asked now.
+    pub(crate) span: Option<Span>,
+    pub(crate) fault: Option<String>,
     /// What came of the records up to here is stored.
     pub(crate) position: Sequence,
 }
@@ -76,7 +80,12 @@ pub(crate) struct LogStatus {
 impl LogStatus {
     /// Records that are not evaluated yet.
     pub(crate) fn lag(&self) -> u64 {
-        self.span.last.0.saturating_sub(self.position.0)
+        let last = self.span.map_or(0, |span| span.last.0);
+        last.saturating_sub(self.position.0)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.span.map_or(0, |span| span.bytes)
     }
 }
 

@@ -36,6 +36,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 use tripline_core::port::{
     Checkpoint, Commit, Committed, DeadFilter, DeadLetter, DeadNumber, Epoch, FaultClass,
     FindingFilter, FindingPage, Outgoing, Partition, PortFault, Sequence, SnapshotKept, Store,
@@ -160,6 +162,9 @@ impl EmbeddedStore {
     }
 }
 
+/// How long a lock is waited for: whoever had it may just be ending, or have started a program that lets go of it at once.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Takes the folder for this process alone.
 fn lock(folder: &Path) -> Result<File, PortFault> {
     let path = folder.join("lock");
@@ -168,7 +173,13 @@ fn lock(folder: &Path) -> Result<File, PortFault> {
     let file = options
         .open(&path)
         .map_err(|fault| of_file("open", &path, fault))?;
-    match file.try_lock() {
+    let begun = Instant::now();
+    let mut locked = file.try_lock();
+    while matches!(locked, Err(TryLockError::WouldBlock)) && begun.elapsed() < LOCK_PATIENCE {
+        thread::sleep(LOCK_PATIENCE / 50);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(of_opening(folder, fjall::Error::Locked)),
         Err(TryLockError::Error(fault)) => Err(of_file("lock", &path, fault)),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tripline_core::port::{
     Commit, DeadLetter, DeadNumber, Epoch, FaultClass, Partition, PortFault, Sequence,
 };
-use tripline_core::rule::kind::EventTime;
+use tripline_core::rule::kind::{EventTime, Period};
 
 /// An entry.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub(super) enum Change {
 
 const VERSION: u8 = 1;
 
+/// How far a process's clock may be ahead of the ledger's.
+const CLOCKS_DIFFER: Period = Period::from_seconds(60);
+
 impl Entry {
     pub(super) fn new(by: &str, number: u64, now: EventTime, change: Change) -> Self {
         Self {
@@ -69,6 +72,21 @@ impl Entry {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, PortFault> {
         serde_json::to_vec(self)
             .map_err(|fault| PortFault::new(FaultClass::Reject, "write an entry").because(fault))
+    }
+
+    /// The same with times that no clock of one process can move far from the ledger's.
+    pub(super) fn within(mut self, taken: EventTime) -> Self {
+        let now = self.now.min(taken.plus(CLOCKS_DIFFER));
+        if now == self.now {
+            return self;
+        }
+        if let Change::Forget { before } = &mut self.change {
+            // What is kept for a while is kept for as long by the ledger's clock.
+            let kept = self.now.micros().saturating_sub(before.micros()).max(0);
+            *before = EventTime::from_micros(now.micros().saturating_sub(kept));
+        }
+        self.now = now;
+        self
     }
 
     /// Reads an entry that everybody must understand.

@@ -28,7 +28,7 @@ pub(super) struct Followed {
     /// Why it does not go on for now.
     pub(super) held_up: Option<String>,
     /// Why it never goes on.
-    stopped: Option<String>,
+    pub(super) stopped: Option<String>,
 }
 
 impl Followed {
@@ -102,8 +102,8 @@ fn once(core: &Core, after: &mut Sequence) -> Result<(), PortFault> {
         return Ok(());
     }
     for entry in core.ledger.read(*after)? {
-        let place = entry.place;
-        let entry = Entry::read(place, &entry.bytes)?;
+        let (place, taken) = (entry.place, entry.taken);
+        let entry = Entry::read(place, &entry.bytes)?.within(taken);
         let key = entry.change.key();
         let is_ours = entry.by == core.me;
         let number = entry.number;

@@ -36,6 +36,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// How long a change may take until it is seen in the own store. Restarts of servers and elections take some seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Most changes of one key whose end is not known that are remembered.
+const ASKED_MAX: usize = 8;
+
 /// How often somebody else may be faster before it is tried later.
 const TRIES: usize = 50;
 
@@ -43,6 +46,17 @@ const TRIES: usize = 50;
 pub struct SharedStore {
     core: Arc<Core>,
     follower: Option<JoinHandle<()>>,
+}
+
+/// How far the ledger is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follows {
+    /// The newest entry whose change is in the own store.
+    pub place: Sequence,
+    /// Why no further ones come for now.
+    pub held_up: Option<String>,
+    /// Why none ever come.
+    pub stopped: Option<String>,
 }
 
 struct Core {
@@ -56,7 +70,9 @@ struct Core {
     changed: Condvar,
     /// Changes that were asked for and of which it is not known what became of them, by key: their checksums and numbers. One
     /// at a time for each key.
-    asked: Mutex<BTreeMap<String, Arc<Mutex<Option<Asked>>>>>,
+    asked: Mutex<BTreeMap<String, Arc<Mutex<Vec<Asked>>>>>,
+    /// Partitions that were taken over, and whose snapshot could not be read yet.
+    unfinished: Mutex<BTreeMap<Partition, Taken>>,
     is_ending: AtomicBool,
 }
 
@@ -107,6 +123,7 @@ impl SharedStore {
             followed: Mutex::new(Followed::from(place)),
             changed: Condvar::new(),
             asked: Mutex::default(),
+            unfinished: Mutex::default(),
             is_ending: AtomicBool::new(false),
         });
         let follower = {
@@ -145,10 +162,14 @@ impl SharedStore {
         }
     }
 
-    /// The newest entry whose change is in the own store, and why no further ones come, if that is known.
-    pub fn followed(&self) -> (Sequence, Option<String>) {
+    /// How far the ledger is followed.
+    pub fn follows(&self) -> Follows {
         let followed = self.core.lock();
-        (followed.place, followed.held_up.clone())
+        Follows {
+            place: followed.place,
+            held_up: followed.held_up.clone(),
+            stopped: followed.stopped.clone(),
+        }
     }
 }
 
@@ -205,13 +226,68 @@ impl Core {
 
     /// Forgets snapshots of a partition that no entry came to speak of, as whoever wrote them was killed. One that stays takes
     /// room, and nothing else.
-    fn tidy(&self, partition: Partition, used: Option<&Kept>) {
-        let used = used.map(|kept| name_of(partition, kept.number));
+    fn tidy(&self, partition: Partition, taken: &Taken) {
+        let used = taken.snapshot.map(|kept| kept.number);
         let theirs = format!("state-{}-", partition.0);
         for name in self.ledger.names().unwrap_or_default() {
-            if name.starts_with(&theirs) && Some(&name) != used.as_ref() {
+            let number = name.strip_prefix(&theirs);
+            let Some(number) = number.and_then(|text| text.parse::<u64>().ok()) else {
+                continue;
+            };
+            // Those of later epochs belong to whoever took it over since.
+            if Some(number) != used && number >> EPOCH_SHIFT < taken.epoch.0 {
                 let _ = self.ledger.forget(&name);
             }
+        }
+    }
+
+    /// A ledger that went back.
+    fn lost(&self, known: Sequence, newest: Sequence) -> PortFault {
+        let words = format!(
+            "its newest entry of a key was {} and is {}: it lost what it had acknowledged; restore it, or begin with an empty \
+             data folder",
+            known.0, newest.0
+        );
+        self.lock().stopped = Some(words.clone());
+        PortFault::new(FaultClass::Stop, "use the ledger").because(words)
+    }
+
+    /// What a partition that was taken over remembers.
+    fn snapshot(
+        &self,
+        partition: Partition,
+        taken: &Taken,
+    ) -> Result<Option<SnapshotKept>, PortFault> {
+        let Some(kept) = taken.snapshot else {
+            return Ok(None);
+        };
+        let name = name_of(partition, kept.number);
+        let doing = format!("read what partition {} remembers ({name})", partition.0);
+        let begun = Instant::now();
+        loop {
+            let wrong = match self.ledger.kept(&name)? {
+                None => "it is gone",
+                Some(bytes)
+                    if bytes.len() as u64 != kept.length || xxh3_64(&bytes) != kept.checksum =>
+                {
+                    "it is damaged"
+                }
+                Some(bytes) => {
+                    return Ok(Some(SnapshotKept {
+                        position: kept.position,
+                        bytes,
+                    }));
+                }
+            };
+            // Another process may have taken the partition over meanwhile, and put its own in its place.
+            self.local.check_holder(partition, taken.epoch)?;
+            if begun.elapsed() > PATIENCE {
+                let words = format!(
+                    "{doing}: {wrong}; bring it back, or begin anew with another nats.prefix"
+                );
+                return Err(PortFault::new(FaultClass::Stop, words));
+            }
+            std::thread::sleep(PATIENCE / 100);
         }
     }
 
@@ -229,20 +305,29 @@ impl Core {
         let checksum = xxh3_64(&text);
         // What an earlier take-over found may be old: others may have been here since.
         let is_new = matches!(change, Change::TakeOver { .. });
-        let number = match *asked {
-            Some(one) if one.checksum == checksum && !is_new => one.number,
-            _ => self.numbers.fetch_add(1, Ordering::SeqCst) + 1,
+        let before = asked.iter().find(|one| one.checksum == checksum && !is_new);
+        let number = match before {
+            Some(one) => one.number,
+            None => {
+                let number = self.numbers.fetch_add(1, Ordering::SeqCst) + 1;
+                asked.push(Asked { checksum, number });
+                let excess = asked.len().saturating_sub(ASKED_MAX);
+                asked.drain(..excess);
+                number
+            }
         };
-        *asked = Some(Asked { checksum, number });
+        let mut lost_since: Option<Instant> = None;
         let holder = change.holder();
         let now = EventTime::from_micros(self.now.load(Ordering::SeqCst));
         let bytes = Entry::new(&self.me, number, now, change).to_bytes()?;
-        for _ in 0..TRIES {
+        let mut tries = 0;
+        while tries < TRIES || lost_since.is_some() {
+            tries += 1;
             let known = {
                 let mut followed = self.lock();
                 followed.running()?;
                 if let Some(outcome) = followed.outcomes.remove(&number) {
-                    *asked = None;
+                    asked.retain(|one| one.number != number);
                     return Ok(outcome);
                 }
                 if let Some((partition, epoch)) = holder {
@@ -263,12 +348,19 @@ impl Core {
             match self.ledger.append(&key, Some(expected), &bytes) {
                 Ok(place) => {
                     let outcome = self.outcome(number, place)?;
-                    *asked = None;
+                    asked.retain(|one| one.number != number);
                     return Ok(outcome);
                 }
                 Err(fault) if fault.class == FaultClass::Fenced => {
                     // Somebody was faster, or an earlier try of ours came after all.
                     let place = self.ledger.newest(&key)?;
+                    if place < expected {
+                        // One that leads since a moment may be behind; one that stays so lost what was acknowledged.
+                        if lost_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                            return Err(self.lost(expected, place));
+                        }
+                        std::thread::sleep(PATIENCE / 100);
+                    }
                     self.follow_to(place, PATIENCE)?;
                     let mut followed = self.lock();
                     let newest = followed.newest.entry(key.clone()).or_insert(place);
@@ -294,6 +386,9 @@ fn unexpected<T>(outcome: Outcome) -> Result<T, PortFault> {
     }
 }
 
+/// Numbers of snapshots have the epoch above these bits, and a count below.
+const EPOCH_SHIFT: u32 = 32;
+
 /// The name of a snapshot: never used twice.
 fn name_of(partition: Partition, number: u64) -> String {
     format!("state-{}-{number}", partition.0)
@@ -301,36 +396,27 @@ fn name_of(partition: Partition, number: u64) -> String {
 
 impl Store for SharedStore {
     fn take_over(&self, partition: Partition) -> Result<Checkpoint, PortFault> {
-        let taken = match self.core.make(Change::TakeOver { partition })? {
-            Outcome::Taken(taken) => taken,
-            other => return unexpected(other),
+        let core = &self.core;
+        let unfinished = || {
+            core.unfinished
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
         };
-        let snapshot = match taken.snapshot {
-            None => None,
-            Some(kept) => {
-                let name = name_of(partition, kept.number);
-                let doing = format!("read what partition {} remembers ({name})", partition.0);
-                let Some(bytes) = self.core.ledger.kept(&name)? else {
-                    return Err(PortFault::new(
-                        FaultClass::Stop,
-                        format!("{doing}: it is gone; bring it back, or begin with an empty store"),
-                    ));
-                };
-                if bytes.len() as u64 != kept.length || xxh3_64(&bytes) != kept.checksum {
-                    return Err(PortFault::new(
-                        FaultClass::Stop,
-                        format!(
-                            "{doing}: it is damaged; bring it back, or begin with an empty store"
-                        ),
-                    ));
-                }
-                Some(SnapshotKept {
-                    position: kept.position,
-                    bytes,
-                })
-            }
+        // One that could not be finished is still ours unless somebody else came: taking over again and again would look
+        // like a record that kills each process.
+        let before = unfinished().remove(&partition);
+        let before = before.filter(|taken| core.local.check_holder(partition, taken.epoch).is_ok());
+        let taken = match before {
+            Some(taken) => taken,
+            None => match core.make(Change::TakeOver { partition })? {
+                Outcome::Taken(taken) => taken,
+                other => return unexpected(other),
+            },
         };
-        self.core.tidy(partition, taken.snapshot.as_ref());
+        let snapshot = core.snapshot(partition, &taken).inspect_err(|_| {
+            unfinished().insert(partition, taken);
+        })?;
+        core.tidy(partition, &taken);
         Ok(Checkpoint {
             epoch: taken.epoch,
             position: taken.position,
@@ -371,7 +457,8 @@ impl Store for SharedStore {
         // An epoch belongs to one process, whose count never repeats.
         let kept = Kept {
             position: snapshot.position,
-            number: epoch.0 << 32 | (core.numbers.fetch_add(1, Ordering::SeqCst) & 0xffff_ffff),
+            number: epoch.0 << EPOCH_SHIFT
+                | (core.numbers.fetch_add(1, Ordering::SeqCst) & 0xffff_ffff),
             length: snapshot.bytes.len() as u64,
             checksum: xxh3_64(&snapshot.bytes),
         };
@@ -382,7 +469,12 @@ impl Store for SharedStore {
             epoch,
             kept,
         };
-        match core.make(change)? {
+        let made = core.make(change).inspect_err(|fault| {
+            if fault.class == FaultClass::Fenced {
+                let _ = core.ledger.forget(&name);
+            }
+        });
+        match made? {
             Outcome::Pointed(unused) => {
                 if let Some(unused) = unused {
                     // One that stays takes room, and nothing else.

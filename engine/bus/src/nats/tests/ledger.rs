@@ -1,5 +1,7 @@
 //! The ledger on real servers: who is faster, what is long, what is killed in between.
 
+use super::super::fault::Doing;
+use super::super::stream::info_of;
 use super::super::{LedgerSettings, NatsConnection, NatsLedger, NatsMembers};
 use super::launcher::{NatsServer, Place, cluster};
 use super::{Settings, settings};
@@ -176,6 +178,19 @@ fn what_is_kept_is_there_whole() {
     other.forget("state-0-9").expect("forgets");
     assert_eq!(one.kept("state-0-1").expect("looks"), None);
     assert_eq!(one.names().expect("lists"), ["state-0-2"]);
+    // Nothing stays of what is forgotten, however much there was.
+    let messages = || {
+        let connection = &NatsConnection::open(&settings.connect).expect("connects").0;
+        let doing = Doing::new("look");
+        let info = connection.block_on(info_of(connection, "OBJ_trial-state", &doing));
+        info.expect("looks").expect("is there").state.messages
+    };
+    let before = messages();
+    for _ in 0..5 {
+        one.keep("state-0-3", b"a").expect("keeps");
+        one.forget("state-0-3").expect("forgets");
+    }
+    assert_eq!(messages(), before);
 }
 
 #[test]

@@ -56,9 +56,10 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         .map(|(number, log): (u32, _)| {
             value!({
                 "partition": number,
-                "first": log.span.first.0,
-                "last": log.span.last.0,
-                "bytes": log.span.bytes,
+                "first": log.span.map(|span| span.first.0),
+                "last": log.span.map(|span| span.last.0),
+                "bytes": log.bytes(),
+                "fault": log.fault,
                 "position": log.position.0,
                 "lag": log.lag(),
                 "held": now.working.contains_key(&number),
@@ -79,8 +80,9 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         "ready": now.is_ready,
         "draining": now.is_draining,
         "rules": { "in_force": now.rules, "off": now.rules_off, "version": now.rules_version, "reloads": now.reloads, "reloads_refused": now.reloads_refused, "last_reload_fault": now.last_reload_fault },
-        "log": { "bytes": now.logs.iter().map(|log| log.span.bytes).sum::<u64>(), "durability": api.partitions.durability().as_str() },
+        "log": { "bytes": now.logs.iter().map(LogStatus::bytes).sum::<u64>(), "durability": api.partitions.durability().as_str() },
         "partitions": partitions,
+        "ledger": now.ledger.as_ref().map(|(place, held_up)| value!({ "followed_to": place.0, "held_up": held_up })),
         "member": api.assignment.me(),
         "others": members,
         "lag": now.lag(),
@@ -124,9 +126,18 @@ pub(super) async fn forget_sink(
 async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
     blocking(move || {
         let mut now = api.status.get();
-        for (partition, span) in api.partitions.spans()? {
+        for (partition, log) in api.partitions.all() {
             let position = api.store.position(partition)?;
-            now.logs.push(LogStatus { span, position });
+            // What is known here is told also while a server is away.
+            let (span, fault) = match log.span() {
+                Ok(span) => (Some(span), None),
+                Err(fault) => (None, Some(crate::causes::with_causes(&fault))),
+            };
+            now.logs.push(LogStatus {
+                span,
+                fault,
+                position,
+            });
         }
         Ok(now)
     })
@@ -307,7 +318,7 @@ fn render(now: &StatusNow) -> String {
         (
             "tripline_log_size_bytes",
             "What the log takes.",
-            now.logs.iter().map(|log| log.span.bytes).sum::<u64>() as f64,
+            now.logs.iter().map(LogStatus::bytes).sum::<u64>() as f64,
         ),
         (
             "tripline_state_size_bytes",

@@ -57,7 +57,7 @@ fn wait_for_commit(service: &Mutex<Option<Service>>) {
     let position = || {
         let service = service.lock().expect("nobody panicked");
         let service = service.as_ref().expect("it runs");
-        service.get("/v1/status")["position"].as_u64()
+        service.get("/v1/status")["partitions"][0]["position"].as_u64()
     };
     let (begun, before) = (Instant::now(), position());
     while position() == before {

@@ -465,9 +465,7 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
         .map(|one| one.into_inner().expect("nobody panicked").expect("it runs"))
         .collect();
     services[0].wait_evaluated();
-    println!("evaluated {:?}", begun.elapsed());
     let found = settled_everywhere(&services[0]);
-    println!("settled {:?}", begun.elapsed());
     for service in &services {
         let dead = service.get("/v1/dead-letters");
         assert_eq!(
@@ -480,9 +478,7 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
     // Everybody has all of it, and together they sent all of it.
     for service in &services {
         service.wait_until("it has what the others have", || findings(service) == found);
-        println!("same {:?}", begun.elapsed());
         service.wait_sent("file");
-        println!("sent {:?}", begun.elapsed());
     }
     let held: u64 = services
         .iter()
@@ -507,7 +503,6 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
     assert!(found.keys().eq(sent.iter()), "{} sent", sent.len());
     for service in services {
         assert_eq!(service.terminate(), Some(0));
-        println!("ended {:?}", begun.elapsed());
     }
 }
 
