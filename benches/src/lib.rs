@@ -6,7 +6,9 @@
 //! in the corpus, so the same options give the same rules. Nothing of this reaches the product.
 
 pub mod cel_text;
+pub mod deny_unless;
 pub mod linear;
+pub mod rego_text;
 pub mod remember;
 pub mod residual;
 pub mod rule;
