@@ -15,6 +15,7 @@
 
 mod change;
 mod follow;
+mod parts;
 
 use crate::embedded::{EmbeddedStore, Kept, Taken};
 use crate::limits::SNAPSHOT_BYTES_MAX;
@@ -37,7 +38,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Most changes of one key whose end is not known that are remembered.
-const ASKED_MAX: usize = 8;
+const ASKED_MAX: usize = 64;
 
 /// How often somebody else may be faster before it is tried later.
 const TRIES: usize = 50;
@@ -427,10 +428,18 @@ impl Store for SharedStore {
 
     fn commit(&self, commit: &Commit) -> Result<Committed, PortFault> {
         crate::admit::commit(commit)?;
-        match self.core.make(Change::Commit(commit.clone()))? {
-            Outcome::Committed(committed) => Ok(committed),
-            other => unexpected(other),
+        let position = Store::position(&self.core.local, commit.partition)?;
+        let mut all = Committed::default();
+        for part in parts::parts(commit, position)? {
+            match self.core.make(Change::Commit(part))? {
+                Outcome::Committed(committed) => {
+                    all.new += committed.new;
+                    all.renewed += committed.renewed;
+                }
+                other => return unexpected(other),
+            }
         }
+        Ok(all)
     }
 
     fn keep_snapshot(

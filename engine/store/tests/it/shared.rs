@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tripline_core::port::conformance::{dead_letter, finding};
 use tripline_core::port::{
-    Commit, DeadFilter, DeadNumber, Entry, FaultClass, FindingFilter, Ledger, Partition, PortFault,
-    Sequence, SnapshotKept, Store, conformance,
+    Commit, DeadFilter, DeadNumber, Entry, FaultClass, FindingFilter, KeptEvent, Ledger, Partition,
+    PortFault, Sequence, SnapshotKept, Store, conformance,
 };
 use tripline_core::rule::kind::EventTime;
 use tripline_store::embedded::{EmbeddedStore, Options};
@@ -545,4 +545,44 @@ fn no_clock_of_one_process_moves_the_time_of_all() {
     let before = EventTime::from_micros(ahead.micros() - day);
     assert_eq!(store.forget_before(before).expect("forgets"), 0);
     assert!(store.finding("a").expect("reads").is_some());
+}
+
+#[test]
+fn what_is_too_long_for_one_entry_is_committed_as_a_whole_in_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let store = open(folder.path(), &ledger, "me");
+    let epoch = store.take_over(Partition(0)).expect("takes over").epoch;
+    let before = ledger.lock().entries.len();
+    let long = vec![b' '; 6 << 20];
+    let events = (0..7).map(|number| KeptEvent {
+        id: format!("e-{number}"),
+        bytes: long.clone(),
+    });
+    let commit = Commit {
+        partition: Partition(0),
+        epoch,
+        position: Sequence(9),
+        events: events.collect(),
+        findings: vec![finding("a", "rule", 0), finding("b", "rule", 0)],
+        dead: vec![dead_letter(3, b"dead")],
+        ..Commit::default()
+    };
+    // The answer to the second part is lost.
+    ledger.lock().faults = vec![Lost::Answer, Lost::Nothing];
+    let lost = store.commit(&commit).err().map(|fault| fault.class);
+    assert_eq!(lost, Some(FaultClass::Retry));
+    assert_eq!(store.position(Partition(0)).expect("looks"), Sequence(0));
+    store.commit(&commit).expect("commits");
+    assert_eq!(store.position(Partition(0)).expect("looks"), Sequence(9));
+    let entries = ledger.lock().entries.len() - before;
+    assert!((4..=6).contains(&entries), "{entries} entries");
+    assert_eq!(dead_of(&store), [3]);
+    for id in ["a", "b"] {
+        assert!(store.finding(id).expect("reads").is_some(), "{id}");
+    }
+    assert_eq!(
+        store.event("e-6").expect("reads").map(|one| one.len()),
+        Some(long.len())
+    );
 }
