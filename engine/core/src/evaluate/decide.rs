@@ -171,7 +171,7 @@ impl Evaluator<'_> {
                     obligations,
                 } = said;
                 let reason = match reason.is_empty() {
-                    true => self.finding(rule, event).title,
+                    true => self.title(rule, event),
                     false => reason,
                 };
                 let by = DecidedBy {
@@ -193,7 +193,7 @@ impl Evaluator<'_> {
                 );
                 (Some(plugin), words)
             }
-            None => (None, self.finding(rule, event).title),
+            None => (None, self.title(rule, event)),
         };
         let by = DecidedBy {
             rule_id: of.id.to_string(),

@@ -39,6 +39,23 @@ impl Evaluator<'_> {
         shaped.into_finding(prepared, event_id.as_str(), time, &[])
     }
 
+    /// The title of what a rule that matches says of an event, without the rest of the finding.
+    pub(super) fn title(&mut self, rule: RuleIndex, event: &Event<'_>) -> String {
+        let prepared = &self.set.rules()[rule.0 as usize];
+        let is_text = |part: &TitlePart| matches!(part, TitlePart::Text(_));
+        if prepared.title.is_empty() || prepared.title.iter().all(is_text) {
+            return fixed_title(prepared);
+        }
+        self.on_event(event, |evaluation, program| {
+            let mut shaping = Shaping {
+                evaluation,
+                program,
+                notes: Vec::new(),
+            };
+            shaping.title(prepared)
+        })
+    }
+
     /// What a finding is suppressed by, key and severity: much less work than the finding, of which most are only
     /// counted. Nothing when its events can no longer be read.
     pub fn firing_key(
@@ -94,6 +111,18 @@ impl Evaluator<'_> {
             pattern: Some(pattern),
             ..finding
         })
+    }
+}
+
+/// A title of which nothing is computed.
+fn fixed_title(rule: &RulePre) -> String {
+    let texts = rule.title.iter().filter_map(|part| match part {
+        TitlePart::Text(text) => Some(text.as_str()),
+        TitlePart::Value(_) => None,
+    });
+    match rule.title.is_empty() {
+        true => rule.rule.name.clone(),
+        false => texts.collect(),
     }
 }
 
