@@ -174,6 +174,11 @@ pub(super) fn settled(service: &Service) -> BTreeMap<String, (u64, String)> {
         })
         .collect();
     service.publish(&later);
+    unchanging(service)
+}
+
+/// The findings when they no longer change.
+pub(super) fn unchanging(service: &Service) -> BTreeMap<String, (u64, String)> {
     service.wait_evaluated();
     let mut before = findings(service);
     loop {

@@ -1,6 +1,6 @@
 //! The service on a bus of NATS: killed and paused servers, what others publish, and what is refused.
 
-use super::killed::{findings, send, settled};
+use super::killed::{findings, send, settled, unchanging};
 use super::service::Service;
 use super::{Folder, event, events, folder, tripline};
 use crate::launcher::{NatsServer, Place, cluster};
@@ -364,16 +364,7 @@ fn settled_everywhere(service: &Service) -> BTreeMap<String, (u64, String)> {
             .collect();
         service.publish(&later);
     }
-    service.wait_evaluated();
-    let mut before = findings(service);
-    loop {
-        thread::sleep(Duration::from_millis(1_500));
-        let now = findings(service);
-        if now == before {
-            return now;
-        }
-        before = now;
-    }
+    unchanging(service)
 }
 
 /// Sends a chunk to any of several until one acknowledges it.
