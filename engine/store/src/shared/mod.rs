@@ -361,6 +361,8 @@ impl Core {
                             return Err(self.lost(expected, place));
                         }
                         std::thread::sleep(PATIENCE / 100);
+                    } else {
+                        lost_since = None;
                     }
                     self.follow_to(place, PATIENCE)?;
                     let mut followed = self.lock();

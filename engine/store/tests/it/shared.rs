@@ -586,3 +586,23 @@ fn what_is_too_long_for_one_entry_is_committed_as_a_whole_in_the_end() {
         Some(long.len())
     );
 }
+
+#[test]
+fn a_ledger_that_goes_back_while_it_is_used_stops_whoever_notices() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let store = open(folder.path(), &ledger, "me");
+    let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
+    assert_eq!(commit_of(&store, epoch, 1, "a"), Ok(1));
+    ledger.lock().entries.pop();
+    assert_eq!(
+        commit_of(&store, epoch, 2, "b"),
+        Err(FaultClass::Stop),
+        "what was acknowledged is gone"
+    );
+    let words = store.follows().stopped.expect("it follows no more");
+    assert!(
+        words.contains("it lost what it had acknowledged"),
+        "{words}"
+    );
+}
