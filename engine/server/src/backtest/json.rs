@@ -49,10 +49,15 @@ pub(crate) fn to_json(report: &Report<'_>) -> Value {
                 "removes_labelled_false": one.removes_false,
                 "of": one.of,
                 "keeps_labelled_true": one.keeps_true,
+                "tried_on": one.tried_on.as_str(),
             })
         });
         document["proposals"] = one.collect();
-        document["noisy_without_proposal"] = json!(proposals.remembering);
+        let without = &proposals.without;
+        document["noisy_without_proposal"] = without.keys().map(String::as_str).collect();
+        let reasons = without.iter();
+        let reasons = reasons.map(|(rule, why)| (rule.clone(), Value::from(why.as_str())));
+        document["noisy_without_proposal_reasons"] = Value::Object(reasons.collect());
     }
     document
 }

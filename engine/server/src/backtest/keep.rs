@@ -24,9 +24,9 @@ const TEXT_BYTES_MAX: usize = 256;
 /// A finding as a thread hands it on.
 #[derive(Default)]
 pub(crate) struct Kept {
-    key: String,
+    pub(super) key: String,
     title: String,
-    event_id: String,
+    pub(super) event_id: String,
     finding_id: u128,
     seconds: Option<i64>,
     count: u64,

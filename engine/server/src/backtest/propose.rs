@@ -3,49 +3,48 @@
 //! A proposal is CEL on fields that tell findings apart (`traits`). It is evaluated, by the engine and not by
 //! arithmetic, on the traits of every finding of its rule; one that excuses a finding labelled true is never shown.
 //! Where nothing is labelled, what is noisy is a key with a good share of the findings; where false positives are,
-//! it is these. Only for rules about single events: an exception of a rule that remembers changes what it counts, which
-//! no look at its findings can tell. A proposal has no owner and no reason: `check` warns until a person gives them.
+//! it is these. An exception of a rule that remembers changes what it counts, which no look at its findings can tell:
+//! of those that look best, each is tried in a reading of its own rule (`trial`), and what is chosen is tried
+//! together (`prove`).
 
+use super::ideas::{ACTORS, Idea, ideas, try_out};
 use super::keep::{Keeper, KeptFinding};
 use super::labels::Truth;
+use super::proposed_file::to_toml;
+use super::prove::prove;
 use super::tally::Tally;
-use super::traits::{ADDRESSES, PATHS, value_at};
+use super::trial::{Run, Trials, Why};
 use crate::terminal::{counted, grouped};
-use crate::writing::stream;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
-use std::net::IpAddr;
-use thiserror::Error;
-use tripline_core::evaluate::{Evaluator, RuleSet};
-use tripline_core::event::{Event, Parser};
-use tripline_core::rule::{File, Rule, load};
+use tripline_core::rule::{Exception, File, Rule, load};
 
 /// Findings that an exception must remove when nothing is labelled; it must be worth a person's look.
 const REMOVED_MIN: u64 = 5;
 /// A key is noisy with this share of a rule's findings, in a hundred.
 const NOISY_PERCENT: u64 = 20;
 const PROPOSALS_PER_RULE: usize = 3;
-/// Proposals that are tried for a rule.
-const TRIED_MAX: usize = 64;
+/// Proposals that are tried for a rule that remembers: each is one more copy of the rule and of what it remembers.
+const RUN_MAX: usize = 8;
+/// Rules that remember for which proposals are tried, most unwanted findings first.
+const RULES_RUN_MAX: usize = 64;
 /// Different traits of a rule's findings that are looked at for ideas; all are looked at for trying.
 const TRAITS_FOR_IDEAS_MAX: usize = 256;
-
-/// Number of the fields that name who acted, first among the paths.
-const ACTORS: usize = 6;
 
 /// What came of looking for exceptions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proposals {
     pub(crate) tried: Vec<Proposal>,
-    /// Rules that are noisy and remember several events, for which no exception is looked for.
-    pub(crate) remembering: Vec<String>,
+    /// Noisy rules for which the findings alone cannot tell, and why nothing is proposed for them.
+    pub(crate) without: BTreeMap<String, Why>,
 }
 
 /// An exception that was tried.
 #[derive(Clone, Debug)]
 pub(crate) struct Proposal {
     pub(crate) rule: String,
+    /// The number of the rule.
+    pub(crate) number: usize,
     pub(crate) name: String,
     pub(crate) when: String,
     /// Findings that it removes: all, and those labelled false.
@@ -55,9 +54,39 @@ pub(crate) struct Proposal {
     pub(crate) of: u64,
     /// Findings labelled true, all of which stay.
     pub(crate) keeps_true: u64,
+    pub(crate) tried_on: TriedOn,
 }
 
-/// Findings of a rule with the same traits.
+/// How an exception was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TriedOn {
+    /// It was evaluated on the findings of its rule.
+    Findings,
+    /// The inputs were read again with it.
+    Inputs,
+}
+
+impl TriedOn {
+    /// Its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Findings => "findings",
+            Self::Inputs => "inputs",
+        }
+    }
+}
+
+/// What is said and to be said of findings.
+pub(super) struct Judging<'j> {
+    pub(super) findings: &'j [KeptFinding],
+    said: &'j HashMap<u32, Truth>,
+    /// Which rules have a finding labelled false.
+    labelled_false: Vec<bool>,
+    /// The noisy keys of each rule.
+    noisy: Vec<BTreeSet<u32>>,
+}
+
+/// Findings of a rule that are told apart by nothing, for instance those with the same traits.
 #[derive(Clone, Copy, Debug, Default)]
 struct Alike {
     findings: u64,
@@ -67,57 +96,231 @@ struct Alike {
     unwanted: u64,
 }
 
-/// An idea for an exception.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Idea {
-    /// The fewer fields, and the earlier among the paths, the better.
-    rank: (usize, usize),
-    when: String,
+impl Alike {
+    fn add(&mut self, other: Self) {
+        self.findings += other.findings;
+        self.labelled_true += other.labelled_true;
+        self.labelled_false += other.labelled_false;
+        self.unwanted += other.unwanted;
+    }
+}
+
+/// Those of one rule, by the number of their traits.
+type ByTraits = BTreeMap<u32, Alike>;
+
+/// An idea, and what is gone with it: numbers of traits or of findings.
+struct Tried {
+    idea: Idea,
+    gone: Vec<u32>,
+    /// Findings that there are less.
+    removes: u64,
 }
 
 /// Looks for exceptions.
 pub(crate) fn propose(
-    rules: &RuleSet,
-    (keeper, findings): (&Keeper, &[KeptFinding]),
     tallies: &[Tally],
     said: &HashMap<u32, Truth>,
+    trials: &Trials<'_>,
 ) -> Proposals {
-    let mut of_rules: Vec<BTreeMap<u32, Alike>> = vec![BTreeMap::new(); tallies.len()];
-    let mut labelled_false = vec![false; tallies.len()];
+    let (keeper, findings) = (trials.keeper, trials.findings);
+    let judging = Judging::new(tallies, said, (keeper, findings));
+    let mut of_rules: Vec<ByTraits> = vec![BTreeMap::new(); tallies.len()];
     for (place, finding) in (0u32..).zip(findings) {
-        labelled_false[finding.rule as usize] |= said.get(&place) == Some(&Truth::False);
-    }
-    let noisy: Vec<BTreeSet<u32>> = tallies.iter().map(|one| noisy_keys(one, keeper)).collect();
-    for (place, finding) in (0u32..).zip(findings) {
-        let rule = finding.rule as usize;
-        let alike = of_rules[rule].entry(finding.traits).or_default();
-        let truth = said.get(&place);
-        alike.findings += 1;
-        alike.labelled_true += u64::from(truth == Some(&Truth::True));
-        alike.labelled_false += u64::from(truth == Some(&Truth::False));
-        alike.unwanted += u64::from(match labelled_false[rule] {
-            true => truth == Some(&Truth::False),
-            false => truth.is_none() && noisy[rule].contains(&finding.key),
-        });
+        let alike = &mut of_rules[finding.rule as usize];
+        alike
+            .entry(finding.traits)
+            .or_default()
+            .add(judging.one(place));
     }
     let mut proposals = Proposals::default();
-    for (number, alike) in of_rules.iter().enumerate() {
-        let rule = &rules.rules()[number].rule;
+    let mut remembering: Vec<(usize, ByTraits)> = Vec::new();
+    for (number, alike) in of_rules.into_iter().enumerate() {
         if !alike.values().any(|one| one.unwanted > 0) {
             continue;
         }
-        if rule.remembers() {
-            proposals.remembering.push(rule.id.to_string());
+        if trials.rules.rules()[number].rule.remembers() {
+            remembering.push((number, alike));
             continue;
         }
-        let least = if labelled_false[number] {
+        let covered = ideas_tried(&alike, keeper);
+        let choice = Choice {
+            number,
+            rule: &trials.rules.rules()[number].rule,
+            least: judging.least(number),
+            all: alike.values().map(|one| one.findings).sum(),
+            keeps_true: alike.values().map(|one| one.labelled_true).sum(),
+            tried_on: TriedOn::Findings,
+        };
+        let chosen = choice.choose(covered, &|traits| alike[&traits]);
+        proposals.tried.extend(chosen);
+    }
+    of_memory(&judging, trials, remembering, &mut proposals);
+    proposals.tried.sort_by_key(|one| one.number);
+    prove(&judging, trials, &mut proposals);
+    proposals
+}
+
+/// Looks for exceptions of rules that remember: what looks best by their findings is tried in another reading.
+fn of_memory(
+    judging: &Judging<'_>,
+    trials: &Trials<'_>,
+    mut rules: Vec<(usize, ByTraits)>,
+    proposals: &mut Proposals,
+) {
+    let unwanted = |alike: &ByTraits| alike.values().map(|one| one.unwanted).sum::<u64>();
+    rules.sort_by_key(|(number, alike)| (std::cmp::Reverse(unwanted(alike)), *number));
+    let id = |number: usize| trials.rules.rules()[number].rule.id.to_string();
+    let left = rules.split_off(rules.len().min(RULES_RUN_MAX)).into_iter();
+    proposals
+        .without
+        .extend(left.map(|(number, _)| (id(number), Why::TooMany)));
+    let mut tried: Vec<(usize, Vec<Idea>)> = Vec::new();
+    let mut candidates: Vec<(usize, Vec<Exception>)> = Vec::new();
+    for (number, alike) in &rules {
+        let rule = &trials.rules.rules()[*number].rule;
+        proposals.without.insert(id(*number), Why::NothingHelps);
+        let ideas = best_ideas(alike, trials.keeper);
+        let whens = ideas.iter().map(|idea| idea.when.as_str());
+        let exceptions = as_exceptions(rule.id.as_str(), whens);
+        if exceptions.len() == ideas.len() && !ideas.is_empty() {
+            tried.push((*number, ideas));
+            candidates.push((*number, exceptions));
+        }
+    }
+    if candidates.is_empty() {
+        return;
+    }
+    let runs = match trials.each(&candidates) {
+        Ok(runs) => runs,
+        Err(why) => {
+            proposals.without.values_mut().for_each(|one| *one = why);
+            return;
+        }
+    };
+    for ((number, ideas), runs) in tried.into_iter().zip(runs) {
+        let rule = &trials.rules.rules()[number].rule;
+        let chosen = of_runs((number, rule), ideas.into_iter().zip(runs), judging);
+        match chosen {
+            Ok(chosen) => {
+                proposals.without.remove(rule.id.as_str());
+                proposals.tried.extend(chosen);
+            }
+            Err(why) => {
+                proposals.without.insert(id(number), why);
+            }
+        }
+    }
+}
+
+/// The ideas that look best by the findings they cover; those that cover one labelled true would remove it.
+fn best_ideas(alike: &ByTraits, keeper: &Keeper) -> Vec<Idea> {
+    let count = |one: &Tried, of: fn(&Alike) -> u64| -> u64 {
+        one.gone.iter().map(|traits| of(&alike[traits])).sum()
+    };
+    let mut tried = ideas_tried(alike, keeper);
+    tried.retain(|one| {
+        count(one, |one| one.labelled_true) == 0 && count(one, |one| one.unwanted) > 0
+    });
+    tried.sort_by_cached_key(|one| {
+        let others = count(one, |one| one.findings - one.unwanted);
+        let unwanted = count(one, |one| one.unwanted);
+        (std::cmp::Reverse(unwanted), others, one.idea.clone())
+    });
+    tried.truncate(RUN_MAX);
+    tried.into_iter().map(|one| one.idea).collect()
+}
+
+/// Chooses among what was tried in another reading.
+fn of_runs(
+    (number, rule): (usize, &Rule),
+    runs: impl Iterator<Item = (Idea, Result<Run, Why>)>,
+    judging: &Judging<'_>,
+) -> Result<Vec<Proposal>, Why> {
+    let places = (0u32..).zip(judging.findings);
+    let places = places.filter(|(_, one)| one.rule as usize == number);
+    let mut all = Alike::default();
+    places.for_each(|(place, _)| all.add(judging.one(place)));
+    let (mut tried, mut why) = (Vec::new(), Why::NothingHelps);
+    for (idea, run) in runs {
+        match run {
+            Ok(run) => tried.push(Tried {
+                idea,
+                removes: all.findings.saturating_sub(run.findings),
+                gone: run.gone,
+            }),
+            Err(other) => why = other,
+        }
+    }
+    let choice = Choice {
+        number,
+        rule,
+        least: judging.least(number),
+        all: all.findings,
+        keeps_true: all.labelled_true,
+        tried_on: TriedOn::Inputs,
+    };
+    let chosen = choice.choose(tried, &|place| judging.one(place));
+    if chosen.is_empty() {
+        return Err(why);
+    }
+    Ok(chosen)
+}
+
+impl<'j> Judging<'j> {
+    fn new(
+        tallies: &[Tally],
+        said: &'j HashMap<u32, Truth>,
+        (keeper, findings): (&Keeper, &'j [KeptFinding]),
+    ) -> Self {
+        let mut labelled_false = vec![false; tallies.len()];
+        for (place, finding) in (0u32..).zip(findings) {
+            labelled_false[finding.rule as usize] |= said.get(&place) == Some(&Truth::False);
+        }
+        let noisy = tallies.iter().map(|one| noisy_keys(one, keeper)).collect();
+        Self {
+            findings,
+            said,
+            labelled_false,
+            noisy,
+        }
+    }
+
+    /// What counts for one finding.
+    fn one(&self, place: u32) -> Alike {
+        let finding = &self.findings[place as usize];
+        let rule = finding.rule as usize;
+        let truth = self.said.get(&place);
+        let unwanted = match self.labelled_false[rule] {
+            true => truth == Some(&Truth::False),
+            false => truth.is_none() && self.noisy[rule].contains(&finding.key),
+        };
+        Alike {
+            findings: 1,
+            labelled_true: u64::from(truth == Some(&Truth::True)),
+            labelled_false: u64::from(truth == Some(&Truth::False)),
+            unwanted: u64::from(unwanted),
+        }
+    }
+
+    /// Findings that an exception of a rule must remove.
+    fn least(&self, rule: usize) -> u64 {
+        if self.labelled_false[rule] {
             1
         } else {
             REMOVED_MIN
-        };
-        proposals.tried.extend(of_rule(rule, alike, keeper, least));
+        }
     }
-    proposals
+
+    /// The numbers of the findings labelled true, by rule.
+    pub(super) fn labelled_true(&self) -> BTreeMap<usize, Vec<u32>> {
+        let mut of_rules: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        let labelled = self.said.iter().filter(|(_, truth)| **truth == Truth::True);
+        for (place, _) in labelled {
+            let rule = self.findings[*place as usize].rule as usize;
+            of_rules.entry(rule).or_default().push(*place);
+        }
+        of_rules
+    }
 }
 
 fn noisy_keys(tally: &Tally, keeper: &Keeper) -> BTreeSet<u32> {
@@ -127,12 +330,8 @@ fn noisy_keys(tally: &Tally, keeper: &Keeper) -> BTreeSet<u32> {
     keys.map(|(key, _)| key).collect()
 }
 
-fn of_rule(
-    rule: &Rule,
-    alike: &BTreeMap<u32, Alike>,
-    keeper: &Keeper,
-    least: u64,
-) -> Vec<Proposal> {
+/// Ideas for exceptions of a rule with such findings, with the traits that each covers.
+fn ideas_tried(alike: &ByTraits, keeper: &Keeper) -> Vec<Tried> {
     let mut unwanted: Vec<(u32, &Alike)> =
         alike.iter().map(|(traits, one)| (*traits, one)).collect();
     unwanted.retain(|(_, one)| one.unwanted > 0);
@@ -143,46 +342,95 @@ fn of_rule(
         .filter_map(|(traits, _)| serde_json::from_str(keeper.texts.text(*traits)).ok())
         .collect();
     let ideas = ideas(&traits);
-    let covers = try_out(&ideas, alike, keeper);
-    let count = |covered: &BTreeSet<u32>, of: fn(&Alike) -> u64| -> u64 {
-        covered.iter().map(|traits| of(&alike[traits])).sum()
-    };
-    let all: u64 = alike.values().map(|one| one.findings).sum();
-    let keeps_true = alike.values().map(|one| one.labelled_true).sum();
-    let mut tried: Vec<(Idea, BTreeSet<u32>)> = ideas.into_iter().zip(covers).collect();
-    tried.retain(|(idea, covered)| {
-        let removes = count(covered, |one| one.findings);
-        // What is the same of all findings is the rule's business, unless it is who acted.
-        let telling = removes < all || idea.rank.1 < ACTORS;
-        count(covered, |one| one.labelled_true) == 0 && removes >= least && telling
+    let covers = try_out(&ideas, alike.keys().copied(), keeper);
+    let tried = ideas.into_iter().zip(covers).map(|(idea, gone)| Tried {
+        idea,
+        removes: gone.iter().map(|traits| alike[traits].findings).sum(),
+        gone,
     });
-    let mut proposals: Vec<Proposal> = Vec::new();
-    let mut excused: BTreeSet<u32> = BTreeSet::new();
-    while proposals.len() < PROPOSALS_PER_RULE {
-        let gain = |covered: &BTreeSet<u32>| -> u64 {
-            let more = covered.difference(&excused);
-            more.map(|traits| alike[traits].unwanted).sum()
+    tried.collect()
+}
+
+/// A rule for which exceptions are chosen.
+struct Choice<'c> {
+    number: usize,
+    rule: &'c Rule,
+    /// Findings that an exception must remove.
+    least: u64,
+    /// Its findings, and those labelled true.
+    all: u64,
+    keeps_true: u64,
+    tried_on: TriedOn,
+}
+
+impl Choice<'_> {
+    /// The exceptions that help most, one after the other. `of` says what a number among those gone stands for.
+    fn choose(&self, mut tried: Vec<Tried>, of: &dyn Fn(u32) -> Alike) -> Vec<Proposal> {
+        let count = |one: &Tried, what: fn(Alike) -> u64| -> u64 {
+            one.gone.iter().map(|number| what(of(*number))).sum()
         };
-        let best = tried.iter().max_by_key(|(idea, covered)| {
-            let others = count(covered, |one| one.findings - one.unwanted);
-            (gain(covered), std::cmp::Reverse((others, idea)))
+        tried.retain(|one| {
+            // What is the same of all findings is the rule's business, unless it is who acted.
+            let telling = one.removes < self.all || one.idea.rank.1 < ACTORS;
+            count(one, |alike| alike.labelled_true) == 0 && one.removes >= self.least && telling
         });
-        let Some((idea, covered)) = best else { break };
-        if gain(covered) < least {
-            break;
+        let mut proposals: Vec<Proposal> = Vec::new();
+        let mut excused: BTreeSet<u32> = BTreeSet::new();
+        while proposals.len() < PROPOSALS_PER_RULE {
+            let gain = |one: &Tried| -> u64 {
+                let more = one.gone.iter().filter(|number| !excused.contains(number));
+                more.map(|number| of(*number).unwanted).sum()
+            };
+            let best = tried.iter().max_by_key(|one| {
+                let others = count(one, |alike| alike.findings - alike.unwanted);
+                (gain(one), std::cmp::Reverse((others, &one.idea)))
+            });
+            let Some(best) = best else { break };
+            if gain(best) < self.least {
+                break;
+            }
+            proposals.push(Proposal {
+                rule: self.rule.id.to_string(),
+                number: self.number,
+                name: free_name(self.rule, &proposals),
+                when: best.idea.when.clone(),
+                removes: best.removes,
+                removes_false: count(best, |alike| alike.labelled_false),
+                of: self.all,
+                keeps_true: self.keeps_true,
+                tried_on: self.tried_on,
+            });
+            excused.extend(&best.gone);
         }
-        proposals.push(Proposal {
-            rule: rule.id.to_string(),
-            name: free_name(rule, &proposals),
-            when: idea.when.clone(),
-            removes: count(covered, |one| one.findings),
-            removes_false: count(covered, |one| one.labelled_false),
-            of: all,
-            keeps_true,
-        });
-        excused.extend(covered);
+        proposals
     }
-    proposals
+}
+
+/// Proposals as the engine reads them from the file that is written: what has a mistake is not among them.
+pub(super) fn exceptions_of(proposals: &[Proposal]) -> Vec<Exception> {
+    let file = File::found("proposed.toml", to_toml(proposals));
+    let catalog = load(&[file], jiff::civil::Date::MIN);
+    let overrides = catalog.overrides.into_iter();
+    overrides.flat_map(|one| one.exceptions).collect()
+}
+
+/// Ideas as exceptions of a rule.
+fn as_exceptions<'w>(rule: &str, whens: impl Iterator<Item = &'w str>) -> Vec<Exception> {
+    let proposals: Vec<Proposal> = (1..)
+        .zip(whens)
+        .map(|(number, when)| Proposal {
+            rule: rule.to_owned(),
+            number: 0,
+            name: format!("idea {number}"),
+            when: when.to_owned(),
+            removes: 0,
+            removes_false: 0,
+            of: 0,
+            keeps_true: 0,
+            tried_on: TriedOn::Inputs,
+        })
+        .collect();
+    exceptions_of(&proposals)
 }
 
 fn free_name(rule: &Rule, proposals: &[Proposal]) -> String {
@@ -192,187 +440,6 @@ fn free_name(rule: &Rule, proposals: &[Proposal]) -> String {
     };
     let mut names = (1..).map(|number| format!("proposed {number}"));
     names.find(|name| !taken(name)).unwrap_or_default()
-}
-
-/// What the traits of unwanted findings suggest, best first.
-fn ideas(traits: &[Value]) -> Vec<Idea> {
-    let mut ideas = BTreeSet::new();
-    let mut networks: BTreeMap<(usize, String), BTreeSet<&str>> = BTreeMap::new();
-    for one in traits {
-        let values: Vec<(usize, &str)> = (0..)
-            .zip(PATHS)
-            .filter_map(|(at, path)| Some((at, value_at(one, path)?)))
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        for (at, value) in &values {
-            ideas.insert(Idea {
-                rank: (1, *at),
-                when: equals(*at, value),
-            });
-            if let Some(network) = network(*at, value) {
-                networks.entry((*at, network)).or_default().insert(value);
-            }
-        }
-        let who = values.iter().filter(|(at, _)| *at < ACTORS).take(1);
-        for (actor, name) in who {
-            for (at, value) in values.iter().filter(|(at, _)| *at >= ACTORS) {
-                ideas.insert(Idea {
-                    rank: (2, *actor),
-                    when: format!("{}\n  && {}", equals(*actor, name), equals(*at, value)),
-                });
-            }
-        }
-    }
-    for ((at, network), addresses) in networks {
-        if addresses.len() > 1 {
-            let field = field(at);
-            ideas.insert(Idea {
-                rank: (1, at),
-                when: format!("cidr(\"{network}\").contains({field})"),
-            });
-        }
-    }
-    ideas.into_iter().take(TRIED_MAX).collect()
-}
-
-/// `event.?userIdentity.?arn.orValue("")`.
-fn field(path: usize) -> String {
-    format!("event.?{}.orValue(\"\")", PATHS[path].join(".?"))
-}
-
-fn equals(path: usize, value: &str) -> String {
-    format!("{} == {}", field(path), cel_text(value))
-}
-
-/// A string as CEL. What does not print is written as escapes, so that nothing in the file is other than it looks.
-fn cel_text(value: &str) -> String {
-    let mut out = String::from("\"");
-    for one in value.chars() {
-        match one {
-            '"' | '\\' => out.extend(['\\', one]),
-            ' '..='~' => out.push(one),
-            other if other.is_alphanumeric() => out.push(other),
-            other => out.push_str(&format!("\\U{:08x}", u32::from(other))),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// The network around an address: /24, or /64 of IPv6.
-fn network(path: usize, value: &str) -> Option<String> {
-    if !ADDRESSES.contains(&PATHS[path]) {
-        return None;
-    }
-    Some(match value.parse().ok()? {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        IpAddr::V6(address) => {
-            let network = u128::from(address) >> 64 << 64;
-            format!("{}/64", std::net::Ipv6Addr::from(network))
-        }
-    })
-}
-
-/// Evaluates each idea on the traits of all findings, and says which it excuses. One that is no sound CEL excuses
-/// nothing.
-fn try_out(ideas: &[Idea], alike: &BTreeMap<u32, Alike>, keeper: &Keeper) -> Vec<BTreeSet<u32>> {
-    let files = ideas.iter().enumerate().map(|(number, idea)| {
-        let when = toml::Value::from(idea.when.as_str());
-        let text = format!(
-            "id = \"idea-{number}\"\nname = \"Idea\"\ndescription = \"An idea.\"\nseverity = \"low\"\nstatus = \"experimental\"\nwhen = {when}\n"
-        );
-        File::found(format!("idea-{number}/rule.toml"), text)
-    });
-    let files: Vec<File> = files.collect();
-    let (rules, _) = RuleSet::of_catalog(&load(&files, jiff::civil::Date::MIN));
-    let numbers = rules.rules().iter().map(|one| {
-        let id = one.rule.id.as_str();
-        id.strip_prefix("idea-")
-            .and_then(|number| number.parse().ok())
-    });
-    let numbers: Vec<Option<usize>> = numbers.collect();
-    let mut covers = vec![BTreeSet::new(); ideas.len()];
-    let (mut parser, mut evaluator) = (Parser::new(), Evaluator::new(&rules));
-    for traits in alike.keys() {
-        let Ok(document) = parser.parse(keeper.texts.text(*traits).as_bytes()) else {
-            continue;
-        };
-        for rule in evaluator.evaluate(&Event::new(document)).matched {
-            if let Some(idea) = numbers[rule.0 as usize] {
-                covers[idea].insert(*traits);
-            }
-        }
-    }
-    covers
-}
-
-/// How every file of proposals begins.
-const HEAD: &str = "# Exceptions proposed by `tripline backtest`, each tried on the findings of its rule. Look at each, take out what\n# you would rather see, and say who answers for it and why: `tripline check` warns of those that do not say.\n";
-
-/// Why proposals are not written.
-#[derive(Debug, Error)]
-pub(crate) enum ProposeError {
-    #[error(
-        "--propose {path}: there is a file that no backtest wrote; name another, or move it away"
-    )]
-    Foreign { path: String },
-    #[error(
-        "--propose {path}: somebody answers for exceptions in this file; name another, or move it away"
-    )]
-    Answered { path: String },
-    #[error("--propose {path}: there is a file that cannot be read; name another")]
-    Unreadable { path: String, source: io::Error },
-}
-
-/// Whether proposals may be written at this path: where nothing is, or earlier proposals to which nobody has put an
-/// owner or a reason yet.
-pub(crate) fn may_be_written(path: &str) -> Result<(), ProposeError> {
-    // Nothing is lost in a device or a stream, and reading one may take forever.
-    if stream(path).is_some() || !std::fs::metadata(path).is_ok_and(|data| data.is_file()) {
-        return Ok(());
-    }
-    let path = path.to_owned();
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(source) => return Err(ProposeError::Unreadable { path, source }),
-    };
-    if !text.starts_with(HEAD.as_bytes()) {
-        return Err(ProposeError::Foreign { path });
-    }
-    let text = String::from_utf8_lossy(&text);
-    let mut lines = text.lines().map(str::trim_start);
-    if lines.any(|line| line.starts_with("owner") || line.starts_with("reason")) {
-        return Err(ProposeError::Answered { path });
-    }
-    Ok(())
-}
-
-/// Proposals as a file of overrides.
-pub(crate) fn to_toml(proposals: &[Proposal]) -> String {
-    let mut out = String::from(HEAD);
-    let mut rule = "";
-    for proposal in proposals {
-        if proposal.rule != rule {
-            rule = &proposal.rule;
-            out.push_str(&format!("\n[[override]]\nrule = \"{rule}\"\n"));
-        }
-        let when = if proposal.when.contains("'''") {
-            toml::Value::from(proposal.when.as_str()).to_string()
-        } else if proposal.when.contains('\n') {
-            format!("'''\n{}\n'''", proposal.when)
-        } else {
-            toml::Value::from(proposal.when.as_str()).to_string()
-        };
-        out.push_str(&format!(
-            "\n# {}\n[[override.exceptions]]\nname = \"{}\"\nwhen = {when}\n# owner = \"who answers for this\"\n# reason = \"why it is harmless\"\n",
-            proposal.effect(),
-            proposal.name
-        ));
-    }
-    out
 }
 
 impl Proposal {
@@ -390,45 +457,9 @@ impl Proposal {
             out.push_str(&format!("; keeps all {} labelled true", self.keeps_true));
         }
         out.push('.');
+        if self.tried_on == TriedOn::Inputs {
+            out.push_str(" Tried by reading the inputs again.");
+        }
         out
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{cel_text, ideas, network};
-    use serde_json::json;
-
-    #[test]
-    fn texts_become_cel() {
-        assert_eq!(cel_text("a\"b\\c"), r#""a\"b\\c""#);
-        assert_eq!(cel_text("é\u{202e}\n'"), "\"é\\U0000202e\\U0000000a'\"");
-    }
-
-    #[test]
-    fn addresses_have_networks() {
-        assert_eq!(network(6, "192.0.2.77").as_deref(), Some("192.0.2.0/24"));
-        assert_eq!(network(6, "2001:db8::1").as_deref(), Some("2001:db8::/64"));
-        assert_eq!(network(6, "s3.amazonaws.com"), None);
-        assert_eq!(network(0, "192.0.2.77"), None);
-    }
-
-    #[test]
-    fn ideas_are_single_fields_networks_and_pairs() {
-        let traits = [
-            json!({"userIdentity": {"arn": "a"}, "sourceIPAddress": "192.0.2.1"}),
-            json!({"userIdentity": {"arn": "a"}, "sourceIPAddress": "192.0.2.2"}),
-        ];
-        let texts: Vec<String> = ideas(&traits).into_iter().map(|one| one.when).collect();
-        assert!(
-            texts[0].ends_with(".?arn.orValue(\"\") == \"a\""),
-            "{texts:?}"
-        );
-        assert!(
-            texts
-                .iter()
-                .any(|one| one.starts_with("cidr(\"192.0.2.0/24\")"))
-        );
-        assert_eq!(texts.iter().filter(|one| one.contains("&&")).count(), 2);
     }
 }

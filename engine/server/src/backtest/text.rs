@@ -350,10 +350,10 @@ fn proposals(report: &Report<'_>, palette: &Palette) -> String {
             Shown(&when)
         ));
     }
-    for rule in &proposals.remembering {
+    for (rule, why) in &proposals.without {
         out.push_str(&format!(
-            "  {rule}: noisy, but it remembers: an exception changes what it counts, which its findings cannot tell, so \
-             none is proposed\n"
+            "  {rule}: noisy, but nothing is proposed: {}\n",
+            why.as_str()
         ));
     }
     out

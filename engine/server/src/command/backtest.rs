@@ -6,22 +6,22 @@ use crate::backtest::expect::Expectations;
 use crate::backtest::histogram::Axis;
 use crate::backtest::keep::{FINDINGS_KEPT_MAX, Keeper, Keeping};
 use crate::backtest::labels::{self, Label};
+use crate::backtest::reading::{Evaluating, Reading};
 use crate::backtest::report::{Report, Versions};
 use crate::backtest::tally::{span, tally};
 use crate::backtest::traits::Traits;
-use crate::backtest::{baseline, json, junit, propose, text};
+use crate::backtest::trial::Trials;
+use crate::backtest::{baseline, json, junit, propose, proposed_file, text};
 use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Resolved, resolve};
 use crate::overwriting::FilesRead;
-use crate::plugins::{self, Plugins};
+use crate::plugins;
 use crate::rule_files::{RuleArguments, load_files};
 use crate::rule_loading::{Compiled, Loaded, today_of};
-use crate::scan::drive::{drive, progress, threads};
-use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
+use crate::scan::drive::threads;
 use crate::scan::outlet::Side;
-use crate::scan::progress::{Counters, Wanted};
-use crate::scan::remember::{Arrival, Remembering};
-use crate::scan::report::{Findings, Reporter, Strictness};
+use crate::scan::progress::Wanted;
+use crate::scan::report::Reporter;
 use crate::scan::statistics::{RuleTimes, Statistics};
 use crate::terminal::{ColorChoice, Shown, printable_json, width};
 use crate::writing;
@@ -30,11 +30,11 @@ use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
 use std::io::{self, Write};
-use std::sync::Mutex;
 use tripline_core::evaluate::RuleSet;
+use tripline_core::rule::Catalog;
 
 const EXAMPLES: &str = "\
-The inputs are read as `tripline scan` reads them, each once, whatever is asked for. Records with the
+The inputs are read as `tripline scan` reads them, each once, and again only for --propose. Records with the
 same event id count once. Rules that remember begin without memory.
 
 --baseline also evaluates another version of the rules and tells what is new, gone and changed. A
@@ -42,7 +42,10 @@ finding is the same when rule, event and key are, whatever the version of the ru
 all that --rules names, and may be given several times. What is no path is a commit of the repository
 of --rules, read through git; everything that --rules names must be in it.
 
---propose writes where nothing is, or over earlier proposals that nobody answers for yet.
+--propose writes where nothing is, or over earlier proposals that nobody answers for yet. What an
+exception makes of a rule that remembers, of one whose findings are suppressed, or of rules that take
+another's detections, is found out by reading the inputs again with it; of inputs that can be read only
+once, such as standard input, none is proposed for such rules, and the report says so.
 
 --expect is TOML, or the same as JSON:
   others = \"none\"                (rules not named find nothing; any without it)
@@ -154,6 +157,8 @@ enum BacktestFormat {
 /// What was read before the first event is.
 struct Prepared {
     now: Compiled,
+    /// What rules are compiled with again when exceptions are tried; nothing when none are wanted.
+    ground: Option<Catalog>,
     before: Option<Compiled>,
     expectations: Option<Expectations>,
     labels: Option<Vec<Label>>,
@@ -171,17 +176,27 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     asked.extend(before.flat_map(|one| one.rules.plugins().iter().cloned()));
     let hosted = arguments.rules.plugins.start(&asked)?;
     let plugins = plugins::asked(&hosted);
+    let reading = Reading {
+        resolved: &prepared.resolved,
+        plugins: &plugins,
+        states: &prepared.states,
+        threads: threads(arguments.threads),
+        wanted: match arguments.no_progress {
+            true => Wanted::Never,
+            false => Wanted::WhenTerminal,
+        },
+        state_bytes_max: (arguments.state_memory as usize).saturating_mul(1024 * 1024),
+        now,
+    };
     let times = RuleTimes::default();
-    let mut reporter = go_through(&arguments, &prepared, &plugins, &times, now)?;
-    reporter.finish_remembering();
-    reporter.note_state();
+    let reporter = go_through(&arguments, &prepared, &reading, &times);
     if reporter.outlet.overflowed {
         let words = format!(
             "more than {FINDINGS_KEPT_MAX} findings; a backtest of fewer rules or a shorter time fits"
         );
         return Err(CommandError::Usage(words));
     }
-    let report = report(&arguments, &prepared, &reporter);
+    let report = report(&arguments, &prepared, &reading, &reporter);
     let palette = match arguments.output {
         Some(_) => ColorChoice::Never.palette(&io::stdout()),
         None => color.palette(&io::stdout()),
@@ -227,6 +242,7 @@ fn prepare(
         None => None,
     };
     let catalog = arguments.rules.load(Vec::new(), today_of(now))?;
+    let ground = arguments.propose.is_some().then(|| ground_of(&catalog));
     let rules = Loaded { catalog }.compile_and_tell(color);
     if rules.rules.rules().is_empty() {
         let who = arguments.rules.plugins.who_tells()?;
@@ -248,12 +264,24 @@ fn prepare(
     };
     Ok(Prepared {
         now: rules,
+        ground,
         before,
         expectations,
         labels,
         resolved,
         states: [RandomState::new(), RandomState::new()],
     })
+}
+
+/// Everything that rules are compiled with but the rules.
+fn ground_of(catalog: &Catalog) -> Catalog {
+    Catalog {
+        ids: catalog.ids.clone(),
+        lists: catalog.lists.clone(),
+        plugins: catalog.plugins.clone(),
+        schemas: catalog.schemas.clone(),
+        ..Catalog::default()
+    }
 }
 
 /// Refuses to write over what the backtest reads, and proposals over what a person wrote.
@@ -268,94 +296,43 @@ fn keep_what_is_read(arguments: &Arguments, prepared: &Prepared) -> Result<(), C
         ("--propose", arguments.propose.as_deref()),
     ])?;
     if let Some(path) = &arguments.propose {
-        propose::may_be_written(path)?;
+        proposed_file::may_be_written(path)?;
     }
     Ok(())
 }
 
+/// Reads the inputs for the report.
 fn go_through<'p>(
     arguments: &Arguments,
     prepared: &'p Prepared,
-    plugins: &'p Plugins<'p>,
+    reading: &'p Reading<'p>,
     times: &'p RuleTimes,
-    now: Timestamp,
-) -> Result<Reporter<'p, Keeper>, CommandError> {
+) -> Reporter<'p, Keeper> {
     static WITH_TRAITS: Keeping = Keeping {
         traits: Traits::Kept,
     };
     static WITHOUT: Keeping = Keeping {
         traits: Traits::Unwanted,
     };
-    let keeping = if arguments.propose.is_some() {
-        &WITH_TRAITS
-    } else {
-        &WITHOUT
-    };
-    let inputs = &prepared.resolved.inputs;
-    let counters = Counters::default();
-    let wanted = match arguments.no_progress {
-        true => Wanted::Never,
-        false => Wanted::WhenTerminal,
-    };
-    let progress = progress(wanted, inputs, &counters);
-    let rules = &prepared.now.rules;
-    let before = prepared.before.as_ref().map(|one| &one.rules);
-    let (dedup, strictness) = (Dedup::ById, Strictness::Tolerant);
-    let examination = Examination {
-        rules,
-        baseline: before,
-        inputs,
-        shape: keeping,
-        counters,
-        dedup,
-        strictness,
+    let evaluating = Evaluating {
+        rules: &prepared.now.rules,
+        baseline: prepared.before.as_ref().map(|one| &one.rules),
+        shape: match arguments.propose {
+            Some(_) => &WITH_TRAITS,
+            None => &WITHOUT,
+        },
         statistics: Statistics::Counts,
-        findings_bytes_max: FINDINGS_BYTES_MAX,
         times,
-        plugins,
-        answered: Mutex::default(),
-        hash_states: prepared.states.clone(),
-    };
-    let bytes_max = (arguments.state_memory as usize).saturating_mul(1024 * 1024);
-    let remembering = |rules: &'p RuleSet| {
-        let how = (Arrival::Archive, Findings::Shown, bytes_max);
-        Remembering::start(rules, how, now, None)
     };
     let labels = prepared.labels.as_deref().unwrap_or_default();
     let keeper = Keeper::awaiting(labels::awaited(labels, &prepared.states));
-    let mut reporter = Reporter::new(
-        (inputs, rules),
-        (keeping, keeper),
-        (dedup, strictness),
-        (Findings::Shown, remembering(rules)?),
-    );
-    if let Some(before) = before {
-        reporter = reporter.beside(before, remembering(before)?);
-    }
-    for (path, error) in &prepared.resolved.faults {
-        reporter.unresolved(path.clone(), error);
-    }
-    let threads = threads(arguments.threads);
-    let interrupted = |_: &mut Reporter<'p, Keeper>| {
-        // Nothing is told: what was found in a part would look like what there is.
-        let _ = writeln!(
-            io::stderr(),
-            "interrupted: the inputs were not read to their end"
-        );
-        Exit::Interrupted
-    };
-    Ok(drive(
-        &examination,
-        reporter,
-        threads,
-        &progress,
-        interrupted,
-    ))
+    reading.read(evaluating, keeper)
 }
 
 fn report<'p>(
     arguments: &Arguments,
     prepared: &'p Prepared,
+    reading: &Reading<'_>,
     reporter: &'p Reporter<'p, Keeper>,
 ) -> Report<'p> {
     let (rules, keeper) = (&prepared.now.rules, &reporter.outlet);
@@ -372,10 +349,17 @@ fn report<'p>(
         labels.map(|labels| labels::judge(labels, (rules, keeper), findings, &prepared.states));
     let nothing = HashMap::new();
     let said = labels.as_ref().map_or(&nothing, |labels| &labels.said);
-    let proposals = arguments
-        .propose
-        .as_ref()
-        .map(|_| propose::propose(rules, (keeper, findings), &tallies, said));
+    let proposals = prepared.ground.as_ref().map(|ground| {
+        let trials = Trials {
+            reading,
+            ground,
+            rules,
+            keeper,
+            findings,
+            accounting: &reporter.accounting,
+        };
+        propose::propose(&tallies, said, &trials)
+    });
     let baseline = prepared.before.as_ref().map(|before| Versions {
         name: arguments.baseline.join(", "),
         rules: &before.rules,
@@ -427,7 +411,7 @@ fn write(arguments: &Arguments, report: &Report<'_>, written: &str) -> Result<()
     };
     match (&arguments.propose, &report.proposals) {
         (Some(path), Some(proposals)) if !proposals.tried.is_empty() => {
-            to_file(path, &propose::to_toml(&proposals.tried))?;
+            to_file(path, &proposed_file::to_toml(&proposals.tried))?;
         }
         (Some(path), _) => {
             let _ = writeln!(

@@ -115,7 +115,7 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Expectations(#[from] crate::backtest::expect::ExpectError),
     #[error(transparent)]
-    Propose(#[from] crate::backtest::propose::ProposeError),
+    Propose(#[from] crate::backtest::proposed_file::ProposeError),
     #[error(transparent)]
     Labels(#[from] crate::backtest::labels::LabelError),
     #[error("writing the output failed")]

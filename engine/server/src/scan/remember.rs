@@ -93,12 +93,29 @@ impl<'r> Remembering<'r> {
     /// State that goes on from the folder, if there is one; nothing when no rule remembers.
     pub(crate) fn start(
         rules: &'r RuleSet,
-        (arrival, telling, bytes_max): (Arrival, Findings, usize),
+        how: (Arrival, Findings, usize),
         now: Timestamp,
         folder: Option<StateFolder>,
     ) -> Result<Option<Self>, crate::state_folder::StateFault> {
-        if !State::is_needed(rules) {
+        let Some(mut started) = Self::fresh(rules, how, now, folder) else {
             return Ok(None);
+        };
+        if let Some(folder) = &started.folder {
+            folder.restore(&mut started.state)?;
+            started.before = started.state.counters();
+        }
+        Ok(Some(started))
+    }
+
+    /// State that remembers nothing yet, and is kept in the folder, if there is one; nothing when no rule remembers.
+    pub(crate) fn fresh(
+        rules: &'r RuleSet,
+        (arrival, telling, bytes_max): (Arrival, Findings, usize),
+        now: Timestamp,
+        folder: Option<StateFolder>,
+    ) -> Option<Self> {
+        if !State::is_needed(rules) {
+            return None;
         }
         let settings = StateSettings {
             bytes_max,
@@ -109,11 +126,8 @@ impl<'r> Remembering<'r> {
             },
             future: EventTime::from(now).plus(FUTURE_ALLOWED),
         };
-        let mut state = State::new(rules, settings);
-        if let Some(folder) = &folder {
-            folder.restore(&mut state)?;
-        }
-        Ok(Some(Self {
+        let state = State::new(rules, settings);
+        Some(Self {
             before: state.counters(),
             state,
             arrival,
@@ -123,7 +137,7 @@ impl<'r> Remembering<'r> {
             telling,
             saved: Instant::now(),
             saving: Duration::ZERO,
-        }))
+        })
     }
 
     /// Tells the rules of a record that came for the first time. Whether one of them was told, and did not leave it out.

@@ -315,6 +315,14 @@ impl<'r, O: Outlet> Reporter<'r, O> {
         }
     }
 
+    /// Gives back the memory of what was remembered, which nobody asks any more.
+    pub(crate) fn forget(&mut self) {
+        self.remembering = None;
+        if let Some((_, remembering)) = &mut self.baseline {
+            *remembering = None;
+        }
+    }
+
     /// Whether an interruption is an end like any other.
     pub(crate) fn is_live(&self) -> bool {
         self.remembering.as_ref().is_some_and(Remembering::is_live)

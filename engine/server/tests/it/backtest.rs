@@ -34,7 +34,7 @@ const NEVER: &str = r#"
 when = 'event.eventName == "Never"'
 "#;
 
-fn rule(folder: &Folder, version: &str, id: &str, severity: &str, text: &str) {
+pub(crate) fn rule(folder: &Folder, version: &str, id: &str, severity: &str, text: &str) {
     let head = format!(
         "id = \"{id}\"\nname = \"Rule {id}\"\ndescription = \"A rule of this test.\"\nseverity = \"{severity}\"\nstatus = \"experimental\"\n"
     );
@@ -109,7 +109,7 @@ fn workplace(name: &str) -> Folder {
     folder
 }
 
-fn backtest(folder: &Folder, arguments: &[&str]) -> Ran {
+pub(crate) fn backtest(folder: &Folder, arguments: &[&str]) -> Ran {
     let fixed = [
         "backtest",
         "--rules",
@@ -126,7 +126,7 @@ fn backtest(folder: &Folder, arguments: &[&str]) -> Ran {
     output.into()
 }
 
-fn json(folder: &Folder, arguments: &[&str]) -> Value {
+pub(crate) fn json(folder: &Folder, arguments: &[&str]) -> Value {
     let ran = backtest(folder, &[&["--format", "json"], arguments].concat());
     assert!(ran.code <= 1, "{ran:?}");
     serde_json::from_str(&ran.stdout).expect("the report is JSON")
@@ -568,25 +568,6 @@ fn proposals_are_tried_and_pass_the_check() {
             .expect("it is there");
         assert_eq!(listed["findings"], 4);
     }
-}
-
-/// What a rule counts is not known from its findings, so no exception is proposed, and that is said.
-#[test]
-fn noisy_rules_that_remember_have_no_proposal() {
-    let folder = workplace("backtest-propose-memory");
-    let each = "when = 'event.eventName == \"ListBuckets\"'\ngroup_by = ['event.userIdentity.arn']\n\
-                [threshold]\nwindow = \"1m\"\nis = \">= 1\"\n";
-    rule(&folder, "rules", "each", "low", each);
-    let report = json(&folder, &["--propose", "proposed.toml"]);
-    assert_eq!(
-        report["noisy_without_proposal"],
-        serde_json::json!(["each"])
-    );
-    let proposals = report["proposals"].as_array().expect("proposals");
-    assert!(proposals.iter().all(|one| one["rule_id"] == "listed"));
-    let text = backtest(&folder, &["--propose", "proposed.toml"]).stdout;
-    assert!(text.contains("\n  each: noisy, but it remembers"), "{text}");
-    assert!(!text.contains("\n  burst: noisy"), "{text}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod memory;
 mod order;
 mod plugins;
 mod printable;
+mod proposals;
 mod published_schemas;
 mod readme;
 mod real_data;
