@@ -9,10 +9,11 @@ use super::filing::Branch;
 use super::formula::{Comparison, Condition, Constant, Formula, Test};
 use super::index::{Columns, absent_id};
 use super::outcome::Outcome;
-use super::tables::{ODD, OTHER};
+use super::tables::{Column, ODD, OTHER, UNASKED};
 use super::texts::TextsAsk;
 use crate::event::{Document, FieldId, Number, Slots, Text};
 use crate::selector::ast::Expr;
+use std::cell::Cell;
 
 const NONE: u32 = u32::MAX;
 
@@ -78,8 +79,30 @@ pub(super) struct Checks {
 pub(super) struct Seen<'v, 'd> {
     pub(super) document: Document<'d>,
     pub(super) slots: &'v Slots,
-    /// Ids of the columns.
-    pub(super) values: &'v [u32],
+    pub(super) columns: &'v [(FieldId, Column)],
+    /// What the field of each column is in.
+    pub(super) parents: &'v [Option<FieldId>],
+    /// Ids of the columns, as far as somebody asked for them.
+    pub(super) values: &'v [Cell<u32>],
+}
+
+impl Seen<'_, '_> {
+    /// The id of a column. What no look of the index wants is found out when the first check asks: most events have no
+    /// candidate that does.
+    #[inline]
+    fn value(&self, column: u32) -> u32 {
+        let value = &self.values[column as usize];
+        if value.get() == UNASKED {
+            value.set(self.find_value(column as usize));
+        }
+        value.get()
+    }
+
+    #[inline(never)]
+    fn find_value(&self, column: usize) -> u32 {
+        let place = (&self.columns[column], self.parents[column]);
+        column_id(place, self.document, self.slots)
+    }
 }
 
 /// Evaluates an expression of the program on the event at hand.
@@ -134,7 +157,7 @@ impl Checks {
         let outcome = match check.op {
             Op::Is | Op::IsIn => self.value(check, seen),
             Op::TextIs | Op::TextIsIn => {
-                let id = seen.values[check.place as usize];
+                let id = seen.value(check.place);
                 match id {
                     ODD => residuals.residual(check.required),
                     _ if id < OTHER => Outcome::False,
@@ -156,7 +179,7 @@ impl Checks {
 
     #[inline]
     fn value(&self, check: &Check, seen: &Seen<'_, '_>) -> Outcome {
-        let id = seen.values[check.place as usize];
+        let id = seen.value(check.place);
         if id < OTHER {
             return absent(check, seen);
         }
@@ -230,25 +253,19 @@ fn absent(check: &Check, seen: &Seen<'_, '_>) -> Outcome {
     check.absent
 }
 
-/// Ids of all columns for one event.
+/// The id of a column for one event.
 #[inline]
-pub(super) fn column_ids(
-    columns: &[(FieldId, super::tables::Column)],
-    parents: &[Option<FieldId>],
+pub(super) fn column_id(
+    ((field, column), parent): (&(FieldId, Column), Option<FieldId>),
     document: Document<'_>,
     slots: &Slots,
-    ids: &mut Vec<u32>,
-) {
-    ids.clear();
-    for ((field, column), parent) in columns.iter().zip(parents) {
-        if let Some(id) = column.id_at_path(document, slots) {
-            ids.push(id);
-            continue;
-        }
-        ids.push(match slots.get(*field) {
-            Some(node) => column.id_of(document.at(node)),
-            None => absent_id(*parent, slots),
-        });
+) -> u32 {
+    if let Some(id) = column.id_at_path(document, slots) {
+        return id;
+    }
+    match slots.get(*field) {
+        Some(node) => column.id_of(document.at(node)),
+        None => absent_id(parent, slots),
     }
 }
 

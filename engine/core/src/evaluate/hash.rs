@@ -60,6 +60,33 @@ pub(super) fn hash_bytes(seed: u64, bytes: &[u8]) -> u64 {
     hasher.finish(tail(rest), bytes.len() & 0x7F)
 }
 
+/// Hash of a whole text with its letters low; `None` when it is not all ASCII, where lowering takes more than that.
+#[inline]
+pub(super) fn hash_lowered(seed: u64, bytes: &[u8]) -> Option<u64> {
+    let mut hasher = Hasher::new(seed);
+    let mut all = 0;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        all |= word;
+        hasher.word(lowered(word));
+    }
+    let last = tail(rest);
+    all |= last;
+    (all & HIGH_BITS == 0).then(|| hasher.finish(lowered(last), bytes.len() & 0x7F))
+}
+
+const ONES: u64 = u64::MAX / 0xFF;
+const HIGH_BITS: u64 = ONES * 0x80;
+
+/// Eight ASCII characters with their letters low. No sum of two such bytes reaches the next one.
+#[inline]
+fn lowered(word: u64) -> u64 {
+    let from_a = word.wrapping_add(ONES * (0x80 - b'A' as u64));
+    let behind_z = word.wrapping_add(ONES * (0x7F - b'Z' as u64));
+    word | (((from_a ^ behind_z) & HIGH_BITS) >> 2)
+}
+
 /// Hash of a few numbers, for compound keys.
 #[inline]
 pub(super) fn hash_words(words: &[u32]) -> u64 {
@@ -105,7 +132,7 @@ impl Filter {
 
 #[cfg(test)]
 mod tests {
-    use super::{hash_bytes, tail};
+    use super::{hash_bytes, hash_lowered, tail};
 
     #[test]
     fn a_tail_holds_every_byte_in_order() {
@@ -114,6 +141,19 @@ mod tests {
             let mut padded = [0u8; 8];
             padded[..length].copy_from_slice(&bytes);
             assert_eq!(tail(&bytes), u64::from_le_bytes(padded), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_lowered_hash_is_that_of_the_lowered_text() {
+        let all: Vec<u8> = (0..=255).collect();
+        for length in 0..20 {
+            for text in all.windows(length.max(1)) {
+                let text = &text[..length];
+                let lowered = text.to_ascii_lowercase();
+                let expected = text.is_ascii().then(|| hash_bytes(7, &lowered));
+                assert_eq!(hash_lowered(7, text), expected, "{text:?}");
+            }
         }
     }
 

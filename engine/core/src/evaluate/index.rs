@@ -201,6 +201,16 @@ impl Index {
         &self.always
     }
 
+    /// The columns that are looked at in every event.
+    pub(super) fn columns(&self) -> Vec<u32> {
+        let looks = self.looks.iter();
+        let looks = looks.filter(|look| matches!(look.look, Look::Value | Look::Text));
+        let mut columns: Vec<u32> = looks.map(|look| look.table).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
     /// Branches in the order in which they are found; some more than once.
     pub(super) fn postings(&self) -> &[u32] {
         &self.postings
@@ -219,7 +229,7 @@ impl Index {
         }
     }
 
-    /// Fills `probe.candidates`. `values` are the ids of the columns, in their order.
+    /// Fills `probe.candidates`. `values` are the ids of the columns, in their order, at least of those looked at.
     #[inline]
     pub(super) fn search(
         &self,

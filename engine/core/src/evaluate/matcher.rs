@@ -3,23 +3,27 @@
 //! Relies on a program for residual expressions; conditions it packs itself. Knows no rules, so it can be
 //! measured and tested alone.
 
-use super::check::{Checks, ChecksBuilder, Residuals, Seen, column_ids};
+use super::check::{Checks, ChecksBuilder, Residuals, Seen, column_id};
 use super::filing::IndexBuilder;
 use super::formula::formula;
 use super::index::{Columns, Index, IndexSummary, Probe};
 use super::key::FieldHint;
 use super::outcome::Outcome;
+use super::tables::UNASKED;
 use crate::event::{Event, FieldId, FieldPath, FieldPlan, FieldSet, Slots};
 use crate::selector::ast::Expr;
 use crate::selector::{
     Environment, Evaluation, EventView, NodeId, Program, ProgramBuilder, Scratch,
 };
+use std::cell::Cell;
 
 /// Many selectors, compiled together; immutable.
 pub(super) struct Matcher {
     plan: FieldPlan,
     columns: Columns,
     parents: Vec<Option<FieldId>>,
+    /// The columns that the index looks at.
+    looked_at: Vec<u32>,
     index: Index,
     checks: Checks,
     program: Program,
@@ -87,6 +91,7 @@ impl Matcher {
             plan,
             columns,
             parents,
+            looked_at: index.columns(),
             index,
             checks,
             program,
@@ -124,7 +129,13 @@ impl Matcher {
         } = workspace;
         let document = event.document();
         self.plan.extract(event.root(), slots);
-        column_ids(&self.columns.all, &self.parents, document, slots, values);
+        let (columns, parents) = (&self.columns.all, &self.parents);
+        values.clear();
+        values.resize(columns.len(), UNASKED);
+        for &column in &self.looked_at {
+            let place = (&columns[column as usize], parents[column as usize]);
+            values[column as usize] = column_id(place, document, slots);
+        }
         self.index.search(document, slots, values, probe);
         if probe.candidates.is_empty() {
             return;
@@ -138,7 +149,9 @@ impl Matcher {
         let seen = Seen {
             document,
             slots,
-            values,
+            columns,
+            parents,
+            values: Cell::from_mut(&mut values[..]).as_slice_of_cells(),
         };
         let mut residuals = OnEvent {
             program: &self.program,

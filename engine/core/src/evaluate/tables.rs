@@ -5,7 +5,7 @@
 //! that would be undecided then are filed under them, so that no indeterminate verdict is lost.
 
 use super::formula::{Comparison, Constant, same};
-use super::hash::{Filter, Hasher, hash_bytes, tail};
+use super::hash::{Filter, Hasher, hash_bytes, hash_lowered, tail};
 use super::number_order::compare;
 use super::texts::{Anchor, Standing};
 use crate::event::{Document, Json, Kind, Number, Slots};
@@ -22,6 +22,8 @@ pub(super) const ODD: u32 = UNREACHABLE;
 pub(super) const OTHER: u32 = 2;
 /// The first id of a value, prefix or literal.
 pub(super) const FIRST: u32 = 3;
+/// Nobody has asked yet which id a column has. No id of a column.
+pub(super) const UNASKED: u32 = u32::MAX;
 
 /// Open addressing over 64-bit hashes; the caller confirms a hit where a collision would matter.
 #[derive(Debug, Default)]
@@ -135,9 +137,7 @@ impl Column {
         Some(match anchor.look(document, slots) {
             Standing::Absent => ABSENT,
             Standing::Odd => ODD,
-            Standing::Scalar(value) => {
-                with_folded(&scalar_text(value), |text| self.id_of_text(text))
-            }
+            Standing::Scalar(value) => self.id_of_lowered(&scalar_text(value)),
         })
     }
 
@@ -225,6 +225,20 @@ impl Column {
             }
             Kind::Null => self.null.unwrap_or(OTHER),
             Kind::Array | Kind::Object => OTHER,
+        }
+    }
+
+    /// The id of a text in any case, for a column of lowered texts. Nearly all are ASCII: those are hashed as they
+    /// stand, without a lowered copy.
+    #[inline]
+    fn id_of_lowered(&self, text: &str) -> u32 {
+        let Some(hash) = hash_lowered(self.table.seed, text.as_bytes()) else {
+            return with_folded(text, |text| self.id_of_text(text));
+        };
+        let is_same = |id| self.texts.get(id).eq_ignore_ascii_case(text);
+        match self.table.find(hash, is_same) {
+            Some(at) => self.text_ids[at as usize],
+            None => OTHER,
         }
     }
 
