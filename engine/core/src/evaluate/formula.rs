@@ -12,6 +12,7 @@ use super::texts::{Texts, path_of};
 use crate::event::{FieldId, FieldPath, FieldSet, Number};
 use crate::selector::ast::{BinaryOp, Expr, ExprKind, Literal, UnaryOp};
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
+use regex_syntax::hir::{Hir, HirKind};
 
 /// A scalar that conditions compare with.
 #[derive(Clone, Debug, PartialEq)]
@@ -596,11 +597,18 @@ pub(super) fn regex_literals(pattern: &str) -> Option<Vec<String>> {
     };
     let tree = regex_syntax::parse(pattern).ok()?;
     let mut best: Option<Vec<&str>> = None;
-    let sequences = [ExtractKind::Prefix, ExtractKind::Suffix].map(|kind| {
+    let extract = |kind: ExtractKind, tree: &Hir| {
         let mut extractor = Extractor::new();
         extractor.kind(kind).limit_class(3).limit_total(64);
-        extractor.extract(&tree)
-    });
+        extractor.extract(tree)
+    };
+    let mut sequences = vec![
+        extract(ExtractKind::Prefix, &tree),
+        extract(ExtractKind::Suffix, &tree),
+    ];
+    // What follows in the middle of a match begins somewhere in the text too.
+    let tails = tails(&tree).into_iter();
+    sequences.extend(tails.map(|tail| extract(ExtractKind::Prefix, &tail)));
     for literals in sequences.iter().filter_map(Seq::literals) {
         let texts: Option<Vec<&str>> = literals
             .iter()
@@ -620,6 +628,20 @@ pub(super) fn regex_literals(pattern: &str) -> Option<Vec<String>> {
         }
     }
     Some(best?.into_iter().map(str::to_owned).collect())
+}
+
+/// Parts in a row of a pattern whose tails are looked at.
+const PARTS_MAX: usize = 16;
+
+/// What is left of a pattern of several parts in a row, from the second on, the third and so on.
+fn tails(tree: &Hir) -> Vec<Hir> {
+    match tree.kind() {
+        HirKind::Capture(capture) => tails(&capture.sub),
+        HirKind::Concat(parts) if parts.len() <= PARTS_MAX => (1..parts.len())
+            .map(|from| Hir::concat(parts[from..].to_vec()))
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn glob_literal(pattern: &Expr) -> Option<Constant> {
@@ -664,6 +686,9 @@ mod tests {
         check("(?i)\\b(Kali[0-9]*|pacu)\\b", Some(&["kali", "pacu"]));
         check("boto(3|core)", Some(&["boto3", "botocore"]));
         check(".*\\.exe$", Some(&[".exe"]));
+        check(".+:assumed-role/aws:.+", Some(&[":assumed-role/aws:"]));
+        check("(.*(role|user)/x.*)", Some(&["role/x", "user/x"]));
+        check("a.*b?.*c", None);
         check("[a-z]+", None);
         check("a?", None);
         check("(?i)\u{212A}ali", None);

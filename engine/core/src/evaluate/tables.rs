@@ -11,6 +11,7 @@ use super::texts::{Anchor, Standing};
 use crate::event::{Document, Json, Kind, Number, Slots};
 use crate::selector::texts::{scalar_text, with_folded};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::memmem::Finder;
 
 /// The field is not there, though what it would be in is.
 pub(super) const ABSENT: u32 = 0;
@@ -367,6 +368,8 @@ pub(super) struct Literals {
     texts: Vec<Box<str>>,
     by_text: std::collections::BTreeMap<Box<str>, u32>,
     automaton: Option<AhoCorasick>,
+    /// The literal, when there is but one: it is found several times faster than by an automaton.
+    only: Option<Finder<'static>>,
     /// Some literal may occur in any case.
     folded: bool,
 }
@@ -406,6 +409,16 @@ impl Literals {
     /// Makes the automaton; when it cannot be built (too large), every literal counts as found.
     pub(super) fn finish(&mut self) {
         self.by_text = Default::default();
+        if let [only] = &self.texts[..]
+            && (!self.folded || only.is_ascii())
+        {
+            let wanted = match self.folded {
+                true => only.to_ascii_lowercase(),
+                false => only.to_string(),
+            };
+            self.only = Some(Finder::new(wanted.as_bytes()).into_owned());
+            return;
+        }
         let texts = self.texts.iter().map(|text| text.as_bytes());
         // Small sets are searched twice as fast by a full table, which large ones would make too big.
         let bytes: usize = self.texts.iter().map(|text| text.len()).sum();
@@ -422,13 +435,24 @@ impl Literals {
     /// can occur as often as text times literals; the search gives up long before that.
     #[inline]
     pub(super) fn each(&self, text: &str, mut found: impl FnMut(u32)) -> Search {
-        let Some(automaton) = &self.automaton else {
-            return Search::Everything;
-        };
-        // Beyond ASCII, letters have cases that the automaton does not know: `K` may be the Kelvin sign.
+        // Beyond ASCII, letters have cases that nothing here knows: `K` may be the Kelvin sign.
         if self.folded && !text.is_ascii() {
             return Search::Everything;
         }
+        if let Some(only) = &self.only {
+            let is_in = |text: &str| only.find(text.as_bytes()).is_some();
+            let is_found = match self.folded {
+                true => with_folded(text, is_in),
+                false => is_in(text),
+            };
+            if is_found {
+                found(FIRST);
+            }
+            return Search::Done;
+        }
+        let Some(automaton) = &self.automaton else {
+            return Search::Everything;
+        };
         let mut budget = self.texts.len() * 4 + 64;
         for one in automaton.find_overlapping_iter(text) {
             found(FIRST + one.pattern().as_u32());
@@ -563,6 +587,32 @@ mod tests {
         for text in &texts {
             if value.starts_with(text) {
                 assert!(found.iter().any(|one| one == text), "{}", text.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_literal_by_itself_is_found_as_among_others() {
+        for (text, literal, cased, folded) in [
+            ("an AbC in it", "abc", false, true),
+            ("an abc in it", "abc", true, true),
+            ("ab", "abc", false, false),
+            ("", "abc", false, false),
+        ] {
+            for others in [&[][..], &["another"][..]] {
+                let search = |intern: fn(&mut Literals, &str) -> u32| {
+                    let mut literals = Literals::default();
+                    intern(&mut literals, literal);
+                    others.iter().for_each(|other| {
+                        intern(&mut literals, other);
+                    });
+                    literals.finish();
+                    let mut found = Vec::new();
+                    let _ = literals.each(text, |id| found.push(id));
+                    found == [FIRST]
+                };
+                assert_eq!(search(Literals::intern), cased, "{text}");
+                assert_eq!(search(Literals::intern_folded), folded, "{text}");
             }
         }
     }
