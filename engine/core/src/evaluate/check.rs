@@ -42,6 +42,8 @@ enum Op {
     Residual,
     /// Decided when compiled.
     Fixed,
+    /// What a branch begins with: its rule in `place`, the end of its checks in `operand`. Never checked.
+    Branch,
 }
 
 /// One condition.
@@ -65,8 +67,9 @@ type Range = (u32, u32);
 /// The checks of all branches.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
+    /// Those of a branch follow its `Op::Branch`, so that a candidate is one place in memory; the number of a branch is
+    /// where that is.
     checks: Vec<Check>,
-    branches: Vec<(u32, Range)>,
     groups: Vec<Range>,
     lists: Vec<Range>,
     list_ids: Vec<u32>,
@@ -114,7 +117,17 @@ impl Checks {
     /// The rule of a branch.
     #[inline]
     pub(super) fn rule_of(&self, branch: u32) -> u32 {
-        self.branches[branch as usize].0
+        self.checks[branch as usize].place
+    }
+
+    /// Reads a word of the checks of all `branches`, none of which waits for another: each is in memory of its own, and
+    /// checks, which jump by what they find, would ask for one after the other.
+    #[inline]
+    pub(super) fn touch(&self, branches: &[u32]) {
+        let ends = branches
+            .iter()
+            .map(|branch| self.checks[*branch as usize].operand);
+        std::hint::black_box(ends.fold(0, |all, end| all ^ end));
     }
 
     /// What a branch says of the event.
@@ -125,7 +138,8 @@ impl Checks {
         seen: &Seen<'_, '_>,
         residuals: &mut impl Residuals,
     ) -> Outcome {
-        self.all(self.branches[branch as usize].1, seen, residuals)
+        let end = self.checks[branch as usize].operand;
+        self.all((branch + 1, end), seen, residuals)
     }
 
     #[inline]
@@ -168,7 +182,7 @@ impl Checks {
             Op::All => self.all(self.groups[check.operand as usize], seen, residuals),
             Op::Any => self.any(self.groups[check.operand as usize], seen, residuals),
             Op::Residual => residuals.residual(check.operand),
-            Op::Fixed => check.absent,
+            Op::Fixed | Op::Branch => check.absent,
             _ => match seen.slots.get(FieldId(check.place)) {
                 None => absent(check, seen),
                 Some(node) => self.field(check, seen.document.at(node)),
@@ -296,18 +310,36 @@ impl<'c, F: FnMut(&Expr) -> u32> ChecksBuilder<'c, F> {
         for at in together.iter().copied().chain(0..branches.len() as u32) {
             let (branch, number) = (&branches[at as usize], &mut numbers[at as usize]);
             if *number == NONE {
-                *number = self.checks.branches.len() as u32;
-                let range = self.group(&branch.parts);
-                self.checks.branches.push((branch.rule, range));
+                *number = self.branch(branch);
             }
         }
         (self.checks, numbers)
     }
 
-    /// Packs `parts` next to each other, nested groups before them.
-    fn group(&mut self, parts: &[Formula<'_>]) -> Range {
+    fn branch(&mut self, branch: &Branch<'_>) -> u32 {
+        let parts = self.parts(&branch.parts);
+        let number = self.checks.checks.len() as u32;
+        self.checks.checks.push(Check {
+            op: Op::Branch,
+            negated: false,
+            absent: Outcome::Unknown,
+            place: branch.rule,
+            required: NONE,
+            operand: number + 1 + parts.len() as u32,
+        });
+        self.checks.checks.extend(parts);
+        number
+    }
+
+    /// Packs `parts`, nested groups at once, in the order in which they are checked.
+    fn parts(&mut self, parts: &[Formula<'_>]) -> Vec<Check> {
         let mut packed: Vec<Check> = parts.iter().map(|part| self.pack(part)).collect();
         packed.sort_by_key(|check| (check.op, check.negated));
+        packed
+    }
+
+    fn group(&mut self, parts: &[Formula<'_>]) -> Range {
+        let packed = self.parts(parts);
         let start = self.checks.checks.len() as u32;
         self.checks.checks.extend(packed);
         (start, self.checks.checks.len() as u32)

@@ -5,10 +5,13 @@
 
 use super::formula::{Constant, Formula, Test};
 use super::hash::hash_words;
-use super::index::{Columns, Compound, Index, IndexSummary, NONE, Record, SHAPES_MAX, Station};
+use super::index::{
+    ALONE, Columns, Compound, Index, IndexSummary, NONE, Record, SHAPES_MAX, Station,
+};
 use super::key::{Accepted, Component, Estimator, FieldHint, Key, Look, Needs, choose, needs};
+use super::literals::Literals;
 use super::outcome::Outcome;
-use super::tables::{ABSENT, Bounds, FIRST, Literals, OTHER, Prefixes, UNREACHABLE};
+use super::tables::{ABSENT, Bounds, FIRST, OTHER, Prefixes, UNREACHABLE};
 use super::texts::{Anchor, TextsAsk};
 use crate::event::{FieldId, FieldSet};
 use std::collections::{BTreeMap, BTreeSet};
@@ -514,9 +517,15 @@ impl<'c> Filing<'c> {
         let keys = filed.chunk_by(|left, right| left.0 == right.0).count();
         let mut table = Compound::new(keys);
         for group in filed.chunk_by(|left, right| left.0 == right.0) {
-            let (start, count) = self.post(group);
-            self.index.groups.push((start, count));
-            table.insert(group[0].0, self.index.groups.len() as u32 - 1);
+            let posted = self.post(group);
+            let filed = match group {
+                [(_, branch)] => ALONE | branch,
+                _ => {
+                    self.index.groups.push(posted);
+                    self.index.groups.len() as u32 - 1
+                }
+            };
+            table.insert(group[0].0, filed);
         }
         table
     }

@@ -123,6 +123,18 @@ impl Filter {
         self.words.get(word).is_some_and(|word| word & bits == bits)
     }
 
+    /// Keeps those that `may_have` says yes to; without a jump that depends on the answer.
+    #[inline]
+    pub(super) fn retain(&self, hashes: &mut Vec<u64>) {
+        let mut kept = 0;
+        for at in 0..hashes.len() {
+            let hash = hashes[at];
+            hashes[kept] = hash;
+            kept += usize::from(self.may_have(hash));
+        }
+        hashes.truncate(kept);
+    }
+
     #[inline]
     fn place(&self, hash: u64) -> (usize, u64) {
         let word = (hash >> 12) as usize & self.words.len().wrapping_sub(1);

@@ -8,9 +8,8 @@
 
 use super::hash::{Filter, hash_words};
 use super::key::Look;
-use super::tables::{
-    ABSENT, Bounds, Column, FIRST, Literals, ODD, OTHER, Prefixes, Search, UNREACHABLE,
-};
+use super::literals::{Literals, Search};
+use super::tables::{ABSENT, Bounds, Column, FIRST, ODD, OTHER, Prefixes, UNREACHABLE};
 use super::texts::{Anchor, Standing};
 use crate::event::{Document, FieldId, FieldSet, Slots};
 use crate::selector::texts::scalar_text;
@@ -22,6 +21,8 @@ pub(super) const SHAPES_MAX: usize = 64;
 /// rules' literals, and products of such lists would be quadratic in the rules.
 const COMBINATIONS_MAX: usize = 256;
 pub(super) const NONE: u32 = u32::MAX;
+/// Marks the number of a branch in the place of a group's: most keys lead to one branch.
+pub(super) const ALONE: u32 = 1 << 31;
 
 /// What is filed under one value of one component.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,8 +79,8 @@ pub(super) struct Index {
     pub(super) always: Vec<u32>,
 }
 
-/// Open addressing: a tag of the hash, and where the branches are. Tags collide, so a search goes on to the end
-/// of the run; a wrong branch is found out when it is checked.
+/// Open addressing: a tag of the hash, and the branch, or where the branches are if they are several. Tags collide, so
+/// a search goes on to the end of the run; a wrong branch is found out when it is checked.
 #[derive(Debug, Default)]
 pub(super) struct Compound {
     slots: Vec<(u32, u32)>,
@@ -95,29 +96,27 @@ impl Compound {
         }
     }
 
-    pub(super) fn insert(&mut self, hash: u64, start: u32) {
+    /// `filed` is a group of branches, or `ALONE` and the branch.
+    pub(super) fn insert(&mut self, hash: u64, filed: u32) {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         while self.slots[at].0 != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = (tag(hash), start);
+        self.slots[at] = (tag(hash), filed);
         self.filter.add(hash);
     }
 
     #[inline]
     fn find(&self, hash: u64, mut found: impl FnMut(u32)) {
-        if !self.filter.may_have(hash) {
-            return;
-        }
         let mask = self.slots.len().wrapping_sub(1);
         let wanted = tag(hash);
         let mut at = hash as usize & mask;
-        while let Some((tag, start)) = self.slots.get(at)
+        while let Some((tag, filed)) = self.slots.get(at)
             && *tag != 0
         {
             if *tag == wanted {
-                found(*start);
+                found(*filed);
             }
             at = (at + 1) & mask;
         }
@@ -135,6 +134,8 @@ fn tag(hash: u64) -> u32 {
 pub(super) struct Probe {
     pub(super) seen: Vec<u32>,
     pub(super) ends: Vec<u32>,
+    /// Hashes of compound keys to look for, the usual ones and the others.
+    pub(super) keys: [Vec<u64>; 2],
     /// Branches to check; cleared by each search.
     pub(super) candidates: Vec<u32>,
 }
@@ -227,6 +228,12 @@ impl Index {
         {
             *branch = numbers[*branch as usize];
         }
+        let slots = self.usual.slots.iter_mut().chain(&mut self.unusual.slots);
+        for (tag, filed) in slots {
+            if *tag != 0 && *filed & ALONE != 0 {
+                *filed = ALONE | numbers[(*filed & !ALONE) as usize];
+            }
+        }
     }
 
     /// Fills `probe.candidates`. `values` are the ids of the columns, in their order, at least of those looked at.
@@ -276,11 +283,15 @@ impl Index {
         if self.shapes.len() < SHAPES_MAX {
             alive &= (1u64 << self.shapes.len()) - 1;
         }
+        probe.keys.iter_mut().for_each(Vec::clear);
         while alive != 0 {
             let shape = alive.trailing_zeros() as usize;
             alive &= alive - 1;
             self.probe_shape(shape, probe);
         }
+        let [usual, unusual] = &mut probe.keys;
+        self.collect(&self.usual, usual, &mut probe.candidates);
+        self.collect(&self.unusual, unusual, &mut probe.candidates);
     }
 
     #[inline]
@@ -390,35 +401,43 @@ impl Index {
             return;
         }
         let bit = 1u64 << shape;
+        let Probe { seen, keys, .. } = probe;
         let seen = |look: u32, at: usize| {
-            let record = probe.seen[at];
+            let record = seen[at];
             let known = self.records[record as usize].shapes & bit != 0;
             let id = record - self.looks[look as usize].base;
             known.then(|| (record, self.is_unusual(look, id)))
         };
-        let candidates = &mut probe.candidates;
         for (a, a_unusual) in ranges[0].clone().filter_map(|at| seen(first, at)) {
             for (b, b_unusual) in ranges[1].clone().filter_map(|at| seen(second, at)) {
                 if third == NONE {
-                    self.collect(hash_words(&[a, b]), a_unusual || b_unusual, candidates);
+                    let unusual = a_unusual || b_unusual;
+                    keys[usize::from(unusual)].push(hash_words(&[a, b]));
                     continue;
                 }
                 for (c, c_unusual) in ranges[2].clone().filter_map(|at| seen(third, at)) {
                     let unusual = a_unusual || b_unusual || c_unusual;
-                    self.collect(hash_words(&[a, b, c]), unusual, candidates);
+                    keys[usize::from(unusual)].push(hash_words(&[a, b, c]));
                 }
             }
         }
     }
 
+    /// The branches of all keys at once: no look-up waits for another one's memory.
     #[inline]
-    fn collect(&self, hash: u64, unusual: bool, candidates: &mut Vec<u32>) {
-        let table = if unusual { &self.unusual } else { &self.usual };
-        table.find(hash, |group| {
-            let (start, count) = self.groups[group as usize];
-            let end = (start + count) as usize;
-            candidates.extend_from_slice(&self.postings[start as usize..end]);
-        });
+    fn collect(&self, table: &Compound, keys: &mut Vec<u64>, candidates: &mut Vec<u32>) {
+        table.filter.retain(keys);
+        for key in keys {
+            table.find(*key, |filed| {
+                if filed & ALONE != 0 {
+                    candidates.push(filed & !ALONE);
+                    return;
+                }
+                let (start, count) = self.groups[filed as usize];
+                let end = (start + count) as usize;
+                candidates.extend_from_slice(&self.postings[start as usize..end]);
+            });
+        }
     }
 
     /// Whether a local id stands for no comparable value. Presence knows nothing but states, so there the

@@ -146,6 +146,7 @@ impl Matcher {
             *stamp = 1;
         }
         touched.clear();
+        self.checks.touch(&probe.candidates);
         let seen = Seen {
             document,
             slots,

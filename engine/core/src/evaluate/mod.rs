@@ -21,6 +21,7 @@ mod hash;
 mod index;
 mod key;
 mod lint;
+mod literals;
 mod matcher;
 mod memory;
 mod number_order;

@@ -1,7 +1,7 @@
 //! The look-ups that turn an event's field into the few numbers that rules are filed under.
 //!
-//! Three of them: the exact value (`Column`), the prefixes in use (`Prefixes`), the literals in use
-//! (`Literals`). Each gives *local ids*. Ids below `FIRST` say that there is no value to compare; rules
+//! Of four kinds: the exact value (`Column`), the prefixes in use (`Prefixes`), the half-lines of numbers (`Bounds`),
+//! the literals in use (`literals`). Each gives *local ids*. Ids below `FIRST` say that there is no value to compare; rules
 //! that would be undecided then are filed under them, so that no indeterminate verdict is lost.
 
 use super::formula::{Comparison, Constant, same};
@@ -10,8 +10,6 @@ use super::number_order::compare;
 use super::texts::{Anchor, Standing};
 use crate::event::{Document, Json, Kind, Number, Slots};
 use crate::selector::texts::{scalar_text, with_folded};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use memchr::memmem::Finder;
 
 /// The field is not there, though what it would be in is.
 pub(super) const ABSENT: u32 = 0;
@@ -26,11 +24,22 @@ pub(super) const FIRST: u32 = 3;
 /// Nobody has asked yet which id a column has. No id of a column.
 pub(super) const UNASKED: u32 = u32::MAX;
 
-/// Open addressing over 64-bit hashes; the caller confirms a hit where a collision would matter.
+/// Open addressing; the caller confirms a hit where a collision would matter.
 #[derive(Debug, Default)]
 struct HashTable {
-    slots: Vec<(u64, u32)>,
+    slots: Vec<Slot>,
     seed: u64,
+}
+
+/// All that a look-up wants to know, next to each other: a table of thousands is in no near cache.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The upper half of the hash.
+    tag: u32,
+    id: u32,
+    /// The key or what it leads to, a range of what the owner of the table keeps.
+    start: u32,
+    end: u32,
 }
 
 const EMPTY: u32 = u32::MAX;
@@ -38,17 +47,27 @@ const EMPTY: u32 = u32::MAX;
 const PROBES_MAX: usize = 16;
 
 impl HashTable {
-    fn build(count: usize, hash: impl Fn(u64, u32) -> u64) -> Self {
-        let size = (count * 2).next_power_of_two().max(8);
+    /// Of `entries`, whose tags are found by `hash`: the seed and the number of the entry.
+    fn build(
+        entries: impl ExactSizeIterator<Item = Slot> + Clone,
+        hash: impl Fn(u64, usize) -> u64,
+    ) -> Self {
+        let size = (entries.len() * 2).next_power_of_two().max(8);
+        let free = Slot {
+            tag: 0,
+            id: EMPTY,
+            start: 0,
+            end: 0,
+        };
         let mut table = Self::default();
         for seed in 0..8 {
             table = Self {
-                slots: vec![(0, EMPTY); size],
+                slots: vec![free; size],
                 seed,
             };
             let mut longest = 0;
-            for id in 0..count as u32 {
-                longest = longest.max(table.insert(hash(seed, id), id));
+            for (at, entry) in entries.clone().enumerate() {
+                longest = longest.max(table.insert(hash(seed, at), entry));
             }
             if longest <= PROBES_MAX {
                 break;
@@ -57,62 +76,42 @@ impl HashTable {
         table
     }
 
-    fn insert(&mut self, hash: u64, id: u32) -> usize {
+    fn insert(&mut self, hash: u64, entry: Slot) -> usize {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         let mut probes = 1;
-        while self.slots[at].1 != EMPTY {
+        while self.slots[at].id != EMPTY {
             at = (at + 1) & mask;
             probes += 1;
         }
-        self.slots[at] = (hash, id);
+        let tag = (hash >> 32) as u32;
+        self.slots[at] = Slot { tag, ..entry };
         probes
     }
 
     #[inline]
-    fn find(&self, hash: u64, confirm: impl Fn(u32) -> bool) -> Option<u32> {
+    fn find(&self, hash: u64, confirm: impl Fn(&Slot) -> bool) -> Option<&Slot> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         loop {
-            let (found, id) = *self.slots.get(at)?;
-            if id == EMPTY {
+            let slot = self.slots.get(at)?;
+            if slot.id == EMPTY {
                 return None;
             }
-            if found == hash && confirm(id) {
-                return Some(id);
+            if slot.tag == (hash >> 32) as u32 && confirm(slot) {
+                return Some(slot);
             }
             at = (at + 1) & mask;
         }
-    }
-}
-
-/// Texts one behind the other: thousands of them apart would be thousands of pages to look at.
-#[derive(Debug, Default)]
-struct PackedTexts {
-    bytes: String,
-    spans: Vec<(u32, u32)>,
-}
-
-impl PackedTexts {
-    fn push(&mut self, text: &str) {
-        let start = self.bytes.len() as u32;
-        self.bytes.push_str(text);
-        self.spans.push((start, self.bytes.len() as u32));
-    }
-
-    #[inline]
-    fn get(&self, at: u32) -> &str {
-        let (start, end) = self.spans[at as usize];
-        &self.bytes[start as usize..end as usize]
     }
 }
 
 /// The constants that rules compare one field with, numbered.
 #[derive(Debug, Default)]
 pub(super) struct Column {
-    texts: PackedTexts,
+    /// Texts one behind the other: thousands of them apart would be thousands of pages to look at.
+    texts: String,
     table: HashTable,
-    text_ids: Vec<u32>,
     numbers: Vec<(Number, u32)>,
     bools: [Option<u32>; 2],
     null: Option<u32>,
@@ -151,8 +150,6 @@ impl Column {
                 Some(id) => *id,
                 None => {
                     self.by_text.insert(text.clone(), next);
-                    self.texts.push(text);
-                    self.text_ids.push(next);
                     next
                 }
             },
@@ -187,12 +184,23 @@ impl Column {
 
     /// Makes the look-up tables; `intern` is not called afterwards.
     pub(super) fn finish(&mut self) {
-        self.by_text = Default::default();
-        let texts = &mut self.texts;
-        texts.bytes.shrink_to_fit();
-        texts.spans.shrink_to_fit();
-        self.table = HashTable::build(texts.spans.len(), |seed, id| {
-            hash_bytes(seed, texts.get(id).as_bytes())
+        let mut known: Vec<(Box<str>, u32)> =
+            std::mem::take(&mut self.by_text).into_iter().collect();
+        known.sort_unstable_by_key(|(_, id)| *id);
+        let mut entries = Vec::with_capacity(known.len());
+        for (text, id) in &known {
+            let start = self.texts.len() as u32;
+            self.texts.push_str(text);
+            entries.push(Slot {
+                tag: 0,
+                id: *id,
+                start,
+                end: self.texts.len() as u32,
+            });
+        }
+        self.texts.shrink_to_fit();
+        self.table = HashTable::build(entries.iter().copied(), |seed, at| {
+            hash_bytes(seed, known[at].0.as_bytes())
         });
         self.numbers.sort_by(|(left, _), (right, _)| {
             compare(*left, *right).unwrap_or(std::cmp::Ordering::Equal)
@@ -236,21 +244,32 @@ impl Column {
         let Some(hash) = hash_lowered(self.table.seed, text.as_bytes()) else {
             return with_folded(text, |text| self.id_of_text(text));
         };
-        let is_same = |id| self.texts.get(id).eq_ignore_ascii_case(text);
-        match self.table.find(hash, is_same) {
-            Some(at) => self.text_ids[at as usize],
-            None => OTHER,
-        }
+        let is_same = |slot: &Slot| self.text(slot).eq_ignore_ascii_case(text.as_bytes());
+        self.table.find(hash, is_same).map_or(OTHER, |slot| slot.id)
     }
 
     #[inline]
     fn id_of_text(&self, text: &str) -> u32 {
         let hash = hash_bytes(self.table.seed, text.as_bytes());
-        match self.table.find(hash, |id| self.texts.get(id) == text) {
-            Some(at) => self.text_ids[at as usize],
-            None => OTHER,
-        }
+        let is_same = |slot: &Slot| same_bytes(self.text(slot), text.as_bytes());
+        self.table.find(hash, is_same).map_or(OTHER, |slot| slot.id)
     }
+
+    #[inline]
+    fn text(&self, slot: &Slot) -> &[u8] {
+        &self.texts.as_bytes()[slot.start as usize..slot.end as usize]
+    }
+}
+
+/// Equality of short texts: a call of the library's costs more than that.
+#[inline]
+fn same_bytes(left: &[u8], right: &[u8]) -> bool {
+    let ((left_words, left_rest), (right_words, right_rest)) =
+        (left.as_chunks::<8>(), right.as_chunks::<8>());
+    let mut words = left_words.iter().zip(right_words);
+    left.len() == right.len()
+        && words.all(|(left, right)| u64::from_le_bytes(*left) == u64::from_le_bytes(*right))
+        && tail(left_rest) == tail(right_rest)
 }
 
 /// Prefixes are found by hashing a value at these many lengths at most; with more lengths in use, prefixes
@@ -265,7 +284,6 @@ pub(super) struct Prefixes {
     lengths: Vec<usize>,
     /// Ids under one hash, one group behind the other: prefixes that were cut to the same bytes share it.
     ids: Vec<u32>,
-    groups: Vec<(u32, u32)>,
     table: HashTable,
     filter: Filter,
 }
@@ -313,13 +331,20 @@ impl Prefixes {
             let bytes = text.as_bytes()[..kept.unwrap_or(0)].to_vec();
             groups.entry(bytes).or_default().push(FIRST + at as u32);
         }
-        let keys: Vec<Vec<u8>> = groups.keys().cloned().collect();
-        for ids in groups.into_values() {
+        let mut keys = Vec::with_capacity(groups.len());
+        let mut entries = Vec::with_capacity(groups.len());
+        for (id, (key, ids)) in groups.into_iter().enumerate() {
             let start = self.ids.len() as u32;
             self.ids.extend(ids);
-            self.groups.push((start, self.ids.len() as u32));
+            keys.push(key);
+            entries.push(Slot {
+                tag: 0,
+                id: id as u32,
+                start,
+                end: self.ids.len() as u32,
+            });
         }
-        self.table = HashTable::build(keys.len(), |seed, id| hash_bytes(seed, &keys[id as usize]));
+        self.table = HashTable::build(entries.into_iter(), |seed, at| hash_bytes(seed, &keys[at]));
         self.filter = Filter::new(keys.len());
         for key in &keys {
             self.filter.add(hash_bytes(self.table.seed, key));
@@ -353,115 +378,11 @@ impl Prefixes {
             if self.filter.may_have(hash)
                 && let Some(group) = self.table.find(hash, |_| true)
             {
-                let (start, end) = self.groups[group as usize];
-                for id in &self.ids[start as usize..end as usize] {
+                for id in &self.ids[group.start as usize..group.end as usize] {
                     found(*id);
                 }
             }
         }
-    }
-}
-
-/// The literals that rules are filed under, for one field: contained, at the end, or needed by a pattern.
-#[derive(Debug, Default)]
-pub(super) struct Literals {
-    texts: Vec<Box<str>>,
-    by_text: std::collections::BTreeMap<Box<str>, u32>,
-    automaton: Option<AhoCorasick>,
-    /// The literal, when there is but one: it is found several times faster than by an automaton.
-    only: Option<Finder<'static>>,
-    /// Some literal may occur in any case.
-    folded: bool,
-}
-
-/// Most bytes of literals that are made into a full table; about a kilobyte of table each.
-const TABLE_BYTES_MAX: usize = 4096;
-
-/// What searching for literals came to.
-pub(super) enum Search {
-    /// Every literal that occurs was reported.
-    Done,
-    /// Too many occurrences to be worth telling apart: take every literal as found.
-    Everything,
-}
-
-impl Literals {
-    pub(super) fn intern(&mut self, text: &str) -> u32 {
-        if let Some(id) = self.by_text.get(text) {
-            return *id;
-        }
-        let id = FIRST + self.texts.len() as u32;
-        self.texts.push(text.into());
-        self.by_text.insert(text.into(), id);
-        id
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.texts.len()
-    }
-
-    /// A literal, in low ASCII letters, that may occur in any case.
-    pub(super) fn intern_folded(&mut self, text: &str) -> u32 {
-        self.folded = true;
-        self.intern(text)
-    }
-
-    /// Makes the automaton; when it cannot be built (too large), every literal counts as found.
-    pub(super) fn finish(&mut self) {
-        self.by_text = Default::default();
-        if let [only] = &self.texts[..]
-            && (!self.folded || only.is_ascii())
-        {
-            let wanted = match self.folded {
-                true => only.to_ascii_lowercase(),
-                false => only.to_string(),
-            };
-            self.only = Some(Finder::new(wanted.as_bytes()).into_owned());
-            return;
-        }
-        let texts = self.texts.iter().map(|text| text.as_bytes());
-        // Small sets are searched twice as fast by a full table, which large ones would make too big.
-        let bytes: usize = self.texts.iter().map(|text| text.len()).sum();
-        let kind = (bytes <= TABLE_BYTES_MAX).then_some(AhoCorasickKind::DFA);
-        self.automaton = AhoCorasick::builder()
-            .kind(kind)
-            .match_kind(MatchKind::Standard)
-            .ascii_case_insensitive(self.folded)
-            .build(texts)
-            .ok();
-    }
-
-    /// Calls `found` with the id of every literal in `text`, perhaps more than once. Overlapping literals
-    /// can occur as often as text times literals; the search gives up long before that.
-    #[inline]
-    pub(super) fn each(&self, text: &str, mut found: impl FnMut(u32)) -> Search {
-        // Beyond ASCII, letters have cases that nothing here knows: `K` may be the Kelvin sign.
-        if self.folded && !text.is_ascii() {
-            return Search::Everything;
-        }
-        if let Some(only) = &self.only {
-            let is_in = |text: &str| only.find(text.as_bytes()).is_some();
-            let is_found = match self.folded {
-                true => with_folded(text, is_in),
-                false => is_in(text),
-            };
-            if is_found {
-                found(FIRST);
-            }
-            return Search::Done;
-        }
-        let Some(automaton) = &self.automaton else {
-            return Search::Everything;
-        };
-        let mut budget = self.texts.len() * 4 + 64;
-        for one in automaton.find_overlapping_iter(text) {
-            found(FIRST + one.pattern().as_u32());
-            budget -= 1;
-            if budget == 0 {
-                return Search::Everything;
-            }
-        }
-        Search::Done
     }
 }
 
@@ -589,44 +510,5 @@ mod tests {
                 assert!(found.iter().any(|one| one == text), "{}", text.len());
             }
         }
-    }
-
-    #[test]
-    fn a_literal_by_itself_is_found_as_among_others() {
-        for (text, literal, cased, folded) in [
-            ("an AbC in it", "abc", false, true),
-            ("an abc in it", "abc", true, true),
-            ("ab", "abc", false, false),
-            ("", "abc", false, false),
-        ] {
-            for others in [&[][..], &["another"][..]] {
-                let search = |intern: fn(&mut Literals, &str) -> u32| {
-                    let mut literals = Literals::default();
-                    intern(&mut literals, literal);
-                    others.iter().for_each(|other| {
-                        intern(&mut literals, other);
-                    });
-                    literals.finish();
-                    let mut found = Vec::new();
-                    let _ = literals.each(text, |id| found.push(id));
-                    found == [FIRST]
-                };
-                assert_eq!(search(Literals::intern), cased, "{text}");
-                assert_eq!(search(Literals::intern_folded), folded, "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_flood_of_overlapping_literals_is_cut_short() {
-        let mut literals = Literals::default();
-        for length in 1..100 {
-            literals.intern(&"a".repeat(length));
-        }
-        literals.finish();
-        let mut reported = 0;
-        let end = literals.each(&"a".repeat(10_000), |_| reported += 1);
-        assert!(matches!(end, Search::Everything));
-        assert!(reported <= 99 * 4 + 64);
     }
 }
