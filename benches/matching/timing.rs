@@ -1,7 +1,7 @@
 //! Time: CPU time of the measuring thread, medians of several passes.
 //!
 //! Thread CPU time does not count what other processes take; what they do to caches and clock rate remains, so
-//! the floor P is measured again beside every figure it is compared with, pass by pass in turn. Rejected:
+//! the floor P is measured again beside every figure it is compared with, in turn with it. Rejected:
 //! criterion, which takes wall time by default, cannot put two things in turn, and needs thousands of
 //! iterations where one pass over the events is what is asked for.
 
@@ -55,6 +55,10 @@ pub(crate) struct Effort {
     pub(crate) passes: usize,
 }
 
+/// Events after which the floor has its turn: few, so that both meet the same moods of the machine, but so many that what
+/// the other left in the caches is soon forgotten.
+const STRETCH: usize = 20_000;
+
 /// Measures a pass beside the floor, over as many of the events as the budget allows (all, when it does).
 pub(crate) fn measure(
     events: &[Vec<u8>],
@@ -69,13 +73,15 @@ pub(crate) fn measure(
     for turn in 0..effort.passes {
         // Small counts start elsewhere in each pass, so that one odd event does not decide.
         let start = (turn * count) % (events.len() - count + 1);
-        let chosen = &events[start..start + count];
-        // The floor runs over at least a few thousand events, else it measures the clock.
-        let floor_end = (start + count.max(4000)).min(events.len());
-        floors.push(nanoseconds(&events[start..floor_end], floor).1);
-        let (found, time) = nanoseconds(chosen, pass);
-        own.push(time);
-        matches += found;
+        for at in (start..start + count).step_by(STRETCH) {
+            let end = (at + STRETCH).min(start + count);
+            // The floor runs over at least a few thousand events, else it measures the clock.
+            let floor_end = end.max(at + 4000).min(events.len());
+            floors.push(nanoseconds(&events[at..floor_end], floor).1);
+            let (found, time) = nanoseconds(&events[at..end], pass);
+            own.push(time);
+            matches += found;
+        }
         seen += count;
     }
     Pair {
