@@ -4,6 +4,7 @@
 //! <folder>/lock               held while the store is open
 //! <folder>/witness            how many writes were acknowledged (`witness.rs`)
 //! <folder>/database/          fjall: journals and tables; what is in it is in `layout.rs`
+//! <folder>/image.*/           another store that is to take the place of this one (`image.rs`)
 //! <folder>/snapshots/         what partitions remember, one file each (`snapshot.rs`); empty where a ledger keeps it
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod fault;
 mod follow;
 mod forget;
+mod image;
 mod journal;
 mod layout;
 mod read;
@@ -24,6 +26,7 @@ mod witness;
 mod write;
 
 pub(crate) use follow::{Kept, Taken};
+pub(crate) use image::{Contents, Loaded};
 
 use crate::admit;
 use crate::limits::{CACHE_BYTES, DEAD_LETTERS_MAX, FREE_BYTES_MIN, JOURNAL_BYTES, MEMTABLE_BYTES};
@@ -112,6 +115,7 @@ impl EmbeddedStore {
         let snapshots = folder.join("snapshots");
         witness::make_folder(&snapshots)?;
         let lock = lock(&folder)?;
+        image::adopt(&folder)?;
         let witness = Witness::open(&folder)?;
         witness::sync_folder(&folder)?;
         let path = folder.join("database");

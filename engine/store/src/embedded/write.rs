@@ -35,7 +35,7 @@ pub(super) struct State {
 }
 
 /// The state while a thread writes.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     store: &'a EmbeddedStore,
     state: MutexGuard<'a, State>,
 }
@@ -105,7 +105,7 @@ impl EmbeddedStore {
         *stamp = now.micros().max(*stamp);
     }
 
-    fn turn(&self) -> Turn<'_> {
+    pub(super) fn turn(&self) -> Turn<'_> {
         self.writing.fetch_add(1, Ordering::SeqCst);
         Turn {
             store: self,
@@ -197,7 +197,7 @@ impl EmbeddedStore {
 
     /// Refuses what takes room while there is little left. Asked before anything is written: a write that fails half
     /// way stops the store.
-    fn room(&self, bytes: usize) -> Result<(), PortFault> {
+    pub(super) fn room(&self, bytes: usize) -> Result<(), PortFault> {
         let doing = || format!("store in {}", self.folder.display());
         let room = rustix::fs::statvfs(&self.folder)
             .map_err(|fault| PortFault::new(FaultClass::Stop, doing()).because(fault))?;

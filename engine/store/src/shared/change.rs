@@ -51,9 +51,17 @@ pub(super) enum Change {
     Forget {
         before: EventTime,
     },
+    /// Nothing: it is the newest entry of its key, so that those before it may go.
+    Head {
+        key: String,
+    },
 }
 
 const VERSION: u8 = 1;
+
+/// Keys of what is not about one partition.
+const SINKS: &str = "sinks";
+const STORE: &str = "store";
 
 /// How far a process's clock may be ahead of the ledger's.
 const CLOCKS_DIFFER: Period = Period::from_seconds(60);
@@ -111,10 +119,11 @@ impl Change {
     /// What its entries are ordered among: whoever appends one has seen all before it.
     pub(super) fn key(&self) -> String {
         match self {
-            Self::TakeOver { partition } | Self::Snapshot { partition, .. } => of(*partition),
-            Self::Commit(commit) => of(commit.partition),
-            Self::SinkReached { .. } | Self::ForgetSink { .. } => "sinks".to_owned(),
-            Self::DropDead { .. } | Self::Forget { .. } => "store".to_owned(),
+            Self::TakeOver { partition } | Self::Snapshot { partition, .. } => key_of(*partition),
+            Self::Commit(commit) => key_of(commit.partition),
+            Self::SinkReached { .. } | Self::ForgetSink { .. } => SINKS.to_owned(),
+            Self::DropDead { .. } | Self::Forget { .. } => STORE.to_owned(),
+            Self::Head { key } => key.clone(),
         }
     }
 
@@ -130,6 +139,13 @@ impl Change {
     }
 }
 
-fn of(partition: Partition) -> String {
+/// Every key that a store with these partitions may have entries of.
+pub(super) fn keys(partitions: &[Partition]) -> Vec<String> {
+    let of_partitions = partitions.iter().map(|one| key_of(*one));
+    let others = [SINKS, STORE].map(str::to_owned);
+    others.into_iter().chain(of_partitions).collect()
+}
+
+fn key_of(partition: Partition) -> String {
     format!("partition-{}", partition.0)
 }

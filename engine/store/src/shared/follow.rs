@@ -85,7 +85,8 @@ pub(super) fn follow(core: &Core) {
         match once(core, &mut after) {
             Ok(()) => {}
             Err(fault) if fault.class == FaultClass::Stop => {
-                core.lock().stopped = Some(words_of(&fault));
+                let words = overtaken(core, after).unwrap_or_else(|| words_of(&fault));
+                core.lock().stopped = Some(words);
                 return;
             }
             Err(fault) => {
@@ -94,6 +95,18 @@ pub(super) fn follow(core: &Core) {
             }
         }
     }
+}
+
+/// Whether the ledger was shortened beyond where this process is, which no member did that knew of it.
+fn overtaken(core: &Core, after: Sequence) -> Option<String> {
+    let first = core.ledger.first().ok()?;
+    (first.0 > after.0 + 1).then(|| {
+        format!(
+            "it was shortened while this process was held up: it begins at entry {}, and this one is at {}; started again, it \
+             loads the newest image",
+            first.0, after.0
+        )
+    })
 }
 
 fn once(core: &Core, after: &mut Sequence) -> Result<(), PortFault> {
@@ -175,6 +188,10 @@ fn do_it(core: &Core, place: Sequence, change: &Change) -> Result<Outcome, PortF
             let count = local.forget_before(*before)?;
             local.end_entry(place)?;
             Outcome::Count(count)
+        }
+        Change::Head { .. } => {
+            local.end_entry(place)?;
+            Outcome::Done
         }
     })
 }

@@ -5,6 +5,7 @@
 //!                               ▲ who owned it before is told here          │
 //! findings, outgoing, …  ◀──────┼───────────────────────────────────────────┘ answers whoever waits
 //! snapshots of state     ──▶ kept beside the ledger, an entry says which
+//! images of the store    ──▶ kept beside the ledger, which is then shortened
 //! ```
 //!
 //! Everybody does the same changes in the same order, so numbers of findings, positions of sinks and dead letters are the
@@ -15,7 +16,12 @@
 
 mod change;
 mod follow;
+mod image;
 mod parts;
+mod shorten;
+
+pub use image::Began;
+pub use shorten::Shortened;
 
 use crate::embedded::{EmbeddedStore, Kept, Taken};
 use crate::limits::SNAPSHOT_BYTES_MAX;
@@ -47,6 +53,7 @@ const TRIES: usize = 50;
 pub struct SharedStore {
     core: Arc<Core>,
     follower: Option<JoinHandle<()>>,
+    began: Began,
 }
 
 /// How far the ledger is followed.
@@ -74,6 +81,8 @@ struct Core {
     asked: Mutex<BTreeMap<String, Arc<Mutex<Vec<Asked>>>>>,
     /// Partitions that were taken over, and whose snapshot could not be read yet.
     unfinished: Mutex<BTreeMap<Partition, Taken>>,
+    /// How the ledger was when it was shortened last.
+    known: Mutex<shorten::Known>,
     is_ending: AtomicBool,
 }
 
@@ -96,7 +105,8 @@ enum Outcome {
 }
 
 impl SharedStore {
-    /// Begins to follow the ledger with a store that nobody else changes. `me` tells this process from all others, and from
+    /// Begins to follow the ledger with a store that nobody else changes; with the newest image of it when the ledger does not
+    /// reach back to where the store is, or the store has nothing. `me` tells this process from all others, and from
     /// itself at other times.
     pub fn open(
         local: EmbeddedStore,
@@ -115,6 +125,8 @@ impl SharedStore {
                 ),
             ));
         }
+        let (local, began) = image::reaching(local, ledger.as_ref())?;
+        let place = local.applied();
         let core = Arc::new(Core {
             local,
             ledger,
@@ -125,6 +137,7 @@ impl SharedStore {
             changed: Condvar::new(),
             asked: Mutex::default(),
             unfinished: Mutex::default(),
+            known: Mutex::default(),
             is_ending: AtomicBool::new(false),
         });
         let follower = {
@@ -139,6 +152,7 @@ impl SharedStore {
         Ok(Self {
             core,
             follower: Some(follower),
+            began,
         })
     }
 
@@ -161,6 +175,11 @@ impl SharedStore {
             }
             let _ = self.core.follow_to(last, Duration::from_secs(1));
         }
+    }
+
+    /// How following began.
+    pub fn began(&self) -> &Began {
+        &self.began
     }
 
     /// How far the ledger is followed.
