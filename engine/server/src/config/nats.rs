@@ -60,6 +60,7 @@ pub(crate) enum InexactRules {
 pub(crate) struct Store {
     pub(crate) shared: bool,
     pub(crate) member: String,
+    pub(crate) shorten_every: u64,
 }
 
 impl Store {
@@ -68,6 +69,12 @@ impl Store {
         if self.shared && bus.kind != BusKind::Nats {
             return Err(
                 "store.shared: several processes share their work by NATS; give `type = \"nats\"` of [bus]"
+                    .to_owned(),
+            );
+        }
+        if self.shorten_every == 0 {
+            return Err(
+                "store.shorten_every = 0: give after how many entries the ledger is shortened"
                     .to_owned(),
             );
         }

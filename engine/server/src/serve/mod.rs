@@ -23,6 +23,7 @@ mod outboxes;
 mod partitions;
 mod rules;
 mod service;
+mod sharing;
 pub(crate) mod sink;
 mod status;
 

@@ -13,6 +13,7 @@ use super::http::{Api, Control, decide_message, serve};
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
 use super::rules::Prepared;
+use super::sharing::{self, shorten, watch};
 use super::sink::{self, Sink, SinkError, Surroundings};
 use super::status::Status;
 use crate::config::{Config, ConfigError, From, InexactRules};
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tripline_bus::nats::{Answering, NatsConnection};
 use tripline_core::evaluate::DecisionDefaults;
@@ -80,10 +81,6 @@ pub(crate) enum ServeError {
 /// How often what is too old is looked for.
 const FORGETS_EVERY: Duration = Duration::from_secs(600);
 
-/// How often it is looked whether the ledger is followed, and after how long others take the work of whoever is held up.
-const WATCHES_EVERY: Duration = Duration::from_millis(250);
-const BEHIND_AFTER: Duration = Duration::from_secs(10);
-
 /// Batches that are examined at a time, for each thread.
 const BATCHES_A_THREAD: usize = 2;
 
@@ -131,23 +128,18 @@ impl Service {
             free_bytes_min: config.data_free_min_mib * MIB / 2,
             ..Options::default()
         };
-        let store = EmbeddedStore::open(&config.data.join("store"), options);
-        let store = store.map_err(ServeError::Store)?;
+        let folder = config.data.join("store");
+        let open_store = || EmbeddedStore::open(&folder, options);
         let count = partitions.count();
         let (store, assignment, shared): (Arc<dyn Store>, _, _) = match shared {
-            None => (Arc::new(store), Assignment::alone(count), None),
+            None => {
+                let store = open_store().map_err(ServeError::Store)?;
+                (Arc::new(store), Assignment::alone(count), None)
+            }
             Some(shared) => {
-                let me = shared.me.clone();
-                let store = SharedStore::open(store, shared.ledger, me.clone())
-                    .map_err(ServeError::Store)?;
-                store
-                    .catch_up(|at, last| {
-                        tracing::info!(at = at.0, last = last.0, "following the ledger");
-                    })
-                    .map_err(ServeError::Store)?;
-                tracing::info!(member = me, "work is shared");
+                let (store, assignment) =
+                    sharing::open(shared, &open_store, count).map_err(ServeError::Store)?;
                 let store = Arc::new(store);
-                let assignment = Assignment::among(shared.members, me, count);
                 (store.clone(), assignment, Some(store))
             }
         };
@@ -245,6 +237,8 @@ impl Service {
                 let (assignment, status, failed) = (&assignment, &status, control.0.clone());
                 let is_gone = &is_gone;
                 scope.spawn(move || watch(shared, assignment, status, &failed, is_gone));
+                let every = config.store.shorten_every;
+                scope.spawn(move || shorten(shared, assignment, every, is_gone));
             }
             let (stop_forgetting, stopped) = channel::<()>();
             let (forgetful, retention) = (store.clone(), config.history.retention.period());
@@ -446,36 +440,6 @@ fn check_exact(
             }
             Ok(())
         }
-    }
-}
-
-/// Looks whether the ledger is followed: whoever is behind is given nothing, and whoever cannot follow any more ends.
-fn watch(
-    shared: &SharedStore,
-    assignment: &Assignment,
-    status: &Status,
-    failed: &Sender<Control>,
-    is_gone: &AtomicBool,
-) {
-    let mut held_up_since: Option<Instant> = None;
-    while !is_gone.load(Ordering::Relaxed) {
-        let follows = shared.follows();
-        if let Some(words) = follows.stopped {
-            tracing::error!(fault = words, "the ledger cannot be followed");
-            // The service may have ended by itself.
-            let _ = failed.send(Control::Failed);
-            return;
-        }
-        match &follows.held_up {
-            None => held_up_since = None,
-            Some(_) => {
-                held_up_since.get_or_insert_with(Instant::now);
-            }
-        }
-        let is_behind = held_up_since.is_some_and(|since| since.elapsed() > BEHIND_AFTER);
-        assignment.tell(|words| words.is_behind = is_behind);
-        status.set(|now| now.ledger = Some((follows.place, follows.held_up.clone())));
-        thread::sleep(WATCHES_EVERY);
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Followed {
     pub(super) held_up: Option<String>,
     /// Why it never goes on.
     pub(super) stopped: Option<String>,
+    /// That is because the ledger was shortened beyond where it is followed.
+    pub(super) is_overtaken: bool,
 }
 
 impl Followed {
@@ -39,6 +41,7 @@ impl Followed {
             outcomes: BTreeMap::new(),
             held_up: None,
             stopped: None,
+            is_overtaken: false,
         }
     }
 
@@ -85,8 +88,10 @@ pub(super) fn follow(core: &Core) {
         match once(core, &mut after) {
             Ok(()) => {}
             Err(fault) if fault.class == FaultClass::Stop => {
-                let words = overtaken(core, after).unwrap_or_else(|| words_of(&fault));
-                core.lock().stopped = Some(words);
+                let overtaken = overtaken(core, after);
+                let mut followed = core.lock();
+                followed.is_overtaken = overtaken.is_some();
+                followed.stopped = Some(overtaken.unwrap_or_else(|| words_of(&fault)));
                 return;
             }
             Err(fault) => {

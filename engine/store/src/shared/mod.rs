@@ -65,6 +65,8 @@ pub struct Follows {
     pub held_up: Option<String>,
     /// Why none ever come.
     pub stopped: Option<String>,
+    /// That is because the ledger was shortened beyond there: opened again, the store has the newest image.
+    pub is_overtaken: bool,
 }
 
 struct Core {
@@ -189,6 +191,7 @@ impl SharedStore {
             place: followed.place,
             held_up: followed.held_up.clone(),
             stopped: followed.stopped.clone(),
+            is_overtaken: followed.is_overtaken,
         }
     }
 }

@@ -989,4 +989,5 @@ fn whoever_is_overtaken_while_it_is_held_up_says_so() {
         std::thread::sleep(Duration::from_millis(5));
     };
     assert!(words.contains("it was shortened while"), "{words}");
+    assert!(store.follows().is_overtaken);
 }

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tripline_bus::nats::{
-    ConnectSettings, Login, NatsBus, NatsConnection, NatsSettings, Publisher, Released,
-    StreamSettings, Tls,
+    ConnectSettings, LedgerSettings, Login, NatsBus, NatsConnection, NatsLedger, NatsSettings,
+    Publisher, Released, StreamSettings, Tls,
 };
-use tripline_core::port::{Bus, Delivered, Partition, ReadMax, Sequence};
+use tripline_core::port::{Bus, Delivered, Ledger, Partition, ReadMax, Sequence};
 
 /// How often the server is killed.
 const ROUNDS: u64 = 50;
@@ -322,10 +322,15 @@ fn what_is_not_as_it_must_be_is_told_before_anything_runs() {
 
 /// A service that shares the work, with rules whose keys name what events are parted by.
 fn member(name: &str, server: &NatsServer) -> Folder {
+    member_with(name, server, "")
+}
+
+/// The same with more in `[store]`, and after it.
+fn member_with(name: &str, server: &NatsServer, more: &str) -> Folder {
     let folder = on_nats(
         name,
         &[server],
-        "partitions = 4\npartition_by = \"who\"\n[store]\nshared = true\n",
+        &format!("partitions = 4\npartition_by = \"who\"\n[store]\nshared = true\n{more}"),
     );
     part(&folder);
     folder
@@ -385,31 +390,22 @@ fn send_to_any(members: &[Mutex<Option<Service>>], mut number: usize, chunk: &[S
     }
 }
 
-#[test]
-fn members_that_are_killed_leave_their_work_to_the_others() {
-    let all = events_of_many(4_000);
-    let calm = folder("serve-members-calm", "");
+/// What one finds that nobody disturbs and that has everything in one log.
+fn found_by_one(name: &str, all: &[String]) -> BTreeMap<String, (u64, String)> {
+    let calm = folder(name, "");
     part(&calm);
     let service = Service::start(&calm);
     for chunk in all.chunks(500) {
         service.publish(chunk);
     }
     service.wait_for(all.len() as u64);
-    let wanted = settled_everywhere(&service);
+    let found = settled_everywhere(&service);
     assert_eq!(service.terminate(), Some(0));
-    let starts = wanted
-        .values()
-        .filter(|(_, what)| what.contains("many-starts"));
-    let (groups, counted) = starts.fold((0, 0), |(groups, all), (count, _)| {
-        (groups + 1, all + count)
-    });
-    assert!(groups > 20, "{groups} {counted}");
+    found
+}
 
-    let place = Place::new("serve-members");
-    let server = NatsServer::start(place.path(), "");
-    let folders: Vec<Folder> = (0..3)
-        .map(|number| member(&format!("serve-member-{number}"), &server))
-        .collect();
+/// Sends everything to members that are killed and ended all the time, and now and then come back with nothing.
+fn killed_while_they_work(folders: &[Folder], all: &[String]) -> Vec<Service> {
     let members: Vec<Mutex<Option<Service>>> = folders
         .iter()
         .map(|folder| Mutex::new(Some(Service::start(folder))))
@@ -451,10 +447,30 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
         "{killed} members killed, {ended} ended in order in {:?}",
         begun.elapsed()
     );
-    let services: Vec<Service> = members
+    members
         .into_iter()
         .map(|one| one.into_inner().expect("nobody panicked").expect("it runs"))
+        .collect()
+}
+
+#[test]
+fn members_that_are_killed_leave_their_work_to_the_others() {
+    let all = events_of_many(4_000);
+    let wanted = found_by_one("serve-members-calm", &all);
+    let starts = wanted
+        .values()
+        .filter(|(_, what)| what.contains("many-starts"));
+    let (groups, counted) = starts.fold((0, 0), |(groups, all), (count, _)| {
+        (groups + 1, all + count)
+    });
+    assert!(groups > 20, "{groups} {counted}");
+
+    let place = Place::new("serve-members");
+    let server = NatsServer::start(place.path(), "");
+    let folders: Vec<Folder> = (0..3)
+        .map(|number| member(&format!("serve-member-{number}"), &server))
         .collect();
+    let services = killed_while_they_work(&folders, &all);
     services[0].wait_evaluated();
     let found = settled_everywhere(&services[0]);
     for service in &services {
@@ -493,6 +509,69 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
     }
     assert!(found.keys().eq(sent.iter()), "{} sent", sent.len());
     for service in services {
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
+
+/// The ledger, as others than its members see it.
+fn ledger(server: &NatsServer) -> NatsLedger {
+    let connection = NatsConnection::open(&connect(server)).expect("connects");
+    let settings = LedgerSettings {
+        prefix: "tripline".to_owned(),
+        stream: StreamSettings {
+            bytes_max: 0,
+            event_bytes_max: 960 << 10,
+            ..stream_settings("tripline").stream
+        },
+    };
+    NatsLedger::open(&connection, &settings).expect("opens").0
+}
+
+#[test]
+fn the_ledger_is_shortened_while_members_are_killed_and_newcomers_have_all_of_it() {
+    let all = events_of_many(3_000);
+    let wanted = found_by_one("serve-shortened-calm", &all);
+    let place = Place::new("serve-shortened");
+    let server = NatsServer::start(place.path(), "");
+    let few = "shorten_every = 15\n";
+    let folders: Vec<Folder> = (0..3)
+        .map(|number| member_with(&format!("serve-shortened-{number}"), &server, few))
+        .collect();
+    let services = killed_while_they_work(&folders, &all);
+    services[0].wait_evaluated();
+    let found = settled_everywhere(&services[0]);
+    assert_same(&wanted, &found);
+    let ledger = ledger(&server);
+    let first = ledger.first().expect("looks");
+    let last = ledger.last().expect("looks");
+    println!("entries {} to {} of {} are there", first.0, last.0, last.0);
+    assert!(first.0 > last.0 / 2, "{} to {}", first.0, last.0);
+    // One begins with nothing, and one that was away for long comes back.
+    let newcomer = member_with("serve-shortened-newcomer", &server, few);
+    let newcomer = Service::start(&newcomer);
+    newcomer.wait_until("it has what the others have", || {
+        findings(&newcomer) == found
+    });
+    let mut services = services;
+    let away = services.remove(0);
+    away.kill();
+    let later = event(999_999, "Stop", 3);
+    newcomer.publish(&[later]);
+    let was = ledger.last().expect("looks").0;
+    newcomer.wait_until("the ledger is shortened beyond who is away", || {
+        newcomer.publish(&[event(999_998, "Stop", 3)]);
+        ledger.first().expect("looks").0 > was
+    });
+    let back = Service::start(&folders[0]);
+    back.wait_until("it has what the others have", || {
+        findings(&back) == findings(&newcomer) && findings(&back).len() > found.len()
+    });
+    let names = ledger.names().expect("lists");
+    let images = names
+        .iter()
+        .filter(|name| name.starts_with("image-") && !name.contains('.'));
+    assert!(images.count() <= 3, "{names:?}");
+    for service in services.into_iter().chain([newcomer, back]) {
         assert_eq!(service.terminate(), Some(0));
     }
 }
