@@ -54,3 +54,6 @@ pub const IMAGE_PARTS_MAX: u64 = 65_536;
 
 /// Images that stay: the ledger reaches back to the older one, so that one which is damaged costs nobody anything.
 pub const IMAGES_KEPT: usize = 2;
+
+/// Longest version of the rules, packed: tens of thousands of rules with their lists. Every process reads it into memory.
+pub const RULES_BYTES_MAX: usize = 64 * 1024 * 1024;

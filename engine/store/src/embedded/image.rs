@@ -31,7 +31,7 @@ const LOADING: &str = "image.loading";
 const LOADED: &str = "image.loaded";
 
 /// Tables by the number that parts have for them. Numbers are never given to another table.
-const TABLES: [u8; 7] = [1, 2, 3, 4, 5, 6, 7];
+const TABLES: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
 
 /// What is to be known of an image beside its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -256,6 +256,7 @@ impl Parts {
             5 => &self.event_hours,
             6 => &self.dead,
             7 => &self.sinks,
+            8 => &self.versions,
             _ => return None,
         })
     }

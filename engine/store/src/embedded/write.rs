@@ -16,7 +16,7 @@ use fjall::{OwnedWriteBatch, PersistMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tripline_core::port::{
     Checkpoint, Commit, Committed, DeadLetter, Epoch, FaultClass, Partition, PortFault, Sequence,
     SnapshotKept, supersedes,
@@ -30,6 +30,7 @@ pub(super) struct State {
     pub(super) counters: Counters,
     pub(super) partitions: BTreeMap<Partition, PartitionKept>,
     pub(super) sinks: BTreeMap<String, u64>,
+    pub(super) versions: Arc<super::versions::Versions>,
     /// No dead letter has a smaller number: where to look for the oldest without wading through deleted ones.
     pub(super) dead_oldest: u64,
 }

@@ -194,6 +194,13 @@ fn do_it(core: &Core, place: Sequence, change: &Change) -> Result<Outcome, PortF
             local.end_entry(place)?;
             Outcome::Count(count)
         }
+        Change::Publish { version, kept } => Outcome::Switched(local.publish(version, kept)?),
+        Change::Switch {
+            partition,
+            epoch,
+            version,
+            forgets,
+        } => Outcome::Switched(local.switch((*partition, *epoch), version, *forgets)?),
         Change::Head { .. } => {
             local.end_entry(place)?;
             Outcome::Done

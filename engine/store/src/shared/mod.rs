@@ -5,6 +5,7 @@
 //!                               ▲ who owned it before is told here          │
 //! findings, outgoing, …  ◀──────┼───────────────────────────────────────────┘ answers whoever waits
 //! snapshots of state     ──▶ kept beside the ledger, an entry says which
+//! versions of the rules  ──▶ kept beside the ledger, entries say which one a partition is evaluated with from where on
 //! images of the store    ──▶ kept beside the ledger, which is then shortened
 //! ```
 //!
@@ -19,11 +20,12 @@ mod follow;
 mod image;
 mod parts;
 mod shorten;
+mod versions;
 
 pub use image::Began;
 pub use shorten::Shortened;
 
-use crate::embedded::{EmbeddedStore, Kept, Taken};
+use crate::embedded::{EmbeddedStore, Kept, Taken, Unused};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use change::{Change, Entry};
 use follow::{Followed, follow};
@@ -101,6 +103,7 @@ enum Outcome {
     Taken(Taken),
     Committed(Committed),
     Pointed(Option<Kept>),
+    Switched(Unused),
     Count(u64),
     Done,
     Refused(FaultClass, String),

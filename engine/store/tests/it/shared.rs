@@ -361,6 +361,9 @@ enum Act {
     Forget(usize, i64),
     /// A process is killed and starts again, with its folder or without.
     Restart(usize, bool),
+    Publish(usize, u32),
+    /// A process evaluates a partition with what is published, whether it holds it or not.
+    Switch(usize, u32),
     /// A process is killed, and stays away until it starts again.
     Leave(usize),
     /// A process shortens the ledger, and may be killed after so many steps.
@@ -374,7 +377,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         3 => (process.clone(), partition.clone()).prop_map(|(one, of)| Act::Take(one, of)),
         8 => (process.clone(), partition.clone()).prop_map(|(one, of)| Act::Commit(one, of)),
-        2 => (process.clone(), partition).prop_map(|(one, of)| Act::Snapshot(one, of)),
+        2 => (process.clone(), partition.clone()).prop_map(|(one, of)| Act::Snapshot(one, of)),
+        1 => (process.clone(), 0..4u32).prop_map(|(one, version)| Act::Publish(one, version)),
+        2 => (process.clone(), partition).prop_map(|(one, of)| Act::Switch(one, of)),
         1 => process.clone().prop_map(Act::Sink),
         1 => process.clone().prop_map(Act::Drop),
         1 => (process.clone(), 0..100i64).prop_map(|(one, time)| Act::Forget(one, time)),
@@ -413,6 +418,7 @@ proptest! {
             time += 1;
             let of = match act {
                 Act::Take(one, _) | Act::Commit(one, _) | Act::Snapshot(one, _) | Act::Sink(one) => Some(one),
+                Act::Publish(one, _) | Act::Switch(one, _) => Some(one),
                 Act::Drop(one) | Act::Forget(one, _) | Act::Shorten(one, _) => Some(one),
                 Act::Restart(..) | Act::Leave(_) | Act::Lose(_) => None,
             };
@@ -460,6 +466,17 @@ proptest! {
                         bytes: format!("{of}").into_bytes(),
                     };
                     let _ = store(one).keep_snapshot(Partition(of), tripline_core::port::Epoch(*epoch), &kept);
+                }
+                Act::Publish(one, version) => {
+                    let version = format!("v{version}");
+                    let _ = store(one).publish(&version, version.as_bytes());
+                }
+                Act::Switch(one, of) => {
+                    let (Some(epoch), Some(version)) = (epochs.get(&(one, of)), store(one).published()) else {
+                        continue;
+                    };
+                    let holder = (Partition(of), tripline_core::port::Epoch(*epoch));
+                    let _ = store(one).switch(holder, &version, time % 3 == 0);
                 }
                 Act::Sink(one) => {
                     let newest = store(one).newest().expect("reads");
@@ -518,7 +535,11 @@ proptest! {
                 store.dead_letters(&DeadFilter { after: DeadNumber(0), max: 1000 }).expect("reads"),
                 store.sinks().expect("reads"),
                 store.newest().expect("reads"),
+                (store.published(), [0, 1].map(|of| store.version_of(Partition(of)))),
             ));
+            for version in [0, 1].iter().filter_map(|of| store.version_of(Partition(*of))) {
+                prop_assert_eq!(store.version(&version.1).expect("reads"), version.1.as_bytes());
+            }
         }
         for one in &seen {
             prop_assert_eq!(one, &seen[0]);
@@ -990,4 +1011,98 @@ fn whoever_is_overtaken_while_it_is_held_up_says_so() {
     };
     assert!(words.contains("it was shortened while"), "{words}");
     assert!(store.follows().is_overtaken);
+}
+
+#[test]
+fn a_partition_is_evaluated_with_one_version_up_to_a_record_and_with_another_after_it() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let ledger = Arc::new(MemoryLedger::new());
+    let [one, other] = [0, 1].map(|at| open(folders[at].path(), &ledger, &format!("me-{at}")));
+    let partition = Partition(0);
+    assert_eq!((one.published(), one.version_of(partition)), (None, None));
+    one.publish("v1", b"first").expect("publishes");
+    let taken = one.take_over(partition).expect("takes over");
+    one.switch((partition, taken.epoch), "v1", false)
+        .expect("switches");
+    assert_eq!(commit_of(&one, taken.epoch.0, 5, "a"), Ok(1));
+    let state = |position| SnapshotKept {
+        position: Sequence(position),
+        bytes: b"remembered".to_vec(),
+    };
+    one.keep_snapshot(partition, taken.epoch, &state(5))
+        .expect("keeps");
+    assert_eq!(commit_of(&one, taken.epoch.0, 8, "b"), Ok(1));
+    other.publish("v2", b"second").expect("publishes");
+    one.catch_up(|_, _| {}).expect("catches up");
+    assert_eq!(one.published().as_deref(), Some("v2"));
+    // Records 6 to 8 were evaluated with the first one and are not in what is remembered: they must be done again with it.
+    assert!(!one.may_switch(partition));
+    let early = one.switch((partition, taken.epoch), "v2", false);
+    assert_eq!(early.map_err(|fault| fault.class), Err(FaultClass::Reject));
+    assert_eq!(other.version("v1").expect("reads"), b"first");
+    // Whoever takes it over does so, and goes on with the second one.
+    let taken = other.take_over(partition).expect("takes over");
+    let late = one.switch((partition, taken.epoch), "v2", false);
+    assert!(late.is_err());
+    other
+        .keep_snapshot(partition, taken.epoch, &state(8))
+        .expect("keeps");
+    assert!(other.may_switch(partition));
+    other
+        .switch((partition, taken.epoch), "v2", false)
+        .expect("switches");
+    let named = Some((Sequence(8), "v2".to_owned()));
+    assert_eq!(other.version_of(partition), named);
+    one.catch_up(|_, _| {}).expect("catches up");
+    assert_eq!(one.version_of(partition), named);
+    // Nobody needs the first one any more.
+    assert!(one.version("v1").is_err());
+    let names = ledger.names().expect("lists");
+    let rules: Vec<&String> = names
+        .iter()
+        .filter(|one| one.starts_with("rules-"))
+        .collect();
+    assert_eq!(rules.len(), 1, "{names:?}");
+    // One that is not there is nobody's; the same again changes nothing.
+    let gone = other.switch((partition, taken.epoch), "v1", false);
+    assert_eq!(gone.map_err(|fault| fault.class), Err(FaultClass::Reject));
+    one.publish("v2", b"second").expect("publishes");
+    assert_eq!(ledger.names().expect("lists").len(), names.len());
+    // Whoever comes later knows all of it, by the ledger or by an image.
+    drop(one);
+    let (newcomer, _its) = opened(&ledger).expect("follows");
+    assert_eq!(newcomer.version_of(partition), named);
+    shorten(&other);
+    let (newcomer, _its) = opened(&ledger).expect("loads");
+    assert!(newcomer.began().loaded.is_some());
+    assert_eq!(newcomer.version_of(partition), named);
+    assert_eq!(newcomer.version("v2").expect("reads"), b"second");
+    // Rules that remember nothing let go of what others remembered.
+    assert_eq!(commit_of(&other, taken.epoch.0, 9, "c"), Ok(1));
+    other.publish("v3", b"third").expect("publishes");
+    other
+        .switch((partition, taken.epoch), "v3", true)
+        .expect("switches");
+    assert_eq!(
+        other.version_of(partition),
+        Some((Sequence(9), "v3".to_owned()))
+    );
+    let taken = other.take_over(partition).expect("takes over");
+    assert_eq!((taken.position, taken.snapshot), (Sequence(9), None));
+}
+
+#[test]
+fn a_version_that_is_damaged_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let store = open(folder.path(), &ledger, "me");
+    store.publish("v1", b"first").expect("publishes");
+    for bytes in ledger.lock().kept.values_mut() {
+        bytes[0] ^= 1;
+    }
+    let fault = store.version("v1").expect_err("it is damaged");
+    assert!(fault.to_string().contains("publish it again"), "{fault}");
+    // Which mends it.
+    store.publish("v1", b"first").expect("publishes");
+    assert_eq!(store.version("v1").expect("reads"), b"first");
 }
