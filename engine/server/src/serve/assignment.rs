@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tripline_core::port::{Members, Sequence};
+use tripline_core::port::{Members, Partition, Sequence};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How often everybody says that they are there.
@@ -44,13 +44,15 @@ pub(crate) struct Words {
     pub(crate) leaves: bool,
     /// Its store is behind, so it is given nothing until it is not.
     pub(crate) is_behind: bool,
+    /// Why it has not the rules that it should have, so that it is given nothing until it has.
+    pub(crate) lacks_rules: String,
     /// The entry of the ledger that it has come to. 0 of one that does not say, which must find all entries there.
     pub(crate) place: u64,
 }
 
 impl Words {
     fn takes_part(&self) -> bool {
-        !self.leaves && !self.is_behind
+        !self.leaves && !self.is_behind && self.lacks_rules.is_empty()
     }
 }
 
@@ -68,6 +70,7 @@ struct Now {
     is_told: bool,
     is_heard: bool,
     heard_at: Option<Instant>,
+    lacks_since: Option<Instant>,
     words: Words,
     others: BTreeMap<String, Words>,
     assigned: BTreeSet<u32>,
@@ -86,6 +89,7 @@ impl Assignment {
                 is_told: true,
                 is_heard: true,
                 heard_at: None,
+                lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
                 assigned: (0..partitions).collect(),
@@ -105,6 +109,7 @@ impl Assignment {
                 is_told: false,
                 is_heard: false,
                 heard_at: None,
+                lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
                 assigned: BTreeSet::new(),
@@ -167,6 +172,23 @@ impl Assignment {
             now.is_told = false;
             self.changed.notify_all();
         }
+    }
+
+    /// A partition cannot be worked on here for want of its rules; somebody else may have them.
+    pub(super) fn lacks(&self, partition: Partition, words: &str) {
+        tracing::error!(
+            partition = partition.0,
+            fault = words,
+            "partition left to others"
+        );
+        self.tell(|now| words.clone_into(&mut now.lacks_rules));
+        self.lock().lacks_since = Some(Instant::now());
+    }
+
+    /// Whether rules of a partition are lacking for so long by now.
+    pub(super) fn lacked_for(&self, time: Duration) -> bool {
+        let now = self.lock();
+        !now.words.lacks_rules.is_empty() && now.lacks_since.is_none_or(|at| at.elapsed() >= time)
     }
 
     /// This process has come so far in the ledger. Others hear of it the next time that they hear anything.

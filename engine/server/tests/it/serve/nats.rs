@@ -406,6 +406,15 @@ fn found_by_one(name: &str, all: &[String]) -> BTreeMap<String, (u64, String)> {
 
 /// Sends everything to members that are killed and ended all the time, and now and then come back with nothing.
 fn killed_while_they_work(folders: &[Folder], all: &[String]) -> Vec<Service> {
+    killed_while(folders, all, |_, _| {})
+}
+
+/// The same, and something else is done in each round by a member that runs.
+fn killed_while(
+    folders: &[Folder],
+    all: &[String],
+    mut meanwhile: impl FnMut(u64, &Service),
+) -> Vec<Service> {
     let members: Vec<Mutex<Option<Service>>> = folders
         .iter()
         .map(|folder| Mutex::new(Some(Service::start(folder))))
@@ -427,6 +436,7 @@ fn killed_while_they_work(folders: &[Folder], all: &[String]) -> Vec<Service> {
             let number = (round * 7 % 3) as usize;
             let mut member = members[number].lock().expect("nobody panicked");
             let running = member.take().expect("it runs");
+            meanwhile(round, &running);
             // One of three goes in order, and one of nine comes back with nothing.
             if round % 3 == 2 {
                 assert_eq!(running.terminate(), Some(0));
@@ -572,6 +582,175 @@ fn the_ledger_is_shortened_while_members_are_killed_and_newcomers_have_all_of_it
         .filter(|name| name.starts_with("image-") && !name.contains('.'));
     assert!(images.count() <= 3, "{names:?}");
     for service in services.into_iter().chain([newcomer, back]) {
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
+
+/// A member that has its rules from others, and no files of its own unless it is given some.
+fn pupil(name: &str, server: &NatsServer) -> Folder {
+    let folder = member_with(name, server, "rules = \"members\"\n");
+    for file in ["stopped.toml", "many-starts.toml"] {
+        std::fs::remove_file(format!("{}/rules/{file}", folder.path())).expect("it is there");
+    }
+    folder
+}
+
+/// The rule about what was stopped, under another name each time.
+fn rename(folder: &Folder, name: &str) {
+    let rule = super::RULES.replace("\"stopped\"", &format!("\"stopped-{name}\""));
+    folder.file("rules/stopped.toml", rule);
+}
+
+#[test]
+fn rules_of_one_member_are_in_force_everywhere_from_one_record_on() {
+    let all = events_of_many(3_000);
+    let place = Place::new("serve-versions");
+    let server = NatsServer::start(place.path(), "");
+    let teacher = member_with("serve-versions-0", &server, "rules = \"members\"\n");
+    rename(&teacher, "0");
+    // Whoever is first has files; the others need none.
+    let first = Service::start(&teacher);
+    first.wait_until("its rules are published", || {
+        first.get("/v1/status")["rules"]["published"].is_string()
+    });
+    let published = first.get("/v1/status")["rules"]["published"].clone();
+    assert_eq!(first.terminate(), Some(0));
+    let folders: Vec<Folder> = (1..4)
+        .map(|number| pupil(&format!("serve-versions-{number}"), &server))
+        .collect();
+    let mut versions = 1;
+    let services = killed_while(&folders, &all, |round, service| {
+        if round % 2 == 1 {
+            return;
+        }
+        // Any member may publish what its files say. It is killed or ended at once.
+        let number = (round * 7 % 3) as usize;
+        let rules = &folders[number];
+        part(rules);
+        rename(rules, &versions.to_string());
+        let (status, text) = service.post("/v1/reload", "");
+        assert_eq!(status, 200, "{text}");
+        versions += 1;
+    });
+    println!("{versions} versions");
+    assert!(versions > 4, "{versions}");
+    services[0].wait_evaluated();
+    let found = settled_everywhere(&services[0]);
+    // Each event was evaluated with one version: none is found by two, and none by no version.
+    let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
+    let mut events: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, what) in found.values() {
+        let (rule, event) = what.split_once(" of ").expect("both");
+        if !rule.contains("many-starts") {
+            events
+                .entry(event.to_owned())
+                .or_default()
+                .push(rule.to_owned());
+            *by_rule.entry(rule.to_owned()).or_default() += 1;
+        }
+    }
+    println!("{by_rule:?}");
+    let twice: Vec<_> = events.iter().filter(|(_, rules)| rules.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    assert_eq!(events.len(), 1_000);
+    assert!(by_rule.len() > 2, "several versions found something");
+    // What is remembered goes on through all of them.
+    let calm = found_by_one("serve-versions-calm", &all);
+    let starts = |found: &BTreeMap<String, (u64, String)>| -> BTreeMap<String, (u64, String)> {
+        let of_rule = found
+            .iter()
+            .filter(|(_, (_, what))| what.contains("many-starts"));
+        of_rule
+            .map(|(id, what)| (id.clone(), what.clone()))
+            .collect()
+    };
+    assert_same(&starts(&calm), &starts(&found));
+    // All partitions are at the newest, and nothing older is kept.
+    services[0].wait_until("all partitions are at what is published", || {
+        let status = services[0].get("/v1/status");
+        let newest = &status["rules"]["published"];
+        let partitions = status["partitions"].as_array().expect("a list");
+        partitions
+            .iter()
+            .all(|one| one["rules"]["version"] == *newest)
+    });
+    assert_ne!(
+        services[0].get("/v1/status")["rules"]["published"],
+        published
+    );
+    let ledger = ledger(&server);
+    services[0].wait_until("only the newest is kept", || {
+        let names = ledger.names().expect("lists");
+        names
+            .iter()
+            .filter(|name| name.starts_with("rules-"))
+            .count()
+            <= 2
+    });
+    // A mistake refuses all of them, and nothing changes.
+    let newest = services[0].get("/v1/status")["rules"]["published"].clone();
+    folders[0].file(
+        "rules/stopped.toml",
+        "id = \"stopped\"\nwhen = 'nothing('\n",
+    );
+    part(&folders[0]);
+    let (status, text) = services[0].post("/v1/reload", "");
+    assert_eq!(status, 409, "{text}");
+    assert_eq!(services[0].get("/v1/status")["rules"]["published"], newest);
+    for service in services {
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
+
+#[test]
+fn whoever_cannot_load_the_rules_takes_no_part_and_says_why() {
+    let place = Place::new("serve-lacks");
+    let server = NatsServer::start(place.path(), "");
+    let teacher = member_with("serve-lacks-0", &server, "rules = \"members\"\n");
+    let service = Service::start(&teacher);
+    service.publish(&[event(1, "Stop", 1)]);
+    service.wait_evaluated();
+    let ledger = ledger(&server);
+    let names = ledger.names().expect("lists");
+    let name = names.iter().find(|name| name.starts_with("rules-"));
+    ledger
+        .keep(name.expect("it is there"), b"damaged")
+        .expect("keeps");
+    // One without files cannot begin; one that has some waits until it may publish them.
+    let told = refusal(&pupil("serve-lacks-1", &server));
+    assert!(told.contains("it is damaged"), "{told}");
+    let other = member_with("serve-lacks-2", &server, "rules = \"members\"\n");
+    rename(&other, "again");
+    let other = Service::start(&other);
+    let status = other.get("/v1/status");
+    other.wait_until("the others hear why", || {
+        let others = service.get("/v1/status")["others"].clone();
+        let mut others = others.as_object().into_iter().flatten();
+        others.any(|(_, one)| {
+            let why = one["lacks_rules"].as_str().unwrap_or_default();
+            why.contains("it is damaged")
+        })
+    });
+    assert!(
+        status["partitions"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .all(|one| one["held"] == false)
+    );
+    let (code, text) = other.post("/v1/reload", "");
+    assert_eq!(code, 200, "{text}");
+    other.wait_until("it takes part", || {
+        let status = other.get("/v1/status");
+        let mut partitions = status["partitions"].as_array().expect("a list").iter();
+        partitions.any(|one| one["held"] == true)
+    });
+    for number in 2..40 {
+        other.publish(&[event(number, "Stop", number)]);
+    }
+    other.wait_evaluated();
+    other.wait_until("all are found", || findings(&other).len() == 39);
+    for service in [service, other] {
         assert_eq!(service.terminate(), Some(0));
     }
 }
