@@ -702,6 +702,72 @@ fn rules_of_one_member_are_in_force_everywhere_from_one_record_on() {
     }
 }
 
+/// A member whose rule about starts counts what is in a list, and which keeps what it remembers only when it ends in order.
+fn counting(name: &str, server: &NatsServer, list: &str) -> Folder {
+    let folder = member_with(name, server, "rules = \"members\"\n");
+    let path = folder.path();
+    let config = std::fs::read_to_string(format!("{path}/tripline.toml"));
+    let lists = format!("rules.lists = [\"starts={path}/starts.json\"]\nrules.paths");
+    let config = config
+        .expect("it is there")
+        .replace("\"300ms\"", "\"1h\"")
+        .replace("rules.paths", &lists);
+    folder.file("tripline.toml", config);
+    folder.file("starts.json", list);
+    let rule = super::THRESHOLD
+        .replace(
+            "event.?eventName.orValue(\"\") == \"Start\"",
+            "inList(\"starts\", event.?eventName.orValue(\"\"))",
+        )
+        .replace("event.?who.orValue(\"\")", "event.who")
+        .replace("window = \"30m\"", "window = \"30m\"\nby = [\"event.who\"]");
+    folder.file("rules/many-starts.toml", rule);
+    folder
+}
+
+#[test]
+fn what_must_be_done_again_is_done_with_the_rules_that_did_it_first() {
+    let place = Place::new("serve-again");
+    let server = NatsServer::start(place.path(), "");
+    let first = counting("serve-again-0", &server, "[\"Start\", \"Begin\"]");
+    let first = Service::start(&first);
+    let users = 12;
+    let send = |service: &Service, phase: u64, name: &str| {
+        let some: Vec<String> = (0..users)
+            .map(|who| event(phase * users + who, name, who))
+            .collect();
+        service.publish(&some);
+    };
+    send(&first, 0, "Start");
+    send(&first, 1, "Begin");
+    first.wait_evaluated();
+    let old = first.get("/v1/status")["rules"]["published"].clone();
+    first.kill();
+    // The other one has its own files in force before anybody misses the first one. They do not count what began.
+    let other = counting("serve-again-1", &server, "[\"Start\"]");
+    let other = Service::start(&other);
+    let (status, text) = other.post("/v1/reload", "");
+    assert_eq!(status, 200, "{text}");
+    other.wait_until("all partitions are at what is published", || {
+        let status = other.get("/v1/status");
+        let newest = &status["rules"]["published"];
+        let partitions = status["partitions"].as_array().expect("a list");
+        *newest != old
+            && partitions.iter().all(|one| {
+                one["rules"]["version"] == *newest && one["rules"]["after"].as_u64() > Some(0)
+            })
+    });
+    send(&other, 2, "Start");
+    other.wait_evaluated();
+    // Two that the first rules saw and one that the second did.
+    let found = settled_everywhere(&other);
+    let starts = found
+        .values()
+        .filter(|(_, what)| what.contains("many-starts"));
+    assert_eq!(starts.count() as u64, users, "{found:?}");
+    assert_eq!(other.terminate(), Some(0));
+}
+
 #[test]
 fn whoever_cannot_load_the_rules_takes_no_part_and_says_why() {
     let place = Place::new("serve-lacks");
