@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 use thiserror::Error;
 use tripline_core::rule::{Catalog, File, load_with};
-use tripline_core::sigma::translate;
+use tripline_core::sigma::{BaseRules, translate};
 
 /// The files under `rules/` when this was built: path and text.
 static SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -65,16 +65,27 @@ pub(crate) struct RuleArguments {
 impl RuleArguments {
     /// Reads all files and what is in them; `more` are files of ours that come with the command.
     pub(crate) fn load(&self, more: Vec<File>, today: Date) -> Result<Catalog, RuleFilesError> {
+        let mut texts = self.texts()?;
+        texts.files.extend(more);
+        let mut catalog = texts.catalog(self.sigma.base_rules(), today);
+        catalog.plugins = self.plugins.read()?.answers();
+        Ok(catalog)
+    }
+
+    /// Everything that `load` reads, but plugins.
+    pub(crate) fn texts(&self) -> Result<Texts, RuleFilesError> {
         let mut files = if self.rules.is_empty() && !self.sigma.is_empty() {
             Vec::new()
         } else {
             read_paths(&self.rules)?
         };
         read_lists(self, &mut files)?;
-        files.extend(more);
-        let mut catalog = load_files(&files, &self.sigma, today)?;
-        catalog.plugins = self.plugins.read()?.answers();
-        Ok(catalog)
+        let (sigma, pipelines) = self.sigma.read()?;
+        Ok(Texts {
+            files,
+            sigma,
+            pipelines,
+        })
     }
 
     /// The paths of all files that `load` reads.
@@ -86,6 +97,23 @@ impl RuleArguments {
         paths.extend(self.plugins.file.iter().map(PathBuf::from));
         paths.extend(self.plugins.read()?.paths_read());
         Ok(paths)
+    }
+}
+
+/// The texts that rules are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Texts {
+    pub(crate) files: Vec<File>,
+    pub(crate) sigma: Vec<File>,
+    pub(crate) pipelines: Vec<File>,
+}
+
+impl Texts {
+    /// What is in them.
+    pub(crate) fn catalog(&self, base_rules: BaseRules, today: Date) -> Catalog {
+        load_with(&self.files, today, |lists| {
+            translate(&self.sigma, &self.pipelines, lists, base_rules).into_rules()
+        })
     }
 }
 

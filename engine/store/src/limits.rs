@@ -41,3 +41,19 @@ pub const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Longest snapshot that is read back: far more than rules may remember, less than what a damaged length could ask for.
 pub const SNAPSHOT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+
+/// After so many bytes a part of an image is full, before it is packed: what is in memory at a time, here and in the client
+/// of the servers.
+pub const IMAGE_PART_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longest part of an image once it is unpacked: a full one, and then the longest event that there is.
+pub const IMAGE_PART_UNPACKED_MAX: usize = 32 * 1024 * 1024;
+
+/// Most parts of an image: 256 GiB before they are packed. A damaged number must not ask for more.
+pub const IMAGE_PARTS_MAX: u64 = 65_536;
+
+/// Images that stay: the ledger reaches back to the older one, so that one which is damaged costs nobody anything.
+pub const IMAGES_KEPT: usize = 2;
+
+/// Longest version of the rules, packed: tens of thousands of rules with their lists. Every process reads it into memory.
+pub const RULES_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -262,6 +262,32 @@ impl Ledger for NatsLedger {
         }
     }
 
+    fn first(&self) -> Result<Sequence, PortFault> {
+        let doing = self.doing("look at");
+        let info = self
+            .connection
+            .block_on(info_of(&self.connection, &self.stream, &doing))?;
+        match info {
+            Some(info) => Ok(Sequence(info.state.first_sequence.max(1))),
+            None => Err(deleted(&doing, &self.stream)),
+        }
+    }
+
+    fn purge(&self, through: Sequence) -> Result<(), PortFault> {
+        let doing = self.doing("shorten");
+        self.connection.block_on(async {
+            let stream = self.connection.context.get_stream_no_info(&self.stream);
+            let stream = stream
+                .await
+                .map_err(|fault| retry(&doing, fault.to_string()))?;
+            // Up to, and without, this one.
+            let purged = stream.purge().sequence(through.0 + 1).await;
+            purged
+                .map(|_| ())
+                .map_err(|fault| denied_or_retry(&self.connection, &doing, fault.to_string()))
+        })
+    }
+
     fn read(&self, after: Sequence) -> Result<Vec<Entry>, PortFault> {
         let doing = self.doing("read");
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);

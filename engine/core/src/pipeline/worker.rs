@@ -583,6 +583,12 @@ impl<'r> Worker<'r> {
         self.committed
     }
 
+    /// Whether all that was durable when it started is in what its rules remember, as far as the bus still has it.
+    pub fn is_caught_up(&self) -> bool {
+        let is_idle = self.in_flight == 0 && self.waiting.is_empty() && !self.is_fetching;
+        self.applied >= self.known || (self.is_at_end && is_idle)
+    }
+
     /// How far event time has come.
     pub fn event_time(&self) -> Option<EventTime> {
         self.clock.reached()

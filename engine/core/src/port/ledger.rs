@@ -37,6 +37,14 @@ pub trait Ledger: Send + Sync {
     /// The place of the newest entry of all; 0 when there is none.
     fn last(&self) -> Result<Sequence, PortFault>;
 
+    /// The place that the ledger begins with: all entries from there on are there, none before it is. 1 when nothing was ever
+    /// purged.
+    fn first(&self) -> Result<Sequence, PortFault>;
+
+    /// Forgets every entry up to a place, for good. Never the newest one of a key, which whoever appends is held against: that
+    /// is for the caller to see to.
+    fn purge(&self, through: Sequence) -> Result<(), PortFault>;
+
     /// The entries after a place, in order, some of them at least if there are any; does not wait for any. A ledger that lost
     /// one has a fault of class `Stop`: what follows means nothing without it.
     fn read(&self, after: Sequence) -> Result<Vec<Entry>, PortFault>;

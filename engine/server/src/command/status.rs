@@ -104,14 +104,20 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
             number(&one["position"]),
             number(&one["lag"])
         )?;
+        if let Some(version) = one["rules"]["version"].as_str() {
+            let after = number(&one["rules"]["after"]);
+            writeln!(
+                out,
+                "           after {after} with version {} of the rules",
+                Shown(version)
+            )?;
+        }
     }
-    for name in status["others"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name)
-    {
+    for (name, words) in status["others"].as_object().into_iter().flatten() {
         writeln!(out, "member     {}", Shown(name))?;
+        if let Some(why) = words["lacks_rules"].as_str().filter(|why| !why.is_empty()) {
+            writeln!(out, "           it takes no part: {}", Shown(why))?;
+        }
     }
     let tally = &status["tally"];
     let malformed: u64 = tally["malformed"]

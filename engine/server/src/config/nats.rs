@@ -60,14 +60,44 @@ pub(crate) enum InexactRules {
 pub(crate) struct Store {
     pub(crate) shared: bool,
     pub(crate) member: String,
+    pub(crate) shorten_every: u64,
+    pub(crate) rules: RulesFrom,
+}
+
+/// Where processes that share the work have their rules from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RulesFrom {
+    /// Each from its own files.
+    Own,
+    /// From each other.
+    Members,
 }
 
 impl Store {
     /// What is wrong with it.
-    pub(super) fn validate(&self, bus: &Bus) -> Result<(), String> {
+    pub(super) fn validate(&self, bus: &Bus, plugins: &str) -> Result<(), String> {
+        if self.rules == RulesFrom::Members && !self.shared {
+            return Err(
+                "store.rules = \"members\": there are none; give `shared = true` of [store]"
+                    .to_owned(),
+            );
+        }
+        if self.rules == RulesFrom::Members && !plugins.is_empty() {
+            return Err(
+                "store.rules = \"members\": plugins are not handed on yet; give \"own\", and the same rules.plugins everywhere"
+                    .to_owned(),
+            );
+        }
         if self.shared && bus.kind != BusKind::Nats {
             return Err(
                 "store.shared: several processes share their work by NATS; give `type = \"nats\"` of [bus]"
+                    .to_owned(),
+            );
+        }
+        if self.shorten_every == 0 {
+            return Err(
+                "store.shorten_every = 0: give after how many entries the ledger is shortened"
                     .to_owned(),
             );
         }

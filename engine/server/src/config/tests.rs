@@ -149,6 +149,11 @@ fn mistakes_are_told_with_their_place() {
             "give `type = \"nats\"` of [bus]",
         ),
         ("[store]\nmember = \"a.b\"\n", &[], "store.member"),
+        (
+            "[store]\nshorten_every = 0\n",
+            &[],
+            "after how many entries",
+        ),
         ("[nats]\nreplicas = 2\n", &[], "give 1, 3 or 5"),
         (
             "[nats]\nprefix = \"a.b\"\n",

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tripline_core::port::Members;
+use tripline_core::port::{Members, Partition, Sequence};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// How often everybody says that they are there.
@@ -23,6 +23,9 @@ const SAYS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether nothing is to be said any more.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
+/// Others of whom was heard longer ago than this may have become more.
+const HEARD_LATELY: Duration = Duration::from_secs(3);
 
 /// A complaint of the same kind is repeated this often.
 const COMPLAINS_EVERY: Duration = Duration::from_secs(30);
@@ -41,11 +44,15 @@ pub(crate) struct Words {
     pub(crate) leaves: bool,
     /// Its store is behind, so it is given nothing until it is not.
     pub(crate) is_behind: bool,
+    /// Why it has not the rules that it should have, so that it is given nothing until it has.
+    pub(crate) lacks_rules: String,
+    /// The entry of the ledger that it has come to. 0 of one that does not say, which must find all entries there.
+    pub(crate) place: u64,
 }
 
 impl Words {
     fn takes_part(&self) -> bool {
-        !self.leaves && !self.is_behind
+        !self.leaves && !self.is_behind && self.lacks_rules.is_empty()
     }
 }
 
@@ -62,6 +69,8 @@ pub(crate) struct Assignment {
 struct Now {
     is_told: bool,
     is_heard: bool,
+    heard_at: Option<Instant>,
+    lacks_since: Option<Instant>,
     words: Words,
     others: BTreeMap<String, Words>,
     assigned: BTreeSet<u32>,
@@ -79,6 +88,8 @@ impl Assignment {
             now: Mutex::new(Now {
                 is_told: true,
                 is_heard: true,
+                heard_at: None,
+                lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
                 assigned: (0..partitions).collect(),
@@ -97,6 +108,8 @@ impl Assignment {
             now: Mutex::new(Now {
                 is_told: false,
                 is_heard: false,
+                heard_at: None,
+                lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
                 assigned: BTreeSet::new(),
@@ -161,6 +174,50 @@ impl Assignment {
         }
     }
 
+    /// A partition cannot be worked on here for want of its rules; somebody else may have them.
+    pub(super) fn lacks(&self, partition: Partition, words: &str) {
+        tracing::error!(
+            partition = partition.0,
+            fault = words,
+            "partition left to others"
+        );
+        self.tell(|now| words.clone_into(&mut now.lacks_rules));
+        self.lock().lacks_since = Some(Instant::now());
+    }
+
+    /// Whether rules of a partition are lacking for so long by now.
+    pub(super) fn lacked_for(&self, time: Duration) -> bool {
+        let now = self.lock();
+        !now.words.lacks_rules.is_empty() && now.lacks_since.is_none_or(|at| at.elapsed() >= time)
+    }
+
+    /// This process has come so far in the ledger. Others hear of it the next time that they hear anything.
+    pub(super) fn come_to(&self, place: Sequence) {
+        self.lock().words.place = place.0;
+    }
+
+    /// Tells others at once that this process reads the ledger, and is to be given nothing yet.
+    pub(super) fn announce_behind(&self, place: Sequence) {
+        self.tell(|words| {
+            words.is_behind = true;
+            words.place = place.0;
+        });
+        if let Err(fault) = self.say() {
+            tracing::warn!(fault, "others do not hear of this process yet");
+        }
+    }
+
+    /// The entry of the ledger that everybody else who is there has come to; 0 when it is not known who is.
+    pub(super) fn everybody_at(&self) -> Sequence {
+        let now = self.lock();
+        let is_known = now.heard_at.is_some_and(|at| at.elapsed() < HEARD_LATELY);
+        let places = now.others.values().map(|words| words.place);
+        Sequence(match is_known {
+            true => places.min().unwrap_or(u64::MAX),
+            false => 0,
+        })
+    }
+
     fn say(&self) -> Result<(), String> {
         let Some(members) = &self.members else {
             return Ok(());
@@ -222,6 +279,7 @@ impl Assignment {
         now.assigned = mine;
         now.others = others;
         now.is_heard = true;
+        now.heard_at = Some(Instant::now());
         Ok(())
     }
 

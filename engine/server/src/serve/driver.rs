@@ -6,6 +6,7 @@
 use super::clock::{now, until};
 use super::examiners::{How, Job, Jobs, examine};
 use super::status::{Status, Work};
+use super::versions::InForce;
 use crate::causes::with_causes;
 use crate::plugins::Plugins;
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ use tripline_core::state::Restored;
 /// What the driver works with during an epoch.
 pub(crate) struct Engine<'e> {
     pub(crate) rules: &'e RuleSet,
+    /// Which version they are, where members have them from each other.
+    pub(crate) in_force: Option<InForce<'e>>,
     pub(crate) plugins: &'e Plugins<'e>,
     pub(crate) bus: &'e dyn Bus,
     pub(crate) store: &'e dyn Store,
@@ -43,6 +46,8 @@ pub(crate) enum Request {
 pub(crate) enum Ended {
     /// As it was asked to; everything is durable.
     Drained,
+    /// What was to be done again is done, or the partition needs another version of the rules.
+    OtherRules,
     /// Another process has the partition.
     Fenced,
     /// The log or the store cannot be trusted any more.
@@ -87,6 +92,11 @@ pub(crate) fn drive(
         position = checkpoint.position.0,
         "partition taken over"
     );
+    if let Some(in_force) = &engine.in_force
+        && let Some(ended) = in_force.settle((partition, checkpoint.epoch), engine.rules)?
+    {
+        return Ok(ended);
+    }
     let (worker, restored) = Worker::start(engine.rules, engine.settings, checkpoint, now())?;
     if let Some(restored) = restored {
         told(restored);
@@ -118,6 +128,7 @@ pub(crate) fn drive(
             wake: None,
             found_none_after: None,
             told_status: None,
+            is_asked: false,
             complaints: Complaints::default(),
         };
         // The others end when nobody has work for them.
@@ -137,6 +148,8 @@ struct Driver<'d, 'e> {
     wake: Option<EventTime>,
     found_none_after: Option<Sequence>,
     told_status: Option<Instant>,
+    /// Somebody wants it to end.
+    is_asked: bool,
     complaints: Complaints,
 }
 
@@ -144,8 +157,11 @@ impl Driver<'_, '_> {
     fn run(mut self, inbox: &Receiver<Input>, requests: &Receiver<Request>) -> Ended {
         let mut input = Some(Input::Woken);
         let mut is_draining = false;
+        let catches_up = self.engine.in_force.is_some_and(|one| one.catches_up());
         loop {
-            if !is_draining && requests.try_recv().is_ok() {
+            self.is_asked |= requests.try_recv().is_ok();
+            let is_over = self.is_asked || (catches_up && self.worker.is_caught_up());
+            if !is_draining && is_over {
                 is_draining = true;
                 if let Some(ended) = self.step(Input::Drain) {
                     return self.end(ended);
@@ -191,6 +207,11 @@ impl Driver<'_, '_> {
     }
 
     fn end(mut self, ended: Ended) -> Ended {
+        let ended = match ended {
+            // It has caught up, and nobody wants it to end.
+            Ended::Drained if !self.is_asked => Ended::OtherRules,
+            ended => ended,
+        };
         self.tell_status();
         let partition = self.engine.settings.partition.0;
         self.engine.status.set(|now| {

@@ -7,16 +7,17 @@
 use super::assignment::Assignment;
 use super::driver::{DriveFault, Driven, Ended, Engine, Request, drive};
 use super::partitions::Partitions;
+use super::rules::Prepared;
 use super::status::Status;
+use super::versions::{InForce, NotNow, Until, Versions};
 use crate::causes::with_causes;
 use crate::plugins::Plugins;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use tripline_core::evaluate::RuleSet;
 use tripline_core::pipeline::WorkerSettings;
-use tripline_core::port::{FaultClass, Partition, Store};
+use tripline_core::port::{FaultClass, Partition, PortFault, Store};
 use tripline_core::state::{Kept, Restored};
 
 /// How often it is looked what is assigned.
@@ -25,10 +26,15 @@ const LOOKS_EVERY: Duration = Duration::from_millis(50);
 /// How long after a take-over that did not work, or a fence, the next one is tried.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a partition is begun anew because it needs other rules first, before that waits.
+const VERSIONS_TRIED: usize = 3;
+
 /// What workers work with.
 pub(super) struct Holding<'h> {
-    pub(super) rules: &'h RuleSet,
+    pub(super) prepared: &'h Prepared,
     pub(super) plugins: &'h Plugins<'h>,
+    /// Where members have their rules from each other.
+    pub(super) versions: Option<&'h Versions>,
     pub(super) partitions: &'h Partitions,
     pub(super) assignment: &'h Assignment,
     pub(super) store: &'h dyn Store,
@@ -152,10 +158,58 @@ impl Holding<'_> {
     }
 
     fn drive(&self, partition: Partition, requests: &Receiver<Request>) -> Driven {
+        let Some(versions) = self.versions else {
+            return self.drive_with((self.prepared, self.plugins), None, partition, requests);
+        };
+        let wanted = self.prepared.texts.as_deref().unwrap_or_default();
+        for _ in 0..VERSIONS_TRIED {
+            let before = match versions.before(partition, wanted) {
+                Ok(before) => before,
+                Err(NotNow::Soon(words)) => return Err(later(words)),
+                Err(NotNow::Lacks(words)) => {
+                    self.assignment.lacks(partition, &words);
+                    return Err(later(words));
+                }
+            };
+            let ended = match &before {
+                None => {
+                    let in_force = versions.in_force(wanted, Until::Asked);
+                    let rules = (self.prepared, self.plugins);
+                    self.drive_with(rules, Some(in_force), partition, requests)?
+                }
+                Some(before) => {
+                    let version = before.texts.as_deref().unwrap_or_default();
+                    tracing::info!(
+                        partition = partition.0,
+                        version,
+                        "records are done again with an earlier version of the rules"
+                    );
+                    let in_force = versions.in_force(version, Until::CaughtUp(wanted));
+                    let rules = (before.as_ref(), &before.plugins());
+                    self.drive_with(rules, Some(in_force), partition, requests)?
+                }
+            };
+            if ended != Ended::OtherRules {
+                return Ok(ended);
+            }
+        }
+        Err(later(format!(
+            "what its rules remember is not kept yet, so version {wanted} of them cannot go on"
+        )))
+    }
+
+    fn drive_with(
+        &self,
+        (prepared, plugins): (&Prepared, &Plugins<'_>),
+        in_force: Option<InForce<'_>>,
+        partition: Partition,
+        requests: &Receiver<Request>,
+    ) -> Driven {
         let share = self.partitions.count() as usize;
         let engine = Engine {
-            rules: self.rules,
-            plugins: self.plugins,
+            rules: &prepared.rules,
+            in_force,
+            plugins,
             bus: self.partitions.log(partition),
             store: self.store,
             settings: WorkerSettings {
@@ -171,6 +225,11 @@ impl Holding<'_> {
             tell_restored(partition, restored);
         })
     }
+}
+
+/// A partition that cannot be worked on yet.
+fn later(words: String) -> DriveFault {
+    DriveFault::TakeOver(PortFault::new(FaultClass::Retry, words))
 }
 
 /// Reports a thread that panicked as one that cannot go on; at any other end this comes second, and nobody listens.

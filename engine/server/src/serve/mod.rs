@@ -12,10 +12,12 @@
 //! the worker, and begins another epoch where it stopped, so no record is seen by both sets and none by neither.
 
 mod assignment;
+mod bundle;
 mod bus;
 mod clock;
 mod desk;
 mod driver;
+mod epochs;
 mod examiners;
 mod holding;
 pub(crate) mod http;
@@ -23,8 +25,10 @@ mod outboxes;
 mod partitions;
 mod rules;
 mod service;
+mod sharing;
 pub(crate) mod sink;
 mod status;
+mod versions;
 
 pub(crate) use clock::now;
 pub(crate) use service::{Handles, ServeError, Service};

@@ -2,8 +2,8 @@
 
 use super::service::ServeError;
 use crate::config::Config;
-use crate::plugins::{self, Hosted, PluginArguments, Plugins};
-use crate::rule_files::RuleArguments;
+use crate::plugins::{self, Hosted, PluginArguments, Plugins, PluginsError};
+use crate::rule_files::{RuleArguments, Texts};
 use crate::rule_loading::{Compiled, Loaded, today_of};
 use crate::sigma_files::SigmaArguments;
 use crate::terminal::ColorChoice;
@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tripline_core::evaluate::RuleSet;
+use tripline_core::rule::Catalog;
+use tripline_core::sigma::BaseRules;
 
 /// Rules that can be put in force.
 pub(super) struct Prepared {
@@ -21,6 +23,8 @@ pub(super) struct Prepared {
     pub(super) broken: Vec<String>,
     /// Tells this set from every other.
     pub(super) version: String,
+    /// The version of the texts that they are made of, where members have them from each other.
+    pub(super) texts: Option<String>,
 }
 
 impl Prepared {
@@ -28,11 +32,34 @@ impl Prepared {
     pub(super) fn read(config: &Config, color: ColorChoice) -> Result<Self, ServeError> {
         let arguments = arguments(config);
         let catalog = arguments.load(Vec::new(), today_of(Timestamp::now()))?;
+        let start = |rules: &RuleSet| arguments.plugins.start(rules.plugins());
+        Self::of(catalog, start, color)
+    }
+
+    /// The same of texts that were read, without plugins. `version` tells these texts from others.
+    pub(super) fn of_texts(
+        texts: &Texts,
+        version: &str,
+        color: ColorChoice,
+    ) -> Result<Self, ServeError> {
+        let catalog = texts.catalog(BaseRules::AsTheySay, today_of(Timestamp::now()));
+        let prepared = Self::of(catalog, |_| Ok(Vec::new()), color)?;
+        Ok(Self {
+            texts: Some(version.to_owned()),
+            ..prepared
+        })
+    }
+
+    fn of(
+        catalog: Catalog,
+        start: impl FnOnce(&RuleSet) -> Result<Vec<Hosted>, PluginsError>,
+        color: ColorChoice,
+    ) -> Result<Self, ServeError> {
         let Compiled { rules, broken, .. } = Loaded { catalog }.compile_and_tell(color);
         if rules.rules().is_empty() {
             return Err(ServeError::NoRules);
         }
-        let hosted = arguments.plugins.start(rules.plugins())?;
+        let hosted = start(&rules)?;
         let mut hash = Sha256::new();
         for rule in rules.rules() {
             hash.update(rule.rule.id.as_str());
@@ -48,6 +75,7 @@ impl Prepared {
             hosted,
             broken,
             version,
+            texts: None,
         })
     }
 
@@ -65,7 +93,7 @@ impl Prepared {
     }
 }
 
-fn arguments(config: &Config) -> RuleArguments {
+pub(super) fn arguments(config: &Config) -> RuleArguments {
     let rules = &config.rules;
     RuleArguments {
         rules: rules.paths.clone(),

@@ -6,30 +6,32 @@
 use super::assignment::Assignment;
 use super::bus::{self, Opened};
 use super::clock::now;
-use super::desk::{Decisions, Desk, decide};
-use super::driver::{DriveFault, Ended, Request};
-use super::holding::Holding;
+use super::desk::{Decisions, Desk};
+use super::driver::DriveFault;
+use super::epochs::{Epochs, check_exact};
 use super::http::{Api, Control, decide_message, serve};
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
 use super::rules::Prepared;
+use super::sharing::{self, shorten, watch};
 use super::sink::{self, Sink, SinkError, Surroundings};
 use super::status::Status;
-use crate::config::{Config, ConfigError, From, InexactRules};
+use super::versions::Versions;
+use crate::config::{Config, ConfigError, From, RulesFrom};
 use crate::terminal::ColorChoice;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tripline_bus::nats::{Answering, NatsConnection};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
-use tripline_core::pipeline::{OutboxSettings, WorkerSettings};
-use tripline_core::port::{Partition, PortFault, ReadMax, Sequence, Store};
+use tripline_core::pipeline::OutboxSettings;
+use tripline_core::port::{PortFault, Sequence, Store};
 use tripline_store::embedded::{EmbeddedStore, Options};
 use tripline_store::shared::SharedStore;
 
@@ -42,6 +44,8 @@ pub(crate) enum ServeError {
     RuleFiles(#[from] crate::rule_files::RuleFilesError),
     #[error(transparent)]
     Plugins(#[from] crate::plugins::PluginsError),
+    #[error("the rules that members share: {0}")]
+    Published(String),
     #[error("no rule is left to evaluate; `tripline check` tells why")]
     NoRules,
     #[error("{path}: the folder cannot be made")]
@@ -80,16 +84,6 @@ pub(crate) enum ServeError {
 /// How often what is too old is looked for.
 const FORGETS_EVERY: Duration = Duration::from_secs(600);
 
-/// How often it is looked whether the ledger is followed, and after how long others take the work of whoever is held up.
-const WATCHES_EVERY: Duration = Duration::from_millis(250);
-const BEHIND_AFTER: Duration = Duration::from_secs(10);
-
-/// Batches that are examined at a time, for each thread.
-const BATCHES_A_THREAD: usize = 2;
-
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 4 * 1024 * 1024;
-
 const MIB: u64 = 1024 * 1024;
 
 /// A sink and how its outbox goes about it.
@@ -111,44 +105,64 @@ pub(crate) struct Service {
     assignment: Arc<Assignment>,
     store: Arc<dyn Store>,
     shared: Option<Arc<SharedStore>>,
+    versions: Option<Arc<Versions>>,
     status: Arc<Status>,
     desk: Arc<Desk>,
     control: (Sender<Control>, Receiver<Control>),
-    first: Prepared,
+    first: Arc<Prepared>,
 }
 
 impl Service {
     /// Opens everything, so that what is wrong is told before anything runs.
     pub(crate) fn open(config: Config, color: ColorChoice) -> Result<Self, ServeError> {
         raise_descriptors();
-        let first = Prepared::read(&config, color)?;
+        let own = match config.store.rules {
+            RulesFrom::Own => Some(Prepared::read(&config, color)?),
+            RulesFrom::Members => None,
+        };
         make_folder(&config.data)?;
         let Opened { logs, shared } = bus::open(&config)?;
         let partitions = Partitions::new(logs, &config.nats.partition_by);
-        check_exact(&config, &partitions, &first)?;
+        if let Some(own) = &own {
+            check_exact(&config, &partitions, own)?;
+        }
         let options = Options {
             // Half of what stays free: the log refuses first, and the store empties it.
             free_bytes_min: config.data_free_min_mib * MIB / 2,
             ..Options::default()
         };
-        let store = EmbeddedStore::open(&config.data.join("store"), options);
-        let store = store.map_err(ServeError::Store)?;
+        let folder = config.data.join("store");
+        let open_store = || EmbeddedStore::open(&folder, options);
         let count = partitions.count();
         let (store, assignment, shared): (Arc<dyn Store>, _, _) = match shared {
-            None => (Arc::new(store), Assignment::alone(count), None),
+            None => {
+                let store = open_store().map_err(ServeError::Store)?;
+                (Arc::new(store), Assignment::alone(count), None)
+            }
             Some(shared) => {
-                let me = shared.me.clone();
-                let store = SharedStore::open(store, shared.ledger, me.clone())
-                    .map_err(ServeError::Store)?;
-                store
-                    .catch_up(|at, last| {
-                        tracing::info!(at = at.0, last = last.0, "following the ledger");
-                    })
-                    .map_err(ServeError::Store)?;
-                tracing::info!(member = me, "work is shared");
+                let (store, assignment) =
+                    sharing::open(shared, &open_store, count).map_err(ServeError::Store)?;
                 let store = Arc::new(store);
-                let assignment = Assignment::among(shared.members, me, count);
                 (store.clone(), assignment, Some(store))
+            }
+        };
+        let versions = shared.clone().filter(|_| own.is_none());
+        let versions =
+            versions.map(|shared| Arc::new(Versions::new(shared, &config, color, &partitions)));
+        let first = match (own, &versions) {
+            (Some(own), _) => Arc::new(own),
+            (None, None) => return Err(ServeError::NoRules),
+            (None, Some(versions)) => {
+                store.set_now(now());
+                let (first, lacks) = versions.first()?;
+                if let Some(words) = lacks {
+                    tracing::error!(
+                        fault = words,
+                        "published rules not taken; partitions are left to others"
+                    );
+                    assignment.tell(|now| now.lacks_rules = words);
+                }
+                first
             }
         };
         Ok(Self {
@@ -158,6 +172,7 @@ impl Service {
             assignment: Arc::new(assignment),
             store,
             shared,
+            versions,
             status: Arc::default(),
             desk: Arc::default(),
             control: channel(),
@@ -219,6 +234,7 @@ impl Service {
             assignment,
             store,
             shared,
+            versions,
             status,
             desk,
             control,
@@ -245,6 +261,8 @@ impl Service {
                 let (assignment, status, failed) = (&assignment, &status, control.0.clone());
                 let is_gone = &is_gone;
                 scope.spawn(move || watch(shared, assignment, status, &failed, is_gone));
+                let every = config.store.shorten_every;
+                scope.spawn(move || shorten(shared, assignment, every, is_gone));
             }
             let (stop_forgetting, stopped) = channel::<()>();
             let (forgetful, retention) = (store.clone(), config.history.retention.period());
@@ -273,6 +291,7 @@ impl Service {
                 partitions: &partitions,
                 assignment: &assignment,
                 store: store.as_ref(),
+                versions: versions.as_deref(),
                 status: &status,
                 desk: &desk,
                 decisions,
@@ -386,6 +405,7 @@ impl Service {
             partitions: self.partitions.clone(),
             assignment: self.assignment.clone(),
             store: self.store.clone(),
+            versions: self.versions.clone(),
             status: self.status.clone(),
             control: self.control.0.clone(),
             desk: self.desk.clone(),
@@ -428,270 +448,4 @@ pub(super) fn make_folder(path: &Path) -> Result<(), ServeError> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// Refuses rules that would see only a part of what they must see, or says which they are.
-fn check_exact(
-    config: &Config,
-    partitions: &Partitions,
-    prepared: &Prepared,
-) -> Result<(), ServeError> {
-    let inexact = partitions.inexact(&prepared.rules);
-    match (inexact.is_empty(), config.nats.inexact_rules) {
-        (true, _) => Ok(()),
-        (false, InexactRules::Refuse) => Err(ServeError::Inexact(inexact)),
-        (false, InexactRules::Allow) => {
-            for rule in inexact {
-                tracing::warn!(rule, "rule sees the events of one partition at a time");
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Looks whether the ledger is followed: whoever is behind is given nothing, and whoever cannot follow any more ends.
-fn watch(
-    shared: &SharedStore,
-    assignment: &Assignment,
-    status: &Status,
-    failed: &Sender<Control>,
-    is_gone: &AtomicBool,
-) {
-    let mut held_up_since: Option<Instant> = None;
-    while !is_gone.load(Ordering::Relaxed) {
-        let follows = shared.follows();
-        if let Some(words) = follows.stopped {
-            tracing::error!(fault = words, "the ledger cannot be followed");
-            // The service may have ended by itself.
-            let _ = failed.send(Control::Failed);
-            return;
-        }
-        match &follows.held_up {
-            None => held_up_since = None,
-            Some(_) => {
-                held_up_since.get_or_insert_with(Instant::now);
-            }
-        }
-        let is_behind = held_up_since.is_some_and(|since| since.elapsed() > BEHIND_AFTER);
-        assignment.tell(|words| words.is_behind = is_behind);
-        status.set(|now| now.ledger = Some((follows.place, follows.held_up.clone())));
-        thread::sleep(WATCHES_EVERY);
-    }
-}
-
-/// Sets a flag when it goes, also by a panic: threads that look at it must not wait for ever.
-struct Sets<'f>(&'f AtomicBool);
-
-impl Drop for Sets<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Whoever wants to hear how a reload went.
-type Asker = oneshot::Sender<Result<String, String>>;
-
-/// One set of rules after the other.
-struct Epochs<'s> {
-    config: &'s Config,
-    color: ColorChoice,
-    partitions: &'s Partitions,
-    assignment: &'s Assignment,
-    store: &'s dyn Store,
-    status: &'s Status,
-    desk: &'s Desk,
-    decisions: Decisions,
-    control: &'s Mutex<Receiver<Control>>,
-    /// For what is heard too early.
-    back: Sender<Control>,
-}
-
-/// What comes after an epoch.
-enum Next {
-    Rules(Box<Prepared>, Vec<Asker>),
-    End,
-    Failed,
-}
-
-impl Epochs<'_> {
-    fn run(&self, first: Prepared) -> Result<(), ServeError> {
-        let mut prepared = Box::new(first);
-        let mut askers: Vec<Asker> = Vec::new();
-        loop {
-            self.begin(&prepared);
-            for asker in askers.drain(..) {
-                let words = format!(
-                    "{} rules in force, version {}",
-                    prepared.rules.rules().len(),
-                    prepared.version
-                );
-                // Whoever asked may be gone.
-                let _ = asker.send(Ok(words));
-            }
-            match self.epoch(&prepared)? {
-                Next::Rules(next, who) => {
-                    prepared = next;
-                    askers = who;
-                    self.status.set(|now| {
-                        now.reloads += 1;
-                        now.last_reload_fault = None;
-                    });
-                }
-                Next::End => return Ok(()),
-                Next::Failed => return Err(ServeError::Failed),
-            }
-        }
-    }
-
-    fn begin(&self, prepared: &Prepared) {
-        let rules = prepared.rules.rules().len();
-        tracing::info!(
-            rules,
-            off = prepared.broken.len(),
-            version = prepared.version,
-            "rules in force"
-        );
-        for file in &prepared.broken {
-            tracing::error!(file, "rules of this file are off");
-        }
-        self.assignment
-            .tell(|words| prepared.version.clone_into(&mut words.rules));
-        self.status.descriptions.set(prepared.descriptions());
-        self.status.set(|now| {
-            now.rules = rules as u64;
-            now.rules_off = prepared.broken.len() as u64;
-            now.rules_version = prepared.version.clone();
-        });
-    }
-
-    /// Runs until other rules are ready, or the end.
-    fn epoch(&self, prepared: &Prepared) -> Result<Next, ServeError> {
-        let plugins = prepared.plugins();
-        let engine_config = &self.config.engine;
-        let threads = match engine_config.threads {
-            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            threads => threads,
-        };
-        let holding = Holding {
-            rules: &prepared.rules,
-            plugins: &plugins,
-            partitions: self.partitions,
-            assignment: self.assignment,
-            store: self.store,
-            settings: WorkerSettings {
-                // Each worker has its own.
-                partition: Partition(0),
-                read: ReadMax {
-                    records: engine_config.batch_events,
-                    bytes: READ_BYTES,
-                },
-                in_flight_max: threads * BATCHES_A_THREAD,
-                commit_every: engine_config.commit_every.period(),
-                snapshot_every: engine_config.snapshot_every.period(),
-                tick_every: engine_config.tick_every.period(),
-                state_bytes_max: usize::try_from(engine_config.state_memory_mib * MIB)
-                    .unwrap_or(usize::MAX),
-                undelivered_max: engine_config.undelivered_max,
-            },
-            threads,
-            status: self.status,
-        };
-        let (request, requests) = channel();
-        let next = Mutex::new(None);
-        let is_over = AtomicBool::new(false);
-        let ended = thread::scope(|scope| {
-            scope.spawn(|| self.listen(&request, &next, &is_over));
-            for _ in 0..self.config.decisions.threads {
-                scope.spawn(|| {
-                    let rules = (&prepared.rules, &plugins);
-                    decide(self.desk, rules, self.decisions.defaults, &is_over);
-                });
-            }
-            let _guard = Sets(&is_over);
-            holding.run(&requests)
-        })?;
-        match ended {
-            Ended::Drained => Ok(next
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner)
-                .unwrap_or(Next::End)),
-            Ended::Fenced => Err(ServeError::Fenced),
-            Ended::Fault => Err(ServeError::Failed),
-        }
-    }
-
-    /// Hears what is asked of the service, until something ends the epoch.
-    fn listen(&self, request: &Sender<Request>, next: &Mutex<Option<Next>>, is_over: &AtomicBool) {
-        while !is_over.load(Ordering::Relaxed) {
-            let comes = match self.heard(Duration::from_millis(100)) {
-                Some(Control::Shutdown) => {
-                    self.status.set(|now| now.is_draining = true);
-                    self.assignment.tell(|words| words.leaves = true);
-                    Next::End
-                }
-                Some(Control::Failed) => {
-                    // The worker hears of it by its next tick or commit; nobody should wait for that.
-                    tracing::error!("the log takes nothing any more; the service ends");
-                    Next::Failed
-                }
-                Some(Control::Reload(asker)) => match self.reload() {
-                    Ok(prepared) => Next::Rules(Box::new(prepared), self.askers(asker)),
-                    Err(words) => {
-                        tracing::error!(fault = words, "reload refused; the rules in force stay");
-                        self.status.set(|now| {
-                            now.reloads_refused += 1;
-                            now.last_reload_fault = Some(words.clone());
-                        });
-                        for asker in self.askers(asker) {
-                            let _ = asker.send(Err(words.clone()));
-                        }
-                        continue;
-                    }
-                },
-                None => continue,
-            };
-            *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(comes);
-            let _ = request.send(Request::Drain);
-            return;
-        }
-    }
-
-    /// Whoever asked for a reload, and all who did while it was prepared: one is enough for all of them.
-    fn askers(&self, first: Option<Asker>) -> Vec<Asker> {
-        let mut askers: Vec<Asker> = first.into_iter().collect();
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut others = Vec::new();
-        while let Ok(next) = control.try_recv() {
-            match next {
-                Control::Reload(asker) => askers.extend(asker),
-                other => others.push(other),
-            }
-        }
-        for other in others {
-            // This end of the channel is there as long as the other is.
-            let _ = self.back.send(other);
-        }
-        askers
-    }
-
-    fn heard(&self, at_most: Duration) -> Option<Control> {
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        control.recv_timeout(at_most).ok()
-    }
-
-    /// Rules to go on with. One mistake refuses all of them: who reloads looks at the answer, and half of a change is
-    /// worse than none.
-    fn reload(&self) -> Result<Prepared, String> {
-        let prepared = Prepared::read(self.config, self.color)
-            .map_err(|fault| crate::causes::with_causes(&fault))?;
-        check_exact(self.config, self.partitions, &prepared)
-            .map_err(|fault| crate::causes::with_causes(&fault))?;
-        match prepared.broken.as_slice() {
-            [] => Ok(prepared),
-            broken => Err(format!(
-                "mistakes in {}; `tripline check` shows them",
-                broken.join(", ")
-            )),
-        }
-    }
 }

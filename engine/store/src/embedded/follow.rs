@@ -30,7 +30,29 @@ pub(crate) struct Kept {
     pub(crate) checksum: u64,
 }
 
+impl Kept {
+    pub(super) fn of(pointer: &SnapshotPointer) -> Self {
+        Self {
+            position: Sequence(pointer.position),
+            number: pointer.file,
+            length: pointer.length,
+            checksum: pointer.checksum,
+        }
+    }
+}
+
 impl EmbeddedStore {
+    /// Whether what a partition remembers has seen everything up to its position, or nothing is remembered.
+    pub(crate) fn is_remembered(&self, partition: Partition) -> bool {
+        self.look_at(|state| {
+            let kept = state.partitions.get(&partition);
+            kept.is_none_or(|kept| {
+                kept.snapshot
+                    .is_none_or(|snapshot| snapshot.position >= kept.position)
+            })
+        })
+    }
+
     /// The newest entry that changed it.
     pub(crate) fn applied(&self) -> Sequence {
         Sequence(self.look_at(|state| state.counters.applied))
@@ -58,12 +80,7 @@ impl EmbeddedStore {
             epoch: Epoch(kept.epoch),
             position: Sequence(kept.position),
             starts: kept.starts,
-            snapshot: kept.snapshot.map(|pointer| Kept {
-                position: Sequence(pointer.position),
-                number: pointer.file,
-                length: pointer.length,
-                checksum: pointer.checksum,
-            }),
+            snapshot: kept.snapshot.as_ref().map(Kept::of),
         })
     }
 
@@ -91,12 +108,7 @@ impl EmbeddedStore {
             let old = kept.snapshot.replace(pointer);
             self.put_partition(batch, partition, &kept);
             after.partitions.insert(partition, kept);
-            Ok(old.map(|old| Kept {
-                position: Sequence(old.position),
-                number: old.file,
-                length: old.length,
-                checksum: old.checksum,
-            }))
+            Ok(old.as_ref().map(Kept::of))
         })
     }
 }

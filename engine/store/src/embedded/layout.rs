@@ -14,6 +14,9 @@
 //! | `event_hours` | u32 hour, id | nothing |
 //! | `dead` | u64 number | i64 stamp, u32 partition, u64 sequence, i64 taken, u64 bytes, u32 length of the reason, the reason as JSON, u32 length of the attributes, the attributes, the payload |
 //! | `sinks` | name | u64 position |
+//! | `versions` | `published` | the version of the rules that partitions are to be evaluated with |
+//! | | `v`, version | u64 length and u64 checksum of what it is made of, then the name under which that is kept beside the ledger |
+//! | | `p`, u32 partition | u64 record after which the partition is evaluated with it, then the version |
 //!
 //! `outgoing` is the only copy of a finding: it is the queue of sinks, the list of people, and, because stamps never go
 //! back, the order in which retention forgets. Rejected: an index by time beside it, one more write for each finding.
@@ -21,6 +24,7 @@
 //! Old reader, new data: refuses a version that it does not know, with its number; it never guesses. New reader, old
 //! data: reads every version ever written. Old writer, new data: does not come to writing.
 
+use serde::{Deserialize, Serialize};
 use tripline_core::port::{DeadLetter, FaultClass, Partition, PortFault, Sequence};
 use tripline_core::rule::kind::EventTime;
 
@@ -32,6 +36,10 @@ const VERSION: u8 = 1;
 
 pub(super) const FORMAT_KEY: &str = "format";
 pub(super) const COUNTERS_KEY: &str = "counters";
+
+pub(super) const PUBLISHED_KEY: &str = "published";
+const VERSION_KEY: u8 = b'v';
+const PARTITION_KEY: u8 = b'p';
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
@@ -70,6 +78,22 @@ pub(super) struct SnapshotPointer {
     pub(super) file: u64,
     pub(super) length: u64,
     pub(super) checksum: u64,
+}
+
+/// What a version of the rules is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VersionKept {
+    /// The name under which it is kept beside the ledger.
+    pub(crate) object: String,
+    pub(crate) length: u64,
+    pub(crate) checksum: u64,
+}
+
+/// What an entry of the versions is about.
+pub(super) enum VersionKey {
+    Published,
+    Version(String),
+    Partition(u32),
 }
 
 /// The hour after whose end something stamped now may be forgotten. Retention by whole hours keeps renewing rare.
@@ -245,6 +269,72 @@ pub(super) fn read_partition(value: &[u8]) -> Result<PartitionKept, PortFault> {
     Ok(kept)
 }
 
+pub(super) fn version_key(version: &str) -> Vec<u8> {
+    [&[VERSION_KEY], version.as_bytes()].concat()
+}
+
+pub(super) fn partition_version_key(partition: Partition) -> Vec<u8> {
+    [&[PARTITION_KEY][..], &partition.0.to_be_bytes()].concat()
+}
+
+pub(super) fn read_version_key(key: &[u8]) -> Result<VersionKey, PortFault> {
+    let wrong = || damaged("a version of the rules");
+    if key == PUBLISHED_KEY.as_bytes() {
+        return Ok(VersionKey::Published);
+    }
+    match key.split_first() {
+        Some((&VERSION_KEY, version)) => Ok(VersionKey::Version(text(version)?)),
+        Some((&PARTITION_KEY, number)) => {
+            let number = number.try_into().map_err(|_| wrong())?;
+            Ok(VersionKey::Partition(u32::from_be_bytes(number)))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<String, PortFault> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| damaged("a version of the rules"))
+}
+
+pub(super) fn write_text(text: &str) -> Vec<u8> {
+    let mut into = value(text.len());
+    into.extend(text.as_bytes());
+    into
+}
+
+pub(super) fn read_text(value: &[u8]) -> Result<String, PortFault> {
+    text(Reader::new("a version of the rules", value)?.rest)
+}
+
+pub(super) fn write_version(kept: &VersionKept) -> Vec<u8> {
+    let mut into = value(16 + kept.object.len());
+    into.extend(kept.length.to_be_bytes());
+    into.extend(kept.checksum.to_be_bytes());
+    into.extend(kept.object.as_bytes());
+    into
+}
+
+pub(super) fn read_version(value: &[u8]) -> Result<VersionKept, PortFault> {
+    let mut from = Reader::new("a version of the rules", value)?;
+    Ok(VersionKept {
+        length: from.u64()?,
+        checksum: from.u64()?,
+        object: text(from.rest)?,
+    })
+}
+
+pub(super) fn write_partition_version(from: Sequence, version: &str) -> Vec<u8> {
+    let mut into = value(8 + version.len());
+    into.extend(from.0.to_be_bytes());
+    into.extend(version.as_bytes());
+    into
+}
+
+pub(super) fn read_partition_version(value: &[u8]) -> Result<(Sequence, String), PortFault> {
+    let mut from = Reader::new("a version of the rules", value)?;
+    Ok((Sequence(from.u64()?), text(from.rest)?))
+}
+
 /// A version of a finding, with its JSON.
 pub(super) fn write_outgoing(stamp: i64, json: &[u8]) -> Vec<u8> {
     let mut into = value(8 + json.len());
@@ -359,6 +449,15 @@ mod tests {
             prop_assert_eq!(read_outgoing(&value).unwrap(), (stamp, &bytes[..]));
             let value = write_event(hour, &bytes);
             prop_assert_eq!(read_event(&value).unwrap(), (hour, &bytes[..]));
+            let version = VersionKept { object: text.clone(), length, checksum };
+            prop_assert_eq!(read_version(&write_version(&version)).unwrap(), version);
+            let named = (Sequence(position), text.clone());
+            prop_assert_eq!(read_partition_version(&write_partition_version(named.0, &named.1)).unwrap(), named);
+            prop_assert_eq!(read_text(&write_text(&text)).unwrap(), text.clone());
+            let key = read_version_key(&partition_version_key(Partition(hour))).unwrap();
+            prop_assert!(matches!(key, VersionKey::Partition(number) if number == hour));
+            let key = read_version_key(&version_key(&text)).unwrap();
+            prop_assert!(matches!(key, VersionKey::Version(version) if version == text));
             let key = event_hour_key(hour, &id);
             prop_assert_eq!(read_event_hour(&key).unwrap(), (hour, &id[..]));
             let letter = DeadLetter {
@@ -381,6 +480,7 @@ mod tests {
                 *first = VERSION;
             }
             let _ = (read_counters(&bytes), read_partition(&bytes), read_number("it", &bytes));
+            let _ = (read_version(&bytes), read_partition_version(&bytes), read_text(&bytes), read_version_key(&bytes));
             let _ = (read_dead(&bytes), read_event(&bytes), read_outgoing(&bytes), read_event_hour(&bytes));
         }
     }

@@ -4,6 +4,7 @@
 //! <folder>/lock               held while the store is open
 //! <folder>/witness            how many writes were acknowledged (`witness.rs`)
 //! <folder>/database/          fjall: journals and tables; what is in it is in `layout.rs`
+//! <folder>/image.*/           another store that is to take the place of this one (`image.rs`)
 //! <folder>/snapshots/         what partitions remember, one file each (`snapshot.rs`); empty where a ledger keeps it
 //! ```
 //!
@@ -16,26 +17,31 @@
 mod fault;
 mod follow;
 mod forget;
+mod image;
 mod journal;
 mod layout;
 mod read;
 mod snapshot;
+mod versions;
 mod witness;
 mod write;
 
 pub(crate) use follow::{Kept, Taken};
+pub(crate) use image::{Contents, Loaded};
+pub(crate) use layout::VersionKept;
+pub(crate) use versions::Unused;
 
 use crate::admit;
 use crate::limits::{CACHE_BYTES, DEAD_LETTERS_MAX, FREE_BYTES_MIN, JOURNAL_BYTES, MEMTABLE_BYTES};
 use fault::{of_database, of_file, of_opening, of_panic};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use layout::{COUNTERS_KEY, Counters, FORMAT, FORMAT_KEY, PartitionKept};
+use layout::{COUNTERS_KEY, Counters, FORMAT, FORMAT_KEY, PartitionKept, VersionKey};
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tripline_core::port::{
@@ -44,6 +50,7 @@ use tripline_core::port::{
     StoredFinding,
 };
 use tripline_core::rule::kind::EventTime;
+use versions::Versions;
 use witness::Witness;
 use write::State;
 
@@ -102,6 +109,7 @@ struct Parts {
     event_hours: Keyspace,
     dead: Keyspace,
     sinks: Keyspace,
+    versions: Keyspace,
 }
 
 impl EmbeddedStore {
@@ -112,6 +120,7 @@ impl EmbeddedStore {
         let snapshots = folder.join("snapshots");
         witness::make_folder(&snapshots)?;
         let lock = lock(&folder)?;
+        image::adopt(&folder)?;
         let witness = Witness::open(&folder)?;
         witness::sync_folder(&folder)?;
         let path = folder.join("database");
@@ -242,6 +251,7 @@ impl Parts {
             event_hours: open("event_hours")?,
             dead: open("dead")?,
             sinks: open("sinks")?,
+            versions: open("versions")?,
         })
     }
 }
@@ -268,10 +278,25 @@ impl State {
             let name = String::from_utf8(key.to_vec()).map_err(|_| layout::damaged("a sink"))?;
             sinks.insert(name, layout::read_number("a sink", &value)?);
         }
+        let mut versions = Versions::default();
+        for entry in parts.versions.iter() {
+            let (key, value) = entry.into_inner().map_err(fault)?;
+            match layout::read_version_key(&key)? {
+                VersionKey::Published => versions.published = Some(layout::read_text(&value)?),
+                VersionKey::Version(version) => {
+                    versions.all.insert(version, layout::read_version(&value)?);
+                }
+                VersionKey::Partition(number) => {
+                    let named = layout::read_partition_version(&value)?;
+                    versions.partitions.insert(Partition(number), named);
+                }
+            }
+        }
         Ok(Self {
             counters,
             partitions,
             sinks,
+            versions: Arc::new(versions),
             dead_oldest: 0,
         })
     }

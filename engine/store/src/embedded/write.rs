@@ -16,7 +16,7 @@ use fjall::{OwnedWriteBatch, PersistMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tripline_core::port::{
     Checkpoint, Commit, Committed, DeadLetter, Epoch, FaultClass, Partition, PortFault, Sequence,
     SnapshotKept, supersedes,
@@ -30,12 +30,13 @@ pub(super) struct State {
     pub(super) counters: Counters,
     pub(super) partitions: BTreeMap<Partition, PartitionKept>,
     pub(super) sinks: BTreeMap<String, u64>,
+    pub(super) versions: Arc<super::versions::Versions>,
     /// No dead letter has a smaller number: where to look for the oldest without wading through deleted ones.
     pub(super) dead_oldest: u64,
 }
 
 /// The state while a thread writes.
-struct Turn<'a> {
+pub(super) struct Turn<'a> {
     store: &'a EmbeddedStore,
     state: MutexGuard<'a, State>,
 }
@@ -105,7 +106,7 @@ impl EmbeddedStore {
         *stamp = now.micros().max(*stamp);
     }
 
-    fn turn(&self) -> Turn<'_> {
+    pub(super) fn turn(&self) -> Turn<'_> {
         self.writing.fetch_add(1, Ordering::SeqCst);
         Turn {
             store: self,
@@ -197,7 +198,7 @@ impl EmbeddedStore {
 
     /// Refuses what takes room while there is little left. Asked before anything is written: a write that fails half
     /// way stops the store.
-    fn room(&self, bytes: usize) -> Result<(), PortFault> {
+    pub(super) fn room(&self, bytes: usize) -> Result<(), PortFault> {
         let doing = || format!("store in {}", self.folder.display());
         let room = rustix::fs::statvfs(&self.folder)
             .map_err(|fault| PortFault::new(FaultClass::Stop, doing()).because(fault))?;

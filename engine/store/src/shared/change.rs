@@ -3,7 +3,7 @@
 //! Old reader, new data: a change that it does not know stops it; leaving one out would make its store another one. New
 //! reader, old data: reads every change ever written.
 
-use crate::embedded::Kept;
+use crate::embedded::{Kept, VersionKept};
 use serde::{Deserialize, Serialize};
 use tripline_core::port::{
     Commit, DeadLetter, DeadNumber, Epoch, FaultClass, Partition, PortFault, Sequence,
@@ -51,9 +51,30 @@ pub(super) enum Change {
     Forget {
         before: EventTime,
     },
+    /// Partitions are to be evaluated with this version of the rules.
+    Publish {
+        version: String,
+        kept: VersionKept,
+    },
+    /// A partition is evaluated with this version, from its position on.
+    Switch {
+        partition: Partition,
+        epoch: Epoch,
+        version: String,
+        forgets: bool,
+    },
+    /// Nothing: it is the newest entry of its key, so that those before it may go.
+    Head {
+        key: String,
+    },
 }
 
 const VERSION: u8 = 1;
+
+/// Keys of what is not about one partition.
+const SINKS: &str = "sinks";
+const STORE: &str = "store";
+const RULES: &str = "rules";
 
 /// How far a process's clock may be ahead of the ledger's.
 const CLOCKS_DIFFER: Period = Period::from_seconds(60);
@@ -111,10 +132,14 @@ impl Change {
     /// What its entries are ordered among: whoever appends one has seen all before it.
     pub(super) fn key(&self) -> String {
         match self {
-            Self::TakeOver { partition } | Self::Snapshot { partition, .. } => of(*partition),
-            Self::Commit(commit) => of(commit.partition),
-            Self::SinkReached { .. } | Self::ForgetSink { .. } => "sinks".to_owned(),
-            Self::DropDead { .. } | Self::Forget { .. } => "store".to_owned(),
+            Self::TakeOver { partition }
+            | Self::Snapshot { partition, .. }
+            | Self::Switch { partition, .. } => key_of(*partition),
+            Self::Publish { .. } => RULES.to_owned(),
+            Self::Commit(commit) => key_of(commit.partition),
+            Self::SinkReached { .. } | Self::ForgetSink { .. } => SINKS.to_owned(),
+            Self::DropDead { .. } | Self::Forget { .. } => STORE.to_owned(),
+            Self::Head { key } => key.clone(),
         }
     }
 
@@ -124,12 +149,22 @@ impl Change {
             Self::Commit(commit) => Some((commit.partition, commit.epoch)),
             Self::Snapshot {
                 partition, epoch, ..
+            }
+            | Self::Switch {
+                partition, epoch, ..
             } => Some((*partition, *epoch)),
             _ => None,
         }
     }
 }
 
-fn of(partition: Partition) -> String {
+/// Every key that a store with these partitions may have entries of.
+pub(super) fn keys(partitions: &[Partition]) -> Vec<String> {
+    let of_partitions = partitions.iter().map(|one| key_of(*one));
+    let others = [SINKS, STORE, RULES].map(str::to_owned);
+    others.into_iter().chain(of_partitions).collect()
+}
+
+fn key_of(partition: Partition) -> String {
     format!("partition-{}", partition.0)
 }

@@ -29,6 +29,8 @@ pub(super) struct Followed {
     pub(super) held_up: Option<String>,
     /// Why it never goes on.
     pub(super) stopped: Option<String>,
+    /// That is because the ledger was shortened beyond where it is followed.
+    pub(super) is_overtaken: bool,
 }
 
 impl Followed {
@@ -39,6 +41,7 @@ impl Followed {
             outcomes: BTreeMap::new(),
             held_up: None,
             stopped: None,
+            is_overtaken: false,
         }
     }
 
@@ -85,7 +88,10 @@ pub(super) fn follow(core: &Core) {
         match once(core, &mut after) {
             Ok(()) => {}
             Err(fault) if fault.class == FaultClass::Stop => {
-                core.lock().stopped = Some(words_of(&fault));
+                let overtaken = overtaken(core, after);
+                let mut followed = core.lock();
+                followed.is_overtaken = overtaken.is_some();
+                followed.stopped = Some(overtaken.unwrap_or_else(|| words_of(&fault)));
                 return;
             }
             Err(fault) => {
@@ -94,6 +100,18 @@ pub(super) fn follow(core: &Core) {
             }
         }
     }
+}
+
+/// Whether the ledger was shortened beyond where this process is, which no member did that knew of it.
+fn overtaken(core: &Core, after: Sequence) -> Option<String> {
+    let first = core.ledger.first().ok()?;
+    (first.0 > after.0 + 1).then(|| {
+        format!(
+            "it was shortened while this process was held up: it begins at entry {}, and this one is at {}; started again, it \
+             loads the newest image",
+            first.0, after.0
+        )
+    })
 }
 
 fn once(core: &Core, after: &mut Sequence) -> Result<(), PortFault> {
@@ -175,6 +193,17 @@ fn do_it(core: &Core, place: Sequence, change: &Change) -> Result<Outcome, PortF
             let count = local.forget_before(*before)?;
             local.end_entry(place)?;
             Outcome::Count(count)
+        }
+        Change::Publish { version, kept } => Outcome::Switched(local.publish(version, kept)?),
+        Change::Switch {
+            partition,
+            epoch,
+            version,
+            forgets,
+        } => Outcome::Switched(local.switch((*partition, *epoch), version, *forgets)?),
+        Change::Head { .. } => {
+            local.end_entry(place)?;
+            Outcome::Done
         }
     })
 }

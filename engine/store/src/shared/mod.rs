@@ -5,6 +5,8 @@
 //!                               ▲ who owned it before is told here          │
 //! findings, outgoing, …  ◀──────┼───────────────────────────────────────────┘ answers whoever waits
 //! snapshots of state     ──▶ kept beside the ledger, an entry says which
+//! versions of the rules  ──▶ kept beside the ledger, entries say which one a partition is evaluated with from where on
+//! images of the store    ──▶ kept beside the ledger, which is then shortened
 //! ```
 //!
 //! Everybody does the same changes in the same order, so numbers of findings, positions of sinks and dead letters are the
@@ -15,9 +17,15 @@
 
 mod change;
 mod follow;
+mod image;
 mod parts;
+mod shorten;
+mod versions;
 
-use crate::embedded::{EmbeddedStore, Kept, Taken};
+pub use image::Began;
+pub use shorten::Shortened;
+
+use crate::embedded::{EmbeddedStore, Kept, Taken, Unused};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use change::{Change, Entry};
 use follow::{Followed, follow};
@@ -47,6 +55,7 @@ const TRIES: usize = 50;
 pub struct SharedStore {
     core: Arc<Core>,
     follower: Option<JoinHandle<()>>,
+    began: Began,
 }
 
 /// How far the ledger is followed.
@@ -58,6 +67,8 @@ pub struct Follows {
     pub held_up: Option<String>,
     /// Why none ever come.
     pub stopped: Option<String>,
+    /// That is because the ledger was shortened beyond there: opened again, the store has the newest image.
+    pub is_overtaken: bool,
 }
 
 struct Core {
@@ -74,6 +85,8 @@ struct Core {
     asked: Mutex<BTreeMap<String, Arc<Mutex<Vec<Asked>>>>>,
     /// Partitions that were taken over, and whose snapshot could not be read yet.
     unfinished: Mutex<BTreeMap<Partition, Taken>>,
+    /// How the ledger was when it was shortened last.
+    known: Mutex<shorten::Known>,
     is_ending: AtomicBool,
 }
 
@@ -90,13 +103,15 @@ enum Outcome {
     Taken(Taken),
     Committed(Committed),
     Pointed(Option<Kept>),
+    Switched(Unused),
     Count(u64),
     Done,
     Refused(FaultClass, String),
 }
 
 impl SharedStore {
-    /// Begins to follow the ledger with a store that nobody else changes. `me` tells this process from all others, and from
+    /// Begins to follow the ledger with a store that nobody else changes; with the newest image of it when the ledger does not
+    /// reach back to where the store is, or the store has nothing. `me` tells this process from all others, and from
     /// itself at other times.
     pub fn open(
         local: EmbeddedStore,
@@ -115,6 +130,8 @@ impl SharedStore {
                 ),
             ));
         }
+        let (local, began) = image::reaching(local, ledger.as_ref())?;
+        let place = local.applied();
         let core = Arc::new(Core {
             local,
             ledger,
@@ -125,6 +142,7 @@ impl SharedStore {
             changed: Condvar::new(),
             asked: Mutex::default(),
             unfinished: Mutex::default(),
+            known: Mutex::default(),
             is_ending: AtomicBool::new(false),
         });
         let follower = {
@@ -139,6 +157,7 @@ impl SharedStore {
         Ok(Self {
             core,
             follower: Some(follower),
+            began,
         })
     }
 
@@ -163,6 +182,11 @@ impl SharedStore {
         }
     }
 
+    /// How following began.
+    pub fn began(&self) -> &Began {
+        &self.began
+    }
+
     /// How far the ledger is followed.
     pub fn follows(&self) -> Follows {
         let followed = self.core.lock();
@@ -170,6 +194,7 @@ impl SharedStore {
             place: followed.place,
             held_up: followed.held_up.clone(),
             stopped: followed.stopped.clone(),
+            is_overtaken: followed.is_overtaken,
         }
     }
 }

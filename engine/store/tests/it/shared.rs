@@ -12,7 +12,7 @@ use tripline_core::port::{
 };
 use tripline_core::rule::kind::EventTime;
 use tripline_store::embedded::{EmbeddedStore, Options};
-use tripline_store::shared::SharedStore;
+use tripline_store::shared::{SharedStore, Shortened};
 
 /// A ledger in memory, whose answers may be lost on their way.
 #[derive(Default)]
@@ -26,7 +26,13 @@ struct MemoryLedger {
 #[derive(Default)]
 struct Inner {
     entries: Vec<(u64, String, Vec<u8>)>,
+    /// The newest place that was ever given.
+    last: u64,
+    /// Entries up to here are gone.
+    purged: u64,
     kept: BTreeMap<String, Vec<u8>>,
+    /// Whoever shortens the ledger is killed after so many more steps.
+    dies_after: Option<u32>,
     /// So many reads of what is kept find nobody there.
     reads_fail: u32,
     /// What becomes of the next appends: lost before, lost after, or nothing.
@@ -59,8 +65,16 @@ impl Inner {
         of_key.next().map_or(0, |(place, _, _)| *place)
     }
 
-    fn last(&self) -> u64 {
-        self.entries.last().map_or(0, |(place, _, _)| *place)
+    /// A step of whoever may be killed before it.
+    fn step(&mut self) -> Result<(), PortFault> {
+        match &mut self.dies_after {
+            Some(0) => Err(PortFault::new(FaultClass::Stop, "live on")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -76,6 +90,7 @@ impl Ledger for MemoryLedger {
         entry: &[u8],
     ) -> Result<Sequence, PortFault> {
         let mut inner = self.lock();
+        inner.step()?;
         let fault = inner.faults.pop().unwrap_or(Lost::Nothing);
         if fault == Lost::Request {
             return Err(lost());
@@ -84,7 +99,8 @@ impl Ledger for MemoryLedger {
             return Err(PortFault::new(FaultClass::Fenced, "append"));
         }
         // Places have holes.
-        let place = inner.last() + 1 + key.len() as u64 % 3;
+        let place = inner.last + 1 + key.len() as u64 % 3;
+        inner.last = place;
         inner.entries.push((place, key.to_owned(), entry.to_vec()));
         self.changed.notify_all();
         match fault {
@@ -98,11 +114,33 @@ impl Ledger for MemoryLedger {
     }
 
     fn last(&self) -> Result<Sequence, PortFault> {
-        Ok(Sequence(self.lock().last()))
+        Ok(Sequence(self.lock().last))
+    }
+
+    fn first(&self) -> Result<Sequence, PortFault> {
+        Ok(Sequence(self.lock().purged + 1))
+    }
+
+    fn purge(&self, through: Sequence) -> Result<(), PortFault> {
+        let mut inner = self.lock();
+        inner.step()?;
+        let keys: BTreeSet<String> = inner.entries.iter().map(|one| one.1.clone()).collect();
+        for key in keys {
+            assert!(inner.newest(&key) > through.0, "the newest of {key} goes");
+        }
+        inner.entries.retain(|one| one.0 > through.0);
+        inner.purged = through.0.max(inner.purged);
+        Ok(())
     }
 
     fn read(&self, after: Sequence) -> Result<Vec<Entry>, PortFault> {
         let inner = self.lock();
+        if after.0 < inner.purged {
+            return Err(PortFault::new(
+                FaultClass::Stop,
+                "read entries that are gone",
+            ));
+        }
         let from = inner.entries.partition_point(|one| one.0 <= after.0);
         let some = inner.entries[from..].iter().take(3);
         Ok(some
@@ -117,12 +155,14 @@ impl Ledger for MemoryLedger {
     fn wait(&self, after: Sequence, at_most: Duration) -> Result<bool, PortFault> {
         let waited = self
             .changed
-            .wait_timeout_while(self.lock(), at_most, |inner| inner.last() <= after.0);
-        Ok(waited.expect("nobody panicked").0.last() > after.0)
+            .wait_timeout_while(self.lock(), at_most, |inner| inner.last <= after.0);
+        Ok(waited.expect("nobody panicked").0.last > after.0)
     }
 
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), PortFault> {
-        self.lock().kept.insert(name.to_owned(), bytes.to_vec());
+        let mut inner = self.lock();
+        inner.step()?;
+        inner.kept.insert(name.to_owned(), bytes.to_vec());
         Ok(())
     }
 
@@ -140,7 +180,9 @@ impl Ledger for MemoryLedger {
     }
 
     fn forget(&self, name: &str) -> Result<(), PortFault> {
-        self.lock().kept.remove(name);
+        let mut inner = self.lock();
+        inner.step()?;
+        inner.kept.remove(name);
         Ok(())
     }
 }
@@ -319,6 +361,13 @@ enum Act {
     Forget(usize, i64),
     /// A process is killed and starts again, with its folder or without.
     Restart(usize, bool),
+    Publish(usize, u32),
+    /// A process evaluates a partition with what is published, whether it holds it or not.
+    Switch(usize, u32),
+    /// A process is killed, and stays away until it starts again.
+    Leave(usize),
+    /// A process shortens the ledger, and may be killed after so many steps.
+    Shorten(usize, Option<u32>),
     Lose(bool),
 }
 
@@ -328,14 +377,18 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         3 => (process.clone(), partition.clone()).prop_map(|(one, of)| Act::Take(one, of)),
         8 => (process.clone(), partition.clone()).prop_map(|(one, of)| Act::Commit(one, of)),
-        2 => (process.clone(), partition).prop_map(|(one, of)| Act::Snapshot(one, of)),
+        2 => (process.clone(), partition.clone()).prop_map(|(one, of)| Act::Snapshot(one, of)),
+        1 => (process.clone(), 0..4u32).prop_map(|(one, version)| Act::Publish(one, version)),
+        2 => (process.clone(), partition).prop_map(|(one, of)| Act::Switch(one, of)),
         1 => process.clone().prop_map(Act::Sink),
         1 => process.clone().prop_map(Act::Drop),
         1 => (process.clone(), 0..100i64).prop_map(|(one, time)| Act::Forget(one, time)),
-        1 => (process, any::<bool>()).prop_map(|(one, keeps)| Act::Restart(one, keeps)),
+        2 => (process.clone(), any::<bool>()).prop_map(|(one, keeps)| Act::Restart(one, keeps)),
+        1 => process.clone().prop_map(Act::Leave),
+        4 => (process, proptest::option::of(0..12u32)).prop_map(|(one, dies)| Act::Shorten(one, dies)),
         2 => any::<bool>().prop_map(Act::Lose),
     ];
-    proptest::collection::vec(act, 1..60)
+    proptest::collection::vec(act, 1..80)
 }
 
 proptest! {
@@ -363,6 +416,15 @@ proptest! {
         let forgot = acts.iter().any(|act| matches!(act, Act::Forget(..)));
         for act in acts {
             time += 1;
+            let of = match act {
+                Act::Take(one, _) | Act::Commit(one, _) | Act::Snapshot(one, _) | Act::Sink(one) => Some(one),
+                Act::Publish(one, _) | Act::Switch(one, _) => Some(one),
+                Act::Drop(one) | Act::Forget(one, _) | Act::Shorten(one, _) => Some(one),
+                Act::Restart(..) | Act::Leave(_) | Act::Lose(_) => None,
+            };
+            if of.is_some_and(|one| stores[one].is_none()) {
+                continue;
+            }
             let store = |number: usize| stores[number].as_ref().expect("it runs");
             match act {
                 Act::Take(one, of) => {
@@ -405,6 +467,17 @@ proptest! {
                     };
                     let _ = store(one).keep_snapshot(Partition(of), tripline_core::port::Epoch(*epoch), &kept);
                 }
+                Act::Publish(one, version) => {
+                    let version = format!("v{version}");
+                    let _ = store(one).publish(&version, version.as_bytes());
+                }
+                Act::Switch(one, of) => {
+                    let (Some(epoch), Some(version)) = (epochs.get(&(one, of)), store(one).published()) else {
+                        continue;
+                    };
+                    let holder = (Partition(of), tripline_core::port::Epoch(*epoch));
+                    let _ = store(one).switch(holder, &version, time % 3 == 0);
+                }
                 Act::Sink(one) => {
                     let newest = store(one).newest().expect("reads");
                     let _ = store(one).sink_reached("sink", newest, &[]);
@@ -420,6 +493,26 @@ proptest! {
                     stores[one] = Some(fresh(one, keeps, &mut starts));
                     epochs.retain(|(process, _), _| *process != one);
                 }
+                Act::Leave(one) => {
+                    stores[one] = None;
+                    epochs.retain(|(process, _), _| *process != one);
+                }
+                Act::Shorten(one, dies) => {
+                    ledger.lock().dies_after = dies;
+                    let there = || stores.iter().flatten().map(|one| one.follows().place).min();
+                    let shortened = store(one).shorten(4, &there);
+                    let was_killed = ledger.lock().dies_after.take() == Some(0);
+                    match shortened {
+                        Err(fault) if fault.class == FaultClass::Stop => {
+                            prop_assert!(was_killed, "{fault}");
+                            stores[one] = None;
+                            stores[one] = Some(fresh(one, true, &mut starts));
+                            epochs.retain(|(process, _), _| *process != one);
+                        }
+                        Err(fault) => prop_assert_eq!(fault.class, FaultClass::Retry, "{}", fault),
+                        Ok(_) => {}
+                    }
+                }
                 Act::Lose(is_answer) => {
                     let lost = if is_answer { Lost::Answer } else { Lost::Request };
                     ledger.lock().faults.push(lost);
@@ -427,6 +520,9 @@ proptest! {
             }
         }
         ledger.lock().faults.clear();
+        for (one, store) in stores.iter_mut().enumerate() {
+            store.get_or_insert_with(|| fresh(one, true, &mut starts));
+        }
         // One that begins at the end has the same as those that were there all along.
         stores.push(Some(fresh(9, true, &mut starts)));
         let all = FindingFilter { max: 1000, ..FindingFilter::default() };
@@ -439,7 +535,11 @@ proptest! {
                 store.dead_letters(&DeadFilter { after: DeadNumber(0), max: 1000 }).expect("reads"),
                 store.sinks().expect("reads"),
                 store.newest().expect("reads"),
+                (store.published(), [0, 1].map(|of| store.version_of(Partition(of)))),
             ));
+            for version in [0, 1].iter().filter_map(|of| store.version_of(Partition(*of))) {
+                prop_assert_eq!(store.version(&version.1).expect("reads"), version.1.as_bytes());
+            }
         }
         for one in &seen {
             prop_assert_eq!(one, &seen[0]);
@@ -594,7 +694,10 @@ fn a_ledger_that_goes_back_while_it_is_used_stops_whoever_notices() {
     let store = open(folder.path(), &ledger, "me");
     let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
     assert_eq!(commit_of(&store, epoch, 1, "a"), Ok(1));
-    ledger.lock().entries.pop();
+    let mut inner = ledger.lock();
+    inner.entries.pop();
+    inner.last = inner.entries.last().expect("one is left").0;
+    drop(inner);
     assert_eq!(
         commit_of(&store, epoch, 2, "b"),
         Err(FaultClass::Stop),
@@ -605,4 +708,401 @@ fn a_ledger_that_goes_back_while_it_is_used_stops_whoever_notices() {
         words.contains("it lost what it had acknowledged"),
         "{words}"
     );
+}
+
+/// Shortens whatever is to be shortened, as all are there that are to be waited for.
+fn shorten(store: &SharedStore) -> Shortened {
+    store
+        .shorten(1, &|| Some(store.follows().place))
+        .expect("shortens")
+}
+
+/// A ledger that was shortened twice, by one who found 30 things, and the folder of that one.
+fn shortened() -> (tempfile::TempDir, Arc<MemoryLedger>, SharedStore) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let store = open(folder.path(), &ledger, "me");
+    let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
+    store.take_over(Partition(7)).expect("takes over");
+    for number in 1..=30 {
+        assert_eq!(
+            commit_of(&store, epoch, number, &format!("{number}")),
+            Ok(1)
+        );
+        if number % 10 == 0 {
+            shorten(&store);
+        }
+    }
+    (folder, ledger, store)
+}
+
+fn images_of(ledger: &MemoryLedger) -> Vec<String> {
+    let names = ledger.names().expect("lists");
+    let whole = names.into_iter().filter(|one| !one.contains('.'));
+    whole.filter(|one| one.starts_with("image-")).collect()
+}
+
+fn number_of_findings(store: &SharedStore) -> usize {
+    let all = FindingFilter {
+        max: 1000,
+        ..FindingFilter::default()
+    };
+    store.findings(&all).expect("reads").found.len()
+}
+
+#[test]
+fn the_ledger_is_shortened_and_whoever_comes_later_has_all_of_it() {
+    let (_folder, ledger, store) = shortened();
+    assert_eq!(images_of(&ledger).len(), 2);
+    {
+        let inner = ledger.lock();
+        let entries = inner.entries.len();
+        assert!(entries < 20, "{entries} entries");
+        // Of a key that nobody used for long the newest entry is there too.
+        assert!(inner.newest("partition-7") > inner.purged);
+    }
+    let empty = tempfile::tempdir().expect("a folder");
+    let newcomer = open(empty.path(), &ledger, "other");
+    let began = newcomer.began();
+    assert_eq!((began.had, began.wrong.len()), (Sequence(0), 0));
+    assert!(began.loaded.is_some());
+    assert_eq!(number_of_findings(&newcomer), 30);
+    assert_eq!(
+        newcomer.outgoing(Sequence(0), 100).expect("reads"),
+        store.outgoing(Sequence(0), 100).expect("reads")
+    );
+    // It goes on with the work, and the one before is fenced off.
+    let taken = newcomer.take_over(Partition(0)).expect("takes over");
+    assert_eq!(taken.position, Sequence(30));
+    assert_eq!(commit_of(&newcomer, taken.epoch.0, 31, "31"), Ok(1));
+    assert_eq!(
+        commit_of(&store, taken.epoch.0 - 1, 31, "x"),
+        Err(FaultClass::Fenced)
+    );
+    // And it starts again with what it has.
+    drop(newcomer);
+    let again = open(empty.path(), &ledger, "other again");
+    assert_eq!(again.began().loaded, None);
+    assert_eq!(number_of_findings(&again), 31);
+}
+
+#[test]
+fn whoever_was_away_longer_than_the_ledger_reaches_loads_an_image() {
+    let away = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let old = open(away.path(), &ledger, "old");
+    let epoch = old.take_over(Partition(0)).expect("takes over").epoch.0;
+    assert_eq!(commit_of(&old, epoch, 1, "1"), Ok(1));
+    drop(old);
+    let store = open(folder.path(), &ledger, "me");
+    let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
+    for number in 2..=9 {
+        assert_eq!(
+            commit_of(&store, epoch, number, &format!("{number}")),
+            Ok(1)
+        );
+        shorten(&store);
+    }
+    let back = open(away.path(), &ledger, "back");
+    assert!(back.began().had > Sequence(0) && back.began().loaded.is_some());
+    assert_eq!(number_of_findings(&back), 9);
+}
+
+#[test]
+fn whoever_is_there_is_waited_for() {
+    let (_folder, ledger, store) = shortened();
+    let first = ledger.first().expect("looks");
+    let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
+    assert_eq!(commit_of(&store, epoch, 31, "31"), Ok(1));
+    let behind = Sequence(first.0 + 1);
+    let waits = store.shorten(1, &|| Some(behind)).expect("shortens");
+    assert!(waits.image.is_some() && waits.waits.is_some());
+    assert_eq!(waits.through, None);
+    assert_eq!(ledger.first().expect("looks"), first);
+    let done = shorten(&store);
+    assert_eq!((done.image, done.through), (None, waits.waits));
+    assert_eq!(images_of(&ledger).len(), 2);
+    assert_eq!(shorten(&store), Shortened::default());
+}
+
+/// Opens a store of which nothing is there, or says why not.
+fn opened(ledger: &Arc<MemoryLedger>) -> Result<(SharedStore, tempfile::TempDir), PortFault> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let local = EmbeddedStore::open(folder.path(), Options::default()).expect("opens");
+    let store = SharedStore::open(local, ledger.clone(), "newcomer".to_owned())?;
+    store.catch_up(|_, _| {})?;
+    Ok((store, folder))
+}
+
+#[test]
+fn an_image_that_is_damaged_or_missing_is_harmless_as_long_as_there_is_another() {
+    type Harm = fn(&mut Inner, &str);
+    let harms: [Harm; 5] = [
+        |inner, image| *inner.kept.get_mut(image).expect("it is there") = b"x".to_vec(),
+        |inner, image| {
+            let part = inner.kept.get_mut(&format!("{image}.0"));
+            let part = part.expect("it is there");
+            let middle = part.len() / 2;
+            part[middle] ^= 1;
+        },
+        |inner, image| {
+            inner.kept.remove(&format!("{image}.0"));
+        },
+        |inner, image| {
+            inner.kept.remove(image);
+        },
+        |inner, image| {
+            let text = inner.kept.get_mut(image).expect("it is there");
+            let last = text.len() - 2;
+            text[last] ^= 1;
+        },
+    ];
+    for (number, harm) in harms.into_iter().enumerate() {
+        let (_folder, ledger, store) = shortened();
+        let mut images = images_of(&ledger);
+        images.sort_by_key(|name| {
+            name.split('-')
+                .nth(1)
+                .and_then(|one| one.parse::<u64>().ok())
+        });
+        harm(&mut ledger.lock(), &images[1]);
+        let (newcomer, _its) = opened(&ledger).expect("loads the older one");
+        assert_eq!(number_of_findings(&newcomer), 30, "{number}");
+        let wrong = newcomer.began().wrong.len();
+        // It began anew with the one that could be loaded.
+        assert!(wrong <= 1, "{number}");
+        harm(&mut ledger.lock(), &images[0]);
+        let fault = opened(&ledger).err().expect("there is none");
+        assert_eq!(fault.class, FaultClass::Stop, "{number}: {fault}");
+        assert!(
+            fault.to_string().contains("no image can be loaded"),
+            "{fault}"
+        );
+        // Whoever has it all writes new ones, in time.
+        let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
+        for position in 31..=33 {
+            let id = format!("{position}");
+            assert_eq!(commit_of(&store, epoch, position, &id), Ok(1));
+            shorten(&store);
+        }
+        let (newcomer, _its) = opened(&ledger).expect("loads");
+        assert_eq!(number_of_findings(&newcomer), 33, "{number}");
+    }
+}
+
+#[test]
+fn whoever_begins_with_a_damaged_image_reads_the_ledger_where_that_is_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let store = open(folder.path(), &ledger, "me");
+    let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
+    assert_eq!(commit_of(&store, epoch, 1, "1"), Ok(1));
+    shorten(&store);
+    let image = images_of(&ledger).remove(0);
+    ledger.lock().kept.remove(&format!("{image}.0"));
+    let (newcomer, _its) = opened(&ledger).expect("follows");
+    assert_eq!(newcomer.began().loaded, None);
+    assert_eq!(newcomer.began().wrong.len(), 1);
+    assert_eq!(number_of_findings(&newcomer), 1);
+}
+
+#[test]
+fn a_ledger_that_went_back_is_not_hidden_by_an_image() {
+    let (folder, ledger, store) = shortened();
+    drop(store);
+    {
+        let mut inner = ledger.lock();
+        let purged = inner.purged;
+        inner.entries.retain(|one| one.0 <= purged + 3);
+        inner.last = purged + 3;
+    }
+    let fault = opened(&ledger).err().expect("it is refused");
+    assert_eq!(fault.class, FaultClass::Stop);
+    assert!(fault.to_string().contains("it lost some"), "{fault}");
+    let local = EmbeddedStore::open(folder.path(), Options::default()).expect("opens");
+    let refused = SharedStore::open(local, ledger, "me".to_owned());
+    let fault = refused.err().expect("it is refused");
+    assert!(fault.to_string().contains("it lost some"), "{fault}");
+}
+
+#[test]
+fn a_store_of_no_ledger_is_not_given_up_for_an_image() {
+    let (_folder, ledger, _store) = shortened();
+    let own = tempfile::tempdir().expect("a folder");
+    let local = EmbeddedStore::open(own.path(), Options::default()).expect("opens");
+    local.take_over(Partition(0)).expect("takes over");
+    let refused = SharedStore::open(local, ledger, "me".to_owned());
+    let fault = refused.err().expect("it is refused");
+    assert!(fault.to_string().contains("of no ledger"), "{fault}");
+    let local = EmbeddedStore::open(own.path(), Options::default()).expect("opens");
+    let position = local.take_over(Partition(0)).expect("takes over");
+    assert_eq!(position.epoch.0, 2);
+}
+
+#[test]
+fn several_shorten_at_once_while_all_work() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let ledger = Arc::new(MemoryLedger::new());
+    let stores: Vec<SharedStore> = (0..3)
+        .map(|at| open(folders[at].path(), &ledger, &format!("me-{at}")))
+        .collect();
+    let everybody = || stores.iter().map(|one| one.follows().place).min();
+    std::thread::scope(|scope| {
+        for (number, store) in stores.iter().enumerate() {
+            let everybody = &everybody;
+            scope.spawn(move || {
+                let partition = Partition(number as u32);
+                let epoch = store.take_over(partition).expect("takes over").epoch;
+                for position in 1..=60 {
+                    let commit = Commit {
+                        partition,
+                        epoch,
+                        position: Sequence(position),
+                        findings: vec![finding(&format!("{number}-{position}"), "rule", 0)],
+                        ..Commit::default()
+                    };
+                    store.commit(&commit).expect("commits");
+                    if position % 4 == 0 {
+                        store.shorten(10, everybody).expect("shortens");
+                    }
+                }
+            });
+        }
+    });
+    let entries = ledger.lock().entries.len();
+    assert!(entries < 150, "{entries} entries of 180 and more");
+    let (newcomer, _its) = opened(&ledger).expect("loads");
+    assert!(newcomer.began().loaded.is_some());
+    assert_eq!(number_of_findings(&newcomer), 180);
+    for store in &stores {
+        store.catch_up(|_, _| {}).expect("catches up");
+        assert_eq!(
+            store.outgoing(Sequence(0), 1000).expect("reads"),
+            newcomer.outgoing(Sequence(0), 1000).expect("reads")
+        );
+    }
+}
+
+#[test]
+fn whoever_is_overtaken_while_it_is_held_up_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let store = open(folder.path(), &ledger, "me");
+    let epoch = store.take_over(Partition(0)).expect("takes over").epoch.0;
+    assert_eq!(commit_of(&store, epoch, 1, "1"), Ok(1));
+    {
+        // All at once: more came, and it is gone again.
+        let mut inner = ledger.lock();
+        inner.last += 50;
+        inner.purged = inner.last - 1;
+        inner.entries.clear();
+        let last = inner.last;
+        inner.entries.push((last, "sinks".to_owned(), Vec::new()));
+    }
+    ledger.changed.notify_all();
+    let begun = std::time::Instant::now();
+    let words = loop {
+        if let Some(words) = store.follows().stopped {
+            break words;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "it stops");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(words.contains("it was shortened while"), "{words}");
+    assert!(store.follows().is_overtaken);
+}
+
+#[test]
+fn a_partition_is_evaluated_with_one_version_up_to_a_record_and_with_another_after_it() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let ledger = Arc::new(MemoryLedger::new());
+    let [one, other] = [0, 1].map(|at| open(folders[at].path(), &ledger, &format!("me-{at}")));
+    let partition = Partition(0);
+    assert_eq!((one.published(), one.version_of(partition)), (None, None));
+    one.publish("v1", b"first").expect("publishes");
+    let taken = one.take_over(partition).expect("takes over");
+    one.switch((partition, taken.epoch), "v1", false)
+        .expect("switches");
+    assert_eq!(commit_of(&one, taken.epoch.0, 5, "a"), Ok(1));
+    let state = |position| SnapshotKept {
+        position: Sequence(position),
+        bytes: b"remembered".to_vec(),
+    };
+    one.keep_snapshot(partition, taken.epoch, &state(5))
+        .expect("keeps");
+    assert_eq!(commit_of(&one, taken.epoch.0, 8, "b"), Ok(1));
+    other.publish("v2", b"second").expect("publishes");
+    one.catch_up(|_, _| {}).expect("catches up");
+    assert_eq!(one.published().as_deref(), Some("v2"));
+    // Records 6 to 8 were evaluated with the first one and are not in what is remembered: they must be done again with it.
+    assert!(!one.may_switch(partition));
+    let early = one.switch((partition, taken.epoch), "v2", false);
+    assert_eq!(early.map_err(|fault| fault.class), Err(FaultClass::Reject));
+    assert_eq!(other.version("v1").expect("reads"), b"first");
+    // Whoever takes it over does so, and goes on with the second one.
+    let taken = other.take_over(partition).expect("takes over");
+    let late = one.switch((partition, taken.epoch), "v2", false);
+    assert!(late.is_err());
+    other
+        .keep_snapshot(partition, taken.epoch, &state(8))
+        .expect("keeps");
+    assert!(other.may_switch(partition));
+    other
+        .switch((partition, taken.epoch), "v2", false)
+        .expect("switches");
+    let named = Some((Sequence(8), "v2".to_owned()));
+    assert_eq!(other.version_of(partition), named);
+    one.catch_up(|_, _| {}).expect("catches up");
+    assert_eq!(one.version_of(partition), named);
+    // Nobody needs the first one any more.
+    assert!(one.version("v1").is_err());
+    let names = ledger.names().expect("lists");
+    let rules: Vec<&String> = names
+        .iter()
+        .filter(|one| one.starts_with("rules-"))
+        .collect();
+    assert_eq!(rules.len(), 1, "{names:?}");
+    // One that is not there is nobody's; the same again changes nothing.
+    let gone = other.switch((partition, taken.epoch), "v1", false);
+    assert_eq!(gone.map_err(|fault| fault.class), Err(FaultClass::Reject));
+    one.publish("v2", b"second").expect("publishes");
+    assert_eq!(ledger.names().expect("lists").len(), names.len());
+    // Whoever comes later knows all of it, by the ledger or by an image.
+    drop(one);
+    let (newcomer, _its) = opened(&ledger).expect("follows");
+    assert_eq!(newcomer.version_of(partition), named);
+    shorten(&other);
+    let (newcomer, _its) = opened(&ledger).expect("loads");
+    assert!(newcomer.began().loaded.is_some());
+    assert_eq!(newcomer.version_of(partition), named);
+    assert_eq!(newcomer.version("v2").expect("reads"), b"second");
+    // Rules that remember nothing let go of what others remembered.
+    assert_eq!(commit_of(&other, taken.epoch.0, 9, "c"), Ok(1));
+    other.publish("v3", b"third").expect("publishes");
+    other
+        .switch((partition, taken.epoch), "v3", true)
+        .expect("switches");
+    assert_eq!(
+        other.version_of(partition),
+        Some((Sequence(9), "v3".to_owned()))
+    );
+    let taken = other.take_over(partition).expect("takes over");
+    assert_eq!((taken.position, taken.snapshot), (Sequence(9), None));
+}
+
+#[test]
+fn a_version_that_is_damaged_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = Arc::new(MemoryLedger::new());
+    let store = open(folder.path(), &ledger, "me");
+    store.publish("v1", b"first").expect("publishes");
+    for bytes in ledger.lock().kept.values_mut() {
+        bytes[0] ^= 1;
+    }
+    let fault = store.version("v1").expect_err("it is damaged");
+    assert!(fault.to_string().contains("publish it again"), "{fault}");
+    // Which mends it.
+    store.publish("v1", b"first").expect("publishes");
+    assert_eq!(store.version("v1").expect("reads"), b"first");
 }

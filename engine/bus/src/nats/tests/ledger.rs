@@ -159,6 +159,43 @@ fn many_append_at_once_and_everybody_sees_the_same() {
 }
 
 #[test]
+fn a_ledger_that_is_shortened_begins_later_and_still_knows_who_was_the_newest() {
+    let place = Place::new("ledger-shortened");
+    let mut server = NatsServer::start(place.path(), "");
+    let settings = settings(vec![server.url()]);
+    let (one, other) = (ledger(&settings), ledger(&settings));
+    assert_eq!(one.first().expect("looks"), Sequence(1));
+    let first = one.append("a", Some(Sequence(0)), b"1").expect("appends");
+    // Of several messages.
+    let long = noise(3 << 20, 7);
+    let second = one.append("b", Some(Sequence(0)), &long).expect("appends");
+    let third = one.append("a", Some(first), b"3").expect("appends");
+    let fourth = one.append("b", Some(second), b"4").expect("appends");
+    assert_eq!(all(&other, Sequence(0)).len(), 4);
+    one.purge(second).expect("shortens");
+    one.purge(first).expect("changes nothing");
+    for _ in 0..2 {
+        assert_eq!(other.first().expect("looks"), third);
+        assert_eq!(other.last().expect("looks"), fourth);
+        let bytes: Vec<Vec<u8>> = all(&other, second)
+            .into_iter()
+            .map(|one| one.bytes)
+            .collect();
+        assert_eq!(bytes, [b"3", b"4"]);
+        assert_eq!(one.newest("a").expect("looks"), third);
+        let refused = one.append("a", Some(first), b"x");
+        assert_eq!(class(refused), Some(FaultClass::Fenced));
+        // What is gone is not passed over.
+        assert_eq!(class(other.read(first)), Some(FaultClass::Stop));
+        server.kill();
+        server.run();
+        patiently(|| other.last());
+    }
+    let fifth = patiently(|| one.append("a", Some(third), b"5"));
+    assert_eq!(fifth, fourth.next());
+}
+
+#[test]
 fn what_is_kept_is_there_whole() {
     let place = Place::new("ledger-kept");
     let server = NatsServer::start(place.path(), "");

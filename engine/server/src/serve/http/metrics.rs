@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json as value};
 use std::fmt::Write;
+use tripline_core::port::Partition;
 
 /// Whether the process lives.
 pub(super) async fn health() -> Response {
@@ -51,6 +52,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         })
         .collect();
     let work = now.work();
+    let versions = api.versions.as_deref();
     let partitions: Vec<Value> = (0..)
         .zip(&now.logs)
         .map(|(number, log): (u32, _)| {
@@ -63,9 +65,11 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
                 "position": log.position.0,
                 "lag": log.lag(),
                 "held": now.working.contains_key(&number),
+                "rules": versions.and_then(|all| all.of(Partition(number))).map(|(after, version)| value!({ "version": version, "after": after.0 })),
             })
         })
         .collect();
+    let published = versions.and_then(|all| all.published());
     let others = api.assignment.others();
     let members: serde_json::Map<String, Value> = others
         .iter()
@@ -79,7 +83,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
     Ok(json(&value!({
         "ready": now.is_ready,
         "draining": now.is_draining,
-        "rules": { "in_force": now.rules, "off": now.rules_off, "version": now.rules_version, "reloads": now.reloads, "reloads_refused": now.reloads_refused, "last_reload_fault": now.last_reload_fault },
+        "rules": { "in_force": now.rules, "off": now.rules_off, "version": now.rules_version, "published": published, "reloads": now.reloads, "reloads_refused": now.reloads_refused, "last_reload_fault": now.last_reload_fault },
         "log": { "bytes": now.logs.iter().map(LogStatus::bytes).sum::<u64>(), "durability": api.partitions.durability().as_str() },
         "partitions": partitions,
         "ledger": now.ledger.as_ref().map(|(place, held_up)| value!({ "followed_to": place.0, "held_up": held_up })),

@@ -17,6 +17,7 @@ use super::assignment::Assignment;
 use super::desk::{Decisions, Desk};
 use super::partitions::Partitions;
 use super::status::Status;
+use super::versions::Versions;
 use answer::Refusal;
 use axum::Router;
 use axum::body::Bytes;
@@ -45,6 +46,8 @@ pub(crate) struct Api {
     pub(crate) partitions: Partitions,
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) store: Arc<dyn Store>,
+    /// Where members have their rules from each other.
+    pub(crate) versions: Option<Arc<Versions>>,
     pub(crate) status: Arc<Status>,
     pub(crate) control: Sender<Control>,
     pub(crate) desk: Arc<Desk>,

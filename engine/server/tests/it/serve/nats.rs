@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tripline_bus::nats::{
-    ConnectSettings, Login, NatsBus, NatsConnection, NatsSettings, Publisher, Released,
-    StreamSettings, Tls,
+    ConnectSettings, LedgerSettings, Login, NatsBus, NatsConnection, NatsLedger, NatsSettings,
+    Publisher, Released, StreamSettings, Tls,
 };
-use tripline_core::port::{Bus, Delivered, Partition, ReadMax, Sequence};
+use tripline_core::port::{Bus, Delivered, Ledger, Partition, ReadMax, Sequence};
 
 /// How often the server is killed.
 const ROUNDS: u64 = 50;
@@ -322,10 +322,15 @@ fn what_is_not_as_it_must_be_is_told_before_anything_runs() {
 
 /// A service that shares the work, with rules whose keys name what events are parted by.
 fn member(name: &str, server: &NatsServer) -> Folder {
+    member_with(name, server, "")
+}
+
+/// The same with more in `[store]`, and after it.
+fn member_with(name: &str, server: &NatsServer, more: &str) -> Folder {
     let folder = on_nats(
         name,
         &[server],
-        "partitions = 4\npartition_by = \"who\"\n[store]\nshared = true\n",
+        &format!("partitions = 4\npartition_by = \"who\"\n[store]\nshared = true\n{more}"),
     );
     part(&folder);
     folder
@@ -385,31 +390,31 @@ fn send_to_any(members: &[Mutex<Option<Service>>], mut number: usize, chunk: &[S
     }
 }
 
-#[test]
-fn members_that_are_killed_leave_their_work_to_the_others() {
-    let all = events_of_many(4_000);
-    let calm = folder("serve-members-calm", "");
+/// What one finds that nobody disturbs and that has everything in one log.
+fn found_by_one(name: &str, all: &[String]) -> BTreeMap<String, (u64, String)> {
+    let calm = folder(name, "");
     part(&calm);
     let service = Service::start(&calm);
     for chunk in all.chunks(500) {
         service.publish(chunk);
     }
     service.wait_for(all.len() as u64);
-    let wanted = settled_everywhere(&service);
+    let found = settled_everywhere(&service);
     assert_eq!(service.terminate(), Some(0));
-    let starts = wanted
-        .values()
-        .filter(|(_, what)| what.contains("many-starts"));
-    let (groups, counted) = starts.fold((0, 0), |(groups, all), (count, _)| {
-        (groups + 1, all + count)
-    });
-    assert!(groups > 20, "{groups} {counted}");
+    found
+}
 
-    let place = Place::new("serve-members");
-    let server = NatsServer::start(place.path(), "");
-    let folders: Vec<Folder> = (0..3)
-        .map(|number| member(&format!("serve-member-{number}"), &server))
-        .collect();
+/// Sends everything to members that are killed and ended all the time, and now and then come back with nothing.
+fn killed_while_they_work(folders: &[Folder], all: &[String]) -> Vec<Service> {
+    killed_while(folders, all, |_, _| {})
+}
+
+/// The same, and something else is done in each round by a member that runs.
+fn killed_while(
+    folders: &[Folder],
+    all: &[String],
+    mut meanwhile: impl FnMut(u64, &Service),
+) -> Vec<Service> {
     let members: Vec<Mutex<Option<Service>>> = folders
         .iter()
         .map(|folder| Mutex::new(Some(Service::start(folder))))
@@ -431,6 +436,7 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
             let number = (round * 7 % 3) as usize;
             let mut member = members[number].lock().expect("nobody panicked");
             let running = member.take().expect("it runs");
+            meanwhile(round, &running);
             // One of three goes in order, and one of nine comes back with nothing.
             if round % 3 == 2 {
                 assert_eq!(running.terminate(), Some(0));
@@ -451,10 +457,30 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
         "{killed} members killed, {ended} ended in order in {:?}",
         begun.elapsed()
     );
-    let services: Vec<Service> = members
+    members
         .into_iter()
         .map(|one| one.into_inner().expect("nobody panicked").expect("it runs"))
+        .collect()
+}
+
+#[test]
+fn members_that_are_killed_leave_their_work_to_the_others() {
+    let all = events_of_many(4_000);
+    let wanted = found_by_one("serve-members-calm", &all);
+    let starts = wanted
+        .values()
+        .filter(|(_, what)| what.contains("many-starts"));
+    let (groups, counted) = starts.fold((0, 0), |(groups, all), (count, _)| {
+        (groups + 1, all + count)
+    });
+    assert!(groups > 20, "{groups} {counted}");
+
+    let place = Place::new("serve-members");
+    let server = NatsServer::start(place.path(), "");
+    let folders: Vec<Folder> = (0..3)
+        .map(|number| member(&format!("serve-member-{number}"), &server))
         .collect();
+    let services = killed_while_they_work(&folders, &all);
     services[0].wait_evaluated();
     let found = settled_everywhere(&services[0]);
     for service in &services {
@@ -493,6 +519,304 @@ fn members_that_are_killed_leave_their_work_to_the_others() {
     }
     assert!(found.keys().eq(sent.iter()), "{} sent", sent.len());
     for service in services {
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
+
+/// The ledger, as others than its members see it.
+fn ledger(server: &NatsServer) -> NatsLedger {
+    let connection = NatsConnection::open(&connect(server)).expect("connects");
+    let settings = LedgerSettings {
+        prefix: "tripline".to_owned(),
+        stream: StreamSettings {
+            bytes_max: 0,
+            event_bytes_max: 960 << 10,
+            ..stream_settings("tripline").stream
+        },
+    };
+    NatsLedger::open(&connection, &settings).expect("opens").0
+}
+
+#[test]
+fn the_ledger_is_shortened_while_members_are_killed_and_newcomers_have_all_of_it() {
+    let all = events_of_many(3_000);
+    let wanted = found_by_one("serve-shortened-calm", &all);
+    let place = Place::new("serve-shortened");
+    let server = NatsServer::start(place.path(), "");
+    let few = "shorten_every = 15\n";
+    let folders: Vec<Folder> = (0..3)
+        .map(|number| member_with(&format!("serve-shortened-{number}"), &server, few))
+        .collect();
+    let services = killed_while_they_work(&folders, &all);
+    services[0].wait_evaluated();
+    let found = settled_everywhere(&services[0]);
+    assert_same(&wanted, &found);
+    let ledger = ledger(&server);
+    let first = ledger.first().expect("looks");
+    let last = ledger.last().expect("looks");
+    println!("entries {} to {} of {} are there", first.0, last.0, last.0);
+    assert!(first.0 > last.0 / 2, "{} to {}", first.0, last.0);
+    // One begins with nothing, and one that was away for long comes back.
+    let newcomer = member_with("serve-shortened-newcomer", &server, few);
+    let newcomer = Service::start(&newcomer);
+    newcomer.wait_until("it has what the others have", || {
+        findings(&newcomer) == found
+    });
+    let mut services = services;
+    let away = services.remove(0);
+    away.kill();
+    let later = event(999_999, "Stop", 3);
+    newcomer.publish(&[later]);
+    let was = ledger.last().expect("looks").0;
+    newcomer.wait_until("the ledger is shortened beyond who is away", || {
+        newcomer.publish(&[event(999_998, "Stop", 3)]);
+        ledger.first().expect("looks").0 > was
+    });
+    let back = Service::start(&folders[0]);
+    back.wait_until("it has what the others have", || {
+        findings(&back) == findings(&newcomer) && findings(&back).len() > found.len()
+    });
+    let names = ledger.names().expect("lists");
+    let images = names
+        .iter()
+        .filter(|name| name.starts_with("image-") && !name.contains('.'));
+    assert!(images.count() <= 3, "{names:?}");
+    for service in services.into_iter().chain([newcomer, back]) {
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
+
+/// A member that has its rules from others, and no files of its own unless it is given some.
+fn pupil(name: &str, server: &NatsServer) -> Folder {
+    let folder = member_with(name, server, "rules = \"members\"\n");
+    for file in ["stopped.toml", "many-starts.toml"] {
+        std::fs::remove_file(format!("{}/rules/{file}", folder.path())).expect("it is there");
+    }
+    folder
+}
+
+/// The rule about what was stopped, under another name each time.
+fn rename(folder: &Folder, name: &str) {
+    let rule = super::RULES.replace("\"stopped\"", &format!("\"stopped-{name}\""));
+    folder.file("rules/stopped.toml", rule);
+}
+
+#[test]
+fn rules_of_one_member_are_in_force_everywhere_from_one_record_on() {
+    let all = events_of_many(3_000);
+    let place = Place::new("serve-versions");
+    let server = NatsServer::start(place.path(), "");
+    let teacher = member_with("serve-versions-0", &server, "rules = \"members\"\n");
+    rename(&teacher, "0");
+    // Whoever is first has files; the others need none.
+    let first = Service::start(&teacher);
+    first.wait_until("its rules are published", || {
+        first.get("/v1/status")["rules"]["published"].is_string()
+    });
+    let published = first.get("/v1/status")["rules"]["published"].clone();
+    assert_eq!(first.terminate(), Some(0));
+    let folders: Vec<Folder> = (1..4)
+        .map(|number| pupil(&format!("serve-versions-{number}"), &server))
+        .collect();
+    let mut versions = 1;
+    let services = killed_while(&folders, &all, |round, service| {
+        if round % 2 == 1 {
+            return;
+        }
+        // Any member may publish what its files say. It is killed or ended at once.
+        let number = (round * 7 % 3) as usize;
+        let rules = &folders[number];
+        part(rules);
+        rename(rules, &versions.to_string());
+        let (status, text) = service.post("/v1/reload", "");
+        assert_eq!(status, 200, "{text}");
+        versions += 1;
+    });
+    println!("{versions} versions");
+    assert!(versions > 4, "{versions}");
+    services[0].wait_evaluated();
+    let found = settled_everywhere(&services[0]);
+    // Each event was evaluated with one version: none is found by two, and none by no version.
+    let mut by_rule: BTreeMap<String, u64> = BTreeMap::new();
+    let mut events: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, what) in found.values() {
+        let (rule, event) = what.split_once(" of ").expect("both");
+        if !rule.contains("many-starts") {
+            events
+                .entry(event.to_owned())
+                .or_default()
+                .push(rule.to_owned());
+            *by_rule.entry(rule.to_owned()).or_default() += 1;
+        }
+    }
+    println!("{by_rule:?}");
+    let twice: Vec<_> = events.iter().filter(|(_, rules)| rules.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    assert_eq!(events.len(), 1_000);
+    assert!(by_rule.len() > 2, "several versions found something");
+    // What is remembered goes on through all of them.
+    let calm = found_by_one("serve-versions-calm", &all);
+    let starts = |found: &BTreeMap<String, (u64, String)>| -> BTreeMap<String, (u64, String)> {
+        let of_rule = found
+            .iter()
+            .filter(|(_, (_, what))| what.contains("many-starts"));
+        of_rule
+            .map(|(id, what)| (id.clone(), what.clone()))
+            .collect()
+    };
+    assert_same(&starts(&calm), &starts(&found));
+    // All partitions are at the newest, and nothing older is kept.
+    services[0].wait_until("all partitions are at what is published", || {
+        let status = services[0].get("/v1/status");
+        let newest = &status["rules"]["published"];
+        let partitions = status["partitions"].as_array().expect("a list");
+        partitions
+            .iter()
+            .all(|one| one["rules"]["version"] == *newest)
+    });
+    assert_ne!(
+        services[0].get("/v1/status")["rules"]["published"],
+        published
+    );
+    let ledger = ledger(&server);
+    services[0].wait_until("only the newest is kept", || {
+        let names = ledger.names().expect("lists");
+        names
+            .iter()
+            .filter(|name| name.starts_with("rules-"))
+            .count()
+            <= 2
+    });
+    // A mistake refuses all of them, and nothing changes.
+    let newest = services[0].get("/v1/status")["rules"]["published"].clone();
+    folders[0].file(
+        "rules/stopped.toml",
+        "id = \"stopped\"\nwhen = 'nothing('\n",
+    );
+    part(&folders[0]);
+    let (status, text) = services[0].post("/v1/reload", "");
+    assert_eq!(status, 409, "{text}");
+    assert_eq!(services[0].get("/v1/status")["rules"]["published"], newest);
+    for service in services {
+        assert_eq!(service.terminate(), Some(0));
+    }
+}
+
+/// A member whose rule about starts counts what is in a list, and which keeps what it remembers only when it ends in order.
+fn counting(name: &str, server: &NatsServer, list: &str) -> Folder {
+    let folder = member_with(name, server, "rules = \"members\"\n");
+    let path = folder.path();
+    let config = std::fs::read_to_string(format!("{path}/tripline.toml"));
+    let lists = format!("rules.lists = [\"starts={path}/starts.json\"]\nrules.paths");
+    let config = config
+        .expect("it is there")
+        .replace("\"300ms\"", "\"1h\"")
+        .replace("rules.paths", &lists);
+    folder.file("tripline.toml", config);
+    folder.file("starts.json", list);
+    let rule = super::THRESHOLD
+        .replace(
+            "event.?eventName.orValue(\"\") == \"Start\"",
+            "inList(\"starts\", event.?eventName.orValue(\"\"))",
+        )
+        .replace("event.?who.orValue(\"\")", "event.who")
+        .replace("window = \"30m\"", "window = \"30m\"\nby = [\"event.who\"]");
+    folder.file("rules/many-starts.toml", rule);
+    folder
+}
+
+#[test]
+fn what_must_be_done_again_is_done_with_the_rules_that_did_it_first() {
+    let place = Place::new("serve-again");
+    let server = NatsServer::start(place.path(), "");
+    let first = counting("serve-again-0", &server, "[\"Start\", \"Begin\"]");
+    let first = Service::start(&first);
+    let users = 12;
+    let send = |service: &Service, phase: u64, name: &str| {
+        let some: Vec<String> = (0..users)
+            .map(|who| event(phase * users + who, name, who))
+            .collect();
+        service.publish(&some);
+    };
+    send(&first, 0, "Start");
+    send(&first, 1, "Begin");
+    first.wait_evaluated();
+    let old = first.get("/v1/status")["rules"]["published"].clone();
+    first.kill();
+    // The other one has its own files in force before anybody misses the first one. They do not count what began.
+    let other = counting("serve-again-1", &server, "[\"Start\"]");
+    let other = Service::start(&other);
+    let (status, text) = other.post("/v1/reload", "");
+    assert_eq!(status, 200, "{text}");
+    other.wait_until("all partitions are at what is published", || {
+        let status = other.get("/v1/status");
+        let newest = &status["rules"]["published"];
+        let partitions = status["partitions"].as_array().expect("a list");
+        *newest != old
+            && partitions.iter().all(|one| {
+                one["rules"]["version"] == *newest && one["rules"]["after"].as_u64() > Some(0)
+            })
+    });
+    send(&other, 2, "Start");
+    other.wait_evaluated();
+    // Two that the first rules saw and one that the second did.
+    let found = settled_everywhere(&other);
+    let starts = found
+        .values()
+        .filter(|(_, what)| what.contains("many-starts"));
+    assert_eq!(starts.count() as u64, users, "{found:?}");
+    assert_eq!(other.terminate(), Some(0));
+}
+
+#[test]
+fn whoever_cannot_load_the_rules_takes_no_part_and_says_why() {
+    let place = Place::new("serve-lacks");
+    let server = NatsServer::start(place.path(), "");
+    let teacher = member_with("serve-lacks-0", &server, "rules = \"members\"\n");
+    let service = Service::start(&teacher);
+    service.publish(&[event(1, "Stop", 1)]);
+    service.wait_evaluated();
+    let ledger = ledger(&server);
+    let names = ledger.names().expect("lists");
+    let name = names.iter().find(|name| name.starts_with("rules-"));
+    ledger
+        .keep(name.expect("it is there"), b"damaged")
+        .expect("keeps");
+    // One without files cannot begin; one that has some waits until it may publish them.
+    let told = refusal(&pupil("serve-lacks-1", &server));
+    assert!(told.contains("it is damaged"), "{told}");
+    let other = member_with("serve-lacks-2", &server, "rules = \"members\"\n");
+    rename(&other, "again");
+    let other = Service::start(&other);
+    let status = other.get("/v1/status");
+    other.wait_until("the others hear why", || {
+        let others = service.get("/v1/status")["others"].clone();
+        let mut others = others.as_object().into_iter().flatten();
+        others.any(|(_, one)| {
+            let why = one["lacks_rules"].as_str().unwrap_or_default();
+            why.contains("it is damaged")
+        })
+    });
+    assert!(
+        status["partitions"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .all(|one| one["held"] == false)
+    );
+    let (code, text) = other.post("/v1/reload", "");
+    assert_eq!(code, 200, "{text}");
+    other.wait_until("it takes part", || {
+        let status = other.get("/v1/status");
+        let mut partitions = status["partitions"].as_array().expect("a list").iter();
+        partitions.any(|one| one["held"] == true)
+    });
+    for number in 2..40 {
+        other.publish(&[event(number, "Stop", number)]);
+    }
+    other.wait_evaluated();
+    other.wait_until("all are found", || findings(&other).len() == 39);
+    for service in [service, other] {
         assert_eq!(service.terminate(), Some(0));
     }
 }
