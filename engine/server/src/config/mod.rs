@@ -352,7 +352,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
     partly! {
         rules: PartlyRules { paths: Vec<String>, lists: Vec<String>, sigma: Vec<String>, sigma_pipelines: Vec<String>, plugins: String },
         bus: PartlyBus { r#type: BusKind },
-        nats: PartlyNats { urls: Vec<String>, credentials_file: String, nkey_file: String, token_file: String, user: String, password_file: String, tls_required: bool, tls_ca_file: String, tls_cert_file: String, tls_key_file: String, prefix: String, partitions: u32, partition_by: String, inexact_rules: InexactRules, create: bool, replicas: usize, size_max_mib: u64, age_max: Length, event_max_kib: u64, duplicate_window: Length, released: Released },
+        nats: PartlyNats { urls: Vec<String>, credentials_file: String, nkey_file: String, token_file: String, user: String, password_file: String, tls_required: bool, tls_first: bool, tls_ca_file: String, tls_cert_file: String, tls_key_file: String, prefix: String, partitions: u32, partition_by: String, inexact_rules: InexactRules, create: bool, replicas: usize, size_max_mib: u64, age_max: Length, event_max_kib: u64, duplicate_window: Length, released: Released },
         store: PartlyStore { shared: bool, member: String },
         log: PartlyLog { durability: LogDurability, size_max_mib: u64, segment_mib: u64, when_full: WhenFull, event_max_mib: u64 },
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },

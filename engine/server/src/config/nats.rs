@@ -30,6 +30,7 @@ pub(crate) struct Nats {
     pub(crate) user: String,
     pub(crate) password_file: String,
     pub(crate) tls_required: bool,
+    pub(crate) tls_first: bool,
     pub(crate) tls_ca_file: String,
     pub(crate) tls_cert_file: String,
     pub(crate) tls_key_file: String,

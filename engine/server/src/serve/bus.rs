@@ -243,6 +243,7 @@ pub(super) fn connect_settings(config: &Nats) -> Result<ConnectSettings, ServeEr
             authorities: file(&config.tls_ca_file),
             identity: file(&config.tls_cert_file).zip(file(&config.tls_key_file)),
             is_required: config.tls_required,
+            is_first: config.tls_first,
         },
         name: "tripline".to_owned(),
     })

@@ -1,8 +1,10 @@
 //! The service as a process: events in by HTTP, findings out, and everything that may happen to it.
 
 mod api;
+mod encrypted;
 mod killed;
 mod nats;
+mod permitted;
 mod policies;
 mod service;
 mod sinks;
