@@ -69,6 +69,7 @@ fn embedded(config: &Config, folder: &Path) -> Result<Log, ServeError> {
     let settings = LogSettings {
         segment_bytes: config.log.segment_mib * MIB,
         bytes_max: config.log.size_max_mib * MIB,
+        released_bytes_max: config.log.evaluated_kept_mib * MIB,
         record_bytes_max: event_bytes_max(config),
         flush: match config.log.durability {
             LogDurability::Fsync => Flush::Fsync,

@@ -19,12 +19,16 @@ mod driver;
 mod examiners;
 mod holding;
 pub(crate) mod http;
+mod opening;
 mod outboxes;
 mod partitions;
+mod place;
+mod replay;
 mod rules;
 mod service;
 pub(crate) mod sink;
 mod status;
 
 pub(crate) use clock::now;
+pub(crate) use replay::{Stretch, replay};
 pub(crate) use service::{Handles, ServeError, Service};

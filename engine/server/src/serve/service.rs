@@ -10,12 +10,13 @@ use super::desk::{Decisions, Desk, decide};
 use super::driver::{DriveFault, Ended, Request};
 use super::holding::Holding;
 use super::http::{Api, Control, decide_message, serve};
+use super::opening::{open_store, threads, worker_settings};
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
 use super::rules::Prepared;
 use super::sink::{self, Sink, SinkError, Surroundings};
 use super::status::Status;
-use crate::config::{Config, ConfigError, From, InexactRules};
+use crate::config::{BusKind, Config, ConfigError, From, InexactRules, Place};
 use crate::terminal::ColorChoice;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,9 +29,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tripline_bus::nats::{Answering, NatsConnection};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
-use tripline_core::pipeline::{OutboxSettings, WorkerSettings};
-use tripline_core::port::{Partition, PortFault, ReadMax, Sequence, Store};
-use tripline_store::embedded::{EmbeddedStore, Options};
+use tripline_core::pipeline::OutboxSettings;
+use tripline_core::port::{PortFault, Sequence, Store};
 use tripline_store::shared::SharedStore;
 
 /// Why the service cannot start, or had to stop.
@@ -69,6 +69,8 @@ pub(crate) enum ServeError {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Drive(#[from] DriveFault),
+    #[error("nothing can be evaluated again: {0}")]
+    Replay(String),
     #[error("another process took the data over")]
     Fenced,
     #[error(
@@ -83,12 +85,6 @@ const FORGETS_EVERY: Duration = Duration::from_secs(600);
 /// How often it is looked whether the ledger is followed, and after how long others take the work of whoever is held up.
 const WATCHES_EVERY: Duration = Duration::from_millis(250);
 const BEHIND_AFTER: Duration = Duration::from_secs(10);
-
-/// Batches that are examined at a time, for each thread.
-const BATCHES_A_THREAD: usize = 2;
-
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 4 * 1024 * 1024;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -126,13 +122,7 @@ impl Service {
         let Opened { logs, shared } = bus::open(&config)?;
         let partitions = Partitions::new(logs, &config.nats.partition_by);
         check_exact(&config, &partitions, &first)?;
-        let options = Options {
-            // Half of what stays free: the log refuses first, and the store empties it.
-            free_bytes_min: config.data_free_min_mib * MIB / 2,
-            ..Options::default()
-        };
-        let store = EmbeddedStore::open(&config.data.join("store"), options);
-        let store = store.map_err(ServeError::Store)?;
+        let store = open_store(&config)?;
         let count = partitions.count();
         let (store, assignment, shared): (Arc<dyn Store>, _, _) = match shared {
             None => (Arc::new(store), Assignment::alone(count), None),
@@ -431,7 +421,7 @@ pub(super) fn make_folder(path: &Path) -> Result<(), ServeError> {
 }
 
 /// Refuses rules that would see only a part of what they must see, or says which they are.
-fn check_exact(
+pub(super) fn check_exact(
     config: &Config,
     partitions: &Partitions,
     prepared: &Prepared,
@@ -567,33 +557,19 @@ impl Epochs<'_> {
     /// Runs until other rules are ready, or the end.
     fn epoch(&self, prepared: &Prepared) -> Result<Next, ServeError> {
         let plugins = prepared.plugins();
-        let engine_config = &self.config.engine;
-        let threads = match engine_config.threads {
-            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            threads => threads,
-        };
+        let threads = threads(self.config);
         let holding = Holding {
             rules: &prepared.rules,
             plugins: &plugins,
             partitions: self.partitions,
             assignment: self.assignment,
             store: self.store,
-            settings: WorkerSettings {
-                // Each worker has its own.
-                partition: Partition(0),
-                read: ReadMax {
-                    records: engine_config.batch_events,
-                    bytes: READ_BYTES,
-                },
-                in_flight_max: threads * BATCHES_A_THREAD,
-                commit_every: engine_config.commit_every.period(),
-                snapshot_every: engine_config.snapshot_every.period(),
-                tick_every: engine_config.tick_every.period(),
-                state_bytes_max: usize::try_from(engine_config.state_memory_mib * MIB)
-                    .unwrap_or(usize::MAX),
-                undelivered_max: engine_config.undelivered_max,
-            },
+            settings: worker_settings(self.config, threads),
             threads,
+            start: match self.config.bus.kind {
+                BusKind::Embedded => Place::First,
+                BusKind::Nats => self.config.nats.start,
+            },
             status: self.status,
         };
         let (request, requests) = channel();

@@ -1,5 +1,6 @@
 //! The service as a process: events in by HTTP, findings out, and everything that may happen to it.
 
+mod again;
 mod api;
 mod encrypted;
 mod killed;
