@@ -5,6 +5,7 @@ mod api;
 mod encrypted;
 mod killed;
 mod nats;
+mod parted;
 mod permitted;
 mod policies;
 mod service;
