@@ -3,6 +3,7 @@
 mod again;
 mod api;
 mod encrypted;
+mod full;
 mod killed;
 mod nats;
 mod parted;
