@@ -5,7 +5,8 @@
 
 use super::NatsConnection;
 use super::fault::{Doing, retry};
-use super::limits::QUESTIONS_MAX;
+use super::limits::{QUESTIONS_MAX, REFUSAL_HEARD};
+use super::stream::denied;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl NatsConnection {
     where
         A: Future<Output = Vec<u8>> + Send + 'static,
     {
-        let doing = Doing::new(format!("answer on {subject}"));
+        let doing = Doing::new(format!("answer on {subject}")).subject(subject);
         let client = self.0.client.clone();
         let mut questions = self.0.block_on(async {
             let subscribed = client.queue_subscribe(subject.to_owned(), group.to_owned());
@@ -45,10 +46,12 @@ impl NatsConnection {
                 .await
                 .map_err(|fault| retry(&doing, fault.to_string()))?;
             // Whoever is told that questions are answered may ask at once.
-            match client.flush().await {
-                Ok(()) => Ok(questions),
-                Err(fault) => Err(retry(&doing, fault.to_string())),
+            if let Err(fault) = client.flush().await {
+                return Err(retry(&doing, fault.to_string()));
             }
+            // A refusal came before the answer to the flush, but is heard by a task of the client's.
+            tokio::time::sleep(REFUSAL_HEARD).await;
+            denied(&self.0, &doing).map_or(Ok(questions), Err)
         })?;
         let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
         let answer = Arc::new(answer);

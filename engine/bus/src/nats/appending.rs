@@ -21,7 +21,7 @@ use super::limits::{
     PAUSE_LONGEST, TRY_BYTES_A_SECOND, TRY_TIMEOUT,
 };
 use super::message::headers;
-use super::stream::{denied_or_retry, info_of};
+use super::stream::{denied, denied_or_retry, info_of};
 use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
@@ -112,7 +112,7 @@ pub(super) async fn send(
     let begun = Instant::now();
     let mut pause = PAUSE_FIRST;
     let mut was_sent = false;
-    let mut last = "no server is connected".to_owned();
+    let mut last = target.connection.not_connected();
     let mut was_refused_by_all = false;
     let bytes: usize = messages.iter().map(|one| one.payload.len()).sum();
     let timeout =
@@ -141,6 +141,9 @@ pub(super) async fn send(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_LONGEST);
+        if !was_sent && !target.connection.is_connected() {
+            last = target.connection.not_connected();
+        }
     }
     given_up(target, doing, (was_sent, was_refused_by_all), last).await
 }
@@ -245,7 +248,10 @@ async fn ask(
         Ok(answer) => answer,
         Err(fault) => {
             return Err(match fault.kind() {
-                RequestErrorKind::NoResponders => Tried::NobodyThere,
+                RequestErrorKind::NoResponders => {
+                    target.connection.unanswered().await;
+                    Tried::NobodyThere
+                }
                 RequestErrorKind::MaxPayloadExceeded => Tried::Fault(refused(
                     doing,
                     format!(
@@ -255,17 +261,18 @@ async fn ask(
                     ),
                 )),
                 RequestErrorKind::InvalidSubject => Tried::Fault(refused(doing, fault.to_string())),
-                RequestErrorKind::TimedOut => match target.connection.take_denied() {
-                    Some(denied) => Tried::Fault(refused(
-                        doing,
-                        format!("the server does not permit it: {denied}"),
-                    )),
-                    None => Tried::Again("no answer in time".to_owned()),
+                RequestErrorKind::TimedOut => match denied(target.connection, doing) {
+                    Some(fault) => Tried::Fault(fault),
+                    None => {
+                        target.connection.unanswered().await;
+                        Tried::Again("no answer in time".to_owned())
+                    }
                 },
                 RequestErrorKind::Other => Tried::Again(fault.to_string()),
             });
         }
     };
+    target.connection.answered();
     if answer.payload.is_empty() {
         return Ok(None);
     }

@@ -1,18 +1,22 @@
-//! The connection to the servers: logins, TLS, the version demanded, and what servers complain of.
+//! The connection to the servers: logins, TLS, and the version demanded.
 //!
 //! It relies on the client to reconnect by itself, for ever. It must never let a secret into a message, nor work with a
 //! server whose promises are weaker than what appends say. Rejected: one runtime for the whole process handed in, whose
 //! owner would have to know that blocking calls come from inside it.
 
+use super::denied::Denials;
 use super::fault::{Doing, refused, retry};
 use super::limits::{
-    CLIENT_THREADS, CONNECT_TIMEOUT, PAUSE_FIRST, PAUSE_LONGEST, SERVER_MIN, TRY_TIMEOUT,
+    CLIENT_THREADS, CONNECT_TIMEOUT, PAUSE_FIRST, PAUSE_LONGEST, PING_EVERY, SERVER_MIN,
+    TRY_TIMEOUT, UNANSWERED_MAX,
 };
+use super::refusal::{check_files, not_connected};
 use async_nats::jetstream::{self, Context};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ClientError, ConnectOptions, Event, ServerAddr, ServerError};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tripline_core::port::PortFault;
@@ -54,20 +58,6 @@ pub enum Login {
     Credentials(Secret),
 }
 
-impl Login {
-    fn words(&self) -> String {
-        match self {
-            Self::None => "no credentials".to_owned(),
-            Self::Token(_) => "the token".to_owned(),
-            Self::User { name, .. } => {
-                format!("the user `{}` and its password", name.escape_debug())
-            }
-            Self::NKey(_) => "the NKey".to_owned(),
-            Self::Credentials(_) => "the credentials file".to_owned(),
-        }
-    }
-}
-
 /// TLS beside what the address says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
@@ -77,6 +67,8 @@ pub struct Tls {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// Nothing is said in the clear.
     pub is_required: bool,
+    /// The server begins with TLS, before it says anything.
+    pub is_first: bool,
 }
 
 /// Where the servers are and who we are.
@@ -97,8 +89,11 @@ pub(super) struct Connection {
     runtime: Option<Runtime>,
     pub(super) client: Client,
     pub(super) context: Context,
-    /// What a server last refused us, in its words.
-    denied: Arc<Mutex<Option<String>>>,
+    denials: Arc<Denials>,
+    /// Why there is no connection, while there is none.
+    why: Arc<Mutex<Option<String>>>,
+    /// Since when no question was answered.
+    unanswered: Mutex<Option<Instant>>,
     /// How often the connection was lost.
     losses: watch::Receiver<u64>,
     urls: String,
@@ -131,9 +126,10 @@ impl Connection {
             .enable_all()
             .build()
             .map_err(|fault| retry(&doing, fault))?;
-        let denied = Arc::new(Mutex::new(None));
+        check_files(&doing, &settings.tls)?;
+        let heard = Heard::default();
         let (lost, losses) = watch::channel(0);
-        let options = options(settings, Arc::clone(&denied), lost, &doing)?;
+        let options = options(settings, heard.clone(), lost, &doing)?;
         let connected = runtime.block_on(async {
             tokio::time::timeout(
                 CONNECT_TIMEOUT * addresses.len().max(1) as u32,
@@ -167,7 +163,9 @@ impl Connection {
             runtime: Some(runtime),
             client,
             context,
-            denied,
+            denials: heard.denials,
+            why: heard.why,
+            unanswered: Mutex::new(None),
             losses,
             urls,
         })
@@ -193,12 +191,46 @@ impl Connection {
         losses
     }
 
-    /// What a server refused us lately, if it did; told once.
-    pub(super) fn take_denied(&self) -> Option<String> {
-        self.denied
+    /// A question was answered.
+    pub(super) fn answered(&self) {
+        *self.unanswered_lock() = None;
+    }
+
+    /// A question was not answered, though a server is connected. One that is cut off from the others of its cluster has
+    /// nothing to say and does not go away: after some time of that another one is asked.
+    pub(super) async fn unanswered(&self) {
+        let is_long = {
+            let mut unanswered = self.unanswered_lock();
+            let since = *unanswered.get_or_insert_with(Instant::now);
+            let is_long = since.elapsed() >= UNANSWERED_MAX;
+            if is_long {
+                *unanswered = None;
+            }
+            is_long
+        };
+        if is_long {
+            // The client ends only with this connection.
+            let _ = self.client.force_reconnect().await;
+        }
+    }
+
+    fn unanswered_lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unanswered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take()
+    }
+
+    /// That no server is connected, and why not as far as is known.
+    pub(super) fn not_connected(&self) -> String {
+        match &*self.why.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(why) => format!("no server is connected ({why})"),
+            None => "no server is connected".to_owned(),
+        }
+    }
+
+    /// What a server refused us lately of what is being done, if it did; told once.
+    pub(super) fn take_denied(&self, doing: &Doing) -> Option<String> {
+        self.denials.take(doing.about())
     }
 }
 
@@ -211,9 +243,35 @@ impl Drop for Connection {
     }
 }
 
+/// What is heard of the servers beside answers.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    denials: Arc<Denials>,
+    why: Arc<Mutex<Option<String>>>,
+}
+
+impl Heard {
+    fn hear(&self, event: &Event) {
+        let why = match event {
+            Event::Connected => {
+                // Whoever logs in anew may be permitted more.
+                self.denials.forget();
+                None
+            }
+            Event::ClientError(ClientError::Other(words)) => Some(words.clone()),
+            Event::ServerError(ServerError::Other(words)) => {
+                self.denials.hear(words);
+                return;
+            }
+            _ => return,
+        };
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+}
+
 fn options(
     settings: &ConnectSettings,
-    denied: Arc<Mutex<Option<String>>>,
+    heard: Heard,
     lost: watch::Sender<u64>,
     doing: &Doing,
 ) -> Result<ConnectOptions, PortFault> {
@@ -221,6 +279,7 @@ fn options(
         .name(&settings.name)
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(TRY_TIMEOUT))
+        .ping_interval(PING_EVERY)
         .max_reconnects(None)
         .require_tls(settings.tls.is_required)
         .reconnect_delay_callback(|tries| {
@@ -228,17 +287,15 @@ fn options(
             doubled.min(PAUSE_LONGEST)
         })
         .event_callback(move |event| {
-            match event {
-                Event::Disconnected => lost.send_modify(|count| *count += 1),
-                Event::ServerError(ServerError::Other(words))
-                    if words.to_ascii_lowercase().contains("permissions violation") =>
-                {
-                    *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
-                }
-                _ => {}
+            if matches!(event, Event::Disconnected) {
+                lost.send_modify(|count| *count += 1);
             }
+            heard.hear(&event);
             async {}
         });
+    if settings.tls.is_first {
+        options = options.tls_first();
+    }
     options = match &settings.login {
         Login::None => options,
         Login::Token(token) => options.token(token.0.clone()),
@@ -248,7 +305,7 @@ fn options(
         Login::NKey(seed) => options.nkey(seed.0.clone()),
         Login::Credentials(text) => options.credentials(&text.0).map_err(|_| {
             // Its own words may quote the text.
-            refused(doing, "the credentials file holds no credentials; it must be as `nsc generate creds` writes it")
+            refused(doing, "`credentials_file` of [nats] holds no credentials; it must be as `nsc generate creds` writes it")
         })?,
     };
     if let Some(authorities) = &settings.tls.authorities {
@@ -258,25 +315,6 @@ fn options(
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     Ok(options)
-}
-
-fn not_connected(
-    doing: &Doing,
-    settings: &ConnectSettings,
-    fault: &async_nats::ConnectError,
-) -> PortFault {
-    match fault.kind() {
-        ConnectErrorKind::AuthorizationViolation => refused(
-            doing,
-            format!("the server does not accept {}", settings.login.words()),
-        ),
-        ConnectErrorKind::Authentication => refused(
-            doing,
-            format!("{} cannot be used to log in", settings.login.words()),
-        ),
-        ConnectErrorKind::Tls => refused(doing, format!("TLS: {fault}")),
-        _ => retry(doing, fault.to_string()),
-    }
 }
 
 /// Refuses servers that cannot do what is asked of them.
@@ -339,7 +377,7 @@ mod tests {
                 password: Secret::new("hush"),
             },
         ] {
-            let shown = format!("{login:?} {}", login.words());
+            let shown = format!("{login:?}");
             assert!(!shown.contains("hush"), "{shown}");
         }
     }

@@ -3,16 +3,39 @@
 //! Codes decide, never words, except where servers have one code for several things. It must never turn a fault that may
 //! pass into one that stops the service, nor the other way.
 
+use super::denied::About;
 use async_nats::jetstream::{self, ErrorCode};
 use std::error::Error;
 use tripline_core::port::{FaultClass, PortFault};
 
-/// What is being done to what, as it reads well after "failed to".
-pub(super) struct Doing(String);
+/// What is being done to what, as it reads well after "failed to", and what is asked for that.
+pub(super) struct Doing {
+    words: String,
+    about: About,
+}
 
 impl Doing {
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Self(words.into())
+        Self {
+            words: words.into(),
+            about: About::default(),
+        }
+    }
+
+    /// It asks on a subject, or on what lies below it.
+    pub(super) fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.about.add_subject(subject.into());
+        self
+    }
+
+    /// It asks any question about a stream.
+    pub(super) fn stream(mut self, stream: impl Into<String>) -> Self {
+        self.about.add_stream(stream.into());
+        self
+    }
+
+    pub(super) fn about(&self) -> &About {
+        &self.about
     }
 
     fn fault(
@@ -20,7 +43,7 @@ impl Doing {
         class: FaultClass,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> PortFault {
-        PortFault::new(class, self.0.clone()).because(source)
+        PortFault::new(class, self.words.clone()).because(source)
     }
 }
 

@@ -104,10 +104,18 @@ impl NatsLedger {
 
     fn doing(&self, what: &str) -> Doing {
         Doing::new(format!("{what} the ledger {}", self.stream))
+            .stream(&self.stream)
+            .subject(format!("{}.ledger", self.prefix))
+    }
+
+    fn doing_bucket(&self, what: &str) -> Doing {
+        Doing::new(format!("{what} the bucket {}", self.bucket))
+            .stream(format!("OBJ_{}", self.bucket))
+            .subject(format!("$O.{}", self.bucket))
     }
 
     fn make_bucket(&self, may_create: bool) -> Result<(), PortFault> {
-        let doing = Doing::new(format!("use the bucket {}", self.bucket));
+        let doing = self.doing_bucket("use");
         let (connection, name) = (&self.connection, format!("OBJ_{}", self.bucket));
         connection.block_on(async {
             if info_of(connection, &name, &doing).await?.is_some() {
@@ -357,7 +365,7 @@ impl Ledger for NatsLedger {
     }
 
     fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), PortFault> {
-        let doing = Doing::new(format!("keep {name} in the bucket {}", self.bucket));
+        let doing = self.doing_bucket(&format!("keep {name} in"));
         self.connection.block_on(async {
             let objects = self.objects(&doing).await?;
             let within = within(bytes.len() as u64);
@@ -366,13 +374,17 @@ impl Ledger for NatsLedger {
                 Ok(put) => put
                     .map(|_| ())
                     .map_err(|fault| denied_or_retry(&self.connection, &doing, fault.to_string())),
-                Err(_) => Err(retry(&doing, "not done in time")),
+                Err(_) => Err(denied_or_retry(
+                    &self.connection,
+                    &doing,
+                    "not done in time".to_owned(),
+                )),
             }
         })
     }
 
     fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, PortFault> {
-        let doing = Doing::new(format!("read {name} of the bucket {}", self.bucket));
+        let doing = self.doing_bucket(&format!("read {name} of"));
         self.connection.block_on(async {
             let objects = self.objects(&doing).await?;
             let mut object = match objects.get(name).await {
@@ -386,14 +398,18 @@ impl Ledger for NatsLedger {
             let mut bytes = Vec::new();
             match tokio::time::timeout(within, object.read_to_end(&mut bytes)).await {
                 Ok(Ok(_)) => Ok(Some(bytes)),
-                Ok(Err(fault)) => Err(retry(&doing, fault)),
-                Err(_) => Err(retry(&doing, "not done in time")),
+                Ok(Err(fault)) => Err(denied_or_retry(&self.connection, &doing, fault.to_string())),
+                Err(_) => Err(denied_or_retry(
+                    &self.connection,
+                    &doing,
+                    "not done in time".to_owned(),
+                )),
             }
         })
     }
 
     fn names(&self) -> Result<Vec<String>, PortFault> {
-        let doing = Doing::new(format!("list the bucket {}", self.bucket));
+        let doing = self.doing_bucket("list");
         self.connection.block_on(async {
             let objects = self.objects(&doing).await?;
             let list = objects.list().await;
@@ -404,15 +420,20 @@ impl Ledger for NatsLedger {
                 match tokio::time::timeout(within(0), list.next()).await {
                     Ok(None) => return Ok(names),
                     Ok(Some(Ok(object))) => names.push(object.name),
-                    Ok(Some(Err(fault))) => return Err(retry(&doing, fault.to_string())),
-                    Err(_) => return Err(retry(&doing, "not done in time")),
+                    Ok(Some(Err(fault))) => {
+                        return Err(denied_or_retry(&self.connection, &doing, fault.to_string()));
+                    }
+                    Err(_) => {
+                        let words = "not done in time".to_owned();
+                        return Err(denied_or_retry(&self.connection, &doing, words));
+                    }
                 }
             }
         })
     }
 
     fn forget(&self, name: &str) -> Result<(), PortFault> {
-        let doing = Doing::new(format!("forget {name} in the bucket {}", self.bucket));
+        let doing = self.doing_bucket(&format!("forget {name} in"));
         self.connection.block_on(async {
             let objects = self.objects(&doing).await?;
             match objects.delete(name).await {

@@ -64,6 +64,14 @@ pub(super) const SPAN_AGE_MAX: Duration = Duration::from_millis(200);
 /// How long connecting may take for each server.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a server is asked whether it is there. After the third question without an answer the connection counts as lost:
+/// a line that was cut says nothing by itself.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(2);
+
+/// How long questions may go without an answer, from a server that is connected, before another one is looked for. Within what
+/// an append is tried for, so that its last tries go elsewhere.
+pub(super) const UNANSWERED_MAX: Duration = Duration::from_secs(4);
+
 /// Threads of the client: one reads the line while the other unpacks messages.
 pub(super) const CLIENT_THREADS: usize = 2;
 
@@ -84,3 +92,7 @@ pub(super) const MEMBER_AGE_MAX: Duration = Duration::from_secs(6);
 
 /// Questions that are answered at a time; others wait on the line.
 pub(super) const QUESTIONS_MAX: usize = 256;
+
+/// How long after the answer that follows a refusal the refusal itself may be heard by whoever keeps them. Waited once, when
+/// the service starts.
+pub(super) const REFUSAL_HEARD: Duration = Duration::from_millis(100);

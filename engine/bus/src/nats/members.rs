@@ -59,6 +59,8 @@ impl NatsMembers {
 
     fn doing(&self) -> Doing {
         Doing::new(format!("use the stream {}", self.stream))
+            .stream(&self.stream)
+            .subject(format!("{}.members", self.prefix))
     }
 
     async fn stream(&self, doing: &Doing) -> Result<Stream<()>, PortFault> {

@@ -18,6 +18,7 @@
 mod answering;
 mod appending;
 mod connect;
+mod denied;
 mod fault;
 mod ledger;
 pub mod limits;
@@ -25,6 +26,7 @@ mod members;
 mod message;
 mod publish;
 mod reading;
+mod refusal;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,7 @@ use reading::Session;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use stream::{declare, denied_or_retry, info_of};
+use stream::{declare, denied_or_retry, info_of, question};
 use tokio::sync::Notify;
 use tripline_core::port::{
     AppendMax, Appended, Bus, Delivered, Durability, NewRecord, Partition, PortFault, ReadMax,
@@ -217,7 +219,11 @@ impl Bus for NatsBus {
             subject: &core.subject,
             stream: Some(&core.stream),
         };
-        let first = appending::append(&target, records, &self.doing("append to"))?;
+        let doing = self
+            .doing("append to")
+            .subject(&core.subject)
+            .subject(question("STREAM.INFO", &core.stream));
+        let first = appending::append(&target, records, &doing)?;
         let last = first + records.len() as u64 - 1;
         core.newest.fetch_max(last, Ordering::AcqRel);
         *self.span_lock() = None;
@@ -250,9 +256,11 @@ impl Bus for NatsBus {
             return Ok(span);
         }
         let core = &self.core;
-        let doing = self.doing("look at");
+        let doing = self
+            .doing("look at")
+            .subject(question("STREAM.INFO", &core.stream));
         if !core.connection.is_connected() {
-            return Err(retry(&doing, "no server is connected"));
+            return Err(retry(&doing, core.connection.not_connected()));
         }
         let info = core
             .connection
@@ -277,7 +285,9 @@ impl Bus for NatsBus {
             return Ok(());
         }
         let core = &self.core;
-        let doing = self.doing("purge");
+        let doing = self
+            .doing("purge")
+            .subject(question("STREAM.PURGE", &core.stream));
         core.connection.block_on(async {
             let stream = core
                 .connection

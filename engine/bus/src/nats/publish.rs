@@ -25,7 +25,7 @@ impl Publisher {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", id);
         headers.insert("Content-Type", "application/json");
-        let doing = Doing::new(format!("publish on {subject}"));
+        let doing = Doing::new(format!("publish on {subject}")).subject(subject);
         let target = Target {
             connection: &self.connection.0,
             subject,

@@ -20,7 +20,7 @@ use super::limits::{
     PULL_EXPIRES, PULL_HEARTBEAT, PULL_MESSAGES, READY_MESSAGES,
 };
 use super::message::Received;
-use super::stream::{denied_or_retry, info_of};
+use super::stream::{denied, denied_or_retry, info_of, question};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -212,7 +212,10 @@ fn not_handed_over(core: &Core, session: &Session) -> PortFault {
 
 /// Feeds the queue until the session is another one, or nothing can be trusted.
 async fn feed(core: Arc<Core>, number: u64, after: u64) {
-    let doing = Doing::new(format!("read the stream {}", core.stream));
+    let doing = Doing::new(format!("read the stream {}", core.stream))
+        .subject(question("STREAM.INFO", &core.stream))
+        .subject(question("CONSUMER.CREATE", &core.stream))
+        .subject(question("CONSUMER.MSG.NEXT", &core.stream));
     let mut position = after;
     let mut pause = PAUSE_FIRST;
     let mut missing_since = None;
@@ -278,7 +281,7 @@ async fn feed_once(
     // A server that is killed forgets its consumers: waiting for this one to be missed would cost seconds.
     let mut losses = core.connection.losses();
     if !core.connection.is_connected() {
-        return Err(retry(doing, "no server is connected"));
+        return Err(retry(doing, core.connection.not_connected()));
     }
     match info_of(&core.connection, &core.stream, doing).await? {
         None => return Ok(Fed::StreamMissing),
@@ -366,6 +369,9 @@ async fn feed_once(
             return Ok(Fed::Over);
         }
         if let Some(words) = ended {
+            if let Some(fault) = denied(&core.connection, doing) {
+                return Err(fault);
+            }
             return match core.connection.is_connected() {
                 true => Ok(Fed::Over),
                 false => Err(retry(doing, words)),

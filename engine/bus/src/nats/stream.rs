@@ -39,7 +39,10 @@ pub(super) async fn info_of(
     doing: &Doing,
 ) -> Result<Option<Info>, PortFault> {
     match connection.context.get_stream(name).await {
-        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Ok(stream) => {
+            connection.answered();
+            Ok(Some(stream.cached_info().clone()))
+        }
         Err(fault) => match fault.kind() {
             GetStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
@@ -47,22 +50,36 @@ pub(super) async fn info_of(
                 Ok(None)
             }
             GetStreamErrorKind::JetStream(error) => Err(of_answer(doing, &error)),
-            _ => Err(denied_or_retry(connection, doing, fault.to_string())),
+            _ => match denied(connection, doing) {
+                Some(fault) => Err(fault),
+                None => {
+                    connection.unanswered().await;
+                    Err(retry(doing, fault.to_string()))
+                }
+            },
         },
     }
 }
 
 /// Whoever waits for an answer to what the server refused waits in vain; the refusal comes beside it.
 pub(super) fn denied_or_retry(connection: &Connection, doing: &Doing, words: String) -> PortFault {
-    match connection.take_denied() {
-        Some(denied) => refused(
-            doing,
-            format!(
-                "the server does not permit it: {denied}; README.md lists what must be permitted"
-            ),
+    denied(connection, doing).unwrap_or_else(|| retry(doing, words))
+}
+
+/// What the server refused of what is being done, if it did.
+pub(super) fn denied(connection: &Connection, doing: &Doing) -> Option<PortFault> {
+    let words = connection.take_denied(doing)?;
+    Some(refused(
+        doing,
+        format!(
+            "the server does not permit it: {words}; permit it to the user that [nats] names. README.md lists what must be permitted"
         ),
-        None => retry(doing, words),
-    }
+    ))
+}
+
+/// The subject on which servers are asked something about a stream.
+pub(super) fn question(what: &str, stream: &str) -> String {
+    format!("$JS.API.{what}.{stream}")
 }
 
 /// The stream as it is, after it was made or found to be as it must be.
@@ -71,7 +88,9 @@ pub(super) fn declare(
     (name, subject): (&str, &str),
     settings: &StreamSettings,
 ) -> Result<Info, PortFault> {
-    let doing = Doing::new(format!("use the stream {name}"));
+    let doing = Doing::new(format!("use the stream {name}"))
+        .subject(question("STREAM.INFO", name))
+        .subject(question("STREAM.CREATE", name));
     check_length(connection, settings, &doing)?;
     connection.block_on(async {
         let wanted = wanted(name, subject, settings);

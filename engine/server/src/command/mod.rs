@@ -14,6 +14,7 @@ mod findings;
 mod fmt;
 mod plugin;
 mod publish;
+mod replay;
 mod rules;
 mod sample;
 mod scan;
@@ -67,6 +68,7 @@ enum Command {
     Sigma(sigma::Arguments),
     Plugin(plugin::Arguments),
     Serve(serve::Arguments),
+    Replay(replay::Arguments),
     Publish(publish::Arguments),
     Findings(findings::Arguments),
     Tail(tail::Arguments),
@@ -164,6 +166,7 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
         Command::Sigma(arguments) => sigma::run(arguments, color),
         Command::Plugin(arguments) => plugin::run(arguments, color),
         Command::Serve(arguments) => serve::run(&arguments, color),
+        Command::Replay(arguments) => replay::run(&arguments, color),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Findings(arguments) => findings::run(&arguments, color),
         Command::Tail(arguments) => tail::run(&arguments, color),

@@ -128,7 +128,7 @@ impl Drop for Temporary {
     }
 }
 
-fn telemetry(config: &Config, color: ColorChoice) {
+pub(super) fn telemetry(config: &Config, color: ColorChoice) {
     let level = config
         .telemetry
         .level

@@ -6,10 +6,12 @@
 
 mod length;
 mod nats;
+mod place;
 mod sink;
 
 pub(crate) use length::Length;
 pub(crate) use nats::{Bus, BusKind, InexactRules, Nats, Released, RulesFrom, Store};
+pub(crate) use place::Place;
 use sink::is_subject;
 pub(crate) use sink::{FileFormat, From, SinkConfig, SinkKind, Template};
 
@@ -62,6 +64,7 @@ pub(crate) struct Rules {
 pub(crate) struct Log {
     pub(crate) durability: LogDurability,
     pub(crate) size_max_mib: u64,
+    pub(crate) evaluated_kept_mib: u64,
     pub(crate) segment_mib: u64,
     pub(crate) when_full: WhenFull,
     pub(crate) event_max_mib: u64,
@@ -217,6 +220,12 @@ impl Config {
                 2 * self.log.segment_mib,
                 u64::MAX / (1 << 20),
             ),
+            (
+                "log.evaluated_kept_mib",
+                self.log.evaluated_kept_mib,
+                0,
+                u64::MAX / (1 << 20),
+            ),
             ("log.event_max_mib", self.log.event_max_mib, 1, 64),
             ("engine.threads", self.engine.threads as u64, 0, 512),
             (
@@ -354,9 +363,9 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
     partly! {
         rules: PartlyRules { paths: Vec<String>, lists: Vec<String>, sigma: Vec<String>, sigma_pipelines: Vec<String>, plugins: String },
         bus: PartlyBus { r#type: BusKind },
-        nats: PartlyNats { urls: Vec<String>, credentials_file: String, nkey_file: String, token_file: String, user: String, password_file: String, tls_required: bool, tls_ca_file: String, tls_cert_file: String, tls_key_file: String, prefix: String, partitions: u32, partition_by: String, inexact_rules: InexactRules, create: bool, replicas: usize, size_max_mib: u64, age_max: Length, event_max_kib: u64, duplicate_window: Length, released: Released },
+        nats: PartlyNats { urls: Vec<String>, credentials_file: String, nkey_file: String, token_file: String, user: String, password_file: String, tls_required: bool, tls_first: bool, tls_ca_file: String, tls_cert_file: String, tls_key_file: String, prefix: String, partitions: u32, partition_by: String, inexact_rules: InexactRules, create: bool, start: Place, replicas: usize, size_max_mib: u64, age_max: Length, event_max_kib: u64, duplicate_window: Length, released: Released },
         store: PartlyStore { shared: bool, member: String, shorten_every: u64, rules: RulesFrom },
-        log: PartlyLog { durability: LogDurability, size_max_mib: u64, segment_mib: u64, when_full: WhenFull, event_max_mib: u64 },
+        log: PartlyLog { durability: LogDurability, size_max_mib: u64, evaluated_kept_mib: u64, segment_mib: u64, when_full: WhenFull, event_max_mib: u64 },
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },

@@ -1,6 +1,7 @@
 //! What the service is told of NATS: for the bus, and for sinks that publish.
 
 use super::length::Length;
+use super::place::Place;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tripline_bus::nats::limits::{DUPLICATE_WINDOW_MIN, HEADER_BYTES_MAX};
@@ -30,6 +31,7 @@ pub(crate) struct Nats {
     pub(crate) user: String,
     pub(crate) password_file: String,
     pub(crate) tls_required: bool,
+    pub(crate) tls_first: bool,
     pub(crate) tls_ca_file: String,
     pub(crate) tls_cert_file: String,
     pub(crate) tls_key_file: String,
@@ -38,6 +40,7 @@ pub(crate) struct Nats {
     pub(crate) partition_by: String,
     pub(crate) inexact_rules: InexactRules,
     pub(crate) create: bool,
+    pub(crate) start: Place,
     pub(crate) replicas: usize,
     pub(crate) size_max_mib: u64,
     pub(crate) age_max: Length,

@@ -128,6 +128,12 @@ fn mistakes_are_told_with_their_place() {
         ("[nats]\nurl = \"x\"\n", &[], "line 2, column 1"),
         ("[nats]\nurls = []\n", &[], "nats.urls is empty"),
         (
+            "[nats]\nstart = \"yesterday\"\n",
+            &[],
+            "`yesterday` is no place in a log; give first, new, the number of a record from 1",
+        ),
+        ("[nats]\nstart = 0\n", &[], "line 2, column 9"),
+        (
             "[nats]\nurls = [\"wss://x\"]\n",
             &[],
             "begins neither with nats:// nor with tls://",

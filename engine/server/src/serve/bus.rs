@@ -69,6 +69,7 @@ fn embedded(config: &Config, folder: &Path) -> Result<Log, ServeError> {
     let settings = LogSettings {
         segment_bytes: config.log.segment_mib * MIB,
         bytes_max: config.log.size_max_mib * MIB,
+        released_bytes_max: config.log.evaluated_kept_mib * MIB,
         record_bytes_max: event_bytes_max(config),
         flush: match config.log.durability {
             LogDurability::Fsync => Flush::Fsync,
@@ -243,6 +244,7 @@ pub(super) fn connect_settings(config: &Nats) -> Result<ConnectSettings, ServeEr
             authorities: file(&config.tls_ca_file),
             identity: file(&config.tls_cert_file).zip(file(&config.tls_key_file)),
             is_required: config.tls_required,
+            is_first: config.tls_first,
         },
         name: "tripline".to_owned(),
     })

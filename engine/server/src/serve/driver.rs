@@ -5,9 +5,11 @@
 
 use super::clock::{now, until};
 use super::examiners::{How, Job, Jobs, examine};
+use super::place;
 use super::status::{Status, Work};
 use super::versions::InForce;
 use crate::causes::with_causes;
+use crate::config::Place;
 use crate::plugins::Plugins;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -16,7 +18,8 @@ use std::time::{Duration, Instant};
 use tripline_core::evaluate::RuleSet;
 use tripline_core::pipeline::{Effect, Input, StartFault, StopReason, Worker, WorkerSettings};
 use tripline_core::port::{
-    Bus, Delivered, FaultClass, NewRecord, PortFault, RecordKind, Sequence, Store,
+    Bus, Checkpoint, Commit, Delivered, Epoch, FaultClass, NewRecord, PortFault, RecordKind,
+    Sequence, Store,
 };
 use tripline_core::rule::kind::EventTime;
 use tripline_core::state::Restored;
@@ -32,6 +35,8 @@ pub(crate) struct Engine<'e> {
     pub(crate) settings: WorkerSettings,
     pub(crate) threads: usize,
     pub(crate) status: &'e Status,
+    /// Where the partition begins when nobody has worked on it yet.
+    pub(crate) start: Place,
 }
 
 /// What somebody asks of a driver.
@@ -85,6 +90,7 @@ pub(crate) fn drive(
     let checkpoint = engine
         .store
         .take_over(partition)
+        .and_then(|checkpoint| begin(engine, checkpoint))
         .map_err(DriveFault::TakeOver)?;
     tracing::info!(
         partition = partition.0,
@@ -136,6 +142,27 @@ pub(crate) fn drive(
         driver.run(&inbox, requests)
     });
     Ok(ended)
+}
+
+/// Puts a partition that is taken over for the first time where it is to begin, for good: what comes while nobody runs is
+/// not new to whoever runs next.
+fn begin(engine: &Engine<'_>, mut checkpoint: Checkpoint) -> Result<Checkpoint, PortFault> {
+    if checkpoint.epoch != Epoch(1)
+        || checkpoint.position != Sequence(0)
+        || engine.start == Place::First
+    {
+        return Ok(checkpoint);
+    }
+    checkpoint.position = place::before(engine.bus, engine.start)?;
+    engine.store.set_now(now());
+    engine.store.commit(&Commit {
+        partition: engine.settings.partition,
+        epoch: checkpoint.epoch,
+        position: checkpoint.position,
+        is_well_started: true,
+        ..Commit::default()
+    })?;
+    Ok(checkpoint)
 }
 
 struct Driver<'d, 'e> {

@@ -8,12 +8,13 @@ use super::desk::{Decisions, Desk, decide};
 use super::driver::{Ended, Request};
 use super::holding::Holding;
 use super::http::Control;
+use super::opening::{threads, worker_settings};
 use super::partitions::Partitions;
 use super::rules::Prepared;
 use super::service::ServeError;
 use super::status::Status;
 use super::versions::Versions;
-use crate::config::{Config, InexactRules};
+use crate::config::{BusKind, Config, InexactRules, Place};
 use crate::terminal::ColorChoice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,16 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use tripline_core::pipeline::WorkerSettings;
-use tripline_core::port::{Partition, ReadMax, Store};
-
-/// Batches that are examined at a time, for each thread.
-const BATCHES_A_THREAD: usize = 2;
-
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 4 * 1024 * 1024;
-
-const MIB: u64 = 1024 * 1024;
+use tripline_core::port::Store;
 
 /// How long after rules could not be loaded that is tried again.
 const LOOKS_AGAIN: Duration = Duration::from_secs(30);
@@ -152,11 +144,7 @@ impl Epochs<'_> {
     /// Runs until other rules are ready, or the end.
     fn epoch(&self, prepared: &Prepared) -> Result<Next, ServeError> {
         let plugins = prepared.plugins();
-        let engine_config = &self.config.engine;
-        let threads = match engine_config.threads {
-            0 => thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            threads => threads,
-        };
+        let threads = threads(self.config);
         let holding = Holding {
             prepared,
             plugins: &plugins,
@@ -164,20 +152,10 @@ impl Epochs<'_> {
             partitions: self.partitions,
             assignment: self.assignment,
             store: self.store,
-            settings: WorkerSettings {
-                // Each worker has its own.
-                partition: Partition(0),
-                read: ReadMax {
-                    records: engine_config.batch_events,
-                    bytes: READ_BYTES,
-                },
-                in_flight_max: threads * BATCHES_A_THREAD,
-                commit_every: engine_config.commit_every.period(),
-                snapshot_every: engine_config.snapshot_every.period(),
-                tick_every: engine_config.tick_every.period(),
-                state_bytes_max: usize::try_from(engine_config.state_memory_mib * MIB)
-                    .unwrap_or(usize::MAX),
-                undelivered_max: engine_config.undelivered_max,
+            settings: worker_settings(self.config, threads),
+            start: match self.config.bus.kind {
+                BusKind::Embedded => Place::First,
+                BusKind::Nats => self.config.nats.start,
             },
             threads,
             status: self.status,

@@ -11,6 +11,7 @@ use super::rules::Prepared;
 use super::status::Status;
 use super::versions::{InForce, NotNow, Until, Versions};
 use crate::causes::with_causes;
+use crate::config::Place;
 use crate::plugins::Plugins;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -43,6 +44,8 @@ pub(super) struct Holding<'h> {
     pub(super) settings: WorkerSettings,
     /// Threads that evaluate, for all workers together.
     pub(super) threads: usize,
+    /// Where a partition begins that nobody has worked on yet.
+    pub(super) start: Place,
 }
 
 /// What ended, and how.
@@ -220,6 +223,7 @@ impl Holding<'_> {
             },
             threads: self.threads.div_ceil(share),
             status: self.status,
+            start: self.start,
         };
         drive(&engine, requests, |restored| {
             tell_restored(partition, restored);

@@ -21,8 +21,11 @@ mod epochs;
 mod examiners;
 mod holding;
 pub(crate) mod http;
+mod opening;
 mod outboxes;
 mod partitions;
+mod place;
+mod replay;
 mod rules;
 mod service;
 mod sharing;
@@ -31,4 +34,5 @@ mod status;
 mod versions;
 
 pub(crate) use clock::now;
+pub(crate) use replay::{Stretch, replay};
 pub(crate) use service::{Handles, ServeError, Service};

@@ -10,6 +10,7 @@ use super::desk::{Decisions, Desk};
 use super::driver::DriveFault;
 use super::epochs::{Epochs, check_exact};
 use super::http::{Api, Control, decide_message, serve};
+use super::opening::open_store;
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
 use super::rules::Prepared;
@@ -32,7 +33,6 @@ use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::OutboxSettings;
 use tripline_core::port::{PortFault, Sequence, Store};
-use tripline_store::embedded::{EmbeddedStore, Options};
 use tripline_store::shared::SharedStore;
 
 /// Why the service cannot start, or had to stop.
@@ -73,6 +73,8 @@ pub(crate) enum ServeError {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Drive(#[from] DriveFault),
+    #[error("nothing can be evaluated again: {0}")]
+    Replay(String),
     #[error("another process took the data over")]
     Fenced,
     #[error(
@@ -126,13 +128,7 @@ impl Service {
         if let Some(own) = &own {
             check_exact(&config, &partitions, own)?;
         }
-        let options = Options {
-            // Half of what stays free: the log refuses first, and the store empties it.
-            free_bytes_min: config.data_free_min_mib * MIB / 2,
-            ..Options::default()
-        };
-        let folder = config.data.join("store");
-        let open_store = || EmbeddedStore::open(&folder, options);
+        let open_store = || open_store(&config);
         let count = partitions.count();
         let (store, assignment, shared): (Arc<dyn Store>, _, _) = match shared {
             None => {

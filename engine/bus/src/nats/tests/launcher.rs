@@ -77,7 +77,8 @@ impl NatsServer {
         Self::start_as(folder, "alone", free_port(), more)
     }
 
-    fn start_as(folder: &Path, name: &str, port: u16, more: &str) -> Self {
+    /// Starts one of several, on a port that others know.
+    pub(crate) fn start_as(folder: &Path, name: &str, port: u16, more: &str) -> Self {
         let store = folder.join(name);
         fs::create_dir_all(&store).expect("a folder for its files");
         let config = folder.join(format!("{name}.conf"));

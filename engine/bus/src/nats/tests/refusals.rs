@@ -82,7 +82,7 @@ fn wrong_credentials_are_named_and_never_shown() {
     let told = |settings: &Settings| refusal(settings).1;
     assert_eq!(
         told(&settings),
-        "connect to NATS at URL: the server does not accept no credentials"
+        "connect to NATS at URL: the server wants to know who we are; give `credentials_file`, `nkey_file`, `token_file` or `user` of [nats]"
     );
     settings.connect.login = Login::User {
         name: "anna".to_owned(),
@@ -90,12 +90,12 @@ fn wrong_credentials_are_named_and_never_shown() {
     };
     assert_eq!(
         told(&settings),
-        "connect to NATS at URL: the server does not accept the user `anna` and its password"
+        "connect to NATS at URL: the server does not accept the user `anna` and its password; look at `user` and `password_file` of [nats], and at the users of the server"
     );
     settings.connect.login = Login::Credentials(Secret::new("nothing of the kind"));
     assert_eq!(
         told(&settings),
-        "connect to NATS at URL: the credentials file holds no credentials; it must be as `nsc generate creds` writes it"
+        "connect to NATS at URL: `credentials_file` of [nats] holds no credentials; it must be as `nsc generate creds` writes it"
     );
     settings.connect.login = Login::User {
         name: "anna".to_owned(),
@@ -128,7 +128,7 @@ fn what_is_not_permitted_is_told() {
     assert_eq!(fault.class, FaultClass::Reject);
     assert_eq!(
         words(&fault),
-        "append to the stream trial-events-0: the server does not permit it: Permissions Violation for Publish to \"trial.events.0\""
+        "append to the stream trial-events-0: the server does not permit it: Permissions Violation for Publish to \"trial.events.0\"; permit it to the user that [nats] names. README.md lists what must be permitted"
     );
 }
 

@@ -72,18 +72,23 @@ pub(super) async fn take(
 
 /// Refuses where the disk is nearly full: the store needs room too, or the log could never be emptied.
 fn has_space(api: &Shared) -> Result<(), Refusal> {
-    let Ok(disk) = rustix::fs::statvfs(&api.data) else {
+    let Some(words) = no_space(api) else {
         return Ok(());
     };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free >= api.free_bytes_min {
-        return Ok(());
-    }
-    let words = format!(
-        "{free} bytes are free where the data is, and {} must stay free (data_free_min_mib); make room",
-        api.free_bytes_min
-    );
     Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full", words).retry_after(10))
+}
+
+/// Why the disk is too full for events, when it is.
+pub(super) fn no_space(api: &Shared) -> Option<String> {
+    let disk = rustix::fs::statvfs(&api.data).ok()?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    (free < api.free_bytes_min).then(|| {
+        format!(
+            "{free} bytes are free on the disk of {}, and {} must stay free (data_free_min_mib); make room",
+            api.data.display(),
+            api.free_bytes_min
+        )
+    })
 }
 
 /// The records of a body.

@@ -1,6 +1,7 @@
 //! How the service does: health, metrics in the text format of Prometheus, and the same as JSON.
 
 use super::answer::{Refusal, json, json_with};
+use super::events::no_space;
 use super::{Shared, blocking, part};
 use crate::serve::status::{LogStatus, StatusNow};
 use axum::extract::Path;
@@ -21,7 +22,8 @@ pub(super) async fn health() -> Response {
 /// Whether it takes events and evaluates them.
 pub(super) async fn ready(State(api): State<Shared>) -> Response {
     let now = api.status.get();
-    let words = match (now.is_ready, now.is_draining, &now.commit_fault) {
+    let fault = now.commit_fault.or_else(|| no_space(&api));
+    let words = match (now.is_ready, now.is_draining, &fault) {
         (_, true, _) => "draining",
         (false, ..) => "starting",
         (true, false, Some(fault)) => fault,

@@ -1,8 +1,13 @@
 //! The service as a process: events in by HTTP, findings out, and everything that may happen to it.
 
+mod again;
 mod api;
+mod encrypted;
+mod full;
 mod killed;
 mod nats;
+mod parted;
+mod permitted;
 mod policies;
 mod service;
 mod sinks;

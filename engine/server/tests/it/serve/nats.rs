@@ -23,8 +23,11 @@ const ROUNDS: u64 = 50;
 /// Events sent together.
 const AT_A_TIME: usize = 10;
 
+/// What whoever sends waits between two requests.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// A folder whose service takes its events from a stream.
-fn on_nats(name: &str, servers: &[&NatsServer], more: &str) -> Folder {
+pub(super) fn on_nats(name: &str, servers: &[&NatsServer], more: &str) -> Folder {
     let urls: Vec<String> = servers
         .iter()
         .map(|one| format!("\"{}\"", one.url()))
@@ -46,7 +49,7 @@ fn connect(server: &NatsServer) -> ConnectSettings {
 }
 
 /// What an undisturbed service finds in its own log: another bus must not matter.
-fn found_undisturbed(all: &[String]) -> BTreeMap<String, (u64, String)> {
+pub(super) fn found_undisturbed(all: &[String]) -> BTreeMap<String, (u64, String)> {
     let folder = folder("serve-nats-calm", "");
     let service = Service::start(&folder);
     for chunk in all.chunks(500) {
@@ -58,7 +61,10 @@ fn found_undisturbed(all: &[String]) -> BTreeMap<String, (u64, String)> {
     found
 }
 
-fn assert_same(wanted: &BTreeMap<String, (u64, String)>, found: &BTreeMap<String, (u64, String)>) {
+pub(super) fn assert_same(
+    wanted: &BTreeMap<String, (u64, String)>,
+    found: &BTreeMap<String, (u64, String)>,
+) {
     let differs = |one: &BTreeMap<String, (u64, String)>,
                    other: &BTreeMap<String, (u64, String)>|
      -> Vec<String> {
@@ -77,9 +83,9 @@ fn assert_same(wanted: &BTreeMap<String, (u64, String)>, found: &BTreeMap<String
 }
 
 /// Sends everything while something disturbs the servers, and gives what was found.
-fn found_while(
+pub(super) fn found_while(
     folder: &Folder,
-    all: &[String],
+    (all, pause): (&[String], Duration),
     disturb: impl FnOnce(&AtomicBool),
 ) -> BTreeMap<String, (u64, String)> {
     let service = Mutex::new(Some(Service::start(folder)));
@@ -89,7 +95,7 @@ fn found_while(
             for chunk in all.chunks(AT_A_TIME) {
                 send(&service, chunk);
                 acknowledged.fetch_add(chunk.len(), Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(5));
+                thread::sleep(pause);
             }
             is_over.store(true, Ordering::Relaxed);
         });
@@ -122,7 +128,7 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing() {
     let mut server = NatsServer::start(place.path(), "");
     let folder = on_nats("serve-nats-killed", &[&server], "");
     let begun = Instant::now();
-    let found = found_while(&folder, &all, |is_over| {
+    let found = found_while(&folder, (&all, PAUSE), |is_over| {
         let mut kills = 0;
         while kills < ROUNDS && (kills < 10 || begun.elapsed() < Duration::from_secs(120)) {
             thread::sleep(Duration::from_millis(40 + kills * 37 % 97));
@@ -147,7 +153,7 @@ fn three_servers_lose_nothing_while_one_is_away() {
     let all_servers: Vec<&NatsServer> = servers.iter().collect();
     let folder = on_nats("serve-nats-three", &all_servers, "replicas = 3\n");
     wait_for_cluster(&servers[0]);
-    let found = found_while(&folder, &all, |_| {
+    let found = found_while(&folder, (&all, PAUSE), |_| {
         for server in &mut servers {
             thread::sleep(Duration::from_millis(500));
             server.kill();
@@ -164,7 +170,7 @@ fn three_servers_lose_nothing_while_one_is_away() {
     assert_same(&wanted, &found);
 }
 
-fn wait_for_cluster(server: &NatsServer) {
+pub(super) fn wait_for_cluster(server: &NatsServer) {
     let mut settings = stream_settings("quorum");
     settings.stream.replicas = 3;
     let begun = Instant::now();
@@ -275,7 +281,7 @@ fn more_events_than_one_append_holds_are_taken() {
 }
 
 /// What a service that cannot start says.
-fn refusal(folder: &Folder) -> String {
+pub(super) fn refusal(folder: &Folder) -> String {
     let config = format!("{}/tripline.toml", folder.path());
     let output = tripline(&["serve", "--config", &config]).output();
     let output = output.expect("the binary runs");
@@ -321,7 +327,7 @@ fn what_is_not_as_it_must_be_is_told_before_anything_runs() {
 }
 
 /// A service that shares the work, with rules whose keys name what events are parted by.
-fn member(name: &str, server: &NatsServer) -> Folder {
+pub(super) fn member(name: &str, server: &NatsServer) -> Folder {
     member_with(name, server, "")
 }
 
@@ -344,7 +350,7 @@ fn part(folder: &Folder) {
 }
 
 /// Events of many, who belong into all partitions.
-fn events_of_many(count: u64) -> Vec<String> {
+pub(super) fn events_of_many(count: u64) -> Vec<String> {
     let names = ["Stop", "Start", "Look"];
     (0..count)
         .map(|number| {
@@ -885,7 +891,7 @@ fn questions_are_answered_by_message() {
 }
 
 /// What is answered to a question, asked as the protocol of NATS is written; nothing when nobody answers for a second.
-fn ask(server: &NatsServer, subject: &str, question: &str) -> Option<serde_json::Value> {
+pub(super) fn ask(server: &NatsServer, subject: &str, question: &str) -> Option<serde_json::Value> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connects");
     let patience = Duration::from_secs(if question == "{}" { 1 } else { 30 });
     stream.set_read_timeout(Some(patience)).expect("a timeout");

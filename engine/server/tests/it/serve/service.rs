@@ -3,7 +3,7 @@
 use super::{Folder, tripline};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::Agent;
@@ -22,7 +22,12 @@ impl Service {
     /// Starts it with the configuration of the folder, and waits until it listens.
     pub(super) fn start(folder: &Folder) -> Self {
         let config = format!("{}/tripline.toml", folder.path());
-        let mut child = tripline(&["serve", "--config", &config])
+        Self::start_by(tripline(&["serve", "--config", &config]))
+    }
+
+    /// The same by another command.
+    pub(super) fn start_by(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -53,6 +58,11 @@ impl Service {
             url,
             agent: config.new_agent(),
         }
+    }
+
+    /// The number of its process.
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     pub(super) fn url(&self) -> String {
