@@ -145,6 +145,7 @@ impl Again<'_> {
         let threads = threads(self.config);
         let engine = Engine {
             rules: &self.prepared.rules,
+            in_force: None,
             plugins: &plugins,
             bus: &part,
             store: &kept,
@@ -159,7 +160,8 @@ impl Again<'_> {
         match drive(&engine, &requests, |_| {})? {
             Ended::Drained => {}
             Ended::Fenced => return Err(ServeError::Fenced),
-            Ended::Fault => return Err(ServeError::Failed),
+            // Only members ever ask for other rules, and a shared store is not replayed.
+            Ended::Fault | Ended::OtherRules => return Err(ServeError::Failed),
         }
         replayed.records = Some((after.0 + 1, last.0));
         replayed.events = status.get().work().tally.events;
