@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How often a server is cut off.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 8;
 
 const SERVERS: usize = 3;
 
