@@ -154,6 +154,21 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
             grouped(dead)
         )?;
     }
+    for (alias, plugin) in status["plugins"].as_object().into_iter().flatten() {
+        let unanswered = plugin["events_without_answer"].as_u64().unwrap_or(0);
+        let state = plugin["state"].as_str().unwrap_or("?");
+        writeln!(
+            out,
+            "plugin     {}: {state}, {} events, {} without an answer",
+            Shown(alias),
+            number(&plugin["events"]),
+            grouped(unanswered)
+        )?;
+        let faults = plugin["faults"].as_object().into_iter().flatten();
+        for (name, count) in faults {
+            writeln!(out, "           {} calls: {}", number(count), Shown(name))?;
+        }
+    }
     let findings = &status["findings"];
     writeln!(
         out,

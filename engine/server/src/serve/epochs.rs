@@ -113,7 +113,7 @@ impl Epochs<'_> {
         }
     }
 
-    fn begin(&self, prepared: &Prepared) {
+    fn begin(&self, prepared: &Arc<Prepared>) {
         let rules = prepared.rules.rules().len();
         tracing::info!(
             rules,
@@ -134,6 +134,7 @@ impl Epochs<'_> {
             }
         });
         self.status.descriptions.set(prepared.descriptions());
+        self.status.in_force.set(prepared);
         self.status.set(|now| {
             now.rules = rules as u64;
             now.rules_off = prepared.broken.len() as u64;

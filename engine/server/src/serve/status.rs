@@ -1,12 +1,15 @@
 //! How the service does, as its threads say it and as people and machines ask.
 
+use super::rules::Prepared;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tripline_core::pipeline::Tally;
 use tripline_core::port::{Sequence, Span};
 use tripline_core::rule::kind::EventTime;
+use tripline_host::Statistics;
+use tripline_host::breaker::BreakerState;
 
 /// How the service does.
 #[derive(Default)]
@@ -14,6 +17,7 @@ pub(crate) struct Status {
     now: Mutex<StatusNow>,
     pub(crate) stored: Stored,
     pub(crate) descriptions: Descriptions,
+    pub(super) in_force: InForce,
 }
 
 /// The same at one moment.
@@ -231,4 +235,40 @@ impl Descriptions {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+}
+
+/// The rules in force and the plugins that they ask, as long as they are.
+#[derive(Default)]
+pub(super) struct InForce(Mutex<Weak<Prepared>>);
+
+impl InForce {
+    /// Others are.
+    pub(super) fn set(&self, prepared: &Arc<Prepared>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(prepared);
+    }
+
+    /// What each plugin did since it was started, by its alias.
+    pub(super) fn plugins(&self) -> BTreeMap<String, PluginStatus> {
+        let prepared = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade();
+        let hosted = prepared.iter().flat_map(|prepared| &prepared.hosted);
+        hosted
+            .map(|one| {
+                let (state, opened) = one.plugin.breaker();
+                let did = one.plugin.statistics();
+                (one.alias.clone(), PluginStatus { did, state, opened })
+            })
+            .collect()
+    }
+}
+
+/// How a plugin does.
+pub(super) struct PluginStatus {
+    pub(super) did: Statistics,
+    pub(super) state: BreakerState,
+    /// How often its breaker opened.
+    pub(super) opened: u64,
 }

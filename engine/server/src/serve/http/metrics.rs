@@ -2,6 +2,7 @@
 
 use super::answer::{Refusal, json, json_with};
 use super::events::no_space;
+use super::plugins;
 use super::{Shared, blocking, part};
 use crate::serve::status::{LogStatus, StatusNow};
 use axum::extract::Path;
@@ -102,6 +103,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         "commit_fault": now.commit_fault,
         "waits_for_sinks": now.waits_for_sinks(),
         "dead_letters": now.dead_letters,
+        "plugins": plugins::shown(&api.status.in_force.plugins()),
         "sinks_not_configured": now.sinks_unknown,
         "sinks": sinks,
     })))
@@ -152,7 +154,9 @@ async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
 
 /// Metrics.
 pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refusal> {
-    let text = render(&now_of(api).await?);
+    let plugins = api.status.in_force.plugins();
+    let mut text = render(&now_of(api).await?);
+    plugins::render(&plugins, &mut text);
     Ok((
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,
@@ -161,7 +165,13 @@ pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refus
 }
 
 /// One family of metrics.
-fn family(out: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, f64)]) {
+pub(super) fn family(
+    out: &mut String,
+    name: &str,
+    kind: &str,
+    help: &str,
+    samples: &[(String, f64)],
+) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
     for (labels, value) in samples {
@@ -170,12 +180,20 @@ fn family(out: &mut String, name: &str, kind: &str, help: &str, samples: &[(Stri
 }
 
 /// A label whose value may be anything.
-fn label(key: &str, value: &str) -> String {
-    let value = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("{{{key}=\"{value}\"}}")
+pub(super) fn label(key: &str, value: &str) -> String {
+    label_with(&[(key, value)])
+}
+
+/// Several of them.
+pub(super) fn label_with(labels: &[(&str, &str)]) -> String {
+    let each = labels.iter().map(|(key, value)| {
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        format!("{key}=\"{value}\"")
+    });
+    format!("{{{}}}", each.collect::<Vec<String>>().join(","))
 }
 
 fn render(now: &StatusNow) -> String {

@@ -10,6 +10,7 @@ mod decide;
 mod events;
 mod findings;
 mod metrics;
+mod plugins;
 
 pub(crate) use decide::decide_message;
 

@@ -179,6 +179,19 @@ fn a_policy_that_gives_no_answer_decides_as_its_rule_says() {
         }
     };
     check("undecided", "deny", "undecided");
+    let plugin = &service.get("/v1/status")["plugins"]["guard"];
+    assert_eq!(plugin["state"], "on", "{plugin}");
+    assert_eq!(plugin["events_without_answer"], events.len(), "{plugin}");
+    assert_eq!(plugin["faults"]["trap"], 1, "{plugin}");
+    assert!(plugin["memory_bytes_max"].as_u64() > Some(0), "{plugin}");
+    let metrics = service.text("/metrics");
+    for line in [
+        "tripline_plugin_events_total{plugin=\"guard\"} 4\n",
+        "tripline_plugin_calls_failed_total{plugin=\"guard\",fault=\"deadline\"} 1\n",
+        "tripline_plugin_off{plugin=\"guard\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
     // One bad event is not the others' trouble.
     let answer = decide(
         &service,
