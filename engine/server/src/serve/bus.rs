@@ -5,10 +5,11 @@
 
 use super::service::{ServeError, make_folder};
 use super::sink::read_secret;
+use crate::causes::with_causes;
 use crate::config::{BusKind, Config, LogDurability, Nats, Released, WhenFull};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tripline_bus::embedded::{Flush, Log, LogSettings, WhenFull as FullLog};
 use tripline_bus::nats::{
     ConnectSettings, LedgerSettings, Login, NatsBus, NatsConnection, NatsLedger, NatsMembers,
@@ -21,6 +22,12 @@ const MIB: u64 = 1024 * 1024;
 
 /// How often a log that acknowledges before it is flushed is flushed all the same.
 const FLUSHES_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a server that is connected may leave a question unanswered at the start; it may have much to do, as after its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After which it is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What names the stream that the positions in the store are of.
 const STREAM_FILE: &str = "nats-stream";
@@ -116,7 +123,7 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
                 Released::Purge => ReleasedOn::Purge,
             },
         };
-        let (bus, opened) = NatsBus::open(&connection, &settings).map_err(ServeError::Log)?;
+        let (bus, opened) = patiently(|| NatsBus::open(&connection, &settings))?;
         tracing::info!(
             stream = opened.stream,
             server = opened.server,
@@ -138,12 +145,11 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
                     ..stream
                 },
             };
-            let (ledger, opened) =
-                NatsLedger::open(&connection, &settings).map_err(ServeError::Log)?;
+            let (ledger, opened) = patiently(|| NatsLedger::open(&connection, &settings))?;
             identities.push(opened.identity);
             agree(&ledger, config)?;
-            let members = NatsMembers::open(&connection, &config.prefix, config.replicas)
-                .map_err(ServeError::Log)?;
+            let members =
+                patiently(|| NatsMembers::open(&connection, &config.prefix, config.replicas))?;
             Some(Sharing {
                 ledger: Arc::new(ledger),
                 members: Box::new(members),
@@ -155,16 +161,30 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
     Ok(Opened { logs, shared })
 }
 
+/// Asks a server until it answers, while it makes sense.
+fn patiently<T>(ask: impl Fn() -> Result<T, PortFault>) -> Result<T, ServeError> {
+    let since = Instant::now();
+    loop {
+        match ask() {
+            Err(fault) if fault.class == FaultClass::Retry && since.elapsed() < PATIENCE => {
+                tracing::warn!(fault = with_causes(&fault), "asked again");
+                std::thread::sleep(PAUSE);
+            }
+            answer => return answer.map_err(ServeError::Log),
+        }
+    }
+}
+
 /// Notes how events are parted, or refuses to part them in another way than others do.
 fn agree(ledger: &NatsLedger, config: &Nats) -> Result<(), ServeError> {
     const NAME: &str = "partitions";
     let ours = format!("{} by {}", config.partitions, config.partition_by);
-    match ledger.kept(NAME).map_err(ServeError::Log)? {
+    match patiently(|| ledger.kept(NAME))? {
         None => {
-            ledger.keep(NAME, ours.as_bytes()).map_err(ServeError::Log)?;
+            patiently(|| ledger.keep(NAME, ours.as_bytes()))?;
             // Whoever came at the same moment may have kept something else.
             std::thread::sleep(Duration::from_millis(200));
-            match ledger.kept(NAME).map_err(ServeError::Log)? {
+            match patiently(|| ledger.kept(NAME))? {
                 None => Ok(()),
                 Some(_) => agree(ledger, config),
             }
