@@ -90,7 +90,7 @@ impl HashTable {
     }
 
     #[inline]
-    fn find(&self, hash: u64, confirm: impl Fn(&Slot) -> bool) -> Option<&Slot> {
+    fn find(&self, hash: u64, mut confirm: impl FnMut(&Slot) -> bool) -> Option<&Slot> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
         loop {
@@ -375,12 +375,14 @@ impl Prefixes {
                 None => tail(&bytes[hashed * 8..length]),
             };
             let hash = hasher.finish(rest, length & 0x7F);
-            if self.filter.may_have(hash)
-                && let Some(group) = self.table.find(hash, |_| true)
-            {
-                for id in &self.ids[group.start as usize..group.end as usize] {
-                    found(*id);
-                }
+            if self.filter.may_have(hash) {
+                // To the end of the run: another prefix may have the same tag.
+                self.table.find(hash, |group| {
+                    for id in &self.ids[group.start as usize..group.end as usize] {
+                        found(*id);
+                    }
+                    false
+                });
             }
         }
     }

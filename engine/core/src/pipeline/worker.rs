@@ -115,6 +115,8 @@ pub struct Worker<'r> {
     gave_up_snapshot: bool,
     /// The last record that the bus was told is no longer needed.
     released: Sequence,
+    /// The bus may have forgotten that, and needs to hear it before it can take anything when it is full.
+    is_told: bool,
     is_ticking: bool,
     /// When what rules remember moved forward last, or a tick was appended.
     moved_at: EventTime,
@@ -162,6 +164,7 @@ impl<'r> Worker<'r> {
             snapshot_at: now,
             gave_up_snapshot: false,
             released: checkpoint.position,
+            is_told: false,
             is_ticking: false,
             moved_at: now,
             undelivered: 0,
@@ -203,6 +206,17 @@ impl<'r> Worker<'r> {
         let mut effects = Vec::new();
         if self.phase == Phase::Ended {
             return effects;
+        }
+        if !self.is_told {
+            self.is_told = true;
+            let needed = match &self.state {
+                Some(_) => self.snapshot_position.unwrap_or_default(),
+                None => self.committed,
+            };
+            if needed > Sequence(0) {
+                let before = needed.min(self.committed).next();
+                effects.push(Effect::Release { before });
+            }
         }
         match input {
             Input::Woken => self.is_at_end = false,

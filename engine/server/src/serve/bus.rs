@@ -123,7 +123,8 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
                 Released::Purge => ReleasedOn::Purge,
             },
         };
-        let (bus, opened) = patiently(|| NatsBus::open(&connection, &settings))?;
+        let (bus, opened) =
+            patiently(|| NatsBus::open(&connection, &settings)).map_err(ServeError::Log)?;
         tracing::info!(
             stream = opened.stream,
             server = opened.server,
@@ -145,11 +146,13 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
                     ..stream
                 },
             };
-            let (ledger, opened) = patiently(|| NatsLedger::open(&connection, &settings))?;
+            let (ledger, opened) =
+                patiently(|| NatsLedger::open(&connection, &settings)).map_err(ServeError::Log)?;
             identities.push(opened.identity);
             agree(&ledger, config)?;
             let members =
-                patiently(|| NatsMembers::open(&connection, &config.prefix, config.replicas))?;
+                patiently(|| NatsMembers::open(&connection, &config.prefix, config.replicas))
+                    .map_err(ServeError::Log)?;
             Some(Sharing {
                 ledger: Arc::new(ledger),
                 members: Box::new(members),
@@ -162,7 +165,7 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
 }
 
 /// Asks a server until it answers, while it makes sense.
-fn patiently<T>(ask: impl Fn() -> Result<T, PortFault>) -> Result<T, ServeError> {
+pub(super) fn patiently<T>(ask: impl Fn() -> Result<T, PortFault>) -> Result<T, PortFault> {
     let since = Instant::now();
     loop {
         match ask() {
@@ -170,7 +173,7 @@ fn patiently<T>(ask: impl Fn() -> Result<T, PortFault>) -> Result<T, ServeError>
                 tracing::warn!(fault = with_causes(&fault), "asked again");
                 std::thread::sleep(PAUSE);
             }
-            answer => return answer.map_err(ServeError::Log),
+            answer => return answer,
         }
     }
 }
@@ -179,12 +182,12 @@ fn patiently<T>(ask: impl Fn() -> Result<T, PortFault>) -> Result<T, ServeError>
 fn agree(ledger: &NatsLedger, config: &Nats) -> Result<(), ServeError> {
     const NAME: &str = "partitions";
     let ours = format!("{} by {}", config.partitions, config.partition_by);
-    match patiently(|| ledger.kept(NAME))? {
+    match patiently(|| ledger.kept(NAME)).map_err(ServeError::Log)? {
         None => {
-            patiently(|| ledger.keep(NAME, ours.as_bytes()))?;
+            patiently(|| ledger.keep(NAME, ours.as_bytes())).map_err(ServeError::Log)?;
             // Whoever came at the same moment may have kept something else.
             std::thread::sleep(Duration::from_millis(200));
-            match patiently(|| ledger.kept(NAME))? {
+            match patiently(|| ledger.kept(NAME)).map_err(ServeError::Log)? {
                 None => Ok(()),
                 Some(_) => agree(ledger, config),
             }

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use tripline_core::evaluate::RuleSet;
 use tripline_core::pipeline::{Effect, Input, StartFault, StopReason, Worker, WorkerSettings};
 use tripline_core::port::{
-    Bus, Checkpoint, Commit, Delivered, Epoch, FaultClass, NewRecord, PortFault, RecordKind,
-    Sequence, Store,
+    Bus, Checkpoint, Commit, Delivered, FaultClass, NewRecord, PortFault, RecordKind, Sequence,
+    Store,
 };
 use tripline_core::rule::kind::EventTime;
 use tripline_core::state::Restored;
@@ -144,13 +144,12 @@ pub(crate) fn drive(
     Ok(ended)
 }
 
-/// Puts a partition that is taken over for the first time where it is to begin, for good: what comes while nobody runs is
+/// Puts a partition that nobody has committed anything of where it is to begin, for good: what comes while nobody runs is
 /// not new to whoever runs next.
 fn begin(engine: &Engine<'_>, mut checkpoint: Checkpoint) -> Result<Checkpoint, PortFault> {
-    if checkpoint.epoch != Epoch(1)
-        || checkpoint.position != Sequence(0)
-        || engine.start == Place::First
-    {
+    // The first commit begins the count of starts anew, so they are as many as epochs only before it.
+    let was_committed = u64::from(checkpoint.starts) != checkpoint.epoch.0;
+    if was_committed || checkpoint.position != Sequence(0) || engine.start == Place::First {
         return Ok(checkpoint);
     }
     checkpoint.position = place::before(engine.bus, engine.start)?;

@@ -13,7 +13,7 @@ use super::partitions::Partitions;
 use super::rules::Prepared;
 use super::service::ServeError;
 use super::status::Status;
-use super::versions::Versions;
+use super::versions::{NotNow, Versions};
 use crate::config::{BusKind, Config, InexactRules, Place};
 use crate::terminal::ColorChoice;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -268,7 +268,15 @@ impl Epochs<'_> {
         };
         match versions.published() {
             Some(published) if prepared.texts.as_ref() != Some(&published) => {
-                versions.load(&published).map(Some)
+                match versions.load(&published) {
+                    Ok(prepared) => Ok(Some(prepared)),
+                    // Asked again at once, and partitions are kept meanwhile.
+                    Err(NotNow::Soon(words)) => {
+                        tracing::debug!(fault = words, "published rules not taken yet");
+                        Ok(None)
+                    }
+                    Err(NotNow::Lacks(words)) => Err(words),
+                }
             }
             _ => {
                 // What could not be loaded for a partition is tried again.

@@ -19,7 +19,7 @@ use super::service::{ServeError, make_folder};
 use super::status::Status;
 use crate::config::{Config, Place};
 use crate::terminal::ColorChoice;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 use tripline_core::pipeline::WorkerSettings;
@@ -138,6 +138,7 @@ impl Again<'_> {
             new: AtomicU64::new(0),
             renewed: AtomicU64::new(0),
             dead: AtomicU64::new(0),
+            has_failed: AtomicBool::new(false),
         };
         let part = Part { log, last, request };
         let status = Status::default();
@@ -162,6 +163,10 @@ impl Again<'_> {
             Ended::Fenced => return Err(ServeError::Fenced),
             // Only members ever ask for other rules, and a shared store is not replayed.
             Ended::Fault | Ended::OtherRules => return Err(ServeError::Failed),
+        }
+        // A worker that ends leaves what it could not store to the next start, and there is none here.
+        if kept.has_failed.into_inner() {
+            return Err(ServeError::NotStored);
         }
         replayed.records = Some((after.0 + 1, last.0));
         replayed.events = status.get().work().tally.events;
@@ -241,6 +246,8 @@ struct Kept<'k> {
     renewed: AtomicU64,
     /// Records that were set aside when they were evaluated first.
     dead: AtomicU64,
+    /// The last commit was not taken.
+    has_failed: AtomicBool,
 }
 
 impl Store for Kept<'_> {
@@ -260,7 +267,9 @@ impl Store for Kept<'_> {
             is_well_started: true,
             dead: Vec::new(),
             ..commit.clone()
-        })?;
+        });
+        self.has_failed.store(committed.is_err(), Ordering::Relaxed);
+        let committed = committed?;
         self.new.fetch_add(committed.new, Ordering::Relaxed);
         self.renewed.fetch_add(committed.renewed, Ordering::Relaxed);
         let dead = commit.dead.len() as u64;

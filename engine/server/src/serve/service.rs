@@ -52,6 +52,10 @@ pub(crate) enum ServeError {
     Folder { path: PathBuf, source: io::Error },
     #[error("the log cannot be opened")]
     Log(#[source] PortFault),
+    #[error(
+        "not everything that was found could be stored; make room or see to the store, and evaluate the stretch again"
+    )]
+    NotStored,
     #[error("the store cannot be opened")]
     Store(#[source] PortFault),
     #[error(transparent)]

@@ -4,7 +4,7 @@
 //! take part in the work before it has caught up.
 
 use super::assignment::Assignment;
-use super::bus::Sharing;
+use super::bus::{Sharing, patiently};
 use super::http::Control;
 use super::status::Status;
 use crate::causes::with_causes;
@@ -37,8 +37,10 @@ pub(super) fn open(
     let mut tries = 0;
     loop {
         tries += 1;
-        let (ledger, me) = (shared.ledger.clone(), shared.me.clone());
-        let store = SharedStore::open(open_store()?, ledger, me)?;
+        let store = patiently(|| {
+            let (ledger, me) = (shared.ledger.clone(), shared.me.clone());
+            SharedStore::open(open_store()?, ledger, me)
+        })?;
         tell_began(store.began());
         let caught_up = store.catch_up(|at, last| {
             tracing::info!(at = at.0, last = last.0, "following the ledger");

@@ -67,14 +67,14 @@ impl Versions {
     /// when those that are published cannot be loaded, so that somebody can publish others here.
     pub(super) fn first(&self) -> Result<(Arc<Prepared>, Option<String>), ServeError> {
         let Some(published) = self.published() else {
-            let (prepared, bytes) = self.own()?;
-            self.publish(&prepared, &bytes)
-                .map_err(ServeError::Published)?;
-            return Ok((prepared, None));
+            return match self.publish_own() {
+                Ok(prepared) => Ok((prepared, None)),
+                Err(words) => Err(ServeError::Published(words)),
+            };
         };
         match self.load(&published) {
             Ok(prepared) => Ok((prepared, None)),
-            Err(words) => match self.own() {
+            Err(NotNow::Soon(words) | NotNow::Lacks(words)) => match self.own() {
                 Ok((prepared, _)) => Ok((prepared, Some(words))),
                 Err(_) => Err(ServeError::Published(words)),
             },
@@ -84,6 +84,7 @@ impl Versions {
     /// Publishes the rules of our own files. One mistake refuses all of them.
     pub(super) fn publish_own(&self) -> Result<Arc<Prepared>, String> {
         let (prepared, bytes) = self.own().map_err(|fault| with_causes(&fault))?;
+        // Whoever takes them would refuse them.
         if !prepared.broken.is_empty() {
             return Err(format!(
                 "mistakes in {}; `tripline check` shows them",
@@ -114,7 +115,7 @@ impl Versions {
     }
 
     /// The rules of a version that is published or a partition's.
-    pub(super) fn load(&self, version: &str) -> Result<Arc<Prepared>, String> {
+    pub(super) fn load(&self, version: &str) -> Result<Arc<Prepared>, NotNow> {
         let is_it = |one: &&Arc<Prepared>| one.texts.as_deref() == Some(version);
         let known = self.lock().iter().find(is_it).cloned();
         if let Some(known) = known {
@@ -122,19 +123,25 @@ impl Versions {
         }
         let told =
             |words: String| format!("version {version} of the rules cannot be loaded: {words}");
-        let bytes = self.shared.version(version);
-        let bytes = bytes.map_err(|fault| told(with_causes(&fault)))?;
-        let texts = bundle::unpack(version, &bytes).map_err(told)?;
+        let bytes = self.shared.version(version).map_err(|fault| {
+            let words = told(with_causes(&fault));
+            match fault.class {
+                FaultClass::Retry => NotNow::Soon(words),
+                _ => NotNow::Lacks(words),
+            }
+        })?;
+        let lacks = |words: String| NotNow::Lacks(told(words));
+        let texts = bundle::unpack(version, &bytes).map_err(lacks)?;
         let prepared = Prepared::of_texts(&texts, version, self.color)
             .and_then(|prepared| {
                 check_exact(&self.config, &self.partitions, &prepared)?;
                 Ok(Arc::new(prepared))
             })
-            .map_err(|fault| told(with_causes(&fault)))?;
+            .map_err(|fault| lacks(with_causes(&fault)))?;
         // Whoever published it had none: another program, then, which would find something else.
         if !prepared.broken.is_empty() {
             let files = prepared.broken.join(", ");
-            return Err(told(format!(
+            return Err(lacks(format!(
                 "mistakes in {files}, which another program did not find"
             )));
         }
@@ -167,9 +174,7 @@ impl Versions {
             _ if self.published().as_deref() != Some(wanted) => Err(NotNow::Soon(format!(
                 "version {wanted} of the rules is not published any more, and the next one is not in force here yet"
             ))),
-            Some(named) if !self.shared.may_switch(partition) => {
-                self.load(&named).map(Some).map_err(NotNow::Lacks)
-            }
+            Some(named) if !self.shared.may_switch(partition) => self.load(&named).map(Some),
             _ => Ok(None),
         }
     }
@@ -184,9 +189,9 @@ impl Versions {
     }
 }
 
-/// Why a partition cannot be worked on.
+/// Why a version cannot be had, or a partition not be worked on.
 pub(super) enum NotNow {
-    /// It can when other rules are in force here, which they will be.
+    /// It can when other rules are in force here, which they will be, or a server answers.
     Soon(String),
     /// This process does not have the rules for it.
     Lacks(String),

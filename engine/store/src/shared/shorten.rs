@@ -92,6 +92,8 @@ impl SharedStore {
                     is_done: false,
                 };
                 done.waits = Some(through);
+                // The ledger itself has what images older than these are of; others are written while it waits.
+                remove_before(core, through, &names)?;
                 return Ok(done);
             }
             core.keep_heads(through)?;

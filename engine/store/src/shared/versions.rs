@@ -90,7 +90,7 @@ impl SharedStore {
             };
             if begun.elapsed() > PATIENCE / 4 {
                 return Err(PortFault::new(
-                    FaultClass::Retry,
+                    FaultClass::Reject,
                     format!("{} ({}): {wrong}; publish it again", doing(), kept.object),
                 ));
             }

@@ -179,6 +179,8 @@ fn faults_of_everything(server: &NatsServer) -> Vec<String> {
             told(ledger.kept("one").map(|_| ()));
             told(ledger.names().map(|_| ()));
             told(ledger.forget("one"));
+            told(ledger.first().map(|_| ()));
+            told(ledger.purge(Sequence(0)));
         }
     }
     match NatsMembers::open(&connection, "tripline", 1) {
