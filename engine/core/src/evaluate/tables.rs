@@ -501,6 +501,33 @@ mod tests {
         assert_eq!(prefixes(&all, ""), Vec::<String>::new());
     }
 
+    /// Tags are halves of hashes, so among enough prefixes some have the same one, and of these some are next to each other.
+    #[test]
+    fn prefixes_with_one_tag_do_not_hide_each_other() {
+        let mut all: Vec<(u64, String)> = (0..400_000)
+            .map(|number: u32| format!("{:08x}", number.wrapping_mul(0x9E37_79B1)))
+            .map(|text| (hash_bytes(0, text.as_bytes()), text))
+            .collect();
+        all.sort_unstable();
+        let mut together = 0;
+        for pair in all.windows(2) {
+            let [(left_hash, left), (right_hash, right)] = pair else {
+                continue;
+            };
+            if left_hash >> 32 != right_hash >> 32 {
+                continue;
+            }
+            together += usize::from(left_hash % 8 == right_hash % 8);
+            for text in [left, right] {
+                assert!(
+                    prefixes(&[left, right], text).contains(text),
+                    "{left} {right}"
+                );
+            }
+        }
+        assert!(together > 0, "none of {} next to each other", all.len());
+    }
+
     #[test]
     fn with_many_lengths_no_true_prefix_is_missed() {
         let texts: Vec<String> = (1..200).map(|length| "x".repeat(length)).collect();

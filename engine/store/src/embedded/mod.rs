@@ -322,8 +322,12 @@ impl Store for EmbeddedStore {
 
     fn position(&self, partition: Partition) -> Result<Sequence, PortFault> {
         self.running()?;
-        let position =
-            self.look_at(|state| state.partitions.get(&partition).map(|one| one.position));
+        let (position, writes) = self.look_at(|state| {
+            let kept = state.partitions.get(&partition);
+            (kept.map(|one| one.position), state.counters.writes)
+        });
+        // Whoever hears of it may look for what was found up to there, and lists show what is durable only.
+        self.sync(writes)?;
         Ok(Sequence(position.unwrap_or_default()))
     }
 
