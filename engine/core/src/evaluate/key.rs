@@ -286,7 +286,7 @@ impl<'h> Estimator<'h> {
             Look::Text => 10.0,
             Look::Bound => 20.0,
             Look::Prefix => 60.0 * present,
-            // One by itself is looked for without an automaton.
+            // One by itself is looked for by `memmem`.
             Look::Literal | Look::TextLiteral => match self.constants.get(&component) {
                 Some(known) if known.len() == 1 => 60.0 * present,
                 _ => 200.0 * present,

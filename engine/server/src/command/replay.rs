@@ -16,9 +16,9 @@ data folder has one process at a time. What was found before is not found twice,
 they are about; what is new goes to the sinks when the service runs again. Positions, what rules remember and dead letters
 stay as they are.
 
-Rules that remember begin with nothing where the stretch begins: begin earlier than what you look for by the longest of their
-windows, or what they find at first may be about a part of what they must see. What they would only find when more time has
-passed than the stretch has is not found.
+Rules that remember, and suppression, begin with nothing where the stretch begins: begin earlier than what you look for by the
+longest of their windows, or what they find at first may be about a part of what they must see, and what an earlier finding
+counted as suppressed may become a finding. What they would only find when more time has passed than the stretch has is not found.
 
 Examples:
   tripline replay --config tripline.toml --from 2026-01-02T00:00:00Z

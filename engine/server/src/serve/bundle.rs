@@ -1,7 +1,8 @@
 //! A version of the rules: all texts that they are made of, in one piece that other processes make the same rules of.
 //!
-//! zstd of JSON. Its name is the SHA-256 of the JSON (the first 16 bytes in hexadecimal), so the same texts are the same version
-//! wherever they are read. Old reader, new data: refuses a version of the shape that it does not know. Plugins are not in it.
+//! zstd of JSON. Its name is the SHA-256 of the JSON (the first 16 bytes in hexadecimal), so the same texts under
+//! the same paths are the same version. Old reader, new data: refuses a version of the shape that it does not know. Plugins
+//! are not in it.
 
 use crate::rule_files::Texts;
 use serde::{Deserialize, Serialize};
