@@ -2,6 +2,7 @@
 
 mod backtest;
 mod causes;
+mod channel;
 mod command;
 mod config;
 mod exit;

@@ -4,6 +4,7 @@
 //! for, to standard error what else a person should know, and ends with one of the published codes.
 
 mod backtest;
+mod channels;
 mod check;
 mod completions;
 mod config;
@@ -70,6 +71,7 @@ enum Command {
     Serve(serve::Arguments),
     Replay(replay::Arguments),
     Publish(publish::Arguments),
+    Channels(Box<channels::Arguments>),
     Findings(findings::Arguments),
     Tail(tail::Arguments),
     Status(status::Arguments),
@@ -133,6 +135,10 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Serve(#[from] crate::serve::ServeError),
     #[error(transparent)]
+    ChannelEdit(#[from] crate::channel::edit::EditError),
+    #[error(transparent)]
+    Channel(#[from] crate::channel::file::ChannelFault),
+    #[error(transparent)]
     Client(#[from] service_client::ClientError),
     #[error("{0}")]
     Usage(String),
@@ -168,6 +174,7 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
         Command::Serve(arguments) => serve::run(&arguments, color),
         Command::Replay(arguments) => replay::run(&arguments, color),
         Command::Publish(arguments) => publish::run(&arguments),
+        Command::Channels(arguments) => channels::run(&arguments),
         Command::Findings(arguments) => findings::run(&arguments, color),
         Command::Tail(arguments) => tail::run(&arguments, color),
         Command::Status(arguments) => status::run(&arguments),

@@ -4,11 +4,13 @@
 //! environment with the name of its variable. Unknown keys are mistakes. Secrets are never in here, only the names of files
 //! that hold them, so a configuration can be printed.
 
+mod channels;
 mod length;
 mod nats;
 mod place;
 mod sink;
 
+pub(crate) use channels::ChannelsConfig;
 pub(crate) use length::Length;
 pub(crate) use nats::{Bus, BusKind, InexactRules, Nats, Released, RulesFrom, Store};
 pub(crate) use place::Place;
@@ -44,6 +46,7 @@ pub(crate) struct Config {
     pub(crate) engine: Engine,
     pub(crate) history: History,
     pub(crate) http: Http,
+    pub(crate) channels: ChannelsConfig,
     pub(crate) decisions: DecisionsConfig,
     pub(crate) telemetry: Telemetry,
     pub(crate) sinks: BTreeMap<String, SinkConfig>,
@@ -276,6 +279,7 @@ impl Config {
                 self.decisions.subject.escape_debug()
             ));
         }
+        self.channels.validate().map_err(ConfigError::Value)?;
         self.nats.validate().map_err(ConfigError::Value)?;
         self.store
             .validate(&self.bus, &self.rules.plugins)
@@ -369,6 +373,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
+        channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String> },
         decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize, subject: String },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
     }

@@ -16,6 +16,7 @@ mod bundle;
 mod bus;
 mod clock;
 mod desk;
+mod door;
 mod driver;
 mod epochs;
 mod examiners;
@@ -31,8 +32,10 @@ mod service;
 mod sharing;
 pub(crate) mod sink;
 mod status;
+mod tls;
 mod versions;
 
 pub(crate) use clock::now;
+pub(crate) use partitions::Partitions;
 pub(crate) use replay::{Stretch, replay};
 pub(crate) use service::{Handles, ServeError, Service};

@@ -22,7 +22,7 @@ pub(crate) struct Partitions {
 
 impl Partitions {
     /// There is one log at least.
-    pub(super) fn new(logs: Vec<Arc<dyn Bus>>, path: &str) -> Self {
+    pub(crate) fn new(logs: Vec<Arc<dyn Bus>>, path: &str) -> Self {
         debug_assert!(!logs.is_empty());
         Self {
             logs: logs.into(),

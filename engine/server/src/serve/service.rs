@@ -7,17 +7,20 @@ use super::assignment::Assignment;
 use super::bus::{self, Opened};
 use super::clock::now;
 use super::desk::{Decisions, Desk};
+use super::door::Door;
 use super::driver::DriveFault;
 use super::epochs::{Epochs, check_exact};
-use super::http::{Api, Control, decide_message, serve};
+use super::http::{Api, Audience, Control, decide_message, serve};
 use super::opening::open_store;
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
 use super::rules::Prepared;
-use super::sharing::{self, shorten, watch};
+use super::sharing::{self, shorten};
 use super::sink::{self, Sink, SinkError, Surroundings};
 use super::status::Status;
+use super::tls;
 use super::versions::Versions;
+use crate::channel::ids::IdsFault;
 use crate::config::{Config, ConfigError, From, RulesFrom};
 use crate::terminal::ColorChoice;
 use std::io;
@@ -27,7 +30,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, watch};
 use tripline_bus::nats::{Answering, NatsConnection};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
@@ -56,6 +59,13 @@ pub(crate) enum ServeError {
         "not everything that was found could be stored; make room or see to the store, and evaluate the stretch again"
     )]
     NotStored,
+    #[error("what was pushed already cannot be known")]
+    Ids(#[source] IdsFault),
+    #[error("channels.{setting}: {words}")]
+    Tls {
+        setting: &'static str,
+        words: String,
+    },
     #[error("the store cannot be opened")]
     Store(#[source] PortFault),
     #[error(transparent)]
@@ -108,6 +118,7 @@ pub(crate) struct Service {
     config: Config,
     color: ColorChoice,
     partitions: Partitions,
+    door: Arc<Door>,
     assignment: Arc<Assignment>,
     store: Arc<dyn Store>,
     shared: Option<Arc<SharedStore>>,
@@ -165,10 +176,12 @@ impl Service {
                 first
             }
         };
+        let door = Door::open(&config, &partitions, bus::event_bytes_max(&config))?;
         Ok(Self {
             config,
             color,
             partitions,
+            door: Arc::new(door),
             assignment: Arc::new(assignment),
             store,
             shared,
@@ -208,29 +221,32 @@ impl Service {
             .enable_all()
             .build()
             .map_err(ServeError::Runtime)?;
-        let (close, closed) = oneshot::channel::<()>();
-        let mut server = None;
+        let (close, closed) = watch::channel(());
+        let mut servers = Vec::new();
         let mut address = None;
         if !self.config.http.listen.is_empty() {
-            let wanted = self.config.listen()?;
-            let listen = |source| ServeError::Listen {
-                address: wanted.to_string(),
-                source,
-            };
-            let listener = runtime
-                .block_on(tokio::net::TcpListener::bind(wanted))
-                .map_err(listen)?;
+            let listener = listen(&runtime, self.config.listen()?)?;
             address = listener.local_addr().ok();
-            server = Some(runtime.spawn(serve(listener, api, async {
-                // Also when the other end is gone.
-                let _ = closed.await;
-            })));
+            let until = gone(closed.clone());
+            servers.push(runtime.spawn(serve(listener, api.clone(), Audience::All, until)));
+        }
+        let channels = &self.config.channels;
+        if let Some(wanted) = channels.address().map_err(ServeError::NatsFile)? {
+            let tls = tls::acceptor(channels)?;
+            let listener = listen(&runtime, wanted)?;
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, tls = tls.is_some(), "channels listening");
+            }
+            let until = gone(closed);
+            let audience = Audience::Partners(tls);
+            servers.push(runtime.spawn(serve(listener, api, audience, until)));
         }
         listening(address);
         let Self {
             config,
             color,
             partitions,
+            door,
             assignment,
             store,
             shared,
@@ -257,10 +273,11 @@ impl Service {
                 scope.spawn(move || run_sink(&run, sink.as_mut()));
             }
             scope.spawn(|| assignment.run(&is_gone));
+            scope.spawn(|| door.run(&is_gone));
             if let Some(shared) = &shared {
                 let (assignment, status, failed) = (&assignment, &status, control.0.clone());
                 let is_gone = &is_gone;
-                scope.spawn(move || watch(shared, assignment, status, &failed, is_gone));
+                scope.spawn(move || sharing::watch(shared, assignment, status, &failed, is_gone));
                 let every = config.store.shorten_every;
                 scope.spawn(move || shorten(shared, assignment, every, is_gone));
             }
@@ -306,9 +323,8 @@ impl Service {
             drop(stop_forgetting);
             ended
         });
-        // Nobody listens when the server ended by itself.
-        let _ = close.send(());
-        if let Some(server) = server {
+        drop(close);
+        for server in servers {
             let _ = runtime
                 .block_on(async { tokio::time::timeout(Duration::from_secs(5), server).await });
         }
@@ -403,6 +419,7 @@ impl Service {
         };
         Ok(Arc::new(Api {
             partitions: self.partitions.clone(),
+            door: self.door.clone(),
             assignment: self.assignment.clone(),
             store: self.store.clone(),
             versions: self.versions.clone(),
@@ -415,11 +432,28 @@ impl Service {
             inflated_bytes_max: http.inflated_max_mib * MIB,
             event_bytes_max: bus::event_bytes_max(&self.config),
             memory: Arc::new(Semaphore::new(http.memory_max_mib as usize)),
+            memory_mib: u32::try_from(http.memory_max_mib).unwrap_or(u32::MAX),
             data: self.config.data.clone(),
             free_bytes_min: self.config.data_free_min_mib * MIB,
             sinks: self.config.sinks.keys().cloned().collect(),
         }))
     }
+}
+
+fn listen(
+    runtime: &tokio::runtime::Runtime,
+    wanted: std::net::SocketAddr,
+) -> Result<tokio::net::TcpListener, ServeError> {
+    let bound = runtime.block_on(tokio::net::TcpListener::bind(wanted));
+    bound.map_err(|source| ServeError::Listen {
+        address: wanted.to_string(),
+        source,
+    })
+}
+
+/// Until the other end is gone.
+async fn gone(mut closed: watch::Receiver<()>) {
+    while closed.changed().await.is_ok() {}
 }
 
 /// How long sinks and requests may take to end; what a sink has yet to take is in the store.

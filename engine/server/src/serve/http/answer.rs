@@ -69,6 +69,15 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", words)
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The sentence for people.
+    pub(super) fn words(&self) -> &str {
+        &self.0.message
+    }
+
     pub(super) fn retry_after(mut self, seconds: u32) -> Self {
         self.0.retry_seconds = Some(seconds);
         self

@@ -5,6 +5,8 @@
 //! the comparison takes equally long whatever the difference.
 
 mod answer;
+mod channel_admin;
+mod channels;
 mod dead;
 mod decide;
 mod events;
@@ -16,6 +18,7 @@ pub(crate) use decide::decide_message;
 
 use super::assignment::Assignment;
 use super::desk::{Decisions, Desk};
+use super::door::Door;
 use super::partitions::Partitions;
 use super::status::Status;
 use super::versions::Versions;
@@ -29,22 +32,26 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
+use tokio_rustls::TlsAcceptor;
 use tripline_core::port::Store;
 
 /// What handlers share.
 pub(crate) struct Api {
     pub(crate) partitions: Partitions,
+    pub(crate) door: Arc<Door>,
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) store: Arc<dyn Store>,
     /// Where members have their rules from each other.
@@ -60,6 +67,7 @@ pub(crate) struct Api {
     pub(crate) event_bytes_max: usize,
     /// MiB that bodies may take together once they are decompressed.
     pub(crate) memory: Arc<Semaphore>,
+    pub(crate) memory_mib: u32,
     /// The folder of the log and what must stay free where it is.
     pub(crate) data: PathBuf,
     pub(crate) free_bytes_min: u64,
@@ -88,13 +96,32 @@ const HEAD_SECONDS: Duration = Duration::from_secs(15);
 /// How long a request may take altogether, its body included.
 const REQUEST_SECONDS: Duration = Duration::from_secs(120);
 
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Who is served.
+pub(crate) enum Audience {
+    /// Operators and programs of this service; partners too.
+    All,
+    /// Partners only, by TLS unless that ends before.
+    Partners(Option<TlsAcceptor>),
+}
+
+/// How long a handshake may take.
+const HANDSHAKE_SECONDS: Duration = Duration::from_secs(10);
+
 /// Serves until `until` is done, then lets requests that were begun finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     api: Shared,
+    audience: Audience,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let app = app(api);
+    let (app, tls) = match audience {
+        Audience::All => (app(api), None),
+        Audience::Partners(tls) => (outer_app(api), tls),
+    };
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut until = std::pin::pin!(until);
@@ -104,8 +131,8 @@ pub(crate) async fn serve(
             let permit = connections.clone().acquire_owned().await.ok();
             (listener.accept().await, permit)
         };
-        let (stream, permit) = tokio::select! {
-            (Ok((stream, _)), permit) = accepted => (stream, permit),
+        let (stream, peer, permit) = tokio::select! {
+            (Ok((stream, peer)), permit) = accepted => (stream, peer, permit),
             () = &mut until => break,
             // Out of descriptors: some come back when connections end.
             else => {
@@ -113,15 +140,31 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let service = TowerToHyperService::new(app.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_SECONDS)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let inner = TowerToHyperService::new(app.clone());
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer.ip()));
+            inner.call(request)
+        });
+        let (watcher, tls) = (graceful.watcher(), tls.clone());
         tokio::spawn(async move {
+            let mut builder = http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_SECONDS);
             // Whoever sends no HTTP, or goes away, is nothing to tell anybody of.
-            let _ = connection.await;
+            match tls {
+                None => {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    let _ = watcher.watch(connection).await;
+                }
+                Some(tls) => {
+                    let shaken = tokio::time::timeout(HANDSHAKE_SECONDS, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = shaken {
+                        let connection = builder.serve_connection(TokioIo::new(stream), service);
+                        let _ = watcher.watch(connection).await;
+                    }
+                }
+            }
             drop(permit);
         });
     }
@@ -144,6 +187,17 @@ fn app(api: Shared) -> Router {
         )
         .route("/v1/dead-letters/{number}/retry", post(dead::retry))
         .route("/v1/sinks/{name}", delete(metrics::forget_sink))
+        .route("/v1/channels", get(channel_admin::list))
+        .route(
+            "/v1/channels/{id}",
+            get(channel_admin::one)
+                .put(channel_admin::put)
+                .delete(channel_admin::delete),
+        )
+        .route("/v1/channels/{id}/pause", post(channel_admin::pause))
+        .route("/v1/channels/{id}/resume", post(channel_admin::resume))
+        .route("/v1/channels/{id}/rotate", post(channel_admin::rotate))
+        .route("/v1/channels/{id}/test", post(channel_admin::test))
         .route("/v1/status", get(metrics::status))
         .route("/v1/reload", post(reload))
         .route("/metrics", get(metrics::metrics))
@@ -152,12 +206,35 @@ fn app(api: Shared) -> Router {
         .route("/healthz", get(metrics::health))
         .route("/readyz", get(metrics::ready))
         .merge(guarded)
+        .merge(doors())
         .fallback(|| async {
             Refusal::not_found("there is nothing here; see `tripline serve --help`")
         })
         .method_not_allowed_fallback(|| async { Refusal::method() })
         .layer(middleware::from_fn(in_time))
         .layer(limit)
+        .with_state(api)
+}
+
+/// The ways in of partners, who prove who they are to a channel.
+fn doors() -> Router<Shared> {
+    Router::new()
+        .route(
+            "/v1/channels/{id}/events",
+            post(channels::push).get(channels::challenge),
+        )
+        .route("/v1/channels/{id}/status", get(channels::status))
+        .route("/PutAuditEvents", post(channels::put_audit_events))
+}
+
+/// What is there for partners alone.
+fn outer_app(api: Shared) -> Router {
+    Router::new()
+        .route("/healthz", get(metrics::health))
+        .merge(doors())
+        .fallback(|| async { Refusal::not_found("there is nothing here") })
+        .method_not_allowed_fallback(|| async { Refusal::method() })
+        .layer(middleware::from_fn(in_time))
         .with_state(api)
 }
 

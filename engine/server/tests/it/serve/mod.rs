@@ -2,6 +2,7 @@
 
 mod again;
 mod api;
+mod channels;
 mod encrypted;
 mod full;
 mod killed;

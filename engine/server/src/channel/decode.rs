@@ -1,0 +1,137 @@
+//! From the body of a request to events: JSON in every usual framing, CloudEvents, and `PutAuditEvents`.
+//!
+//! Relies on the splitter of `scan` for where one record ends and the next begins. It finds out what the sender calls an event and
+//! what the form of the request says of it; whether the event may come is not its business. What it cannot read is an
+//! entry too, so that every answer names it.
+
+pub(crate) mod audit_events;
+pub(crate) mod cloud_events;
+
+use crate::input::split::{Ending, PieceKind, Splitter};
+use crate::scan::nested::pieces_of;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::io::Read;
+use tripline_core::event::Parser;
+
+/// An event as a request says it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry<'t> {
+    /// What tells it from others, where the form of the request has that.
+    pub(crate) id: Option<String>,
+    /// What is told of the id; the id itself if nothing else is.
+    pub(crate) shown_id: Option<String>,
+    pub(crate) body: Result<Cow<'t, [u8]>, Unreadable>,
+    /// What the form of the request says beside the event.
+    pub(crate) more: Vec<(&'static str, Value)>,
+}
+
+/// Why something is no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) code: &'static str,
+    pub(crate) words: String,
+}
+
+impl Unreadable {
+    pub(crate) fn malformed(words: impl Into<String>) -> Self {
+        Self {
+            code: "malformed",
+            words: words.into(),
+        }
+    }
+}
+
+impl<'t> Entry<'t> {
+    pub(crate) fn plain(body: Cow<'t, [u8]>) -> Self {
+        Self {
+            id: None,
+            shown_id: None,
+            body: Ok(body),
+            more: Vec::new(),
+        }
+    }
+
+    pub(crate) fn broken(why: Unreadable) -> Self {
+        Self {
+            id: None,
+            shown_id: None,
+            body: Err(why),
+            more: Vec::new(),
+        }
+    }
+}
+
+/// The events of a text: one record, lines of them, an array, or a delivery file. Nothing when there are more than may be.
+pub(crate) fn json(text: &[u8], event_bytes_max: usize, most: usize) -> Option<Vec<Entry<'_>>> {
+    let mut splitter = Splitter::new(event_bytes_max);
+    let mut pieces = Vec::new();
+    splitter.split(text, Ending::Last, &mut pieces);
+    let mut parser = Parser::new();
+    let mut entries = Vec::new();
+    for piece in &pieces {
+        let bytes = &text[piece.start..piece.end];
+        let within = match piece.kind {
+            PieceKind::Record => pieces_of(&mut parser, bytes),
+            PieceKind::Fault(_) => None,
+        };
+        match within {
+            None => entries.push(entry(piece.kind, bytes)),
+            Some(within) => {
+                for piece in within {
+                    entries.push(entry(piece.kind, &bytes[piece.start..piece.end]));
+                }
+            }
+        }
+        if entries.len() > most {
+            return None;
+        }
+    }
+    Some(entries)
+}
+
+fn entry(kind: PieceKind, bytes: &[u8]) -> Entry<'_> {
+    match kind {
+        PieceKind::Record => Entry::plain(bytes.into()),
+        PieceKind::Fault(fault) => Entry::broken(Unreadable::malformed(fault.to_string())),
+    }
+}
+
+/// Why a body is not decompressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum InflateFault {
+    TooLarge,
+    Broken(String),
+}
+
+/// The body as it was before it was compressed, told by its first bytes.
+pub(crate) fn inflate(body: &[u8], max: u64) -> Result<Cow<'_, [u8]>, InflateFault> {
+    let broken = |fault: std::io::Error| InflateFault::Broken(fault.to_string());
+    let mut reader: Box<dyn Read + '_> = match body {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(body)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(body).map_err(broken)?)
+        }
+        _ => return Ok(body.into()),
+    };
+    let mut text = Vec::new();
+    reader
+        .by_ref()
+        .take(max + 1)
+        .read_to_end(&mut text)
+        .map_err(broken)?;
+    match text.len() as u64 > max {
+        true => Err(InflateFault::TooLarge),
+        false => Ok(text.into()),
+    }
+}
+
+/// The media type of a body, without its parameters, in small letters.
+pub(crate) fn content_type(headers: &axum::http::HeaderMap) -> String {
+    let given = headers
+        .get(axum::http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let kind = given.split(';').next().unwrap_or("");
+    kind.trim().to_ascii_lowercase()
+}

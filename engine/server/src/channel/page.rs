@@ -1,0 +1,122 @@
+//! The page of a channel for its partner: where to push, how to prove who one is, and examples to copy. Nothing in it is secret.
+
+use super::Channel;
+use super::file::{Scheme, SenderFile};
+use std::fmt::Write;
+
+/// The page, in Markdown.
+pub(crate) fn page(channel: &Channel, url: &str) -> String {
+    let file = &channel.file;
+    let url = url.trim_end_matches('/');
+    let mut page = format!("# Pushing events to {}\n\n", channel.id);
+    if !file.description.is_empty() {
+        put(&mut page, format_args!("{}\n\n", file.description));
+    }
+    put(&mut page, format_args!("Source: {}", file.source));
+    if !file.owner.is_empty() {
+        put(&mut page, format_args!(", answered for by {}", file.owner));
+    }
+    put(
+        &mut page,
+        format_args!(
+            ".\n\nSend events to `{url}/v1/channels/{}/events`: one JSON object, lines of them, or an array; plain, gzip or zstd. An answer of 200 means that \
+             they are durable. After 429 and 503 send the same again when `Retry-After` says so; an event that came already is \
+             not taken twice, told by `{}`, by the `Idempotency-Key` of its request, or by its bytes.\n\n",
+            channel.id, file.id_field
+        ),
+    );
+    let limits = &file.limits;
+    put(
+        &mut page,
+        format_args!(
+            "Limits: {} KiB a request ({} KiB decompressed), {} events a request, {} KiB an event",
+            limits.body_max_kib, limits.inflated_max_kib, limits.events_max, limits.event_max_kib
+        ),
+    );
+    for (count, of) in [
+        (limits.events_per_second, "events a second"),
+        (limits.kib_per_second, "KiB a second"),
+        (limits.events_per_day, "events a day"),
+    ] {
+        if count > 0 {
+            put(&mut page, format_args!(", {count} {of}"));
+        }
+    }
+    page.push_str(".\n");
+    for (what, all) in [
+        ("eventSource", &file.allow.event_sources),
+        ("recipientAccountId", &file.allow.accounts),
+        ("addresses", &file.allow.addresses),
+    ] {
+        if !all.is_empty() {
+            put(
+                &mut page,
+                format_args!("\nOnly these {what} are taken: {}.\n", all.join(", ")),
+            );
+        }
+    }
+    for sender in &file.senders {
+        put(&mut page, format_args!("\n## {}\n\n", sender.name()));
+        of_sender(&mut page, channel, sender, url);
+    }
+    put(
+        &mut page,
+        format_args!(
+            "\nHow it goes: `curl -H \"Authorization: Bearer $KEY\" {url}/v1/channels/{}/status`.\n",
+            channel.id
+        ),
+    );
+    page
+}
+
+fn of_sender(page: &mut String, channel: &Channel, sender: &SenderFile, url: &str) {
+    let to = format!("{url}/v1/channels/{}/events", channel.id);
+    match sender {
+        SenderFile::Key { header, .. } => {
+            let header = match header {
+                None => "Authorization: Bearer $KEY".to_owned(),
+                Some(name) => format!("{name}: $KEY"),
+            };
+            put(
+                page,
+                format_args!(
+                    "A key that you were given goes with each request.\n\n```sh\ncurl --fail-with-body -H \"{header}\" --data-binary @events.jsonl {to}\n```\n"
+                ),
+            );
+        }
+        SenderFile::Hmac { scheme, custom, .. } => {
+            let words = match (scheme, custom) {
+                (Scheme::StandardWebhooks, _) => {
+                    "Requests are signed as Standard Webhooks has it: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,…`."
+                        .to_owned()
+                }
+                (Scheme::Github, _) => "Requests are signed as GitHub does: `X-Hub-Signature-256`. Give the secret in the settings of the webhook, \
+                                       content type `application/json`."
+                    .to_owned(),
+                (Scheme::Slack, _) => "Requests are signed as Slack does: `X-Slack-Signature` and `X-Slack-Request-Timestamp`.".to_owned(),
+                (Scheme::Stripe, _) => "Requests are signed as Stripe does: `Stripe-Signature: t=…,v1=…`.".to_owned(),
+                (Scheme::Custom, Some(custom)) => format!(
+                    "Requests bear `{}: {}` and the HMAC ({:?}, {:?}) of `{}`.",
+                    custom.header, custom.prefix, custom.algorithm, custom.encoding, custom.message
+                ),
+                (Scheme::Custom, None) => String::new(),
+            };
+            put(page, format_args!("{words}\n\nThe address is `{to}`.\n"));
+        }
+        SenderFile::Sigv4 { access_key_id, .. } => {
+            put(
+                page,
+                format_args!(
+                    "With the AWS CLI or an SDK, unchanged; the access key id is `{access_key_id}`, the secret you were given.\n\n```sh\naws cloudtrail-data put-audit-events \
+                     --endpoint-url {url} --channel-arn {} --audit-events file://events.json\n```\n",
+                    channel.arn()
+                ),
+            );
+        }
+    }
+}
+
+fn put(page: &mut String, words: std::fmt::Arguments<'_>) {
+    // Writing to a text does not fail.
+    let _ = page.write_fmt(words);
+}

@@ -1,0 +1,126 @@
+//! The record of an event that came through a channel: what the sender said, and what the engine says of it.
+//!
+//! The fields `eventID`, `ingest` and `metadata` are the engine's: whatever a sender has under these names is not taken over.
+//! Everything else is byte for byte as it came.
+
+use super::Channel;
+use super::auth::Verified;
+use super::auth::hex;
+use super::file::Ids;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+use tripline_core::event::Json;
+use tripline_core::rule::kind::EventTime;
+
+/// Fields that no sender sets.
+pub(crate) const OWNED: [&str; 3] = ["eventID", "ingest", "metadata"];
+
+/// How a request came.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) verified: Verified,
+    /// Nothing where it came from a file or a subject.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) time: EventTime,
+}
+
+/// The id of an event, of the channel and the id that its sender gave: the same whenever it is sent again.
+pub(crate) fn event_id(channel: &str, id: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    let mut digest = Sha256::new();
+    digest.update(channel.as_bytes());
+    digest.update([0]);
+    digest.update(id);
+    let digest = digest.finalize();
+    let mut bytes: [u8; 16] = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    // A UUID of version 8, whose bits are nobody else's business.
+    bytes[6] = (bytes[6] & 0x0f) | 0x80;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let text = hex(&bytes);
+    format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    )
+}
+
+/// The longest id that is told apart from others.
+const ID_BYTES_MAX: usize = 1024;
+
+/// What an event has at the path of its id, if it is text or a number.
+pub(crate) fn own_id(event: Json<'_>, path: &str) -> Option<String> {
+    let found = path
+        .split('.')
+        .try_fold(event, |within, key| within.get(key))?;
+    let text = match found.as_text() {
+        Some(text) => text.decode().into_owned(),
+        None => found.as_integer()?.to_string(),
+    };
+    (!text.is_empty() && text.len() <= ID_BYTES_MAX).then_some(text)
+}
+
+/// The record: `more` is put before the sender's own fields, and goes before them.
+pub(crate) fn build(
+    channel: &Channel,
+    arrival: &Arrival,
+    event: Json<'_>,
+    (event_id, sender_id): (&str, Option<&str>),
+    more: &[(&str, Value)],
+) -> Vec<u8> {
+    let verified = &arrival.verified;
+    let mut ingest = json!({
+        "channel": channel.id,
+        "source": channel.file.source,
+        "sender": verified.sender,
+        "verified": verified.how,
+        "time": arrival.time.to_string(),
+    });
+    if let Some(address) = arrival.address {
+        ingest["address"] = address.to_canonical().to_string().into();
+    }
+    if let Some(id) = sender_id {
+        ingest["id"] = id.into();
+    }
+    let raw = event.raw();
+    let mut bytes = Vec::with_capacity(raw.len() + 256);
+    bytes.push(b'{');
+    push(&mut bytes, "eventID", &Value::from(event_id));
+    push(&mut bytes, "ingest", &ingest);
+    for (key, value) in more {
+        push(&mut bytes, key, value);
+    }
+    let is_ours = |key: &str| {
+        let is_owned = OWNED.contains(&key);
+        is_owned || more.iter().any(|(name, _)| *name == key)
+    };
+    for (key, value) in event.entries() {
+        if is_ours(&key.decode()) {
+            continue;
+        }
+        bytes.push(b'"');
+        bytes.extend_from_slice(key.raw().as_bytes());
+        bytes.extend_from_slice(b"\":");
+        bytes.extend_from_slice(value.raw());
+        bytes.push(b',');
+    }
+    bytes.pop();
+    bytes.push(b'}');
+    bytes
+}
+
+fn push(into: &mut Vec<u8>, key: &str, value: &Value) {
+    // Text and values of JSON are always written.
+    into.extend_from_slice(format!("\"{key}\":{value},").as_bytes());
+}
+
+/// The id that the engine gives an event.
+pub(crate) fn given_id(channel: &Channel, sender_id: &[u8], own: Option<&str>) -> String {
+    match (channel.file.ids, own) {
+        (Ids::Own, Some(own)) => own.to_owned(),
+        _ => event_id(&channel.id, sender_id),
+    }
+}

@@ -1,0 +1,608 @@
+//! `POST /v1/channels/{id}/events` and `POST /PutAuditEvents`: events of partners.
+//!
+//! In this order: the address, who it is as far as the head tells, the quota, the body within its bounds, who it is by what is
+//! signed, room, decompression, and then what is in it. Whoever is not let in gets the same answer whether the channel is
+//! there or not; why is counted at the channel.
+
+use super::answer::{Refusal, json, json_with};
+use super::events::no_space;
+use super::{Control, Peer, Shared, blocking};
+use crate::channel::auth::{self, Asked, Early, Verified};
+use crate::channel::decode::{self, Entry, InflateFault, audit_events, cloud_events};
+use crate::channel::file::Scheme;
+use crate::channel::intake::{Outcome, Taken};
+use crate::channel::record::Arrival;
+use crate::channel::{Channel, ids};
+use crate::serve::now;
+use axum::body::Body;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json as value};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tripline_core::rule::kind::EventTime;
+
+/// How long a body may take to come.
+const BODY_SECONDS: Duration = Duration::from_secs(60);
+
+/// How long a request waits for others of its channel, or for memory.
+const ROOM_SECONDS: Duration = Duration::from_secs(10);
+
+const MIB: u64 = 1024 * 1024;
+
+/// Rejected events that are named in an answer; the others are counted.
+const REJECTED_SHOWN_MAX: usize = 100;
+
+/// What a key of a request may be.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+
+/// A request of somebody who was let in.
+struct Entered {
+    channel: Arc<Channel>,
+    arrival: Arrival,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+/// Takes events in any usual form.
+pub(super) async fn push(
+    State(api): State<Shared>,
+    Path(id): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let channel = api.door.registry.now().by_id.get(&id).cloned();
+    let entered = enter(&api, channel, peer, request).await?;
+    blocking(move || take(&api, &entered)).await
+}
+
+/// The challenge by which Okta asks whether an address takes its events. It says nothing of the channel, so anybody may ask.
+pub(super) async fn challenge(headers: HeaderMap) -> Result<Response, Refusal> {
+    let given = headers
+        .get("x-okta-verification-challenge")
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| text.len() <= 1024);
+    match given {
+        Some(text) => Ok(json(&value!({ "verification": text }))),
+        None => Err(Refusal::method()),
+    }
+}
+
+/// What a partner may know of its channel.
+pub(super) async fn status(
+    State(api): State<Shared>,
+    Path(id): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let channel = api.door.registry.now().by_id.get(&id).cloned();
+    let (channel, _) = let_in(&api, channel, peer, &request)?;
+    let mut told = channel.live.seen().told();
+    told["channel"] = channel.id.clone().into();
+    told["paused"] = channel.file.paused.into();
+    told["durability"] = api.partitions.durability().as_str().into();
+    told["events_today"] = channel.live.quota.today(now()).into();
+    Ok(json(&told))
+}
+
+/// Somebody who is not let in.
+fn nobody() -> Refusal {
+    let words = "this request proves no sender of this channel";
+    Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", words)
+}
+
+/// Who sent a request, as far as its head tells; what it says of channels that are not there is what it says of those that are.
+fn let_in(
+    api: &Shared,
+    channel: Option<Arc<Channel>>,
+    peer: IpAddr,
+    request: &Request,
+) -> Result<(Arc<Channel>, Early), Refusal> {
+    let channel = channel.ok_or_else(nobody)?;
+    let time = now();
+    let address = api.door.address(peer, request.headers());
+    let refuse = |code: &'static str, words: String| {
+        channel.live.refused(code, &words, time);
+        tracing::info!(channel = channel.id, code, "request of a channel refused");
+        nobody()
+    };
+    if !channel.allow.address(address) {
+        return Err(refuse("address_not_allowed", format!("from {address}")));
+    }
+    let early = auth::early(&channel.senders, asked(request, time));
+    if let Early::Denied(why) = early {
+        return Err(refuse(why.as_str(), format!("from {address}")));
+    }
+    Ok((channel, early))
+}
+
+fn asked(request: &Request, now: EventTime) -> Asked<'_> {
+    Asked {
+        method: request.method(),
+        path: request.uri().path(),
+        query: request.uri().query().unwrap_or(""),
+        headers: request.headers(),
+        now,
+    }
+}
+
+/// Lets a request in, with its body.
+async fn enter(
+    api: &Shared,
+    channel: Option<Arc<Channel>>,
+    peer: IpAddr,
+    request: Request,
+) -> Result<Entered, Refusal> {
+    if api.status.get().is_draining {
+        return Err(Refusal::ending());
+    }
+    let (channel, early) = let_in(api, channel, peer, &request)?;
+    if let Early::Known(verified) = &early {
+        admit(&channel, verified)?;
+    }
+    let address = api.door.address(peer, request.headers());
+    let (head, body) = request.into_parts();
+    let (body, memory) = read(api, &channel, &head.headers, body).await?;
+    let time = now();
+    let verified = match early {
+        Early::Known(verified) => verified,
+        Early::Body | Early::Denied(_) => {
+            let asked = Asked {
+                method: &head.method,
+                path: head.uri.path(),
+                query: head.uri.query().unwrap_or(""),
+                headers: &head.headers,
+                now: time,
+            };
+            let verified = auth::by_body(&channel.senders, asked, &body).map_err(|why| {
+                channel
+                    .live
+                    .refused(why.as_str(), &format!("from {address}"), time);
+                nobody()
+            })?;
+            admit(&channel, &verified)?;
+            verified
+        }
+    };
+    channel.live.let_in(&verified.sender, time);
+    let room = tokio::time::timeout(ROOM_SECONDS, channel.live.room.clone().acquire_owned()).await;
+    let Ok(Ok(room)) = room else {
+        let words =
+            "too many requests of this channel at once (limits.requests_at_once); come again";
+        channel.live.refused("requests_at_once", words, time);
+        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words).retry_after(1));
+    };
+    Ok(Entered {
+        channel,
+        arrival: Arrival {
+            verified,
+            address: Some(address),
+            time,
+        },
+        headers: head.headers,
+        body,
+        _room: (room, memory),
+    })
+}
+
+/// Whether a verified sender may push now.
+fn admit(channel: &Channel, verified: &Verified) -> Result<(), Refusal> {
+    let time = now();
+    if channel.file.paused {
+        let words = "the channel is paused; come again later";
+        channel
+            .live
+            .refused("paused", &format!("sender {}", verified.sender), time);
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "paused", words).retry_after(60));
+    }
+    channel
+        .live
+        .quota
+        .check(&channel.file.limits, time)
+        .map_err(|exceeded| {
+            let words = format!(
+                "the quota of this channel is used up (limits.{})",
+                exceeded.what
+            );
+            channel.live.refused("quota", &words, time);
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words)
+                .retry_after(exceeded.retry_seconds)
+        })
+}
+
+/// The body of a request, and the memory set aside for it.
+async fn read(
+    api: &Shared,
+    channel: &Channel,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal> {
+    let limits = &channel.file.limits;
+    let most = usize::try_from(limits.body_max_kib * 1024).unwrap_or(usize::MAX);
+    let too_large = || {
+        let words = format!("the body is longer than {most} bytes (limits.body_max_kib)");
+        channel.live.refused("too_large", &words, now());
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words)
+    };
+    let told = headers
+        .get("content-length")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<usize>().ok());
+    if told.is_some_and(|told| told > most) {
+        return Err(too_large());
+    }
+    // What it becomes is known only when it is there, so the most that it may become is set aside.
+    let is_compressed = headers.contains_key("content-encoding");
+    let bytes = match is_compressed {
+        true => limits.inflated_max_kib * 1024,
+        false => told.unwrap_or(most) as u64,
+    };
+    let mib = u32::try_from(bytes.div_ceil(MIB))
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let mib = mib.min(api.memory_mib);
+    let memory =
+        tokio::time::timeout(ROOM_SECONDS, api.memory.clone().acquire_many_owned(mib)).await;
+    let Ok(Ok(memory)) = memory else {
+        let words = "too many large bodies at once; come again";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", words).retry_after(1));
+    };
+    match tokio::time::timeout(BODY_SECONDS, axum::body::to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok((bytes.to_vec(), memory)),
+        Ok(Err(fault)) => match is_too_long(&fault) {
+            true => Err(too_large()),
+            false => Err(Refusal::bad(
+                "the body ended early, or is not as its head says",
+            )),
+        },
+        Err(_) => {
+            let words = "the body did not come in time";
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", words))
+        }
+    }
+}
+
+fn is_too_long(fault: &axum::Error) -> bool {
+    use std::error::Error;
+    let mut source = fault.source();
+    while let Some(one) = source {
+        if one.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        source = one.source();
+    }
+    false
+}
+
+/// What is in the body of somebody who was let in.
+fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
+    let channel = &entered.channel;
+    let limits = &channel.file.limits;
+    if let Some(words) = no_space(api) {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full", words).retry_after(10));
+    }
+    let text = inflated(channel, &entered.body)?;
+    if let Some(answer) = challenge_of_slack(channel, &text) {
+        return Ok(answer);
+    }
+    let event_max = usize::try_from(limits.event_max_kib * 1024).unwrap_or(usize::MAX);
+    let most = limits.events_max;
+    let entries = match cloud_events::mode(&entered.headers) {
+        None => decode::json(&text, event_max, most),
+        Some(cloud_events::Mode::Binary) => {
+            Some(vec![cloud_events::binary(&entered.headers, &text)])
+        }
+        Some(_) => cloud_events::structured(&text, event_max, most),
+    };
+    let entries = entries.ok_or_else(|| {
+        let words = format!("more events than the {most} of one request (limits.events_max)");
+        refused(channel, StatusCode::PAYLOAD_TOO_LARGE, ("too_large", words))
+    })?;
+    if entries.is_empty() {
+        let words = "the body holds no event".to_owned();
+        return Err(refused(
+            channel,
+            StatusCode::BAD_REQUEST,
+            ("bad_request", words),
+        ));
+    }
+    let seed = seed(api, entered)?;
+    let taken = settle(api, entered, &entries, seed.as_deref());
+    Ok(answer(&taken))
+}
+
+/// Takes events and notes what became of them.
+fn settle(api: &Shared, entered: &Entered, entries: &[Entry<'_>], seed: Option<&str>) -> Taken {
+    let (channel, arrival) = (&entered.channel, &entered.arrival);
+    let bytes = entered.body.len() as u64;
+    let quota = (entries.len() as u64, bytes);
+    channel
+        .live
+        .quota
+        .take(&channel.file.limits, quota, arrival.time);
+    let taken = api.door.intake.take(channel, arrival, entries, seed);
+    let mut accepted = 0;
+    channel.live.note(|seen| {
+        seen.requests += 1;
+        seen.bytes += bytes;
+        for outcome in &taken.outcomes {
+            match outcome {
+                Outcome::Accepted { event_id } => {
+                    accepted += 1;
+                    seen.last_event = Some((arrival.time, event_id.clone()));
+                }
+                Outcome::Duplicate { .. } => seen.duplicates += 1,
+                Outcome::Rejected(why) => {
+                    *seen.rejected.entry(why.code).or_default() += 1;
+                    seen.last_fault = Some((arrival.time, why.code, why.words.clone()));
+                }
+            }
+        }
+        seen.accepted += accepted;
+    });
+    api.status.set(|now| {
+        now.appended += accepted;
+        now.appended_bytes += bytes;
+    });
+    if taken.has_stopped {
+        // The service ends; whoever starts it again opens the log anew.
+        let _ = api.control.send(Control::Failed);
+    }
+    taken
+}
+
+fn refused(
+    channel: &Channel,
+    status: StatusCode,
+    (code, words): (&'static str, String),
+) -> Refusal {
+    channel.live.refused(code, &words, now());
+    Refusal::new(status, code, words)
+}
+
+fn inflated<'b>(channel: &Channel, body: &'b [u8]) -> Result<std::borrow::Cow<'b, [u8]>, Refusal> {
+    let most = channel.file.limits.inflated_max_kib * 1024;
+    decode::inflate(body, most).map_err(|fault| match fault {
+        InflateFault::TooLarge => {
+            let words = format!("the body is more than {most} bytes when it is decompressed (limits.inflated_max_kib)");
+            refused(channel, StatusCode::PAYLOAD_TOO_LARGE, ("too_large", words))
+        }
+        InflateFault::Broken(why) => {
+            let words = format!("the compressed body cannot be read to its end: {why}");
+            refused(channel, StatusCode::BAD_REQUEST, ("bad_request", words))
+        }
+    })
+}
+
+/// The answer to the question by which Slack asks whether an address takes its events; it is signed like events.
+fn challenge_of_slack(channel: &Channel, text: &[u8]) -> Option<Response> {
+    if !channel.is_signed_as(Scheme::Slack) {
+        return None;
+    }
+    #[derive(serde::Deserialize)]
+    struct Question {
+        r#type: String,
+        challenge: String,
+    }
+    let question: Question = serde_json::from_slice(text).ok()?;
+    (question.r#type == "url_verification")
+        .then(|| json(&value!({ "challenge": question.challenge })))
+}
+
+/// What names the events of a request that have no id of their own: the id of the message, or the key that the sender gave it. A
+/// key that was used for another body is a mistake of the sender.
+fn seed(api: &Shared, entered: &Entered) -> Result<Option<String>, Refusal> {
+    if let Some(message) = &entered.arrival.verified.message {
+        return Ok(Some(format!("m\n{message}")));
+    }
+    const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+    let Some(given) = entered.headers.get(KEY) else {
+        return Ok(None);
+    };
+    let channel = &entered.channel;
+    let text = given.to_str().unwrap_or("");
+    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+        let words =
+            format!("Idempotency-Key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable characters");
+        return Err(refused(
+            channel,
+            StatusCode::BAD_REQUEST,
+            ("bad_request", words),
+        ));
+    }
+    let (key, hash) = (
+        ids::key(&channel.id, format!("k\n{text}").as_bytes()),
+        ids::hash(&entered.body),
+    );
+    match api.door.intake.ids.remember(key, hash) {
+        Some(before) if before != hash => {
+            let words = "this Idempotency-Key was used for another body".to_owned();
+            Err(refused(
+                channel,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                ("idempotency_key_reused", words),
+            ))
+        }
+        _ => Ok(Some(format!("k\n{text}"))),
+    }
+}
+
+/// What became of events, as it is told: whoever looks at the status only learns whether to send the same again.
+fn answer(taken: &Taken) -> Response {
+    let (mut accepted, mut duplicates, mut rejected) = (0u64, 0u64, 0u64);
+    let mut is_retryable = false;
+    let mut shown = Vec::new();
+    let mut ids = Vec::new();
+    for (index, outcome) in taken.outcomes.iter().enumerate() {
+        match outcome {
+            Outcome::Accepted { event_id } => {
+                accepted += 1;
+                ids.push(Value::from(event_id.as_str()));
+            }
+            Outcome::Duplicate { event_id } => {
+                duplicates += 1;
+                ids.push(Value::from(event_id.as_str()));
+            }
+            Outcome::Rejected(why) => {
+                rejected += 1;
+                is_retryable |= why.is_retryable;
+                ids.push(Value::Null);
+                if shown.len() < REJECTED_SHOWN_MAX {
+                    shown.push(value!({
+                        "index": index, "code": why.code, "message": why.words, "retryable": why.is_retryable,
+                    }));
+                }
+            }
+        }
+    }
+    let status = match (is_retryable, accepted + duplicates) {
+        (true, _) => StatusCode::SERVICE_UNAVAILABLE,
+        (false, 0) => StatusCode::UNPROCESSABLE_ENTITY,
+        (false, _) => StatusCode::OK,
+    };
+    let body = value!({
+        "accepted": accepted,
+        "duplicates": duplicates,
+        "rejected": rejected,
+        "first_rejected": shown,
+        "event_ids": ids,
+        "durability": taken.durability.as_str(),
+    });
+    let mut response = json_with(status, &body);
+    if is_retryable {
+        let seconds = axum::http::HeaderValue::from_static("1");
+        response
+            .headers_mut()
+            .insert(axum::http::header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// Takes events as clients of AWS send them.
+pub(super) async fn put_audit_events(
+    State(api): State<Shared>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let query = request.uri().query().unwrap_or("");
+    let parameter = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, text) = pairs.find(|(key, _)| *key == name)?;
+        String::from_utf8(auth::percent_decoded(text)?).ok()
+    };
+    let (arn, external) = (parameter("channelArn"), parameter("externalId"));
+    let Some(arn) = arn.filter(|arn| !arn.is_empty()) else {
+        return exception("InvalidChannelARN", "channelArn is missing");
+    };
+    let channel = api.door.registry.now().of_arn(&arn, request.headers());
+    let entered = match enter(&api, channel, peer, request).await {
+        Ok(entered) => entered,
+        Err(refusal) => return of_refusal(refusal),
+    };
+    let wanted = &entered.channel.allow.external_id;
+    if !wanted.is_empty() && external.as_deref() != Some(wanted) {
+        let words = "externalId is not the one that the channel wants";
+        entered.channel.live.refused("external_id", words, now());
+        return exception("ChannelInsufficientPermission", words);
+    }
+    match blocking(move || Ok(take_audit_events(&api, &entered))).await {
+        Ok(response) => response,
+        Err(refusal) => of_refusal(refusal),
+    }
+}
+
+fn take_audit_events(api: &Shared, entered: &Entered) -> Response {
+    let channel = &entered.channel;
+    if no_space(api).is_some() {
+        return exception("InternalFailure", "the disk is full");
+    }
+    let (arn, time) = (channel.arn(), entered.arrival.time.to_string());
+    let around = audit_events::Around {
+        arn: &arn,
+        region: entered
+            .arrival
+            .verified
+            .region
+            .as_deref()
+            .unwrap_or("local"),
+        account: &channel.file.account,
+        time: &time,
+    };
+    let (names, entries): (Vec<String>, Vec<Entry<'_>>) =
+        match audit_events::read(&entered.body, &around) {
+            Ok(read) => read.into_iter().unzip(),
+            Err(why) => {
+                channel.live.refused(why.name, &why.words, now());
+                return exception(why.name, &why.words);
+            }
+        };
+    let taken = settle(api, entered, &entries, None);
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (id, outcome) in names.iter().zip(&taken.outcomes) {
+        match outcome {
+            Outcome::Accepted { event_id } | Outcome::Duplicate { event_id } => {
+                successful.push(value!({ "id": id, "eventID": event_id }));
+            }
+            Outcome::Rejected(why) => {
+                let words: String = why.words.chars().take(1024).collect();
+                failed.push(value!({
+                    "id": id, "errorCode": error_code(why.code), "errorMessage": words, "retryable": why.is_retryable,
+                }));
+            }
+        }
+    }
+    json(&value!({ "successful": successful, "failed": failed }))
+}
+
+/// The code of AWS for what is wrong with an event.
+fn error_code(code: &'static str) -> &'static str {
+    match code {
+        "event_source_not_allowed" => "InvalidEventSource",
+        "account_not_allowed" => "InvalidRecipient",
+        "too_large" => "FieldTooLong",
+        "malformed" | "schema" | "unmapped" => "InvalidData",
+        "id_reused" => "IdempotencyMismatch",
+        "busy" | "in_progress" => "Throttling",
+        "full" | "stopped" | "refused_by_log" => "InternalFailure",
+        code => code,
+    }
+}
+
+/// A request that is not taken, as clients of AWS read it.
+fn exception(name: &'static str, words: &str) -> Response {
+    let status = match name {
+        "InternalFailure" => StatusCode::INTERNAL_SERVER_ERROR,
+        "ChannelInsufficientPermission" | "UnrecognizedClientException" => StatusCode::FORBIDDEN,
+        "ChannelNotFound" => StatusCode::NOT_FOUND,
+        "ThrottlingException" => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let mut response = json_with(status, &value!({ "message": words }));
+    response.headers_mut().insert(
+        "x-amzn-errortype",
+        axum::http::HeaderValue::from_static(name),
+    );
+    response
+}
+
+fn of_refusal(refusal: Refusal) -> Response {
+    let status = refusal.status();
+    let name = match status {
+        StatusCode::UNAUTHORIZED => "ChannelInsufficientPermission",
+        StatusCode::TOO_MANY_REQUESTS => "ThrottlingException",
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => "InternalFailure",
+        StatusCode::PAYLOAD_TOO_LARGE => "ValidationException",
+        _ => "UnsupportedOperationException",
+    };
+    let words = refusal.words().to_owned();
+    let retry = refusal.into_response().headers_mut().remove("retry-after");
+    let mut response = exception(name, &words);
+    if let Some(retry) = retry {
+        response.headers_mut().insert("retry-after", retry);
+    }
+    response
+}
