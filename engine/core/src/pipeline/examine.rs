@@ -233,6 +233,15 @@ impl<'r> Examiner<'r> {
                 return;
             }
         }
+        if let Some(reason) = set_aside_by_channel(delivered.attributes(record)) {
+            if is_new {
+                if let DeadReason::Channel { code, .. } = &reason {
+                    *out.tally.malformed.entry(code.clone()).or_default() += 1;
+                }
+                out.dead.push(self.letter(record, delivered, reason));
+            }
+            return;
+        }
         let mut parser = std::mem::take(&mut self.parser);
         match parser.parse(bytes) {
             Ok(document) => {
@@ -394,6 +403,30 @@ impl<'r> Examiner<'r> {
         };
         out.dead.push(self.letter(record, delivered, reason));
     }
+}
+
+/// Why the channel that a record came through set it aside, if it did. Attributes of such records begin with the reason, so that
+/// those of all others need not be read.
+fn set_aside_by_channel(attributes: &[u8]) -> Option<DeadReason> {
+    #[derive(serde::Deserialize)]
+    struct SetAside {
+        dead: Why,
+        channel: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Why {
+        code: String,
+        detail: String,
+    }
+    if !attributes.starts_with(br#"{"dead":"#) {
+        return None;
+    }
+    let kept: SetAside = serde_json::from_slice(attributes).ok()?;
+    Some(DeadReason::Channel {
+        channel: kept.channel,
+        code: kept.dead.code,
+        detail: kept.dead.detail,
+    })
 }
 
 /// Whether an event claims to have happened well after it was taken.

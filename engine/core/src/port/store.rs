@@ -84,6 +84,15 @@ pub enum DeadReason {
         /// How often.
         starts: u32,
     },
+    /// It came through a channel that does not take it as it is: it does not fit the schema, or cannot be mapped.
+    Channel {
+        /// The channel.
+        channel: String,
+        /// Why, in one word.
+        code: String,
+        /// Why.
+        detail: String,
+    },
     /// A sink refused a finding, or did not take it in the time and tries that it has.
     Sink {
         /// The sink.

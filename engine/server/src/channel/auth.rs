@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, Method};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use tripline_core::rule::kind::{EventTime, Period};
 
@@ -42,7 +43,7 @@ pub(crate) struct Asked<'r> {
 pub(crate) struct Verified {
     pub(crate) sender: String,
     /// What proved it.
-    pub(crate) how: &'static str,
+    pub(crate) how: Cow<'static, str>,
     /// The id of the message, where it is signed.
     pub(crate) message: Option<String>,
     /// The region that was signed for, of AWS signatures.
@@ -165,7 +166,7 @@ impl Sender {
     fn verified(&self, how: &'static str) -> Verified {
         Verified {
             sender: self.name.clone(),
-            how,
+            how: how.into(),
             message: None,
             region: None,
         }

@@ -12,7 +12,7 @@ use crate::scan::nested::pieces_of;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::Read;
-use tripline_core::event::Parser;
+use tripline_core::event::{Kind, Parser};
 
 /// An event as a request says it.
 #[derive(Clone, Debug)]
@@ -95,6 +95,31 @@ fn entry(kind: PieceKind, bytes: &[u8]) -> Entry<'_> {
         PieceKind::Record => Entry::plain(bytes.into()),
         PieceKind::Fault(fault) => Entry::broken(Unreadable::malformed(fault.to_string())),
     }
+}
+
+/// The events in lists that others hold, each on its own.
+pub(crate) fn within<'t>(entries: Vec<Entry<'t>>, path: &str) -> Vec<Entry<'t>> {
+    let mut parser = Parser::new();
+    let mut all = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let found = entry.body.as_ref().ok().and_then(|bytes| {
+            let root = parser.parse(bytes).ok()?.root();
+            let list = path
+                .split('.')
+                .try_fold(root, |within, key| within.get(key))?;
+            (list.kind() == Kind::Array).then(|| {
+                let events = list
+                    .elements()
+                    .map(|one| Entry::plain(one.raw().to_vec().into()));
+                events.collect::<Vec<_>>()
+            })
+        });
+        match found {
+            Some(events) => all.extend(events),
+            None => all.push(entry),
+        }
+    }
+    all
 }
 
 /// Why a body is not decompressed.

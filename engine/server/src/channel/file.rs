@@ -454,6 +454,9 @@ fn is_name(text: &str) -> bool {
             .all(|one| one.is_ascii_alphanumeric() || matches!(one, b'-' | b'_'))
 }
 
+/// What the engine itself is called where others have a channel.
+pub(crate) const RESERVED: [&str; 3] = ["tripline", "api", "demo"];
+
 /// Whether a text can be the id of a channel: it is a file's name, a part of a path and of a NATS subject.
 pub(crate) fn is_id(text: &str) -> bool {
     (3..=64).contains(&text.len())
@@ -462,6 +465,7 @@ pub(crate) fn is_id(text: &str) -> bool {
             .all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
+        && !RESERVED.contains(&text)
 }
 
 /// The text of a file that is no longer than it may be.
@@ -546,6 +550,7 @@ mod tests {
             ("Okta", false),
             ("../etc", false),
             ("a.b", false),
+            ("tripline", false),
             ("-ab", false),
             ("ab-", false),
         ] {

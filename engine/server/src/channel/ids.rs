@@ -442,7 +442,12 @@ fn from_log(
 
 /// What the attributes of a record say of its id.
 pub(super) fn attributes(channel: &str, (key, hash): (Key, u64)) -> String {
-    format!(r#"{{"channel":"{channel}","key":"{key:032x}","hash":"{hash:016x}"}}"#)
+    format!(r#"{{{}}}"#, fields(channel, (key, hash)))
+}
+
+/// The same without braces around it.
+pub(super) fn fields(channel: &str, (key, hash): (Key, u64)) -> String {
+    format!(r#""channel":"{channel}","key":"{key:032x}","hash":"{hash:016x}""#)
 }
 
 fn of_attributes(bytes: &[u8]) -> Option<(Key, u64)> {

@@ -7,9 +7,13 @@ use super::Channel;
 use super::decode::Entry;
 use super::ids::{self, Claim, Ids, IdsFault, Key};
 use super::record::{self, Arrival};
+use super::shape::{Invalid, Misfit};
 use crate::causes::with_causes;
 use crate::serve::Partitions;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use tripline_core::event::{Kind, Parser};
 use tripline_core::port::{Durability, FaultClass, NewRecord, Partition, PortFault, RecordKind};
 
@@ -25,6 +29,11 @@ pub(crate) enum Outcome {
     /// It was taken before.
     Duplicate {
         event_id: String,
+    },
+    /// It was taken, and set aside until what is wrong is mended.
+    SetAside {
+        event_id: String,
+        code: &'static str,
     },
     Rejected(Rejection),
 }
@@ -62,6 +71,9 @@ pub(crate) struct Taken {
     pub(crate) durability: Durability,
     /// The log takes nothing any more.
     pub(crate) has_stopped: bool,
+    /// Events that were taken though the schema says something against them, and the last such words.
+    pub(crate) warned: u64,
+    pub(crate) warning: Option<String>,
     /// Why not all of them were taken, where that is not their own fault.
     pub(crate) fault: Option<PortFault>,
 }
@@ -82,6 +94,38 @@ struct Ready {
     event_id: String,
     partition: Partition,
     bytes: Vec<u8>,
+    warning: Option<String>,
+    /// Why it is set aside, and what is kept for when it is tried again.
+    aside: Option<(Misfit, Kept)>,
+}
+
+/// What of an arrival is kept with an event that is set aside.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Kept {
+    pub(crate) sender: String,
+    pub(crate) verified: String,
+    pub(crate) time: i64,
+    pub(crate) address: Option<IpAddr>,
+    /// What tells it from others.
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+/// Tools of one request.
+#[derive(Default)]
+struct Parsers {
+    sent: Parser,
+    shaped: Parser,
+    redacted: Parser,
+}
+
+/// Whether an id that is known keeps an event out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    KeepsOut,
+    /// It was set aside before with this hash, and is tried again.
+    Again(u64),
 }
 
 impl Intake {
@@ -93,17 +137,55 @@ impl Intake {
         entries: &[Entry<'_>],
         seed: Option<&str>,
     ) -> Taken {
+        self.take_known(channel, arrival, (entries, seed), Known::KeepsOut)
+    }
+
+    /// Takes an event that was set aside once more, by what was kept of it. It is not set aside again. Its id stands for the bytes as
+    /// they were sent, not for what is left of them after redaction.
+    pub(crate) fn take_again(
+        &self,
+        channel: &Channel,
+        arrival: &Arrival,
+        (name, hash): (&str, u64),
+        bytes: &[u8],
+    ) -> Taken {
+        let mut entry = Entry::plain(bytes.into());
+        entry.id = Some(name.to_owned());
+        self.take_known(channel, arrival, (&[entry], None), Known::Again(hash))
+    }
+
+    fn take_known(
+        &self,
+        channel: &Channel,
+        arrival: &Arrival,
+        (entries, seed): (&[Entry<'_>], Option<&str>),
+        known: Known,
+    ) -> Taken {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; entries.len()];
         let mut ready = Vec::new();
-        let mut parser = Parser::new();
+        let mut parsers = Parsers::default();
         for (index, entry) in entries.iter().enumerate() {
-            match self.prepare(channel, arrival, (index, entry), seed, &mut parser) {
-                Ok(one) => ready.push(one),
+            match self.prepare(channel, arrival, (index, entry), seed, &mut parsers) {
+                Ok(Ready {
+                    aside: Some((misfit, _)),
+                    ..
+                }) if known != Known::KeepsOut => {
+                    outcomes[index] = Some(Rejection::of(misfit.code, misfit.words));
+                }
+                Ok(mut one) => {
+                    if let Known::Again(hash) = known {
+                        one.hash = hash;
+                    }
+                    ready.push(one);
+                }
                 Err(outcome) => outcomes[index] = Some(outcome),
             }
         }
         let wanted: Vec<(Key, u64)> = ready.iter().map(|one| (one.key, one.hash)).collect();
-        let claims = self.ids.claim(&wanted);
+        let claims = match known {
+            Known::KeepsOut => self.ids.claim(&wanted),
+            Known::Again(_) => vec![Claim::New; wanted.len()],
+        };
         let mut here: BTreeMap<Key, u64> = BTreeMap::new();
         let mut new = Vec::new();
         for (one, claim) in ready.into_iter().zip(claims) {
@@ -141,6 +223,8 @@ impl Intake {
             outcomes: Vec::new(),
             durability: self.partitions.durability(),
             has_stopped: false,
+            warned: 0,
+            warning: None,
             fault: None,
         };
         self.append(channel, arrival, new, (&mut outcomes, &mut taken));
@@ -155,7 +239,7 @@ impl Intake {
         arrival: &Arrival,
         (index, entry): (usize, &Entry<'_>),
         seed: Option<&str>,
-        parser: &mut Parser,
+        parsers: &mut Parsers,
     ) -> Result<Ready, Outcome> {
         let bytes = match &entry.body {
             Ok(bytes) => bytes,
@@ -166,42 +250,84 @@ impl Intake {
             let words = format!("longer than {most} bytes (limits.event_max_kib)");
             return Err(Rejection::of("too_large", words));
         }
-        let document = parser
+        let document = parsers
+            .sent
             .parse(bytes)
             .map_err(|why| Rejection::of("malformed", why.to_string()))?;
-        let event = document.root();
-        if event.kind() != Kind::Object {
+        let sent = document.root();
+        if sent.kind() != Kind::Object {
             return Err(Rejection::of("malformed", "an event is an object"));
         }
-        if let Some((code, words)) = channel.allow.refuses(event) {
-            return Err(Rejection::of(code, words));
-        }
-        let own = record::own_id(event, &channel.file.id_field);
+        let own = record::own_id(sent, &channel.file.id_field);
         let name = match (&entry.id, &own, seed) {
             (Some(id), _, _) => id.clone(),
             (None, Some(own), _) => own.clone(),
             (None, None, Some(seed)) => format!("{seed}\n{index}"),
             // The same bytes are the same event.
-            (None, None, None) => format!("{:032x}", ids::key("", event.raw())),
+            (None, None, None) => format!("{:032x}", ids::key("", sent.raw())),
         };
-        let event_id = record::given_id(channel, name.as_bytes(), own.as_deref());
+        let mut ready = Ready {
+            index,
+            key: ids::key(&channel.id, name.as_bytes()),
+            hash: ids::hash(sent.raw()),
+            event_id: record::given_id(channel, name.as_bytes(), own.as_deref()),
+            partition: self.partitions.of(sent),
+            bytes: Vec::new(),
+            warning: None,
+            aside: None,
+        };
+        let shaped = match channel.shape.apply(sent, &arrival.headers) {
+            Ok(shaped) => shaped,
+            Err(misfit) if channel.shape.invalid == Invalid::DeadLetter => {
+                ready.bytes = channel
+                    .shape
+                    .redacted(sent)
+                    .unwrap_or_else(|| sent.raw().to_vec());
+                ready.aside = Some((misfit, arrival.kept(name)));
+                return Ok(ready);
+            }
+            Err(misfit) => return Err(Rejection::of(misfit.code, misfit.words)),
+        };
+        ready.warning = shaped.warning;
+        let shaped = match &shaped.bytes {
+            Cow::Borrowed(_) => sent,
+            Cow::Owned(bytes) => {
+                let parsed = parsers.shaped.parse(bytes);
+                parsed
+                    .map_err(|why| Rejection::of("unmapped", why.to_string()))?
+                    .root()
+            }
+        };
+        if let Some((code, words)) = channel.allow.refuses(shaped) {
+            return Err(Rejection::of(code, words));
+        }
+        ready.partition = self.partitions.of(shaped);
+        let clean = channel.shape.redacted(shaped);
+        let clean = match &clean {
+            None => shaped,
+            Some(bytes) => {
+                let parsed = parsers.redacted.parse(bytes);
+                parsed
+                    .map_err(|why| Rejection::of("unmapped", why.to_string()))?
+                    .root()
+            }
+        };
         let shown = entry.shown_id.as_deref().or(own.as_deref());
-        let bytes = record::build(channel, arrival, event, (&event_id, shown), &entry.more);
-        if bytes.len() > self.record_bytes_max {
+        ready.bytes = record::build(
+            channel,
+            arrival,
+            clean,
+            (&ready.event_id, shown),
+            &entry.more,
+        );
+        if ready.bytes.len() > self.record_bytes_max {
             let words = format!(
                 "longer than {} bytes with what is added, the most that the log takes",
                 self.record_bytes_max
             );
             return Err(Rejection::of("too_large", words));
         }
-        Ok(Ready {
-            index,
-            key: ids::key(&channel.id, name.as_bytes()),
-            hash: ids::hash(event.raw()),
-            event_id,
-            partition: self.partitions.of(event),
-            bytes,
-        })
+        Ok(ready)
     }
 
     fn append(
@@ -235,10 +361,18 @@ impl Intake {
                 };
                 for one in chunk {
                     let event_id = one.event_id.clone();
-                    outcomes[one.index] = Some(match &done {
-                        Ok(()) => Outcome::Accepted { event_id },
-                        Err(outcome) => outcome.clone(),
+                    outcomes[one.index] = Some(match (&done, &one.aside) {
+                        (Ok(()), None) => Outcome::Accepted { event_id },
+                        (Ok(()), Some((misfit, _))) => {
+                            let code = misfit.code;
+                            Outcome::SetAside { event_id, code }
+                        }
+                        (Err(outcome), _) => outcome.clone(),
                     });
+                    if let (Ok(()), Some(words)) = (&done, &one.warning) {
+                        taken.warned += 1;
+                        taken.warning = Some(words.clone());
+                    }
                 }
                 if done.is_err() {
                     let claimed: Vec<(Key, u64)> =
@@ -256,10 +390,7 @@ impl Intake {
         (partition, chunk): (Partition, &[Ready]),
         taken: &mut Taken,
     ) -> Result<(), Outcome> {
-        let attributes: Vec<String> = chunk
-            .iter()
-            .map(|one| ids::attributes(&channel.id, (one.key, one.hash)))
-            .collect();
+        let attributes: Vec<String> = chunk.iter().map(|one| one.attributes(channel)).collect();
         let records: Vec<NewRecord<'_>> = chunk
             .iter()
             .zip(&attributes)
@@ -293,6 +424,21 @@ impl Intake {
 
     fn tell(&self, fault: &IdsFault) {
         tracing::error!(fault = with_causes(fault), "ids of events not written");
+    }
+}
+
+impl Ready {
+    /// What its record has beside it. The reason comes first where it is set aside: the pipeline looks for it there.
+    fn attributes(&self, channel: &Channel) -> String {
+        match &self.aside {
+            None => ids::attributes(&channel.id, (self.key, self.hash)),
+            Some((misfit, kept)) => {
+                let dead = serde_json::json!({ "code": misfit.code, "detail": misfit.words });
+                let kept = serde_json::to_string(kept).unwrap_or_default();
+                let fields = ids::fields(&channel.id, (self.key, self.hash));
+                format!(r#"{{"dead":{dead},{fields},"kept":{kept}}}"#)
+            }
+        }
     }
 }
 

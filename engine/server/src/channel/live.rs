@@ -2,11 +2,12 @@
 //! partners who ask with their own proof.
 
 use super::quota::Quota;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
-use tripline_core::rule::kind::EventTime;
+use tripline_core::rule::kind::{EventTime, Period};
 
 /// Senders and reasons are few; this bounds them where a channel is changed often.
 const NAMES_MAX: usize = 256;
@@ -14,9 +15,54 @@ const NAMES_MAX: usize = 256;
 /// What was seen.
 pub(crate) struct Live {
     pub(crate) quota: Quota,
+    silence: Mutex<Silence>,
     /// Requests at a time.
     pub(crate) room: Arc<Semaphore>,
     seen: Mutex<Seen>,
+}
+
+/// Whether a channel is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Silence {
+    /// When something came last, or when watching began; microseconds after 1970.
+    pub(crate) since: i64,
+    /// Whether it was told.
+    pub(crate) was_told: bool,
+}
+
+/// What became of a channel since it was looked at before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Silent,
+    Resumed,
+}
+
+impl Silence {
+    /// Looks at it: `last` is when something came last, if anything did.
+    pub(crate) fn look(
+        &mut self,
+        last: Option<EventTime>,
+        after: Period,
+        now: EventTime,
+    ) -> Option<Turn> {
+        if self.since == 0 {
+            self.since = now.micros();
+        }
+        let last = last.map_or(self.since, |last| last.micros().max(self.since));
+        if last > self.since {
+            self.since = last;
+            if self.was_told {
+                self.was_told = false;
+                return Some(Turn::Resumed);
+            }
+        }
+        let is_silent = now.since(EventTime::from_micros(self.since)) >= after;
+        if is_silent && !self.was_told {
+            self.was_told = true;
+            return Some(Turn::Silent);
+        }
+        None
+    }
 }
 
 /// The same at one moment.
@@ -26,6 +72,9 @@ pub(crate) struct Seen {
     pub(crate) accepted: u64,
     pub(crate) duplicates: u64,
     pub(crate) bytes: u64,
+    /// Events that were taken and set aside, and events that the schema says something against.
+    pub(crate) set_aside: u64,
+    pub(crate) warned: u64,
     /// Events that were not taken, by why.
     pub(crate) rejected: BTreeMap<&'static str, u64>,
     /// Requests that were not taken, by why.
@@ -40,6 +89,7 @@ impl Live {
     pub(crate) fn new(requests_at_once: usize) -> Self {
         Self {
             quota: Quota::default(),
+            silence: Mutex::default(),
             room: Arc::new(Semaphore::new(requests_at_once)),
             seen: Mutex::default(),
         }
@@ -47,6 +97,10 @@ impl Live {
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn silence(&self) -> MutexGuard<'_, Silence> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -97,11 +151,38 @@ impl Seen {
             "accepted": self.accepted,
             "duplicates": self.duplicates,
             "bytes": self.bytes,
+            "set_aside": self.set_aside,
+            "warned": self.warned,
             "rejected": self.rejected,
             "refused": self.refused,
             "last_event": event,
             "last_error": fault,
             "senders_last_seen": senders,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Silence, Turn};
+    use tripline_core::rule::kind::{EventTime, Period};
+
+    #[test]
+    fn silence_is_told_once_and_its_end_too() {
+        let at = |seconds: i64| EventTime::from_micros(1_767_225_600_000_000 + seconds * 1_000_000);
+        let mut silence = Silence::default();
+        let hour = Period::from_seconds(3600);
+        for (last, now, turn) in [
+            (None, 0, None),
+            (None, 3599, None),
+            (None, 3600, Some(Turn::Silent)),
+            (None, 9000, None),
+            (Some(9001), 9001, Some(Turn::Resumed)),
+            (Some(9001), 12_600, None),
+            (Some(12_600), 12_601, None),
+            (Some(12_600), 16_200, Some(Turn::Silent)),
+        ] {
+            assert_eq!(silence.look(last.map(at), hour, at(now)), turn, "at {now}");
+        }
     }
 }

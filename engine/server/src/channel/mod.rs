@@ -33,7 +33,6 @@ pub(crate) struct Channel {
     pub(crate) file: ChannelFile,
     pub(crate) senders: Vec<Sender>,
     pub(crate) allow: Allow,
-    #[expect(dead_code, reason = "asked by intake next")]
     pub(crate) shape: Shape,
     /// Goes on when the file is read again.
     pub(crate) live: Arc<Live>,

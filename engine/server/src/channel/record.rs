@@ -1,19 +1,21 @@
 //! The record of an event that came through a channel: what the sender said, and what the engine says of it.
 //!
-//! The fields `eventID`, `ingest` and `metadata` are the engine's: whatever a sender has under these names is not taken over.
+//! The fields `eventID` and `ingest` are the engine's: whatever a sender has under these names is not taken over.
 //! Everything else is byte for byte as it came.
 
 use super::Channel;
 use super::auth::Verified;
 use super::auth::hex;
 use super::file::Ids;
+use super::intake::Kept;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tripline_core::event::Json;
 use tripline_core::rule::kind::EventTime;
 
 /// Fields that no sender sets.
-pub(crate) const OWNED: [&str; 3] = ["eventID", "ingest", "metadata"];
+pub(crate) const OWNED: [&str; 2] = ["eventID", "ingest"];
 
 /// How a request came.
 #[derive(Clone, Debug)]
@@ -22,6 +24,37 @@ pub(crate) struct Arrival {
     /// Nothing where it came from a file or a subject.
     pub(crate) address: Option<IpAddr>,
     pub(crate) time: EventTime,
+    /// What of the request's headers the channel's mapping may look at.
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl Arrival {
+    /// What of it is kept with an event that is set aside.
+    pub(super) fn kept(&self, name: String) -> Kept {
+        Kept {
+            sender: self.verified.sender.clone(),
+            verified: self.verified.how.to_string(),
+            time: self.time.micros(),
+            address: self.address,
+            name,
+            headers: self.headers.clone(),
+        }
+    }
+
+    /// As it was kept.
+    pub(crate) fn of_kept(kept: Kept) -> Self {
+        Self {
+            verified: Verified {
+                sender: kept.sender,
+                how: kept.verified.into(),
+                message: None,
+                region: None,
+            },
+            address: kept.address,
+            time: EventTime::from_micros(kept.time),
+            headers: kept.headers,
+        }
+    }
 }
 
 /// The id of an event, of the channel and the id that its sender gave: the same whenever it is sent again.

@@ -9,8 +9,10 @@ use crate::exit::{Exit, after_help};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 A channel is a file ID.toml in the folder of channels; a service that runs takes up changes within a second. Secrets are shown
@@ -19,6 +21,7 @@ once: of a key only its SHA-256 is kept, secrets of signatures are in files besi
 Examples:
   tripline channels new billing --source billing-app              a channel with a key, which is shown once
   tripline channels new okta --source okta --auth standard-webhooks
+  tripline channels new app --source app --secret-to app.key      the same into a file
   tripline channels page billing                                  what to give to the partner
   tripline channels rotate billing --sender default               a new key; the old one counts for a day
   tripline channels rotate billing --sender default --finish      nothing counts but the newest
@@ -76,6 +79,9 @@ enum Action {
         /// How its sender proves who it is.
         #[arg(long, value_enum, default_value = "key")]
         auth: NewProof,
+        /// Write its secret there instead of showing it: a line, or credentials as AWS's clients read them.
+        #[arg(long, value_name = "FILE")]
+        secret_to: Option<PathBuf>,
         #[command(flatten)]
         place: Place,
     },
@@ -165,6 +171,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             account,
             sender,
             auth,
+            secret_to,
             place,
         } => {
             let folder = place.folder()?;
@@ -176,8 +183,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
                 sender,
                 proof: *auth,
             };
+            // First, so that no channel is made whose secret nobody has.
+            let file = secret_to.as_deref().map(secret_file).transpose()?;
             let shown = edit::make(&folder, &new)?;
             let path = edit::path_of(&folder, id)?;
+            if let (Some(mut file), Some(to)) = (file, secret_to) {
+                let fault = |source| CommandError::Write {
+                    path: to.display().to_string(),
+                    source,
+                };
+                file.write_all(secret_text(&shown).as_bytes())
+                    .map_err(fault)?;
+                writeln!(
+                    io::stdout(),
+                    "{} made; its secret is in {}",
+                    path.display(),
+                    to.display()
+                )?;
+                return Ok(Exit::Success);
+            }
             writeln!(
                 io::stdout(),
                 "{} made; shown once, and kept nowhere:",
@@ -236,6 +260,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     }
 }
 
+/// A new file that only its owner reads.
+fn secret_file(path: &Path) -> Result<File, CommandError> {
+    let opened = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    opened.map_err(|source| CommandError::Write {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// A secret as programs read it.
+fn secret_text(shown: &[Shown]) -> String {
+    match shown {
+        [id, secret] => format!(
+            "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+            id.text, secret.text
+        ),
+        all => all.iter().map(|one| format!("{}\n", one.text)).collect(),
+    }
+}
+
 fn show(shown: &[Shown]) -> Result<Exit, CommandError> {
     let mut out = io::stdout().lock();
     for one in shown {
@@ -244,7 +292,7 @@ fn show(shown: &[Shown]) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-fn list(folder: &std::path::Path) -> Result<Exit, CommandError> {
+fn list(folder: &Path) -> Result<Exit, CommandError> {
     let registry = crate::channel::registry::Registry::open(folder);
     let channels = registry.now();
     let mut out = io::stdout().lock();

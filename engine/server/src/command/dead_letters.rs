@@ -10,8 +10,8 @@ use std::io::{self, Write};
 
 const EXAMPLES: &str = "\
 A record that is no event, an event about which a plugin gave no answer, one that a rule could not be decided on (the first
-few of each rule), one of which the process died, and a finding that a sink refused are set aside, so that the others go
-on.
+few of each rule), one that a channel does not take as it is (schema.invalid = \"dead-letter\"), one of which the process died,
+and a finding that a sink refused are set aside, so that the others go on.
 
 Examples:
   tripline dlq list
@@ -124,7 +124,7 @@ fn list(client: &Client, after: u64, json: bool) -> Result<Exit, CommandError> {
     }
     for letter in answer["dead_letters"].as_array().into_iter().flatten() {
         let reason = &letter["reason"];
-        let of = ["rule", "plugin", "sink"]
+        let of = ["rule", "plugin", "sink", "channel"]
             .iter()
             .find_map(|key| reason[*key].as_str());
         let of = of.map_or(String::new(), |of| format!(" {}", Shown(of)));

@@ -53,6 +53,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
 
+    /// First wait until everything that was taken so far is evaluated.
+    #[arg(long)]
+    wait: bool,
+
     /// The answer of the service as it is.
     #[arg(long)]
     json: bool,
@@ -64,6 +68,9 @@ pub(crate) struct Arguments {
 /// Shows.
 pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     let client = arguments.service.client()?;
+    if arguments.wait {
+        client.wait_evaluated()?;
+    }
     let answer = match &arguments.id {
         Some(id) => client.get(&format!("/v1/findings/{}", escaped(id)))?,
         None => list(arguments, &client)?,

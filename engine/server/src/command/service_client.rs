@@ -98,6 +98,25 @@ impl Client {
         }
     }
 
+    /// Waits until what is in the logs now is evaluated.
+    pub(crate) fn wait_evaluated(&self) -> Result<(), ClientError> {
+        let places = |name: &str| -> Result<Vec<u64>, ClientError> {
+            let status = self.get("/v1/status")?;
+            let partitions = status["partitions"].as_array().cloned().unwrap_or_default();
+            let places = partitions.iter().map(|one| one[name].as_u64().unwrap_or(0));
+            Ok(places.collect())
+        };
+        let last = places("last")?;
+        while places("position")?
+            .iter()
+            .zip(&last)
+            .any(|(position, last)| position < last)
+        {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// What is at a path.
     pub(crate) fn get(&self, path: &str) -> Result<Value, ClientError> {
         let mut request = self.agent.get(format!("{}{path}", self.url));

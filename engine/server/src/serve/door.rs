@@ -3,33 +3,54 @@
 use super::clock::now;
 use super::partitions::Partitions;
 use super::service::ServeError;
+use crate::channel::Channel;
 use crate::channel::allow::Network;
 use crate::channel::ids::{Ids, IdsSettings};
 use crate::channel::intake::Intake;
+use crate::channel::live::{Silence, Turn};
 use crate::channel::quota::day;
+use crate::channel::record::event_id;
 use crate::channel::registry::Registry;
 use crate::config::Config;
 use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tripline_core::event::Parser;
+use tripline_core::port::{NewRecord, Partition, PortFault, RecordKind};
+use tripline_core::rule::kind::{EventTime, Period};
 
 /// How often the folder of channels is looked at.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
+
+/// How often what outlives the process is written, when it changed.
+const KEEPS_EVERY: Period = Period::from_seconds(5);
 
 /// What the doors share.
 pub(crate) struct Door {
     pub(crate) registry: Registry,
     pub(crate) intake: Intake,
     proxies: Vec<Network>,
-    /// Where the events of the day are kept, by channel.
-    days: PathBuf,
+    /// Where what channels used and when they were last heard of is kept.
+    kept: PathBuf,
+    /// Whether other processes take events of the same channels, so that nobody knows alone whether one is silent.
+    is_shared: bool,
 }
 
-/// Events of a day, by channel.
-type Days = BTreeMap<String, (i64, u64)>;
+/// What outlives the process, by channel.
+type Kept = BTreeMap<String, KeptOf>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+struct KeptOf {
+    /// Days after 1970, and the events of that day.
+    day: i64,
+    events: u64,
+    silence: Silence,
+}
 
 impl Door {
     /// Opens the folder of channels, and what is known of ids.
@@ -46,19 +67,21 @@ impl Door {
         let folder = config.data.join("channel-ids");
         let ids = Ids::open(&folder, settings, partitions, now()).map_err(ServeError::Ids)?;
         let proxies = channels.trusted_proxies.iter();
-        let days = folder.join("days.json");
+        let kept = folder.join("channels.json");
         let registry = Registry::open(&channels.folder(&config.data));
-        let text = std::fs::read(&days).unwrap_or_default();
-        // Without it the day begins anew.
-        let known: Days = serde_json::from_slice(&text).unwrap_or_default();
-        for (id, (day, events)) in known {
+        let text = std::fs::read(&kept).unwrap_or_default();
+        // Without it the day, and silence, begin anew.
+        let known: Kept = serde_json::from_slice(&text).unwrap_or_default();
+        for (id, one) in known {
             if let Some(channel) = registry.now().by_id.get(&id) {
-                channel.live.quota.resume(day, events);
+                channel.live.quota.resume(one.day, one.events);
+                *channel.live.silence() = one.silence;
             }
         }
         Ok(Self {
             registry,
-            days,
+            kept,
+            is_shared: config.store.shared,
             intake: Intake {
                 partitions: partitions.clone(),
                 ids,
@@ -70,11 +93,16 @@ impl Door {
 
     /// Reads the folder of channels again when something in it changed, until the service ends.
     pub(super) fn run(&self, is_gone: &AtomicBool) {
-        let mut kept = Days::new();
+        let mut kept = Kept::new();
+        let mut written = now().minus(KEEPS_EVERY);
         loop {
             let ends = is_gone.load(Ordering::Relaxed);
             self.registry.refresh();
-            self.keep_days(&mut kept);
+            self.listen();
+            if ends || now().since(written) >= KEEPS_EVERY {
+                written = now();
+                self.keep(&mut kept);
+            }
             if ends {
                 return;
             }
@@ -82,27 +110,118 @@ impl Door {
         }
     }
 
-    /// Keeps what was used of daily quotas, so that a restart does not begin the day anew. A kill may forget a second of it.
-    fn keep_days(&self, kept: &mut Days) {
-        let time = now();
-        let channels = self.registry.now();
-        let limited = channels
-            .by_id
-            .iter()
-            .filter(|(_, channel)| channel.file.limits.events_per_day > 0);
-        let days: Days = limited
-            .map(|(id, channel)| (id.clone(), (day(time), channel.live.quota.today(time))))
-            .collect();
-        if days == *kept {
+    /// Tells of channels that nothing comes from any more, by events of our own.
+    fn listen(&self) {
+        if self.is_shared {
             return;
         }
-        let draft = self.days.with_extension("new");
-        let text = serde_json::to_vec(&days).unwrap_or_default();
+        let time = now();
+        for channel in self.registry.now().by_id.values() {
+            let Some(after) = channel
+                .file
+                .silent_after
+                .as_ref()
+                .filter(|_| !channel.file.paused)
+            else {
+                continue;
+            };
+            let last = channel.live.seen().last_event.map(|(time, _)| time);
+            let before = *channel.live.silence();
+            let turn = channel.live.silence().look(last, after.period(), time);
+            let name = match turn {
+                Some(Turn::Silent) => "ChannelSilent",
+                Some(Turn::Resumed) => "ChannelResumed",
+                None => continue,
+            };
+            let since = EventTime::from_micros(before.since.max(last.map_or(0, EventTime::micros)));
+            tracing::warn!(channel = channel.id, %since, "{name}");
+            if let Err(fault) = self.tell(channel, name, (since, time)) {
+                tracing::error!(channel = channel.id, %fault, "what became of a channel not told; it is tried again");
+                *channel.live.silence() = before;
+            }
+        }
+    }
+
+    /// Appends an event of our own about a channel.
+    fn tell(
+        &self,
+        channel: &Channel,
+        name: &str,
+        (since, time): (EventTime, EventTime),
+    ) -> Result<(), PortFault> {
+        let file = &channel.file;
+        let id = event_id(
+            "tripline",
+            format!("{name}\n{}\n{}", channel.id, since.micros()).as_bytes(),
+        );
+        let event = json!({
+            "eventVersion": "1.11",
+            "eventID": id,
+            "eventTime": time.to_string(),
+            "eventSource": "tripline",
+            "eventName": name,
+            "eventType": "TriplineServiceEvent",
+            "awsRegion": "local",
+            "sourceIPAddress": "tripline",
+            "recipientAccountId": file.account,
+            "userIdentity": { "type": "AWSService", "invokedBy": "tripline" },
+            "requestParameters": {
+                "channel": channel.id,
+                "source": file.source,
+                "owner": file.owner,
+                "lastEventTime": since.to_string(),
+                "silentAfterSeconds": file.silent_after.as_ref().map(|one| one.duration().as_secs()),
+            },
+            "responseElements": null,
+            "ingest": { "channel": "tripline", "source": "tripline", "sender": "tripline", "verified": "own", "time": time.to_string() },
+        })
+        .to_string();
+        let mut parser = Parser::new();
+        let partition = parser
+            .parse(event.as_bytes())
+            .map_or(Partition(0), |document| {
+                self.intake.partitions.of(document.root())
+            });
+        let record = NewRecord {
+            kind: RecordKind::Event,
+            taken: time,
+            attributes: br#"{"channel":"tripline"}"#,
+            payload: event.as_bytes(),
+        };
+        self.intake
+            .partitions
+            .log(partition)
+            .append(&[record])
+            .map(drop)
+    }
+
+    /// Keeps what was used of daily quotas and when channels were last heard of. A kill may forget some seconds of it.
+    fn keep(&self, kept: &mut Kept) {
+        let time = now();
+        let channels = self.registry.now();
+        let wanted = channels.by_id.iter().filter(|(_, channel)| {
+            channel.file.limits.events_per_day > 0 || channel.file.silent_after.is_some()
+        });
+        let now: Kept = wanted
+            .map(|(id, channel)| {
+                let one = KeptOf {
+                    day: day(time),
+                    events: channel.live.quota.today(time),
+                    silence: *channel.live.silence(),
+                };
+                (id.clone(), one)
+            })
+            .collect();
+        if now == *kept {
+            return;
+        }
+        let draft = self.kept.with_extension("new");
+        let text = serde_json::to_vec(&now).unwrap_or_default();
         let written =
-            std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, &self.days));
+            std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, &self.kept));
         match written {
-            Ok(()) => *kept = days,
-            Err(fault) => tracing::warn!(%fault, "daily quotas not kept"),
+            Ok(()) => *kept = now,
+            Err(fault) => tracing::warn!(%fault, "daily quotas and silence of channels not kept"),
         }
     }
 

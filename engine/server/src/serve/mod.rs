@@ -16,7 +16,7 @@ mod bundle;
 mod bus;
 mod clock;
 mod desk;
-mod door;
+pub(crate) mod door;
 mod driver;
 mod epochs;
 mod examiners;

@@ -2,9 +2,10 @@
 
 use crate::harness::{Folder, Ran, tripline};
 use crate::launcher::NatsServer;
+use crate::serve::channels::clients;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A fenced block: its language, its text, and the file it is when the line before it names one.
 struct Block {
@@ -57,7 +58,7 @@ fn the_readme_does_as_it_says() {
         assert_eq!(outputs(&folder, &commands.text), block.text);
         shown += 1;
     }
-    assert_eq!((files, shown), (14, 9));
+    assert_eq!((files, shown), (16, 10));
     outputs(
         &folder,
         "tripline fmt --check my-rules/ client-rules/ guard-rules/",
@@ -131,6 +132,30 @@ fn outputs(folder: &Folder, commands: &str) -> String {
             continue;
         }
         let url = background.as_ref().map_or("", |(_, url)| url.as_str());
+        // What is not ours is run by the shell, with clients that were installed for it.
+        if !command.starts_with("tripline ") && !command.starts_with("mkdir ") {
+            let path = std::env::var("PATH").unwrap_or_default();
+            // The service of this test listens elsewhere.
+            let here = |text: &str| text.replace("http://127.0.0.1:7878", url);
+            for script in command
+                .split_whitespace()
+                .filter(|word| word.ends_with(".py"))
+            {
+                let at = Path::new(&folder.path()).join(script);
+                let text = std::fs::read_to_string(&at).expect("a file of the README");
+                std::fs::write(&at, here(&text)).expect("it can be written");
+            }
+            let output = Command::new("sh")
+                .args(["-c", &here(command)])
+                .current_dir(folder.path())
+                .env("PATH", format!("{}:{path}", clients().display()))
+                .output();
+            let ran: Ran = output.expect("the shell runs").into();
+            assert_eq!(ran.code, 0, "{line}\n{}{}", ran.stdout, ran.stderr);
+            outputs.push_str(ran.stdout.trim_end());
+            outputs.push('\n');
+            continue;
+        }
         let output = tripline(&arguments)
             .current_dir(folder.path())
             .env("COLUMNS", "100")

@@ -9,6 +9,10 @@ use toml::Spanned;
 /// Deepest path of a field.
 const PATH_PARTS_MAX: usize = 32;
 
+/// What every source has beside its own fields.
+const COMMON: &str = include_str!("common.toml");
+const COMMON_ROOT: &str = "ingest";
+
 /// Most marks: each is looked for in events that leave rules undecided.
 const MARKS_MAX: usize = 16;
 
@@ -45,6 +49,21 @@ struct FieldEntry {
     doc: String,
 }
 
+/// The fields of every source, parents first.
+fn common() -> Vec<(Spanned<String>, FieldEntry)> {
+    #[derive(Deserialize)]
+    struct Common {
+        fields: BTreeMap<Spanned<String>, FieldEntry>,
+    }
+    // The file is ours, and read by the tests of every schema.
+    let common: Common = toml::from_str(COMMON).unwrap_or(Common {
+        fields: BTreeMap::new(),
+    });
+    let mut entries: Vec<_> = common.fields.into_iter().collect();
+    entries.sort_by_key(|(path, _)| path.as_ref().matches('.').count());
+    entries
+}
+
 pub(super) fn load(text: &str) -> Result<Schema, Vec<Diagnostic>> {
     let file: File = toml::from_str(text).map_err(|error| {
         let span = error
@@ -61,6 +80,12 @@ pub(super) fn load(text: &str) -> Result<Schema, Vec<Diagnostic>> {
     entries.sort_by_key(|(path, _)| (path.as_ref().matches('.').count(), path.span().start));
     for (path, entry) in entries {
         loader.add(&path, entry);
+    }
+    // A source that has the name for itself keeps it.
+    if !loader.fields.iter().any(|field| field.path == COMMON_ROOT) {
+        for (path, entry) in common() {
+            loader.add(&path, entry);
+        }
     }
     let example = file
         .example

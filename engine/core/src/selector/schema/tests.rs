@@ -229,3 +229,12 @@ fn mistakes_are_reported_with_their_place() {
         "#]],
     );
 }
+
+#[test]
+fn every_source_has_what_the_engine_says_of_an_arrival() {
+    for schema in super::builtin() {
+        for path in ["ingest", "ingest.channel", "ingest.verified", "ingest.time"] {
+            assert!(schema.field(path).is_some(), "{}: {path}", schema.id());
+        }
+    }
+}

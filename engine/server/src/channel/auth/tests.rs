@@ -223,7 +223,7 @@ fn signatures_can_be_described() {
     let sound = "v1:DLjOPB096cKCS8qfNKIURyKUFvyhnGE4ucdYTZBDNbVNICe5L+iPAYoOfqzJNYhgAGyupRDKogTucylFA4yCjQ==";
     let found = who(&all, HERE, &given(sound), br#"{"a":1}"#, at(1_700_000_100)).expect("let in");
     assert_eq!(
-        (found.message.as_deref(), found.how),
+        (found.message.as_deref(), found.how.as_ref()),
         (Some("7"), "hmac:custom")
     );
     for wrong in ["v1:", "v1:!!", "v2:DLjOPB096cKCS8qfNKIU", ""] {

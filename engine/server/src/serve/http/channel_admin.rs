@@ -16,6 +16,7 @@ use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json as value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long an old key counts after it is rotated, if nobody says otherwise.
@@ -194,21 +195,24 @@ pub(super) async fn test(
         let arrival = Arrival {
             verified: Verified {
                 sender: "owner".to_owned(),
-                how: "owner",
+                how: "owner".into(),
                 message: None,
                 region: None,
             },
             address: None,
             time,
+            headers: BTreeMap::new(),
         };
         let entry = Entry::plain(event.as_bytes().into());
         let taken = api.door.intake.take(&channel, &arrival, &[entry], None);
         match taken.outcomes.into_iter().next() {
-            Some(Outcome::Accepted { event_id } | Outcome::Duplicate { event_id }) => {
-                Ok(json(&value!({
-                    "channel": id, "event_id": event_id, "durability": taken.durability.as_str(),
-                })))
-            }
+            Some(
+                Outcome::Accepted { event_id }
+                | Outcome::Duplicate { event_id }
+                | Outcome::SetAside { event_id, .. },
+            ) => Ok(json(&value!({
+                "channel": id, "event_id": event_id, "durability": taken.durability.as_str(),
+            }))),
             Some(Outcome::Rejected(why)) => Err(Refusal::conflict(format!(
                 "the test event is rejected: {}",
                 why.words

@@ -176,12 +176,14 @@ async fn enter(
         channel.live.refused("requests_at_once", words, time);
         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words).retry_after(1));
     };
+    let channel_headers = channel.shape.headers(&head.headers);
     Ok(Entered {
         channel,
         arrival: Arrival {
             verified,
             address: Some(address),
             time,
+            headers: channel_headers,
         },
         headers: head.headers,
         body,
@@ -302,6 +304,10 @@ fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
         let words = format!("more events than the {most} of one request (limits.events_max)");
         refused(channel, StatusCode::PAYLOAD_TOO_LARGE, ("too_large", words))
     })?;
+    let entries = match channel.shape.list() {
+        None => entries,
+        Some(list) => decode::within(entries, list),
+    };
     if entries.is_empty() {
         let words = "the body holds no event".to_owned();
         return Err(refused(
@@ -336,6 +342,11 @@ fn settle(api: &Shared, entered: &Entered, entries: &[Entry<'_>], seed: Option<&
                     seen.last_event = Some((arrival.time, event_id.clone()));
                 }
                 Outcome::Duplicate { .. } => seen.duplicates += 1,
+                Outcome::SetAside { code, .. } => {
+                    seen.set_aside += 1;
+                    let words = "set aside; `tripline dlq list` shows why".to_owned();
+                    seen.last_fault = Some((arrival.time, code, words));
+                }
                 Outcome::Rejected(why) => {
                     *seen.rejected.entry(why.code).or_default() += 1;
                     seen.last_fault = Some((arrival.time, why.code, why.words.clone()));
@@ -343,6 +354,10 @@ fn settle(api: &Shared, entered: &Entered, entries: &[Entry<'_>], seed: Option<&
             }
         }
         seen.accepted += accepted;
+        seen.warned += taken.warned;
+        if let Some(words) = &taken.warning {
+            seen.last_fault = Some((arrival.time, "schema", words.clone()));
+        }
     });
     api.status.set(|now| {
         now.appended += accepted;
@@ -433,7 +448,7 @@ fn seed(api: &Shared, entered: &Entered) -> Result<Option<String>, Refusal> {
 
 /// What became of events, as it is told: whoever looks at the status only learns whether to send the same again.
 fn answer(taken: &Taken) -> Response {
-    let (mut accepted, mut duplicates, mut rejected) = (0u64, 0u64, 0u64);
+    let (mut accepted, mut duplicates, mut rejected, mut set_aside) = (0u64, 0u64, 0u64, 0u64);
     let mut is_retryable = false;
     let mut shown = Vec::new();
     let mut ids = Vec::new();
@@ -445,6 +460,10 @@ fn answer(taken: &Taken) -> Response {
             }
             Outcome::Duplicate { event_id } => {
                 duplicates += 1;
+                ids.push(Value::from(event_id.as_str()));
+            }
+            Outcome::SetAside { event_id, .. } => {
+                set_aside += 1;
                 ids.push(Value::from(event_id.as_str()));
             }
             Outcome::Rejected(why) => {
@@ -459,7 +478,7 @@ fn answer(taken: &Taken) -> Response {
             }
         }
     }
-    let status = match (is_retryable, accepted + duplicates) {
+    let status = match (is_retryable, accepted + duplicates + set_aside) {
         (true, _) => StatusCode::SERVICE_UNAVAILABLE,
         (false, 0) => StatusCode::UNPROCESSABLE_ENTITY,
         (false, _) => StatusCode::OK,
@@ -467,6 +486,7 @@ fn answer(taken: &Taken) -> Response {
     let body = value!({
         "accepted": accepted,
         "duplicates": duplicates,
+        "set_aside": set_aside,
         "rejected": rejected,
         "first_rejected": shown,
         "event_ids": ids,
@@ -544,7 +564,9 @@ fn take_audit_events(api: &Shared, entered: &Entered) -> Response {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, outcome) in names.iter().zip(&taken.outcomes) {
         match outcome {
-            Outcome::Accepted { event_id } | Outcome::Duplicate { event_id } => {
+            Outcome::Accepted { event_id }
+            | Outcome::Duplicate { event_id }
+            | Outcome::SetAside { event_id, .. } => {
                 successful.push(value!({ "id": id, "eventID": event_id }));
             }
             Outcome::Rejected(why) => {

@@ -2,6 +2,8 @@
 
 use super::answer::{Refusal, json};
 use super::{Shared, blocking, part};
+use crate::channel::intake::{Kept, Outcome};
+use crate::channel::record::Arrival;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -102,6 +104,11 @@ pub(super) async fn retry(
         if (letter.payload.len() as u64) < letter.bytes {
             return Err(Refusal::conflict("not all of its bytes were kept; send the event again from where it came"));
         }
+        if let DeadReason::Channel { channel, .. } = &letter.reason {
+            let place = through_channel(&api, channel, &letter)?;
+            api.store.drop_dead_letters(&[number])?;
+            return Ok(json(&value!({ "retried": number.0, "event_id": place })));
+        }
         // It goes where it came from: what is no event belongs nowhere else.
         let partition = letter.partition.0.min(api.partitions.count() - 1);
         let log = api.partitions.log(Partition(partition));
@@ -115,6 +122,39 @@ pub(super) async fn retry(
         Ok(json(&value!({ "retried": number.0, "sequence": appended.first.0 })))
     })
     .await
+}
+
+/// Sends an event through its channel once more, as it came; its id.
+fn through_channel(api: &Shared, id: &str, letter: &DeadLetter) -> Result<String, Refusal> {
+    #[derive(Deserialize)]
+    struct Attributes {
+        hash: String,
+        kept: Kept,
+    }
+    let channels = api.door.registry.now();
+    let channel = channels.by_id.get(id);
+    let channel = channel
+        .ok_or_else(|| Refusal::conflict(format!("its channel `{id}` is not there any more")))?;
+    let attributes: Attributes = serde_json::from_slice(&letter.attributes)
+        .map_err(|_| Refusal::conflict("what was kept of its arrival cannot be read"))?;
+    let name = attributes.kept.name.clone();
+    let hash = u64::from_str_radix(&attributes.hash, 16).unwrap_or_default();
+    let arrival = Arrival::of_kept(attributes.kept);
+    let taken = api
+        .door
+        .intake
+        .take_again(channel, &arrival, (&name, hash), &letter.payload);
+    match taken.outcomes.into_iter().next() {
+        Some(Outcome::Rejected(why)) => {
+            Err(Refusal::conflict(format!("{}: {}", why.code, why.words)))
+        }
+        Some(
+            Outcome::Accepted { event_id }
+            | Outcome::Duplicate { event_id }
+            | Outcome::SetAside { event_id, .. },
+        ) => Ok(event_id),
+        None => Err(Refusal::ours()),
+    }
 }
 
 fn find(api: &Shared, number: DeadNumber) -> Result<DeadLetter, Refusal> {

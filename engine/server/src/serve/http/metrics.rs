@@ -1,6 +1,7 @@
 //! How the service does: health, metrics in the text format of Prometheus, and the same as JSON.
 
 use super::answer::{Refusal, json, json_with};
+use super::channel_metrics;
 use super::events::no_space;
 use super::plugins;
 use super::{Shared, blocking, part};
@@ -155,8 +156,10 @@ async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
 /// Metrics.
 pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refusal> {
     let plugins = api.status.in_force.plugins();
+    let door = api.door.clone();
     let mut text = render(&now_of(api).await?);
     plugins::render(&plugins, &mut text);
+    channel_metrics::render(&door, &mut text);
     Ok((
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

@@ -6,6 +6,7 @@
 
 mod answer;
 mod channel_admin;
+mod channel_metrics;
 mod channels;
 mod dead;
 mod decide;

@@ -375,7 +375,6 @@ fn no_sender_sets_what_the_engine_says_or_takes_the_id_of_another() {
     assert_eq!(kept["ingest"]["channel"], "one", "{kept}");
     assert_eq!(kept["ingest"]["verified"], "key");
     assert_eq!(kept["ingest"]["id"], "e-0");
-    assert_eq!(kept["metadata"], Value::Null);
     // Whoever gives a key for a body cannot give it for another one.
     let with = |name: &str, body: &[u8]| {
         let headers = [
@@ -491,8 +490,144 @@ fn channels_come_change_and_go_while_the_service_runs() {
     assert_eq!(service.terminate(), Some(0));
 }
 
+#[test]
+fn events_take_the_form_of_the_channel_and_misfits_are_set_aside_until_it_is_mended() {
+    let folder = folder("channels-shape", "");
+    let hooks = secrets(&folder, "github", &["--auth", "github"]);
+    append(
+        &folder,
+        "github",
+        "[schema]\npreset = \"github-webhook\"\nredact = [\"*.email\"]\n",
+    );
+    let key = channel(
+        &folder,
+        "app",
+        "[schema]\ninvalid = \"dead-letter\"\nredact = [\"password\"]\n[schema.map]\neventName = 'event.did'\n",
+    );
+    append(&folder, "app", "id_field = \"n\"\n");
+    let service = Service::start(&folder);
+    let body = br#"{"action":"Stop","sender":{"login":"octocat","email":"o@example.com"}}"#;
+    let mut mac = Hmac::<Sha256>::new_from_slice(hooks["secret"].as_bytes()).expect("a key");
+    mac.update(body);
+    let hex: String = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let signature = format!("sha256={hex}");
+    let headers = [
+        ("x-hub-signature-256", signature.as_str()),
+        ("x-github-event", "member"),
+    ];
+    let (status, answer, _) = push(&to(&service, "github"), &headers, body);
+    assert_eq!(status, 200, "{answer}");
+    let lines = "{\"n\":1,\"did\":\"Stop\",\"password\":\"hunter2\"}\n{\"n\":2,\"password\":\"hunter2\"}\n{\"n\":3,\"did\":\"Stop\"}";
+    let (status, answer, _) = push(
+        &to(&service, "app"),
+        &[("authorization", &bearer(&key))],
+        lines.as_bytes(),
+    );
+    assert_eq!(
+        (status, &answer["accepted"], &answer["set_aside"]),
+        (200, &json!(2), &json!(1)),
+        "{answer}"
+    );
+    let aside = answer["event_ids"][1].as_str().expect("an id").to_owned();
+    service.wait_evaluated();
+    let letters = service.get("/v1/dead-letters");
+    let letter = &letters["dead_letters"][0];
+    assert_eq!(
+        (&letter["reason"]["kind"], &letter["reason"]["channel"]),
+        (&json!("channel"), &json!("app")),
+        "{letters}"
+    );
+    let number = letter["number"].as_u64().expect("a number");
+    let whole = service.text(&format!("/v1/dead-letters/{number}"));
+    assert!(
+        !whole.contains("hunter2") && whole.contains("[redacted]"),
+        "{whole}"
+    );
+    let (status, again) = service.post(&format!("/v1/dead-letters/{number}/retry"), "");
+    assert_eq!(status, 409, "nothing was mended: {again}");
+    let path = format!("{}/data/channels/app.toml", folder.path());
+    let mended = std::fs::read_to_string(&path)
+        .expect("a file")
+        .replace("'event.did'", "'event.?did.orValue(\"Stop\")'");
+    folder.file("data/channels/app.toml", mended);
+    service.wait_until("it is mended", || {
+        service
+            .post(&format!("/v1/dead-letters/{number}/retry"), "")
+            .0
+            == 200
+    });
+    service.wait_evaluated();
+    assert_eq!(service.get("/v1/dead-letters")["dead_letters"], json!([]));
+    let kept = service.get(&format!("/v1/events/{aside}"));
+    let kept = kept.get("event").unwrap_or(&kept);
+    assert_eq!(
+        (
+            &kept["eventName"],
+            &kept["password"],
+            &kept["ingest"]["channel"]
+        ),
+        (&json!("Stop"), &json!("[redacted]"), &json!("app"))
+    );
+    // Sent again it is what it was, and no second event.
+    let (_, answer, _) = push(
+        &to(&service, "app"),
+        &[("authorization", &bearer(&key))],
+        lines.as_bytes(),
+    );
+    assert_eq!(answer["duplicates"], 3, "{answer}");
+    let found = service.get("/v1/findings?rule=stopped&limit=100");
+    assert_eq!(
+        found["findings"].as_array().map(Vec::len),
+        Some(3),
+        "{found}"
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn a_channel_that_falls_silent_is_found() {
+    let folder = folder("channels-silent", "");
+    folder.file(
+        "rules/silent.toml",
+        include_str!("../../../../../rules/tripline/tripline-channel-silent/rule.toml"),
+    );
+    let key = channel(&folder, "quiet", "silent_after = \"2s\"\n");
+    let service = Service::start(&folder);
+    let found = |count: usize| {
+        let found = service.get("/v1/findings?rule=tripline-channel-silent&limit=10");
+        found["findings"].as_array().map(Vec::len) == Some(count)
+    };
+    service.wait_until("silence is found", || found(1));
+    assert!(
+        service
+            .text("/metrics")
+            .contains("tripline_channel_silent{channel=\"quiet\"} 1")
+    );
+    let (status, _, _) = push(
+        &to(&service, "quiet"),
+        &[("authorization", &bearer(&key))],
+        b"{\"a\":1}",
+    );
+    assert_eq!(status, 200);
+    service.wait_until("it goes on", || {
+        service
+            .text("/metrics")
+            .contains("tripline_channel_silent{channel=\"quiet\"} 0")
+    });
+    service.wait_until("it is found again when it falls silent again", || found(2));
+    assert!(service.text("/metrics").contains(
+        "tripline_channel_events_total{channel=\"quiet\",outcome=\"accepted\",reason=\"\"} 1"
+    ));
+    assert_eq!(service.terminate(), Some(0));
+}
+
 /// A folder of Python with the clients that are tried, and its programs.
-fn clients() -> PathBuf {
+pub(crate) fn clients() -> PathBuf {
     let venv = tools().join("clients");
     let bin = venv.join("bin");
     let marker = venv.join("installed-1");

@@ -2,7 +2,7 @@
 
 mod again;
 mod api;
-mod channels;
+pub(crate) mod channels;
 mod encrypted;
 mod full;
 mod killed;
