@@ -1,10 +1,13 @@
-//! Rows as batches.
+//! Rows, and parsed events, as batches.
 
+use crate::read::Reader;
 use crate::rule::Row;
+use tripline_core::event::Document;
 use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
 
-/// Packs rows as the server does: column writers that are kept.
+/// Packs as the server does: column writers that are kept.
 pub(crate) struct Packer {
+    reader: Reader,
     columns: [ColumnWriter; 5],
     writer: BatchWriter,
 }
@@ -19,22 +22,16 @@ impl Packer {
             ColumnKind::Text,
         ];
         Self {
+            reader: Reader::new(),
             columns: kinds.map(ColumnWriter::new),
             writer: BatchWriter::default(),
         }
     }
 
-    pub(crate) fn pack(&mut self, rows: &[Row]) -> &[u8] {
+    /// The batch of rows whose fields were read before.
+    pub(crate) fn pack_rows(&mut self, rows: &[Row]) -> &[u8] {
+        self.columns.iter_mut().for_each(ColumnWriter::clear);
         let [name, error, mfa, address, policy] = &mut self.columns;
-        for column in [
-            &mut *name,
-            &mut *error,
-            &mut *mfa,
-            &mut *address,
-            &mut *policy,
-        ] {
-            column.clear();
-        }
         let text = |column: &mut ColumnWriter, value: Option<&str>| match value {
             Some(value) => column.push_text(value),
             None => column.push_absent(),
@@ -50,5 +47,17 @@ impl Packer {
             text(policy, row.policy.as_deref());
         }
         self.writer.pack(rows.len(), self.columns.iter())
+    }
+
+    /// The batch of events that were parsed before, as the server makes it.
+    pub(crate) fn pack_events(&mut self, events: &[Document<'_>]) -> &[u8] {
+        self.columns.iter_mut().for_each(ColumnWriter::clear);
+        for event in events {
+            let fields = self.reader.read(event);
+            for (column, field) in self.columns.iter_mut().zip(fields) {
+                column.push_field(field);
+            }
+        }
+        self.writer.pack(events.len(), self.columns.iter())
     }
 }

@@ -37,13 +37,25 @@ const OTHERS: [&str; 12] = [
 
 /// Whether an event is found.
 pub(crate) fn finds(row: &Row) -> bool {
-    if !ACTIONS.contains(&row.event_name.as_str()) || row.error_code.is_some() {
+    let (error, policy) = (row.error_code.as_deref(), row.policy.as_deref());
+    finds_in(&row.event_name, error, row.mfa, &row.address, policy)
+}
+
+/// The same of the fields themselves.
+#[inline(always)]
+pub(crate) fn finds_in(
+    name: &str,
+    error: Option<&str>,
+    mfa: Option<bool>,
+    address: &str,
+    policy: Option<&str>,
+) -> bool {
+    if !ACTIONS.contains(&name) || error.is_some() {
         return false;
     }
-    let outside = || !row.address.starts_with("10.");
-    let policy = row.policy.as_deref();
+    let outside = || !address.starts_with("10.");
     let admin = || policy.is_some_and(|one| one.ends_with("/AdministratorAccess"));
-    row.mfa == Some(false) && (outside() || admin())
+    mfa == Some(false) && (outside() || admin())
 }
 
 /// Rows in the shares of the measurements: one in eight is a sensitive action, three or four in a hundred are found.

@@ -115,6 +115,9 @@ impl Site {
     fn new(events: usize, is_test: bool) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = here.join("..");
+        // This is `TARGET/release/deps/scanning-…`; what is built is put beside it.
+        let here_built = std::env::current_exe().expect("a place");
+        let target = here_built.ancestors().nth(3).expect("a folder").to_owned();
         let (profile, made) = match is_test {
             true => ("dev", "debug"),
             false => ("bench", "release"),
@@ -127,7 +130,9 @@ impl Site {
                 profile,
                 "-p",
                 "tripline-server",
+                "--target-dir",
             ])
+            .arg(&target)
             .current_dir(&root)
             .status();
         assert!(
@@ -138,7 +143,7 @@ impl Site {
             std::env::temp_dir().join(format!("tripline-bench-scan-{}", std::process::id()));
         let site = Self {
             folder,
-            binary: root.join("target").join(made).join("tripline"),
+            binary: target.join(made).join("tripline"),
         };
         fs::create_dir_all(&site.folder).expect("a folder");
         let corpus = site.events(events);

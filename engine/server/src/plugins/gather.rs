@@ -15,9 +15,7 @@ use crate::input::split::{Piece, PieceKind};
 use crate::scan::nested::{delivery_within, pieces_within};
 use std::time::Instant;
 use tripline_core::evaluate::{Evaluator, RuleSet};
-use tripline_core::event::{
-    Event, FieldId, FieldPath, FieldPlan, FieldSet, Json, Number, Parser, Slots,
-};
+use tripline_core::event::{Event, FieldId, FieldPath, FieldPlan, FieldSet, Parser, Slots};
 use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
 
 /// What asks a plugin: the host, or a test.
@@ -278,7 +276,7 @@ impl Gatherer<'_> {
             queue.records.push((number, key));
             for ((field, _), column) in fields.iter().zip(&mut queue.columns) {
                 let node = self.slots.get(*field);
-                push(column, node.map(|node| event.document().at(node)));
+                column.push_field(node.map(|node| event.document().at(node)));
             }
             let text: usize = queue.columns.iter().map(ColumnWriter::arena_bytes).sum();
             let is_full = queue.records.len() >= self.plugins.asked[at].rows_max();
@@ -324,41 +322,9 @@ pub(super) fn pack(reads: &[(FieldPath, ColumnKind)], events: &[&[u8]]) -> Resul
         let root = Event::new(document).root();
         for ((path, _), column) in reads.iter().zip(&mut columns) {
             let mut keys = path.keys().iter();
-            push(column, keys.try_fold(root, |at, key| at.get(key)));
+            column.push_field(keys.try_fold(root, |at, key| at.get(key)));
         }
     }
     let mut writer = BatchWriter::default();
     Ok(writer.pack(events.len(), columns.iter()).to_vec())
-}
-
-/// The value of a field as a column of its kind takes it.
-fn push(column: &mut ColumnWriter, value: Option<Json<'_>>) {
-    let Some(value) = value else {
-        return column.push_absent();
-    };
-    match column.kind() {
-        ColumnKind::Bool => match value.as_bool() {
-            Some(value) => column.push_bool(value),
-            None => column.push_absent(),
-        },
-        ColumnKind::Int => match value.as_number() {
-            Some(Number::Int(value)) => column.push_int(value),
-            _ => column.push_absent(),
-        },
-        ColumnKind::Float => match value.as_number() {
-            Some(Number::Int(value)) => column.push_float(value as f64),
-            Some(Number::Uint(value)) => column.push_float(value as f64),
-            Some(Number::Double(value)) => column.push_float(value),
-            None => column.push_absent(),
-        },
-        ColumnKind::Text | ColumnKind::Symbol => match value.as_text() {
-            Some(text) if text.is_escaped() => column.push_text(&text.decode()),
-            Some(text) => column.push_text(text.raw()),
-            None => column.push_absent(),
-        },
-        ColumnKind::Json => match std::str::from_utf8(value.raw()) {
-            Ok(text) => column.push_text(text),
-            Err(_) => column.push_absent(),
-        },
-    }
 }

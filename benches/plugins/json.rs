@@ -1,9 +1,7 @@
-//! Events as JSON, of the size and with about as many fields as real ones have.
+//! Rows as events in JSON, of the size and with about as many fields as real ones have.
 
 use crate::rule::Row;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use std::borrow::Cow;
 
 /// Bytes of an event.
 const BYTES: usize = 980;
@@ -41,29 +39,4 @@ pub(crate) fn event(row: &Row) -> Vec<u8> {
     let missing = BYTES.saturating_sub(event.to_string().len());
     event["padding"] = json!("x".repeat(missing));
     event.to_string().into_bytes()
-}
-
-#[derive(Deserialize)]
-struct Event<'e> {
-    #[serde(rename = "eventName", borrow)]
-    event_name: Cow<'e, str>,
-    #[serde(rename = "errorCode", borrow)]
-    error_code: Option<Cow<'e, str>>,
-    mfa: Option<bool>,
-    #[serde(rename = "sourceIPAddress", borrow)]
-    address: Cow<'e, str>,
-    #[serde(rename = "policyArn", borrow)]
-    policy: Option<Cow<'e, str>>,
-}
-
-/// Parses the event and asks the native rule.
-pub(crate) fn finds(event: &[u8]) -> bool {
-    let event: Event<'_> = serde_json::from_slice(event).expect("it is JSON");
-    crate::rule::finds(&Row {
-        event_name: event.event_name.into_owned(),
-        error_code: event.error_code.map(|text| text.into_owned()),
-        mfa: event.mfa,
-        address: event.address.into_owned(),
-        policy: event.policy.map(|text| text.into_owned()),
-    })
 }
