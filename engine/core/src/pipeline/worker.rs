@@ -568,7 +568,7 @@ impl<'r> Worker<'r> {
     fn wake(&self, now: EventTime, effects: &mut Vec<Effect>) {
         let settings = &self.settings;
         let ahead = self.committing.is_none() && self.applied > self.committed;
-        let may_tick = self.state.is_some() && !self.is_ticking && self.is_at_end;
+        let may_tick = self.ticks && !self.is_ticking && self.is_at_end;
         let may_keep = self.state.is_some()
             && self.snapshot.is_none()
             && self
