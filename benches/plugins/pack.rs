@@ -53,9 +53,9 @@ impl Packer {
     pub(crate) fn pack_events(&mut self, events: &[Document<'_>]) -> &[u8] {
         self.columns.iter_mut().for_each(ColumnWriter::clear);
         for event in events {
-            let fields = self.reader.read(event);
-            for (column, field) in self.columns.iter_mut().zip(fields) {
-                column.push_field(field);
+            self.reader.find(event);
+            for (number, column) in self.columns.iter_mut().enumerate() {
+                column.push_field(self.reader.field(event, number));
             }
         }
         self.writer.pack(events.len(), self.columns.iter())

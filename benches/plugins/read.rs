@@ -1,7 +1,7 @@
 //! The five fields of parsed events: found in one walk over the event, as the engine finds those that rules name, for the native rule and
 //! for packing alike.
 
-use std::borrow::Cow;
+use crate::rule::{is_bad, is_sensitive};
 use tripline_core::event::{Document, FieldId, FieldPath, FieldPlan, FieldSet, Json, Slots, Text};
 
 /// The fields of the rule, in the order of the columns of a batch.
@@ -30,24 +30,30 @@ impl Reader {
         }
     }
 
-    /// The fields of an event.
+    /// Finds the fields of an event.
     #[inline]
-    pub(crate) fn read<'e>(&mut self, event: &Document<'e>) -> [Option<Json<'e>>; 5] {
+    pub(crate) fn find(&mut self, event: &Document<'_>) {
         self.plan.extract(event.root(), &mut self.slots);
-        self.fields
-            .map(|field| self.slots.get(field).map(|node| event.at(node)))
     }
 
-    /// What the native rule says of an event.
+    /// One of them.
+    #[inline]
+    pub(crate) fn field<'e>(&self, event: &Document<'e>, number: usize) -> Option<Json<'e>> {
+        let node = self.slots.get(self.fields[number]);
+        node.map(|node| event.at(node))
+    }
+
+    /// What the native rule says of an event. It reads no more of the fields than it needs.
     pub(crate) fn finds(&mut self, event: &Document<'_>) -> bool {
-        let [name, error, mfa, address, policy] = self.read(event);
-        let [name, error, address, policy] = [name, error, address, policy].map(text);
-        let mfa = mfa.and_then(Json::as_bool);
-        let (name, address) = (name.unwrap_or_default(), address.unwrap_or_default());
-        crate::rule::finds_in(&name, error.as_deref(), mfa, &address, policy.as_deref())
+        self.find(event);
+        let text = |number| {
+            let value = self.field(event, number);
+            value.and_then(Json::as_text).map(Text::decode)
+        };
+        if !text(0).is_some_and(|name| is_sensitive(&name)) || text(1).is_some() {
+            return false;
+        }
+        let mfa = self.field(event, 2).and_then(Json::as_bool);
+        is_bad(mfa, &text(3).unwrap_or_default(), text(4).as_deref())
     }
-}
-
-fn text(value: Option<Json<'_>>) -> Option<Cow<'_, str>> {
-    value.and_then(Json::as_text).map(Text::decode)
 }

@@ -37,22 +37,20 @@ const OTHERS: [&str; 12] = [
 
 /// Whether an event is found.
 pub(crate) fn finds(row: &Row) -> bool {
-    let (error, policy) = (row.error_code.as_deref(), row.policy.as_deref());
-    finds_in(&row.event_name, error, row.mfa, &row.address, policy)
+    is_sensitive(&row.event_name)
+        && row.error_code.is_none()
+        && is_bad(row.mfa, &row.address, row.policy.as_deref())
 }
 
-/// The same of the fields themselves.
+/// Whether it is about one of the actions, which most events are not.
 #[inline(always)]
-pub(crate) fn finds_in(
-    name: &str,
-    error: Option<&str>,
-    mfa: Option<bool>,
-    address: &str,
-    policy: Option<&str>,
-) -> bool {
-    if !ACTIONS.contains(&name) || error.is_some() {
-        return false;
-    }
+pub(crate) fn is_sensitive(name: &str) -> bool {
+    ACTIONS.contains(&name)
+}
+
+/// Whether an action that succeeded is to be found.
+#[inline(always)]
+pub(crate) fn is_bad(mfa: Option<bool>, address: &str, policy: Option<&str>) -> bool {
     let outside = || !address.starts_with("10.");
     let admin = || policy.is_some_and(|one| one.ends_with("/AdministratorAccess"));
     mfa == Some(false) && (outside() || admin())

@@ -120,7 +120,8 @@ impl Site {
         let target = here_built.ancestors().nth(3).expect("a folder").to_owned();
         let (profile, made) = match is_test {
             true => ("dev", "debug"),
-            false => ("bench", "release"),
+            // As it is released.
+            false => ("release", "release"),
         };
         let built = Command::new("cargo")
             .args([

@@ -1,5 +1,6 @@
 //! The native rule on events that serde reads: only the five fields, borrowed where they have no escapes.
 
+use crate::rule::{is_bad, is_sensitive};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -19,11 +20,7 @@ struct Event<'e> {
 /// Parses the event and asks the native rule.
 pub(crate) fn finds(event: &[u8]) -> bool {
     let event: Event<'_> = serde_json::from_slice(event).expect("it is JSON");
-    crate::rule::finds_in(
-        &event.event_name,
-        event.error_code.as_deref(),
-        event.mfa,
-        &event.address,
-        event.policy.as_deref(),
-    )
+    is_sensitive(&event.event_name)
+        && event.error_code.is_none()
+        && is_bad(event.mfa, &event.address, event.policy.as_deref())
 }
