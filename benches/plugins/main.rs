@@ -3,102 +3,111 @@
 //! The guest is built from source by cargo for `wasm32-unknown-unknown` and encoded with the library that
 //! `tripline plugin build` uses. Times are thread CPU time, medians of samples taken in turn.
 
+mod guest;
+mod json;
+mod measure;
+mod pack;
+mod read;
 mod rule;
 
-use rule::{Row, finds, rows};
-use rustix::time::{ClockId, clock_gettime};
+use measure::{in_turn, median};
+use pack::Packer;
+use read::Reader;
+use rule::{finds, rows};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tripline_core::diagnostic::Source;
-use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
+use tripline_core::event::{Document, Parser};
 use tripline_host::grant::{Means, Shared, SystemClock};
 use tripline_host::manifest::{Limits, Manifest};
 use tripline_host::operator::Rights;
 use tripline_host::{Batch, Compiler, Host, Loading, Plugin, Settings};
 
-const SAMPLES: usize = 21;
-const TARGET: &str = "wasm32-unknown-unknown";
-
 fn main() {
     // `cargo bench` and `cargo test --benches` give words that are not ours.
     let is_test = std::env::args().any(|word| word == "--test");
+    let mut words = std::env::args().skip_while(|word| word != "--only");
+    let only = words.nth(1);
+    let wants = |section: &str| only.as_deref().is_none_or(|only| only == section);
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
     let manifest = std::fs::read_to_string(here.join("guest/plugin.toml")).expect("a manifest");
-    let component = guest(&here, &manifest);
+    let folder = here.join("guest");
+    let target = here.join("../../target/bench-guest");
+    let wit = here.join("../../wit");
+    let component = guest::component(&folder, &target, "bench_guest.wasm", &manifest, &wit);
     let sample = Duration::from_millis(if is_test { 1 } else { 20 });
-    println!("### plugin against native, ns an event\n");
-    println!(
-        "| batch | native | packing | fresh | fresh + packing | reused | reused + packing | fresh + packing / native |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
     let host = host(None);
     let fresh = load(&host, &component, &manifest);
     let reusing = manifest.replace("per-batch", "reused");
     let reused = load(&host, &component, &reusing);
+    if wants("cost") {
+        cost(&fresh, &reused, sample);
+    }
+    if wants("instances") {
+        instances(&fresh, is_test);
+    }
+    if wants("loading") {
+        loading(&component, &manifest, is_test);
+    }
+    if wants("idle") {
+        idle(&component, &manifest, if is_test { 10 } else { 1000 });
+    }
+}
+
+/// A plugin beside the same rule natively, once on rows whose fields were read before, and once from parsed events.
+fn cost(fresh: &Plugin, reused: &Plugin, sample: Duration) {
+    println!("### plugin against native, ns an event\n");
+    println!(
+        "| batch | from | native | packing | fresh | fresh + packing | / native | reused | reused + packing | / native |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for size in [64, 256, 1024] {
         let rows = rows(size);
-        let native: usize = rows.iter().filter(|row| finds(row)).count();
-        let mut packer = Packer::new();
-        let packed = packer.pack(&rows).to_vec();
-        for plugin in [&fresh, &reused] {
-            assert_eq!(detect(plugin, &packed, size), native, "the guest agrees");
+        let texts: Vec<Vec<u8>> = rows.iter().map(json::event).collect();
+        let mut parsers: Vec<Parser> = rows.iter().map(|_| Parser::new()).collect();
+        let parsed = parsers.iter_mut().zip(&texts);
+        let events: Vec<Document<'_>> = parsed
+            .map(|(parser, text)| parser.parse(text).expect("an event"))
+            .collect();
+        let found = rows.iter().filter(|row| finds(row)).count();
+        let (mut of_rows, mut of_events) = (Packer::new(), Packer::new());
+        let mut reader = Reader::new();
+        let packed = of_rows.pack_rows(&rows).to_vec();
+        assert_eq!(packed, of_events.pack_events(&events), "the same is packed");
+        let native = events.iter().filter(|event| reader.finds(event)).count();
+        assert_eq!(native, found, "the same is read");
+        for plugin in [fresh, reused] {
+            assert_eq!(detect(plugin, &packed, size), found, "the guest agrees");
         }
         let figures = in_turn(
             sample,
             size,
             &mut [
                 &mut || rows.iter().filter(|row| finds(row)).count(),
-                &mut || packer.pack(&rows).len(),
-                &mut || detect(&fresh, &packed, size),
-                &mut || detect(&reused, &packed, size),
+                &mut || of_rows.pack_rows(&rows).len(),
+                &mut || events.iter().filter(|event| reader.finds(event)).count(),
+                &mut || of_events.pack_events(&events).len(),
+                &mut || detect(fresh, &packed, size),
+                &mut || detect(reused, &packed, size),
             ],
         );
-        let [native, packing, fresh, reused] = figures[..] else {
-            panic!("four figures");
+        let [native, packing, native_read, packing_read, fresh, reused] = figures[..] else {
+            panic!("six figures");
         };
-        println!(
-            "| {size} | {native:.1} | {packing:.1} | {fresh:.1} | {:.1} | {reused:.1} | {:.1} | {:.1} |",
-            fresh + packing,
-            reused + packing,
-            (fresh + packing) / native
-        );
-    }
-    println!();
-    instances(&fresh, is_test);
-    loading(&component, &manifest, is_test);
-    idle(&component, &manifest, if is_test { 10 } else { 1000 });
-}
-
-/// Nanoseconds an event of each of these, which are measured in turn; each looks at `rows` events.
-fn in_turn(sample: Duration, rows: usize, works: &mut [&mut dyn FnMut() -> usize]) -> Vec<f64> {
-    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); works.len()];
-    for _ in 0..SAMPLES {
-        for (work, samples) in works.iter_mut().zip(&mut samples) {
-            let (begun, mut calls) = (thread_time(), 0_u32);
-            loop {
-                std::hint::black_box(work());
-                calls += 1;
-                let took = thread_time() - begun;
-                if took >= sample {
-                    samples.push(took.as_nanos() as f64 / f64::from(calls) / rows as f64);
-                    break;
-                }
-            }
+        for (from, native, packing) in [
+            ("rows", native, packing),
+            ("events", native_read, packing_read),
+        ] {
+            let (once, again) = (fresh + packing, reused + packing);
+            println!(
+                "| {size} | {from} | {native:.1} | {packing:.1} | {fresh:.1} | {once:.1} | {:.1} | {reused:.1} | {again:.1} | {:.1} |",
+                once / native,
+                again / native
+            );
         }
     }
-    samples.into_iter().map(median).collect()
-}
-
-fn median(mut samples: Vec<f64>) -> f64 {
-    samples.sort_unstable_by(f64::total_cmp);
-    samples[samples.len() / 2]
-}
-
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    println!();
 }
 
 fn detect(plugin: &Plugin, bytes: &[u8], rows: usize) -> usize {
@@ -113,86 +122,6 @@ fn detect(plugin: &Plugin, bytes: &[u8], rows: usize) -> usize {
         .expect("the guest answers")
         .value
         .len()
-}
-
-/// Packs rows as the server does: column writers that are kept.
-struct Packer {
-    columns: [ColumnWriter; 5],
-    writer: BatchWriter,
-}
-
-impl Packer {
-    fn new() -> Self {
-        let kinds = [
-            ColumnKind::Symbol,
-            ColumnKind::Symbol,
-            ColumnKind::Bool,
-            ColumnKind::Text,
-            ColumnKind::Text,
-        ];
-        Self {
-            columns: kinds.map(ColumnWriter::new),
-            writer: BatchWriter::default(),
-        }
-    }
-
-    fn pack(&mut self, rows: &[Row]) -> &[u8] {
-        let [name, error, mfa, address, policy] = &mut self.columns;
-        for column in [
-            &mut *name,
-            &mut *error,
-            &mut *mfa,
-            &mut *address,
-            &mut *policy,
-        ] {
-            column.clear();
-        }
-        let text = |column: &mut ColumnWriter, value: Option<&str>| match value {
-            Some(value) => column.push_text(value),
-            None => column.push_absent(),
-        };
-        for row in rows {
-            text(name, Some(&row.event_name));
-            text(error, row.error_code.as_deref());
-            match row.mfa {
-                Some(value) => mfa.push_bool(value),
-                None => mfa.push_absent(),
-            }
-            text(address, Some(&row.address));
-            text(policy, row.policy.as_deref());
-        }
-        self.writer.pack(rows.len(), self.columns.iter())
-    }
-}
-
-/// The component of the guest, built now.
-fn guest(here: &Path, manifest: &str) -> Vec<u8> {
-    let folder = here.join("guest");
-    let target = here.join("../../target/bench-guest");
-    let _ = Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .output();
-    let status = Command::new("cargo")
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--target",
-            TARGET,
-            "--target-dir",
-        ])
-        .arg(&target)
-        .env_remove("RUSTFLAGS")
-        .current_dir(&folder)
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "the guest is built"
-    );
-    let module = target.join(TARGET).join("release/bench_guest.wasm");
-    let module = std::fs::read(module).expect("cargo made it");
-    let wit = here.join("../../wit");
-    tripline_sdk_component::build(&module, manifest, &wit).expect("it is a component")
 }
 
 fn host(cache: Option<PathBuf>) -> Host {
@@ -227,7 +156,7 @@ fn load(host: &Host, component: &[u8], manifest: &str) -> Plugin {
 /// A fresh instance for a call about one event, by the clock.
 fn instances(plugin: &Plugin, is_test: bool) {
     let rows = rows(1);
-    let packed = Packer::new().pack(&rows).to_vec();
+    let packed = Packer::new().pack_rows(&rows).to_vec();
     let calls = if is_test { 100 } else { 20_000 };
     let mut times: Vec<f64> = (0..calls)
         .map(|_| {

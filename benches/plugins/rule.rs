@@ -37,13 +37,23 @@ const OTHERS: [&str; 12] = [
 
 /// Whether an event is found.
 pub(crate) fn finds(row: &Row) -> bool {
-    if !ACTIONS.contains(&row.event_name.as_str()) || row.error_code.is_some() {
-        return false;
-    }
-    let outside = || !row.address.starts_with("10.");
-    let policy = row.policy.as_deref();
+    is_sensitive(&row.event_name)
+        && row.error_code.is_none()
+        && is_bad(row.mfa, &row.address, row.policy.as_deref())
+}
+
+/// Whether it is about one of the actions, which most events are not.
+#[inline(always)]
+pub(crate) fn is_sensitive(name: &str) -> bool {
+    ACTIONS.contains(&name)
+}
+
+/// Whether an action that succeeded is to be found.
+#[inline(always)]
+pub(crate) fn is_bad(mfa: Option<bool>, address: &str, policy: Option<&str>) -> bool {
+    let outside = || !address.starts_with("10.");
     let admin = || policy.is_some_and(|one| one.ends_with("/AdministratorAccess"));
-    row.mfa == Some(false) && (outside() || admin())
+    mfa == Some(false) && (outside() || admin())
 }
 
 /// Rows in the shares of the measurements: one in eight is a sensitive action, three or four in a hundred are found.

@@ -17,7 +17,7 @@ use crate::limits::{
 use crate::manifest::{Capability, Limits, Manifest, World};
 use crate::native;
 use crate::plugin::{LogSink, Plugin};
-use crate::run::Instances;
+use crate::run::{Instances, Remembered};
 use crate::scan::{ScanFault, Scanned, scan};
 use crate::state::State;
 use crate::statistics::Counters;
@@ -225,6 +225,7 @@ impl Host {
             started: self.started,
             counters: Counters::default(),
             instances: Instances::default(),
+            memory: Remembered::default(),
         };
         plugin.rehearse().map_err(LoadError::Start)?;
         Ok(plugin)

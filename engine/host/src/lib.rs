@@ -35,4 +35,5 @@ pub use engine::{Memory, Meter};
 pub use fault::{Disposition, Fault, FaultName, TrapKind};
 pub use host::{Compiler, Host, LoadError, Loading, OpenError, Settings};
 pub use plugin::{Answer, Batch, ExecuteMode, LogSink, Plugin};
+pub use run::Remembered;
 pub use statistics::Statistics;

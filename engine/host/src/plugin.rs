@@ -17,7 +17,7 @@ use crate::grant::log::CallLog;
 use crate::instance::{Bounds, Pre, World, ended};
 use crate::limits::{CHUNK_BYTES_MAX, DECODER_STATE_BYTES_MAX};
 use crate::manifest::{Limits, Manifest};
-use crate::run::Instances;
+use crate::run::{Instances, Remembered};
 use crate::state::State;
 use crate::statistics::{Counters, Statistics};
 use crate::world::{convert, types};
@@ -69,6 +69,8 @@ pub struct Plugin {
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
     pub(crate) instances: Instances,
+    /// What a stateful detector remembers of whatever is asked without a memory.
+    pub(crate) memory: Remembered,
 }
 
 impl fmt::Debug for Plugin {
@@ -142,9 +144,18 @@ impl Plugin {
         self.merge(pieces, |parts| self.join(parts, rows))
     }
 
-    /// What is found in events.
+    /// What is found in events. What a stateful detector remembers is in this plugin.
     pub fn detect(&self, batch: &Batch<'_>) -> Result<Answer<Vec<Hit>>, Fault> {
-        let pieces = self.ask(batch, |world, store, bytes, rows| {
+        self.detect_remembering(batch, &self.memory)
+    }
+
+    /// What is found in events of a stream that has a memory of its own.
+    pub fn detect_remembering(
+        &self,
+        batch: &Batch<'_>,
+        memory: &Remembered,
+    ) -> Result<Answer<Vec<Hit>>, Fault> {
+        let pieces = self.ask_with(Some(memory), batch, |world, store, bytes, rows| {
             let told = match world {
                 World::Detector(world) => world
                     .tripline_plugin_detect()
@@ -275,13 +286,8 @@ impl Plugin {
     }
 
     /// What a stateful detector remembers, to be kept over restarts; nothing before it answered for the first time.
-    pub fn remembered(&self) -> Option<Vec<u8>> {
-        self.instances.remembered()
-    }
-
-    /// Gives a stateful detector what it remembered when it last ran; it takes it before its next batch.
-    pub fn remember(&self, state: Vec<u8>) {
-        self.instances.remember(state);
+    pub fn remembered(&self) -> Option<Arc<[u8]>> {
+        self.memory.saved()
     }
 
     fn too_much(&self, is: usize) -> Fault {
@@ -303,6 +309,15 @@ impl Plugin {
         batch: &Batch<'_>,
         call: impl Fn(&World, &mut Store<State>, &[u8], usize) -> Result<T, Fault>,
     ) -> Result<Pieces<T>, Fault> {
+        self.ask_with(None, batch, call)
+    }
+
+    fn ask_with<T>(
+        &self,
+        memory: Option<&Remembered>,
+        batch: &Batch<'_>,
+        call: impl Fn(&World, &mut Store<State>, &[u8], usize) -> Result<T, Fault>,
+    ) -> Result<Pieces<T>, Fault> {
         if batch.rows as u64 > self.limits.batch {
             return Err(Fault::Misfit("the batch has too many rows"));
         }
@@ -317,14 +332,15 @@ impl Plugin {
         let whole = 0..batch.rows;
         let mut pieces = bisect::ask(batch.rows, |rows| {
             if rows == whole {
-                return self.run(batch.events.clone(), batch.until, |world, store| {
+                let (events, until) = (batch.events.clone(), batch.until);
+                return self.run(memory, events, until, |world, store| {
                     call(world, store, batch.bytes, batch.rows)
                 });
             }
             let bytes = self.part(batch, rows.clone())?;
             let events = batch.events.clone();
             let events = events.map(|events| window(events, &rows));
-            self.run(events, batch.until, |world, store| {
+            self.run(memory, events, batch.until, |world, store| {
                 call(world, store, &bytes, rows.len())
             })
         });
@@ -351,7 +367,7 @@ impl Plugin {
     ) -> Result<T, Fault> {
         self.counters.asked(0);
         let admitted = self.admit(0)?;
-        let answer = self.run(None, None, call);
+        let answer = self.run(None, None, None, call);
         let now = self.started.elapsed();
         match &answer {
             Err(fault) if fault.is_to_blame() => {

@@ -1,9 +1,10 @@
 //! Instances for calls: fresh ones, idle ones, and the one that remembers.
 //!
 //! By default an instance serves one call and is dropped with everything that the call left in it. In the `reused` mode
-//! idle instances wait for the next call, until they are worn or have failed. A stateful detector has one instance, in
-//! which batches follow each other; after each batch it is asked to save what it remembers, so that after a trap its
-//! successor goes on from there, and nothing is remembered twice or not at all when a batch is asked in parts.
+//! idle instances wait for the next call, until they are worn or have failed. A stateful detector has one instance for each
+//! memory, in which batches follow each other; after each batch it is asked to save what it remembers, so that after a trap
+//! or a fault its successor goes on from there, and nothing is remembered twice or not at all when a batch is asked in
+//! parts or again.
 
 use crate::engine::{IdleRoom, Meter};
 use crate::fault::Fault;
@@ -15,6 +16,7 @@ use crate::manifest::InstanceMode;
 use crate::plugin::Plugin;
 use crate::state::State;
 use crate::world::convert;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use wasmtime::Store;
@@ -23,7 +25,6 @@ use wasmtime::Store;
 #[derive(Default)]
 pub(crate) struct Instances {
     idle: Mutex<Vec<Idle>>,
-    remembering: Mutex<Remembering>,
 }
 
 struct Idle {
@@ -32,31 +33,45 @@ struct Idle {
     _room: IdleRoom,
 }
 
-#[derive(Default)]
-struct Remembering {
-    instance: Option<Instance>,
-    saved: Option<Vec<u8>>,
-}
-
 impl Instances {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn remembering(&self) -> MutexGuard<'_, Remembering> {
-        let remembering = self.remembering.lock();
-        remembering.unwrap_or_else(PoisonError::into_inner)
+/// What a stateful detector remembers of one stream of events, and the instance that is in the midst of it. Each stream has
+/// a memory of its own; calls with the same one follow each other.
+#[derive(Default)]
+pub struct Remembered(Mutex<Remembering>);
+
+#[derive(Default)]
+struct Remembering {
+    instance: Option<Idle>,
+    saved: Option<Arc<[u8]>>,
+}
+
+impl Remembered {
+    /// One that goes on from what was saved.
+    pub fn of(saved: Arc<[u8]>) -> Self {
+        Self(Mutex::new(Remembering {
+            instance: None,
+            saved: Some(saved),
+        }))
     }
 
-    pub(crate) fn remembered(&self) -> Option<Vec<u8>> {
+    /// What is to be kept over restarts; nothing before the plugin answered for the first time.
+    pub fn saved(&self) -> Option<Arc<[u8]>> {
         self.remembering().saved.clone()
     }
 
-    pub(crate) fn remember(&self, state: Vec<u8>) {
-        *self.remembering() = Remembering {
-            instance: None,
-            saved: Some(state),
-        };
+    fn remembering(&self) -> MutexGuard<'_, Remembering> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Remembered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remembered").finish_non_exhaustive()
     }
 }
 
@@ -69,9 +84,10 @@ impl Plugin {
         Ok(())
     }
 
-    /// Runs something in an instance, no longer than `until` if there is one.
+    /// Runs something in an instance, no longer than `until` if there is one; with what it remembers, if that is its job.
     pub(crate) fn run<T>(
         &self,
+        memory: Option<&Remembered>,
         events: Option<Arc<dyn EventRows>>,
         until: Option<Instant>,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
@@ -79,8 +95,11 @@ impl Plugin {
         let begun = Instant::now();
         let answer = self.within(begun, until).and_then(|bounds| {
             let context = self.context(events, &bounds);
-            let answer = match self.pre {
-                Pre::StatefulDetector(_) => self.run_remembering(context, &bounds, call),
+            let answer = match (&self.pre, memory) {
+                (Pre::StatefulDetector(_), Some(memory)) => {
+                    self.run_remembering(memory, context, &bounds, call)
+                }
+                (Pre::StatefulDetector(_), None) => Err(Fault::Misfit("it has no memory")),
                 _ => self.run_forgetting(context, &bounds, call),
             };
             answer.map_err(|fault| match fault {
@@ -136,12 +155,13 @@ impl Plugin {
 
     fn run_remembering<T>(
         &self,
+        memory: &Remembered,
         context: Call,
         bounds: &Bounds,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let mut remembering = self.instances.remembering();
-        let kept = remembering.instance.take();
+        let mut remembering = memory.remembering();
+        let kept = remembering.instance.take().map(|idle| idle.instance);
         let is_new = kept.is_none();
         let mut instance = self.ready(kept, context, bounds)?;
         if is_new && let Some(saved) = remembering.saved.take() {
@@ -156,27 +176,20 @@ impl Plugin {
                 }
             }
         }
-        let answer = self.call(&mut instance, bounds, call);
-        match &answer {
-            Ok(_) => {}
-            Err(Fault::Guest(_)) => {
-                remembering.instance = Some(instance);
-                return answer;
-            }
-            Err(_) => return answer,
-        }
+        // Of a batch that failed it may have remembered a part: its successor goes on from what was saved.
+        let answer = self.call(&mut instance, bounds, call)?;
         match self.call(&mut instance, bounds, save(self)) {
-            Ok(saved) => remembering.saved = Some(saved),
+            Ok(saved) => remembering.saved = Some(saved.into()),
             Err(fault) => {
                 // The batch was answered; what it left is lost with the instance.
                 self.counters.failed(&fault);
-                return answer;
+                return Ok(answer);
             }
         }
         if !self.is_worn(&instance) {
-            remembering.instance = Some(instance);
+            remembering.instance = self.idle(instance);
         }
-        answer
+        Ok(answer)
     }
 
     /// Calls into an instance under the bounds of a call, and notes what that leaves behind.
@@ -249,20 +262,26 @@ impl Plugin {
     }
 
     /// Keeps an instance that answered, where that is wanted.
-    fn keep(&self, mut instance: Instance) {
+    fn keep(&self, instance: Instance) {
         let is_stateful = matches!(self.pre, Pre::StatefulDetector(_));
         let is_reused = self.manifest.instance == InstanceMode::Reused;
         if !is_reused || is_stateful || self.is_worn(&instance) {
             return;
         }
+        if let Some(idle) = self.idle(instance) {
+            self.instances.idle().push(idle);
+        }
+    }
+
+    /// An instance that waits for its next call, as long as there is room for such.
+    fn idle(&self, mut instance: Instance) -> Option<Idle> {
         // The events of the last batch are not kept alive by an idle instance.
         instance.store.data_mut().call = self.context(None, &self.bounds);
-        if let Some(room) = self.running.idle_room() {
-            self.instances.idle().push(Idle {
-                instance,
-                _room: room,
-            });
-        }
+        let room = self.running.idle_room()?;
+        Some(Idle {
+            instance,
+            _room: room,
+        })
     }
 }
 

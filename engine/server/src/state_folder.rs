@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tripline_core::limits::SNAPSHOT_BYTES_MAX;
 use tripline_core::state::{Kept, SnapshotFault, State};
-use tripline_core::wire::Finding;
+use tripline_core::wire::{Finding, PluginMemories};
 
 const SNAPSHOT: &str = "state.snapshot";
 const WRITING: &str = "state.snapshot.writing";
@@ -42,6 +42,12 @@ pub(crate) enum StateFault {
     Snapshot {
         path: PathBuf,
         source: Box<SnapshotFault>,
+    },
+    /// What plugins remembered cannot be read or written.
+    #[error("what plugins remember is broken in {}", path.display())]
+    Plugins {
+        path: PathBuf,
+        source: serde_json::Error,
     },
 }
 
@@ -147,10 +153,10 @@ impl StateFolder {
         Ok(Some(bytes))
     }
 
-    /// Goes on from the snapshot, and tells of rules that could not.
-    pub(crate) fn restore(&self, state: &mut State<'_>) -> Result<(), StateFault> {
+    /// Goes on from the snapshot, and tells of rules that could not; gives what plugins remembered.
+    pub(crate) fn restore(&self, state: &mut State<'_>) -> Result<PluginMemories, StateFault> {
         let Some(bytes) = self.read()? else {
-            return Ok(());
+            return Ok(PluginMemories::new());
         };
         let restored = state
             .restore(&bytes)
@@ -176,15 +182,35 @@ impl StateFolder {
         for line in ended(&restored.ended) {
             let _ = writeln!(io::stderr(), "state: {line}");
         }
-        Ok(())
+        match restored.note.as_str() {
+            "" => Ok(PluginMemories::new()),
+            note => serde_json::from_str(note).map_err(|source| StateFault::Plugins {
+                path: self.path.join(SNAPSHOT),
+                source,
+            }),
+        }
     }
 
-    /// Replaces the snapshot.
-    pub(crate) fn save(&self, state: &State<'_>) -> Result<(), StateFault> {
-        let bytes = state.snapshot("").map_err(|source| StateFault::Snapshot {
+    /// Replaces the snapshot, with what plugins remember in its note.
+    pub(crate) fn save(
+        &self,
+        state: &State<'_>,
+        plugins: &PluginMemories,
+    ) -> Result<(), StateFault> {
+        let note = match plugins.is_empty() {
+            true => Ok(String::new()),
+            false => serde_json::to_string(plugins),
+        };
+        let note = note.map_err(|source| StateFault::Plugins {
             path: self.path.join(SNAPSHOT),
-            source: Box::new(source),
+            source,
         })?;
+        let bytes = state
+            .snapshot(&note)
+            .map_err(|source| StateFault::Snapshot {
+                path: self.path.join(SNAPSHOT),
+                source: Box::new(source),
+            })?;
         let writing = self.path.join(WRITING);
         let write = || -> io::Result<()> {
             let mut file = fresh(&writing)?;

@@ -288,6 +288,7 @@ impl<'r> World<'r> {
             tick_every: Period::from_seconds(self.chance.within(1, 20)),
             state_bytes_max: 256 << 20,
             undelivered_max: 1_000_000,
+            plugins_remember: false,
         };
         // A few kills in a row are nothing here: records that kill have a test of their own.
         checkpoint.starts = checkpoint.starts.min(2);

@@ -15,7 +15,7 @@ use crate::port::{
     DeadLetter, DeadReason, Delivered, KeptEvent, Partition, Record, RecordKind, Sequence,
 };
 use crate::rule::kind::{EventKey, EventTime, Kind, Period, StoredEvent};
-use crate::wire::Finding;
+use crate::wire::{Finding, PluginMemories};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -78,6 +78,8 @@ pub struct Examined {
     pub(super) blocks: Vec<Block>,
     /// What became of its records.
     pub tally: Tally,
+    /// What the plugins that remember and were asked about the batch remember after it.
+    pub plugins: PluginMemories,
 }
 
 impl Examined {
@@ -96,6 +98,7 @@ impl Examined {
         self.events.append(&mut next.events);
         self.dead.append(&mut next.dead);
         self.blocks.append(&mut next.blocks);
+        self.plugins.append(&mut next.plugins);
         self.tally += &next.tally;
     }
 }

@@ -25,6 +25,8 @@ pub struct WorkerSettings {
     pub state_bytes_max: usize,
     /// Findings that the slowest sink has yet to take, more than which reading stops.
     pub undelivered_max: u64,
+    /// Whether rules ask plugins that remember: what those do is kept with what rules remember.
+    pub plugins_remember: bool,
 }
 
 /// What happened.

@@ -12,7 +12,8 @@ use crate::port::{
 };
 use crate::rule::kind::{EventTime, Period};
 use crate::rule::{File, load};
-use crate::wire::Finding;
+use crate::wire::{Finding, PluginMemory};
+use std::sync::Arc;
 
 const STOPPED: &str = r#"
 id = "stopped"
@@ -51,6 +52,7 @@ fn settings() -> WorkerSettings {
         tick_every: Period::from_seconds(10),
         state_bytes_max: 16 << 20,
         undelivered_max: 10,
+        plugins_remember: false,
     }
 }
 
@@ -497,4 +499,53 @@ fn draining_does_not_wait_for_a_sink_that_fails() {
         [OutboxEffect::Drained]
     );
     assert_eq!(outbox.step(at(0), OutboxInput::Woken), []);
+}
+
+#[test]
+fn what_plugins_remember_is_kept_as_it_was_at_the_place_of_the_snapshot() {
+    let rules = rules();
+    let settings = WorkerSettings {
+        plugins_remember: true,
+        ..settings()
+    };
+    let (mut worker, _) = Worker::start(&rules, settings, checkpoint(0, 1), at(0)).expect("starts");
+    assert!(worker.plugins().is_empty());
+    let mut examiner = Examiner::new(&rules, Partition(0));
+    let mut examined = |number: u64, sequence: u64| {
+        let batch = delivered(sequence, &[r#"{"eventID":"a","eventName":"Start"}"#]);
+        let mut examined = examiner.examine(number, &batch, Sequence(0), &mut NoAnswers);
+        let memory = PluginMemory {
+            plugin: "acme/burst".to_owned(),
+            state: Arc::from([sequence as u8]),
+        };
+        examined.plugins.insert("burst".to_owned(), memory);
+        Input::Examined(Box::new(examined))
+    };
+    worker.step(at(0), Input::Woken);
+    // The first one, of nothing, is on its way at once.
+    worker.step(at(0), Input::SnapshotKept);
+    for number in 0..3 {
+        worker.step(at(0), fetched(number, number + 1, 1));
+    }
+    worker.step(at(0), examined(0, 1));
+    // What comes back early belongs to a later place.
+    worker.step(at(0), examined(2, 3));
+    worker.step(at(61), Input::Woken);
+    let effects = worker.step(at(61), Input::Committed);
+    let kept = effects.iter().find_map(|effect| match effect {
+        Effect::KeepSnapshot { snapshot, .. } => Some(snapshot.as_ref().clone()),
+        _ => None,
+    });
+    let kept = kept.expect("a snapshot, though no rule remembers");
+    assert_eq!(kept.position, Sequence(1));
+    worker.step(at(62), Input::SnapshotKept);
+    let effects = worker.step(at(90), Input::Woken);
+    let ticks = |effect: &Effect| matches!(effect, Effect::AppendTick { .. });
+    assert!(!effects.iter().any(ticks), "no rule waits for time");
+    let again = Checkpoint {
+        snapshot: Some(kept),
+        ..checkpoint(3, 1)
+    };
+    let (worker, _) = Worker::start(&rules, settings, again, at(61)).expect("starts");
+    assert_eq!(*worker.plugins()["burst"].state, [1]);
 }

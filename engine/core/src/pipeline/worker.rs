@@ -23,6 +23,7 @@ use crate::limits::{
 use crate::port::{Checkpoint, Commit, Epoch, FaultClass, Sequence, SnapshotKept};
 use crate::rule::kind::{EventKey, EventTime, Period};
 use crate::state::{Restored, State, StateSettings, Telling};
+use crate::wire::PluginMemories;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,8 @@ use std::collections::{BTreeMap, BTreeSet};
 struct ClockKept {
     clock: EventClock,
     open: BTreeSet<(EventTime, EventKey)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    plugins: PluginMemories,
 }
 
 /// What is to become durable next.
@@ -79,6 +82,8 @@ pub struct Worker<'r> {
     clock: EventClock,
     /// The newest events since what rules remember moved forward.
     open: BTreeSet<(EventTime, EventKey)>,
+    /// What plugins remember of the records up to `applied`; also of those that no rule asks now.
+    plugins: PluginMemories,
     /// What records up to here lead to was durable when it started.
     known: Sequence,
     /// Starts since the last commit.
@@ -117,6 +122,8 @@ pub struct Worker<'r> {
     released: Sequence,
     /// The bus may have forgotten that, and needs to hear it before it can take anything when it is full.
     is_told: bool,
+    /// Some rule waits for time to pass.
+    ticks: bool,
     is_ticking: bool,
     /// When what rules remember moved forward last, or a tick was appended.
     moved_at: EventTime,
@@ -139,6 +146,7 @@ impl<'r> Worker<'r> {
             state: None,
             clock: EventClock::default(),
             open: BTreeSet::new(),
+            plugins: PluginMemories::new(),
             known: checkpoint.position,
             starts: checkpoint.starts,
             was_killed: checkpoint.starts > STARTS_BEFORE_CARE,
@@ -165,12 +173,14 @@ impl<'r> Worker<'r> {
             gave_up_snapshot: false,
             released: checkpoint.position,
             is_told: false,
+            ticks: false,
             is_ticking: false,
             moved_at: now,
             undelivered: 0,
             tally: Tally::default(),
         };
-        if !State::is_needed(rules) {
+        worker.ticks = State::is_needed(rules);
+        if !(worker.ticks || settings.plugins_remember) {
             return Ok((worker, None));
         }
         let mut state = State::new(
@@ -192,6 +202,7 @@ impl<'r> Worker<'r> {
                 .map_err(|source| StartFault::Clock { partition, source })?;
             worker.clock = clock.clock;
             worker.open = clock.open;
+            worker.plugins = clock.plugins;
             worker.fetched = kept.position;
             worker.applied = kept.position;
             worker.snapshot_position = Some(kept.position);
@@ -199,6 +210,11 @@ impl<'r> Worker<'r> {
         }
         worker.state = Some(state);
         Ok((worker, restored))
+    }
+
+    /// What plugins remember where it goes on: whoever asks them about the batches that follow gives it to them first.
+    pub fn plugins(&self) -> &PluginMemories {
+        &self.plugins
     }
 
     /// Takes in what happened, and says what is to be done now.
@@ -327,6 +343,7 @@ impl<'r> Worker<'r> {
     fn apply(&mut self, now: EventTime, examined: Examined) {
         self.tally += &examined.tally;
         self.applied = examined.through;
+        self.plugins.extend(examined.plugins);
         for event in &examined.events {
             self.staged.bytes += event.bytes.len();
         }
@@ -507,6 +524,7 @@ impl<'r> Worker<'r> {
             let note = serde_json::to_string(&ClockKept {
                 clock: self.clock.clone(),
                 open: self.open.clone(),
+                plugins: self.plugins.clone(),
             });
             let bytes = note.ok().and_then(|note| state.snapshot(&note).ok());
             // Without one more is done again after a restart, and nothing is lost.
@@ -537,7 +555,7 @@ impl<'r> Worker<'r> {
     fn tick(&mut self, now: EventTime, effects: &mut Vec<Effect>) {
         let is_due = now >= self.moved_at.plus(self.settings.tick_every);
         let is_idle = self.is_at_end && self.in_flight == 0 && self.waiting.is_empty();
-        if self.state.is_none() || self.is_ticking || !is_idle || !is_due {
+        if !self.ticks || self.is_ticking || !is_idle || !is_due {
             return;
         }
         self.is_ticking = true;
@@ -550,7 +568,7 @@ impl<'r> Worker<'r> {
     fn wake(&self, now: EventTime, effects: &mut Vec<Effect>) {
         let settings = &self.settings;
         let ahead = self.committing.is_none() && self.applied > self.committed;
-        let may_tick = self.state.is_some() && !self.is_ticking && self.is_at_end;
+        let may_tick = self.ticks && !self.is_ticking && self.is_at_end;
         let may_keep = self.state.is_some()
             && self.snapshot.is_none()
             && self

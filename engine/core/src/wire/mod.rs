@@ -4,6 +4,8 @@
 //! old writer rewriting new data. Fields are only ever added; readers ignore what they do not know.
 
 mod finding;
+mod plugin_memory;
 pub mod snapshot;
 
 pub use finding::{FINDING_VERSION, Finding, Pattern, SuppressedCount};
+pub use plugin_memory::{PluginMemories, PluginMemory};

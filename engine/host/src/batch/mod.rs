@@ -4,6 +4,7 @@
 //! the reader trusts nothing, since what it reads comes from a plugin. Records of WIT were rejected: the canonical ABI
 //! calls the guest's allocator once for every string.
 
+mod field;
 pub(crate) mod part;
 mod read;
 #[cfg(test)]

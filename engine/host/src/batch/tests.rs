@@ -124,3 +124,36 @@ fn lies_are_named() {
     check(16 + 96 + 16, 0, BatchFault::Cell { column: 3, row: 1 });
     check(16 + 128 + 24, 1, BatchFault::Cell { column: 4, row: 1 });
 }
+
+#[test]
+fn fields_become_cells_of_their_columns_kind() {
+    let event = br#"{"yes":true,"whole":-3,"large":18446744073709551615,"part":0.5,"text":"a\u00e4","nested":{"b":[1]},"none":null}"#;
+    let check = |kind: ColumnKind, key: &str, expected: &str| {
+        let mut parser = tripline_core::event::Parser::new();
+        let document = parser.parse(event).expect("an event");
+        let mut columns = [ColumnWriter::new(kind)];
+        columns[0].push_field(document.root().get(key));
+        let mut writer = BatchWriter::default();
+        let bytes = writer.pack(1, columns.iter());
+        let view = BatchView::read(bytes, 1, &[kind]).expect("the batch is sound");
+        let cell = view.columns()[0].cell(0).expect("the cell is sound");
+        assert_eq!(format!("{cell:?}"), expected, "{key} as {kind:?}");
+    };
+    check(ColumnKind::Bool, "yes", "Some(Bool(true))");
+    check(ColumnKind::Bool, "text", "None");
+    check(ColumnKind::Int, "whole", "Some(Int(-3))");
+    check(ColumnKind::Int, "large", "None");
+    check(ColumnKind::Int, "part", "None");
+    check(ColumnKind::Float, "whole", "Some(Float(-3.0))");
+    check(ColumnKind::Float, "part", "Some(Float(0.5))");
+    check(ColumnKind::Text, "text", "Some(Text(\"aä\"))");
+    check(ColumnKind::Symbol, "text", "Some(Text(\"aä\"))");
+    check(ColumnKind::Text, "whole", "None");
+    check(
+        ColumnKind::Json,
+        "nested",
+        "Some(Json(\"{\\\"b\\\":[1]}\"))",
+    );
+    check(ColumnKind::Json, "none", "Some(Json(\"null\"))");
+    check(ColumnKind::Json, "missing", "None");
+}

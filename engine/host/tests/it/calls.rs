@@ -6,7 +6,7 @@ use crate::guest::{
 };
 use tripline_host::answer::{Bad, Decoded, Effect, Severity};
 use tripline_host::operator::Rights;
-use tripline_host::{Compiler, Fault, Host, LoadError, Memory, Meter};
+use tripline_host::{Compiler, Fault, Host, LoadError, Memory, Meter, Remembered};
 
 #[test]
 fn an_enricher_gives_columns() {
@@ -330,13 +330,24 @@ fn a_stateful_detector_remembers_over_batches_traps_and_restarts() {
     assert_eq!(ask(&plugin, &[30, 30]), Ok((0, 0)));
     // The row that traps is left out, and the others count once.
     assert_eq!(ask(&plugin, &[10, 13, 10, 10]), Ok((0, 1)));
-    assert_eq!(plugin.remembered(), Some(90_i64.to_le_bytes().to_vec()));
+    assert_eq!(plugin.remembered(), Some(90_i64.to_le_bytes().into()));
     assert_eq!(ask(&plugin, &[11]), Ok((1, 0)));
     let saved = plugin.remembered().expect("it remembers");
     let successor = load();
+    let goes_on = Remembered::of(saved.clone());
+    let found = |memory: &Remembered, value: i64| {
+        let bytes = numbers(&[value]);
+        let answer = successor.detect_remembering(&batch(&bytes, 1), memory);
+        answer.expect("an answer").value.len()
+    };
+    // Another stream knows nothing of it.
+    let other = Remembered::default();
+    assert_eq!(found(&other, 50), 0);
+    assert_eq!(found(&goes_on, 1), 1);
+    assert_eq!(goes_on.saved(), Some(102_i64.to_le_bytes().into()));
+    assert_eq!(found(&other, 50), 0);
+    assert_eq!(other.saved(), Some(100_i64.to_le_bytes().into()));
     assert_eq!(ask(&successor, &[0]), Ok((0, 0)));
-    successor.remember(saved);
-    assert_eq!(ask(&successor, &[0]), Ok((1, 0)));
 }
 
 #[test]

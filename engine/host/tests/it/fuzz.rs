@@ -1,7 +1,7 @@
 //! The seeds of the fuzz targets for what plugins, their authors and operators write, and every input that once broke one.
 //!
 //! The checks are the targets' own. Seeds that are text are in the repository; those of components, batches and databases are
-//! made here, since no binary is kept there, and `cargo fuzz run` is given the folders that this prints.
+//! made here, since no binary is kept there, and `cargo fuzz run --features plugins` is given the folders that this prints.
 
 use crate::guest::{component, each_row, echo, enrich, folder, hits, module, numbers, scores};
 use std::path::Path;

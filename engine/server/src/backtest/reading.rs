@@ -19,6 +19,7 @@ use std::hash::RandomState;
 use std::io::{self, Write};
 use std::sync::Mutex;
 use tripline_core::evaluate::RuleSet;
+use tripline_core::wire::PluginMemories;
 
 /// What is the same in every reading.
 pub(crate) struct Reading<'p> {
@@ -74,12 +75,13 @@ impl Reading<'_> {
             findings_bytes_max: FINDINGS_BYTES_MAX,
             times,
             plugins: self.plugins,
+            memories: PluginMemories::new(),
             answered: Mutex::default(),
             hash_states: self.states.clone(),
         };
         let remembering = |rules: &'r RuleSet| {
             let how = (Arrival::Archive, Findings::Shown, self.state_bytes_max);
-            Remembering::fresh(rules, how, self.now, None)
+            Remembering::fresh((rules, self.plugins), how, self.now, None)
         };
         let mut reporter = Reporter::new(
             (inputs, rules),

@@ -176,6 +176,12 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     asked.extend(before.flat_map(|one| one.rules.plugins().iter().cloned()));
     let hosted = arguments.rules.plugins.start(&asked)?;
     let plugins = plugins::asked(&hosted);
+    if plugins.remember() {
+        // It would remember what either version of the rules asks it, and tell both.
+        let words =
+            "a backtest asks no plugins that remember; `tripline scan` and `tripline serve` do";
+        return Err(CommandError::Usage(words.to_owned()));
+    }
     let reading = Reading {
         resolved: &prepared.resolved,
         plugins: &plugins,

@@ -300,6 +300,11 @@ impl Scan<'_> {
         let progress = progress(wanted, inputs, &counters);
         let (statistics, dedup, strictness) = self.options();
         let times = RuleTimes::new(self.rules.rules().len());
+        let telling = match self.arguments.seed {
+            true => Findings::Learnt,
+            false => Findings::Shown,
+        };
+        let remembering = self.remembering(telling)?;
         let examination = Examination {
             rules: self.rules,
             baseline: None,
@@ -312,14 +317,13 @@ impl Scan<'_> {
             findings_bytes_max: FINDINGS_BYTES_MAX,
             times: &times,
             plugins: self.plugins,
+            memories: remembering
+                .as_ref()
+                .map(|one| one.plugins().clone())
+                .unwrap_or_default(),
             answered: Mutex::default(),
             hash_states: [RandomState::new(), RandomState::new()],
         };
-        let telling = match self.arguments.seed {
-            true => Findings::Learnt,
-            false => Findings::Shown,
-        };
-        let remembering = self.remembering(telling)?;
         self.try_statistics()?;
         let writing = Writing::new(&self.format, self.output()?, progress.clone());
         let mut reporter = Reporter::new(
@@ -334,7 +338,11 @@ impl Scan<'_> {
         let mut head = Vec::new();
         self.format.begin(self.rules, &mut head)?;
         let _ = reporter.outlet.write(&head);
-        let threads = threads(self.arguments.threads);
+        let threads = match self.plugins.remember() {
+            // They are asked about the records in their order, which only one thread sees.
+            true => 1,
+            false => threads(self.arguments.threads),
+        };
         let mut reporter = drive(&examination, reporter, threads, &progress, |reporter| {
             let exit = self.finish(reporter, &times, Ending::Interrupted);
             exit.unwrap_or(Exit::Interrupted)
@@ -367,7 +375,7 @@ impl Scan<'_> {
         };
         let bytes_max = (*state_memory as usize).saturating_mul(1024 * 1024);
         Ok(Remembering::start(
-            self.rules,
+            (self.rules, self.plugins),
             (arrival, telling, bytes_max),
             self.now,
             folder,

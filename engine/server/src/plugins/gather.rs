@@ -7,6 +7,9 @@
 //!
 //! Plugins are called with as many rows as they take at a time, in the order of the records. The answers of one
 //! record are one JSON text, which the evaluator reads like an event.
+//!
+//! A plugin that remembers is asked only by a gatherer that sees all batches of a stream in their order, and holds what the
+//! plugin remembers of it. Others give no answer for it: what they see is not the stream.
 
 use super::answers::{Answers, RowAnswer};
 use super::memo::Memo;
@@ -15,9 +18,8 @@ use crate::input::split::{Piece, PieceKind};
 use crate::scan::nested::{delivery_within, pieces_within};
 use std::time::Instant;
 use tripline_core::evaluate::{Evaluator, RuleSet};
-use tripline_core::event::{
-    Event, FieldId, FieldPath, FieldPlan, FieldSet, Json, Number, Parser, Slots,
-};
+use tripline_core::event::{Event, FieldId, FieldPath, FieldPlan, FieldSet, Parser, Slots};
+use tripline_core::wire::{PluginMemories, PluginMemory};
 use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
 
 /// What asks a plugin: the host, or a test.
@@ -30,6 +32,26 @@ pub(crate) trait Ask: Sync {
     fn is_pure(&self) -> bool;
     /// Its answers, one a row; `records` are the records of the rows as they came. Nobody waits for it after `until`.
     fn ask(&self, batch: &[u8], records: &[&[u8]], until: Option<Instant>) -> Vec<RowAnswer>;
+    /// Whether it remembers what it was asked: then it is asked through `with_memory`, and `ask` gives no answers.
+    fn remembers(&self) -> bool {
+        false
+    }
+    /// The plugin with what it remembers of a stream of its own, which goes on from what was kept.
+    fn with_memory(&self, _: Option<&PluginMemory>) -> Option<Box<dyn Remember + '_>> {
+        None
+    }
+    /// Its own name, under which its memory is kept.
+    fn own_name(&self) -> &str {
+        ""
+    }
+}
+
+/// A plugin that remembers, in the midst of a stream.
+pub(crate) trait Remember {
+    /// As of plugins that do not remember; the batches of the stream in their order.
+    fn ask(&mut self, batch: &[u8], records: &[&[u8]], until: Option<Instant>) -> Vec<RowAnswer>;
+    /// What it remembers now; nothing before its first answer.
+    fn memory(&self) -> Option<PluginMemory>;
 }
 
 /// The plugins that the rules ask, and those of a baseline beside them.
@@ -96,10 +118,52 @@ impl<'p> Plugins<'p> {
         self.asked.is_empty()
     }
 
-    /// What is kept between batches. One per thread.
+    /// Whether some of them remember what they were asked.
+    pub(crate) fn remember(&self) -> bool {
+        self.remembering().next().is_some()
+    }
+
+    /// Those that do.
+    pub(crate) fn remembering(&self) -> impl Iterator<Item = &str> {
+        let named = self.names.iter().zip(&self.asked);
+        let remembering = named.filter(|(_, plugin)| plugin.remembers());
+        remembering.map(|(name, _)| name.as_str())
+    }
+
+    /// Those that begin to remember anew, because what is kept under their name is another plugin's.
+    pub(crate) fn strangers(&self, kept: &PluginMemories) -> Vec<&str> {
+        let named = self.names.iter().zip(&self.asked);
+        let strange = named.filter(|(name, plugin)| {
+            kept.get(*name)
+                .is_some_and(|memory| plugin.remembers() && memory.plugin != plugin.own_name())
+        });
+        strange.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// What is kept between batches. One per thread. Plugins that remember give no answers.
     pub(crate) fn gatherer(&self) -> Gatherer<'_> {
-        let queue = |(fields, plugin): (&Vec<(FieldId, ColumnKind)>, &&dyn Ask)| Queue {
+        self.gatherer_with(|_, _| None)
+    }
+
+    /// The same for all batches of a stream in their order, with what plugins remember of it so far.
+    pub(crate) fn gatherer_in_order(&self, kept: &PluginMemories) -> Gatherer<'_> {
+        self.gatherer_with(|name, plugin| {
+            let kept = kept.get(name).filter(|one| one.plugin == plugin.own_name());
+            plugin.with_memory(kept)
+        })
+    }
+
+    fn gatherer_with<'g>(
+        &'g self,
+        remembering: impl Fn(&str, &'g dyn Ask) -> Option<Box<dyn Remember + 'g>>,
+    ) -> Gatherer<'g> {
+        type Part<'q> = (
+            (&'q Vec<(FieldId, ColumnKind)>, &'q &'q dyn Ask),
+            &'q String,
+        );
+        let queue = |((fields, plugin), name): Part<'g>| Queue {
             memo: plugin.is_pure().then(Memo::new),
+            remembering: remembering(name, *plugin),
             records: Vec::new(),
             columns: fields
                 .iter()
@@ -110,7 +174,13 @@ impl<'p> Plugins<'p> {
             plugins: self,
             parser: Parser::new(),
             slots: Slots::new(),
-            queues: self.fields.iter().zip(&self.asked).map(queue).collect(),
+            queues: self
+                .fields
+                .iter()
+                .zip(&self.asked)
+                .zip(&self.names)
+                .map(queue)
+                .collect(),
             writer: BatchWriter::default(),
             awaiting: Vec::new(),
             awaited: Vec::new(),
@@ -128,8 +198,9 @@ const NOT_RUNNING: &str = "it did not start";
 pub(crate) type Asker<'a, 'r> = (&'a mut Evaluator<'r>, &'a [Option<usize>]);
 
 /// The rows of one plugin that are to be asked next.
-struct Queue {
+struct Queue<'p> {
     memo: Option<Memo>,
+    remembering: Option<Box<dyn Remember + 'p>>,
     /// Numbers among the awaiting records, and what stands for their fields.
     records: Vec<(u32, u128)>,
     columns: Vec<ColumnWriter>,
@@ -144,7 +215,7 @@ pub(crate) struct Gatherer<'p> {
     plugins: &'p Plugins<'p>,
     parser: Parser,
     slots: Slots,
-    queues: Vec<Queue>,
+    queues: Vec<Queue<'p>>,
     writer: BatchWriter,
     /// Where the awaiting records begin and end in the buffer.
     awaiting: Vec<(usize, usize)>,
@@ -169,6 +240,16 @@ impl Gatherer<'_> {
         let answers = self.gather(batch, 0, askers);
         self.until = None;
         answers
+    }
+
+    /// What the plugins that remember do so after the batches so far.
+    pub(crate) fn memories(&self) -> PluginMemories {
+        let named = self.plugins.names.iter().zip(&self.queues);
+        let kept = named.filter_map(|(name, queue)| {
+            let memory = queue.remembering.as_ref()?.memory()?;
+            Some((name.clone(), memory))
+        });
+        kept.collect()
     }
 
     /// Asks about the records of a batch from a piece on.
@@ -278,7 +359,7 @@ impl Gatherer<'_> {
             queue.records.push((number, key));
             for ((field, _), column) in fields.iter().zip(&mut queue.columns) {
                 let node = self.slots.get(*field);
-                push(column, node.map(|node| event.document().at(node)));
+                column.push_field(node.map(|node| event.document().at(node)));
             }
             let text: usize = queue.columns.iter().map(ColumnWriter::arena_bytes).sum();
             let is_full = queue.records.len() >= self.plugins.asked[at].rows_max();
@@ -298,7 +379,10 @@ impl Gatherer<'_> {
         let raw = queue.records.iter().map(place);
         let raw: Vec<&[u8]> = raw.map(|(start, end)| &buffer[start..end]).collect();
         let packed = self.writer.pack(rows, queue.columns.iter());
-        let said = self.plugins.asked[plugin].ask(packed, &raw, self.until);
+        let said = match &mut queue.remembering {
+            Some(remembering) => remembering.ask(packed, &raw, self.until),
+            None => self.plugins.asked[plugin].ask(packed, &raw, self.until),
+        };
         let name = &self.plugins.names[plugin];
         debug_assert_eq!(said.len(), rows);
         for ((record, key), answer) in queue.records.iter().zip(said) {
@@ -324,41 +408,9 @@ pub(super) fn pack(reads: &[(FieldPath, ColumnKind)], events: &[&[u8]]) -> Resul
         let root = Event::new(document).root();
         for ((path, _), column) in reads.iter().zip(&mut columns) {
             let mut keys = path.keys().iter();
-            push(column, keys.try_fold(root, |at, key| at.get(key)));
+            column.push_field(keys.try_fold(root, |at, key| at.get(key)));
         }
     }
     let mut writer = BatchWriter::default();
     Ok(writer.pack(events.len(), columns.iter()).to_vec())
-}
-
-/// The value of a field as a column of its kind takes it.
-fn push(column: &mut ColumnWriter, value: Option<Json<'_>>) {
-    let Some(value) = value else {
-        return column.push_absent();
-    };
-    match column.kind() {
-        ColumnKind::Bool => match value.as_bool() {
-            Some(value) => column.push_bool(value),
-            None => column.push_absent(),
-        },
-        ColumnKind::Int => match value.as_number() {
-            Some(Number::Int(value)) => column.push_int(value),
-            _ => column.push_absent(),
-        },
-        ColumnKind::Float => match value.as_number() {
-            Some(Number::Int(value)) => column.push_float(value as f64),
-            Some(Number::Uint(value)) => column.push_float(value as f64),
-            Some(Number::Double(value)) => column.push_float(value),
-            None => column.push_absent(),
-        },
-        ColumnKind::Text | ColumnKind::Symbol => match value.as_text() {
-            Some(text) if text.is_escaped() => column.push_text(&text.decode()),
-            Some(text) => column.push_text(text.raw()),
-            None => column.push_absent(),
-        },
-        ColumnKind::Json => match std::str::from_utf8(value.raw()) {
-            Ok(text) => column.push_text(text),
-            Err(_) => column.push_absent(),
-        },
-    }
 }

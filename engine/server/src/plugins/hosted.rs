@@ -1,7 +1,7 @@
 //! A plugin of the host, as rules ask it.
 
 use super::answers::RowAnswer;
-use super::gather::{Ask, pack};
+use super::gather::{Ask, Remember, pack};
 use crate::input::through::{Made, MakeEvents};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tripline_core::event::{Event, FieldPath, Json, Number, Parser};
 use tripline_core::rule::Effect;
+use tripline_core::wire::PluginMemory;
 use tripline_host::batch::{BatchView, Cell, ColumnKind};
 use tripline_host::grant::events::{EventRows, Value as EventValue};
 use tripline_host::manifest::{Capability, InstanceMode, World};
-use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, answer};
+use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, Remembered, answer};
 
 /// Times that a batch is asked again when the plugin says that it may work later.
 const RETRIES_MAX: u32 = 1;
@@ -130,12 +131,7 @@ impl Hosted {
                 Ok(with_faults(facts.collect(), &faulted))
             }
             World::Detector | World::StatefulDetector => {
-                let Answer { value, faulted } = self.plugin.detect(batch)?;
-                let mut all = vec![RowAnswer::Nothing; rows];
-                for hit in value {
-                    all[hit.row as usize] = RowAnswer::Hit(hit_json(&hit.finding));
-                }
-                Ok(with_faults(all, &faulted))
+                Ok(with_hits(self.plugin.detect(batch)?, rows))
             }
             World::Policy => {
                 let Answer { value, faulted } = self.plugin.decide(batch)?;
@@ -207,6 +203,63 @@ impl Ask for Hosted {
     }
 
     fn ask(&self, bytes: &[u8], records: &[&[u8]], until: Option<Instant>) -> Vec<RowAnswer> {
+        if self.remembers() {
+            let why = "it remembers, and is asked only about all events in their order";
+            return vec![RowAnswer::Failed(why.to_owned()); records.len()];
+        }
+        self.asked_by(|batch| self.once(batch), bytes, records, until)
+    }
+
+    fn remembers(&self) -> bool {
+        self.plugin.manifest().world == World::StatefulDetector
+    }
+
+    fn with_memory(&self, kept: Option<&PluginMemory>) -> Option<Box<dyn Remember + '_>> {
+        let state = kept.map(|one| Remembered::of(one.state.clone()));
+        let remembering = Remembering {
+            hosted: self,
+            state: state.unwrap_or_default(),
+        };
+        self.remembers().then(|| Box::new(remembering) as _)
+    }
+
+    fn own_name(&self) -> &str {
+        self.plugin.manifest().name.as_str()
+    }
+}
+
+/// A detector that remembers, in the midst of a stream.
+struct Remembering<'h> {
+    hosted: &'h Hosted,
+    state: Remembered,
+}
+
+impl Remember for Remembering<'_> {
+    fn ask(&mut self, bytes: &[u8], records: &[&[u8]], until: Option<Instant>) -> Vec<RowAnswer> {
+        let once = |batch: &Batch<'_>| {
+            let answer = self.hosted.plugin.detect_remembering(batch, &self.state)?;
+            Ok(with_hits(answer, batch.rows))
+        };
+        self.hosted.asked_by(once, bytes, records, until)
+    }
+
+    fn memory(&self) -> Option<PluginMemory> {
+        Some(PluginMemory {
+            plugin: self.hosted.own_name().to_owned(),
+            state: self.state.saved()?,
+        })
+    }
+}
+
+impl Hosted {
+    /// Asks about a batch, and again where that may help.
+    fn asked_by(
+        &self,
+        once: impl Fn(&Batch<'_>) -> Result<Vec<RowAnswer>, Fault>,
+        bytes: &[u8],
+        records: &[&[u8]],
+        until: Option<Instant>,
+    ) -> Vec<RowAnswer> {
         let rows = records.len();
         let batch = Batch {
             bytes,
@@ -217,7 +270,7 @@ impl Ask for Hosted {
         let in_time = |after| until.is_none_or(|until| Instant::now() + after < until);
         let mut retries = 0;
         loop {
-            let fault = match self.once(&batch) {
+            let fault = match once(&batch) {
                 Ok(answers) => return answers,
                 Err(fault) => fault,
             };
@@ -249,6 +302,14 @@ impl MakeEvents for Hosted {
             state: made.state,
         })
     }
+}
+
+fn with_hits(answer: Answer<Vec<answer::Hit>>, rows: usize) -> Vec<RowAnswer> {
+    let mut all = vec![RowAnswer::Nothing; rows];
+    for hit in answer.value {
+        all[hit.row as usize] = RowAnswer::Hit(hit_json(&hit.finding));
+    }
+    with_faults(all, &answer.faulted)
 }
 
 fn with_faults(

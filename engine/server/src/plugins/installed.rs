@@ -472,14 +472,13 @@ fn answer_of(alias: &str, manifest: &Manifest) -> Answer {
             Answer::Columns(writes.collect())
         }
         World::Scorer => Answer::Score,
-        World::Detector => Answer::Hit,
+        World::Detector | World::StatefulDetector => Answer::Hit,
         World::Policy => Answer::Decision,
         // Rules ask about one event; these are for other questions.
         World::Decoder => Answer::Unasked {
             job: "a decoder",
             help: format!("`--decoder {alias}` makes events of inputs with it"),
         },
-        World::StatefulDetector => unasked("a detector that remembers"),
         World::Remediator => unasked("a remediator"),
     }
 }

@@ -32,6 +32,7 @@ use std::sync::atomic::Ordering;
 use tripline_core::evaluate::{Evaluator, Observations, RuleSet};
 use tripline_core::event::{Event, Malformed, Parser, Reason};
 use tripline_core::rule::Severity;
+use tripline_core::wire::PluginMemories;
 
 /// Whether records are told apart by their event id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub(crate) struct Examined<T> {
     /// What rules that remember are told.
     pub(crate) observed: Vec<Observed>,
     pub(crate) rejected: Vec<RejectedHere>,
+    /// What plugins remember after the batch, if some do.
+    pub(crate) memories: PluginMemories,
     /// Bytes of the shaped findings.
     found_bytes: usize,
     /// Records begun of the piece at hand, those passed over too.
@@ -166,6 +169,8 @@ pub(crate) struct Examination<'r, S> {
     pub(crate) times: &'r RuleTimes,
     /// The plugins that the rules ask.
     pub(crate) plugins: &'r Plugins<'r>,
+    /// What those of them that remember did so before. There is one thread when some do.
+    pub(crate) memories: PluginMemories,
     /// The answers about batches that were left, by where their bytes lie, which is where they stay until the batch is gone
     /// on with. Asking once more would be one question too many for plugins that count, remember or ask others.
     pub(crate) answered: Mutex<BTreeMap<usize, Answers>>,
@@ -225,7 +230,7 @@ impl<'r, S> Examination<'r, S> {
             baseline: self.baseline.map(Evaluator::new),
             observations: Observations::default(),
             asking: (!self.plugins.is_empty()).then(|| Asking {
-                gatherer: self.plugins.gatherer(),
+                gatherer: self.plugins.gatherer_in_order(&self.memories),
                 of_rules: self.plugins.of_rules(self.rules),
                 of_baseline: self
                     .baseline
@@ -284,6 +289,8 @@ impl<S: Shape> Worker for Examiner<'_, S> {
         let left = out.left.take();
         if left.is_some() {
             self.keep_answers();
+        } else if let Some(asking) = &self.asking {
+            out.memories = asking.gatherer.memories();
         }
         (out, left)
     }

@@ -11,6 +11,7 @@
 
 use super::report::{Findings, Place};
 use crate::causes::with_causes;
+use crate::plugins::Plugins;
 use crate::state_folder::StateFolder;
 use jiff::Timestamp;
 use std::io::{self, Write};
@@ -20,6 +21,7 @@ use tripline_core::evaluate::{Observations, RuleSet};
 use tripline_core::event::Event;
 use tripline_core::rule::kind::{EventKey, EventTime, Period, StoredEvent};
 use tripline_core::state::{State, StateCounters, StateSettings, Telling, Told, Watermark};
+use tripline_core::wire::PluginMemories;
 
 /// How often a state without an end is written, and how seldom at least when that takes long.
 const SAVED_EVERY: Duration = Duration::from_secs(60);
@@ -81,6 +83,8 @@ pub(crate) struct Remembering<'r> {
     watermark: Watermark,
     newest: Option<EventTime>,
     folder: Option<StateFolder>,
+    /// What plugins remember of the records so far; also of those that no rule asks now.
+    plugins: PluginMemories,
     telling: Findings,
     /// What other scans came to with this state.
     before: StateCounters,
@@ -90,31 +94,38 @@ pub(crate) struct Remembering<'r> {
 }
 
 impl<'r> Remembering<'r> {
-    /// State that goes on from the folder, if there is one; nothing when no rule remembers.
+    /// State that goes on from the folder, if there is one; nothing when neither a rule nor a plugin remembers.
     pub(crate) fn start(
-        rules: &'r RuleSet,
+        (rules, plugins): (&'r RuleSet, &Plugins<'_>),
         how: (Arrival, Findings, usize),
         now: Timestamp,
         folder: Option<StateFolder>,
     ) -> Result<Option<Self>, crate::state_folder::StateFault> {
-        let Some(mut started) = Self::fresh(rules, how, now, folder) else {
+        let Some(mut started) = Self::fresh((rules, plugins), how, now, folder) else {
             return Ok(None);
         };
         if let Some(folder) = &started.folder {
-            folder.restore(&mut started.state)?;
+            started.plugins = folder.restore(&mut started.state)?;
+            for alias in plugins.strangers(&started.plugins) {
+                let _ = writeln!(
+                    io::stderr(),
+                    "state: the plugin `{alias}` is another one now, and begins to remember anew"
+                );
+            }
             started.before = started.state.counters();
         }
         Ok(Some(started))
     }
 
-    /// State that remembers nothing yet, and is kept in the folder, if there is one; nothing when no rule remembers.
+    /// State that remembers nothing yet, and is kept in the folder, if there is one; nothing when neither a rule nor a plugin
+    /// remembers.
     pub(crate) fn fresh(
-        rules: &'r RuleSet,
+        (rules, plugins): (&'r RuleSet, &Plugins<'_>),
         (arrival, telling, bytes_max): (Arrival, Findings, usize),
         now: Timestamp,
         folder: Option<StateFolder>,
     ) -> Option<Self> {
-        if !State::is_needed(rules) {
+        if !(State::is_needed(rules) || plugins.remember()) {
             return None;
         }
         let settings = StateSettings {
@@ -134,6 +145,7 @@ impl<'r> Remembering<'r> {
             watermark: Watermark::default(),
             newest: None,
             folder,
+            plugins: PluginMemories::new(),
             telling,
             saved: Instant::now(),
             saving: Duration::ZERO,
@@ -231,9 +243,19 @@ impl<'r> Remembering<'r> {
     /// Writes the state into its folder, if it has one.
     pub(crate) fn save(&self) -> Result<(), crate::state_folder::StateFault> {
         match &self.folder {
-            Some(folder) => folder.save(&self.state),
+            Some(folder) => folder.save(&self.state, &self.plugins),
             None => Ok(()),
         }
+    }
+
+    /// What plugins remember of the records so far.
+    pub(crate) fn plugins(&self) -> &PluginMemories {
+        &self.plugins
+    }
+
+    /// Takes what plugins remember after a batch.
+    pub(crate) fn plugins_came_to(&mut self, memories: PluginMemories) {
+        self.plugins.extend(memories);
     }
 
     /// What became of everything in this scan.

@@ -242,6 +242,9 @@ impl<'r, O: Outlet> Reporter<'r, O> {
         for ((rule, fault), count) in examined.undecided_by_fault {
             self.rules[rule as usize].undecided(fault, count);
         }
+        if let Some(remembering) = &mut self.remembering {
+            remembering.plugins_came_to(examined.memories);
+        }
         self.tell_all(Remembering::told);
         match self.outlet.batch() {
             Flow::Continue => self.save_meanwhile(),

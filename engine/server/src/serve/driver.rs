@@ -103,7 +103,23 @@ pub(crate) fn drive(
     {
         return Ok(ended);
     }
-    let (worker, restored) = Worker::start(engine.rules, engine.settings, checkpoint, now())?;
+    let settings = WorkerSettings {
+        plugins_remember: engine.plugins.remember(),
+        ..engine.settings
+    };
+    let (worker, restored) = Worker::start(engine.rules, settings, checkpoint, now())?;
+    for plugin in engine.plugins.strangers(worker.plugins()) {
+        tracing::warn!(
+            plugin,
+            partition = partition.0,
+            "it is another plugin now, and begins to remember anew"
+        );
+    }
+    let threads = match settings.plugins_remember {
+        // They are asked about the records in their order, which only one thread sees.
+        true => 1,
+        false => engine.threads.max(1),
+    };
     if let Some(restored) = restored {
         told(restored);
     }
@@ -112,12 +128,14 @@ pub(crate) fn drive(
     let (to_store, store_inbox) = channel();
     let (arm, armed) = channel();
     let ended = thread::scope(|scope| {
-        for _ in 0..engine.threads.max(1) {
+        for _ in 0..threads {
             let inputs = inputs.clone();
             let jobs = &jobs;
+            let memories = worker.plugins().clone();
             scope.spawn(move || {
                 let rules = (engine.rules, partition);
-                examine(rules, engine.plugins, jobs, &inputs, engine.status);
+                let plugins = (engine.plugins, memories);
+                examine(rules, plugins, jobs, &inputs, engine.status);
             });
         }
         let to_worker = inputs.clone();

@@ -33,6 +33,15 @@ pub(super) fn check_exact(
     partitions: &Partitions,
     prepared: &Prepared,
 ) -> Result<(), ServeError> {
+    if partitions.count() > 1 {
+        // What it keeps apart is not known, so it may be as it is meant.
+        for plugin in prepared.plugins().remembering() {
+            tracing::warn!(
+                plugin,
+                "plugin remembers the events of one partition at a time"
+            );
+        }
+    }
     let inexact = partitions.inexact(&prepared.rules);
     match (inexact.is_empty(), config.nats.inexact_rules) {
         (true, _) => Ok(()),

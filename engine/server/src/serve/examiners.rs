@@ -1,7 +1,8 @@
 //! Threads that say what the rules say of batches, plugins asked before.
 //!
 //! A panic in here is our own mistake and must not be everybody's outage: the batch is gone over again record by record, and
-//! the record at which it happens is set aside.
+//! the record at which it happens is set aside. Plugins that remember go back to what they remembered before the batch then, and
+//! before that record: what they remember follows from the log alone.
 
 use super::status::Status;
 use crate::input::reader::Batch;
@@ -15,6 +16,7 @@ use tripline_core::evaluate::RuleSet;
 use tripline_core::event::{Event, Parser, PluginFailure};
 use tripline_core::pipeline::{Answers, Examined, Examiner, Input, NoAnswers};
 use tripline_core::port::{Delivered, Partition, RecordKind, Sequence};
+use tripline_core::wire::PluginMemories;
 
 /// A batch to examine.
 pub(super) struct Job {
@@ -88,21 +90,23 @@ impl Jobs {
 /// Works until there is nothing more to do.
 pub(super) fn examine(
     (rules, partition): (&RuleSet, Partition),
-    plugins: &Plugins<'_>,
+    (plugins, memories): (&Plugins<'_>, PluginMemories),
     jobs: &Jobs,
     answers: &Sender<Input>,
     status: &Status,
 ) {
-    let mut tools = Tools::new(rules, partition, plugins);
+    let mut tools = Tools::new(rules, partition, plugins, &memories);
+    let mut before = memories;
     while let Some(mut job) = jobs.take() {
         let examined = match catch_unwind(AssertUnwindSafe(|| tools.work(&mut job))) {
             Ok(examined) => examined,
             Err(_) => {
-                tools = Tools::new(rules, partition, plugins);
+                tools = Tools::new(rules, partition, plugins, &before);
                 status.set(|now| *now.faults.entry("panic").or_default() += 1);
-                tools.one_by_one(&mut job)
+                tools.one_by_one(&mut job, before)
             }
         };
+        before = tools.memories();
         jobs.give_back(job.delivered);
         // Nobody listens any more when the worker was stopped.
         let _ = answers.send(Input::Examined(Box::new(examined)));
@@ -120,19 +124,32 @@ struct Tools<'r> {
 }
 
 impl<'r> Tools<'r> {
-    fn new(rules: &'r RuleSet, partition: Partition, plugins: &'r Plugins<'r>) -> Self {
+    fn new(
+        rules: &'r RuleSet,
+        partition: Partition,
+        plugins: &'r Plugins<'r>,
+        memories: &PluginMemories,
+    ) -> Self {
         Self {
             rules,
             partition,
             plugins,
             examiner: Examiner::new(rules, partition),
-            gatherer: (!plugins.is_empty()).then(|| plugins.gatherer()),
+            gatherer: (!plugins.is_empty()).then(|| plugins.gatherer_in_order(memories)),
             of_rules: plugins.of_rules(rules),
             batch: Batch {
                 buffer: Vec::new(),
                 pieces: Vec::new(),
             },
         }
+    }
+
+    /// What plugins remember of the records so far.
+    fn memories(&self) -> PluginMemories {
+        self.gatherer
+            .as_ref()
+            .map(Gatherer::memories)
+            .unwrap_or_default()
     }
 
     fn work(&mut self, job: &mut Job) -> Examined {
@@ -166,13 +183,17 @@ impl<'r> Tools<'r> {
         let mut askers = [(self.examiner.evaluator(), self.of_rules.as_slice())];
         let answers = gatherer.gather(&self.batch, 0, &mut askers);
         job.delivered.buffer = std::mem::take(&mut self.batch.buffer);
+        let memories = gatherer.memories();
         let mut beside = Beside::new(answers);
-        self.examiner
-            .examine(number, &job.delivered, known, &mut beside)
+        let mut examined = self
+            .examiner
+            .examine(number, &job.delivered, known, &mut beside);
+        examined.plugins = memories;
+        examined
     }
 
     /// Each record by itself, those at which something of ours breaks set aside.
-    fn one_by_one(&mut self, job: &mut Job) -> Examined {
+    fn one_by_one(&mut self, job: &mut Job, mut before: PluginMemories) -> Examined {
         let mut whole = Examined::nothing(job.number);
         // What was lost is told once, with the first record.
         let mut lost = std::mem::take(&mut job.delivered.lost);
@@ -189,10 +210,11 @@ impl<'r> Tools<'r> {
             let examined = match catch_unwind(AssertUnwindSafe(|| self.work(&mut single))) {
                 Ok(examined) => examined,
                 Err(_) => {
-                    *self = Self::new(self.rules, self.partition, self.plugins);
+                    *self = Self::new(self.rules, self.partition, self.plugins, &before);
                     self.examiner.set_aside(job.number, &single.delivered, 0)
                 }
             };
+            before = self.memories();
             whole.append(examined);
         }
         whole

@@ -47,5 +47,7 @@ pub(super) fn worker_settings(config: &Config, threads: usize) -> WorkerSettings
         tick_every: engine.tick_every.period(),
         state_bytes_max: usize::try_from(engine.state_memory_mib * MIB).unwrap_or(usize::MAX),
         undelivered_max: engine.undelivered_max,
+        // Said of each partition when its plugins are known.
+        plugins_remember: false,
     }
 }

@@ -22,6 +22,7 @@ mod real_data;
 mod remember;
 mod serve;
 mod sigma;
+mod stateful;
 mod supply;
 
 /// Every test file beside this one is listed above.

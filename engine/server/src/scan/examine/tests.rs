@@ -17,6 +17,7 @@ use tripline_core::event::FieldPath;
 use tripline_core::limits::EVENT_BYTES_MAX;
 use tripline_core::rule::{Answer, FactKind};
 use tripline_core::rule::{File, load};
+use tripline_core::wire::PluginMemories;
 use tripline_host::batch::ColumnKind;
 
 /// Everything that is said of a text of one batch, turn by turn.
@@ -63,6 +64,7 @@ fn turns_of(
         findings_bytes_max,
         times: &times,
         plugins,
+        memories: PluginMemories::new(),
         answered: Mutex::default(),
         hash_states: [RandomState::new(), RandomState::new()],
     };

@@ -12,6 +12,7 @@ mod permitted;
 mod policies;
 mod service;
 mod sinks;
+mod stateful;
 
 use super::harness::{Folder, run, tripline};
 use service::Service;

@@ -1,0 +1,204 @@
+//! What one rule costs an event as a plugin here, beside the same rule natively, as a plain core module of wasmtime, and
+//! as a plugin of extism: in one process, on one core, taken in turn.
+//!
+//! Every guest is compiled from the same Rust, and has to find what the native rule finds before anything is timed.
+
+#[path = "../../plugins/guest.rs"]
+mod guest;
+#[path = "../../plugins/json.rs"]
+mod json;
+#[path = "../../plugins/measure.rs"]
+mod measure;
+#[path = "../../plugins/pack.rs"]
+mod pack;
+#[path = "../../plugins/read.rs"]
+mod read;
+#[path = "../../plugins/rule.rs"]
+mod rule;
+
+mod core_module;
+mod parsed;
+
+use core_module::CoreModule;
+use extism::{CompiledPlugin, PluginBuilder};
+use pack::Packer;
+use read::Reader;
+use rule::{finds, rows};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tripline_core::diagnostic::Source;
+use tripline_core::event::{Document, Parser};
+use tripline_host::grant::{Means, Shared, SystemClock};
+use tripline_host::manifest::{Limits, Manifest};
+use tripline_host::operator::Rights;
+use tripline_host::{Batch, Compiler, Host, Loading, Plugin, Settings};
+
+fn main() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = here.join("target/guests");
+    let ours = here.join("../plugins/guest");
+    let manifest = std::fs::read_to_string(ours.join("plugin.toml")).expect("a manifest");
+    let wit = here.join("../../wit");
+    let component = guest::component(&ours, &target, "bench_guest.wasm", &manifest, &wit);
+    let core = guest::module(&here.join("guests/core"), &target, "peer_core.wasm");
+    let extism = guest::module(&here.join("guests/extism"), &target, "peer_extism.wasm");
+
+    let host = Host::open(Settings::new(Compiler::InProcess)).expect("the engine starts");
+    let fresh = load(&host, &component, &manifest);
+    let reused = load(&host, &component, &manifest.replace("per-batch", "reused"));
+    let core = CoreModule::new(&core);
+    let mut core_reused = core.instance();
+    let compiled = CompiledPlugin::new(PluginBuilder::new(extism)).expect("extism compiles it");
+    let extism_fresh = || extism::Plugin::new_from_compiled(&compiled).expect("it starts");
+    let mut extism_reused = extism_fresh();
+
+    for size in [64, 256, 1024] {
+        let rows = rows(size);
+        let events: Vec<Vec<u8>> = rows.iter().map(json::event).collect();
+        let bytes: usize = events.iter().map(Vec::len).sum();
+        let native = rows.iter().filter(|row| finds(row)).count();
+        let mut parsers: Vec<Parser> = rows.iter().map(|_| Parser::new()).collect();
+        let parsed: Vec<Document<'_>> = parsers
+            .iter_mut()
+            .zip(&events)
+            .map(|(parser, event)| parser.parse(event).expect("an event"))
+            .collect();
+        let mut reader = Reader::new();
+        let mut packer = Packer::new();
+        let packed = packer.pack_events(&parsed).to_vec();
+        let mut each = extism_fresh();
+        let mut works: Vec<(&str, Box<dyn FnMut() -> usize + '_>)> = vec![
+            (
+                "native, on rows that were read",
+                Box::new(|| rows.iter().filter(|row| finds(row)).count()),
+            ),
+            (
+                NATIVE,
+                Box::new(|| parsed.iter().filter(|event| reader.finds(event)).count()),
+            ),
+            (
+                NATIVE_JSON,
+                Box::new(|| events.iter().filter(|event| parsed::finds(event)).count()),
+            ),
+            (
+                PACKING,
+                // As many as are found, as all of them tell.
+                Box::new(|| packer.pack_events(&parsed).len().min(native)),
+            ),
+            (
+                "here, packed, fresh instance",
+                Box::new(|| detect(&fresh, &packed, size)),
+            ),
+            (
+                "here, packed, reused",
+                Box::new(|| detect(&reused, &packed, size)),
+            ),
+            (
+                "core module, packed, fresh instance",
+                Box::new(|| core.instance().find(&packed)),
+            ),
+            (
+                "core module, packed, reused",
+                Box::new(|| core_reused.find(&packed)),
+            ),
+            (
+                "extism, packed, fresh instance",
+                Box::new(|| batch(&mut extism_fresh(), &packed)),
+            ),
+            (
+                "extism, packed, reused",
+                Box::new(|| batch(&mut extism_reused, &packed)),
+            ),
+            (
+                "extism, JSON one by one, reused",
+                Box::new(|| events.iter().filter(|one| event(&mut each, one)).count()),
+            ),
+        ];
+        for (name, work) in &mut works {
+            assert_eq!(work(), native, "{name} agrees");
+        }
+        let sample = Duration::from_millis(20);
+        let mut borrowed: Vec<&mut dyn FnMut() -> usize> = Vec::new();
+        for (_, work) in &mut works {
+            borrowed.push(work);
+        }
+        let figures = measure::in_turn(sample, size, &mut borrowed);
+        drop(borrowed);
+        println!(
+            "### batches of {size}, events of {} bytes as JSON\n",
+            bytes / size
+        );
+        println!(
+            "| what | ns an event | with packing | times native from the same |\n|---|---|---|---|"
+        );
+        let figure_of = |wanted: &str| {
+            let at = works.iter().position(|(name, _)| *name == wanted);
+            figures[at.expect("it is measured")]
+        };
+        for ((name, _), figure) in works.iter().zip(&figures) {
+            if name.contains("packed") {
+                let whole = figure + figure_of(PACKING);
+                let times = whole / figure_of(NATIVE);
+                println!("| {name} | {figure:.1} | {whole:.1} | {times:.1} |");
+            } else if name.contains("extism, JSON") {
+                let times = figure / figure_of(NATIVE_JSON);
+                println!("| {name} | {figure:.1} | | {times:.1} |");
+            } else {
+                println!("| {name} | {figure:.1} | | |");
+            }
+        }
+        println!();
+    }
+}
+
+/// What those are compared with that are given packed batches.
+const NATIVE: &str = "native, from parsed events";
+/// What those are compared with that are given JSON.
+const NATIVE_JSON: &str = "native, from JSON";
+const PACKING: &str = "packing parsed events";
+
+fn detect(plugin: &Plugin, bytes: &[u8], rows: usize) -> usize {
+    let events = None;
+    let batch = Batch {
+        bytes,
+        rows,
+        events,
+        until: None,
+    };
+    let answer = plugin.detect(&batch).expect("the guest answers");
+    answer.value.len()
+}
+
+fn batch(plugin: &mut extism::Plugin, packed: &[u8]) -> usize {
+    let found: Vec<u8> = plugin.call("batch", packed).expect("the guest answers");
+    found.len() / 4
+}
+
+fn event(plugin: &mut extism::Plugin, event: &[u8]) -> bool {
+    let found: Vec<u8> = plugin.call("event", event).expect("the guest answers");
+    found == [1]
+}
+
+fn load(host: &Host, component: &[u8], manifest: &str) -> Plugin {
+    let source = Arc::new(Source {
+        name: "plugin.toml".to_owned(),
+        text: manifest.to_owned(),
+    });
+    let means = Means {
+        base: Path::new("."),
+        clock: Arc::new(SystemClock),
+        kv: None,
+        secret: &|_| None,
+        requests_per_minute: 1,
+    };
+    let loading = Loading {
+        component,
+        manifest: Manifest::read(&source).expect("the manifest is sound"),
+        limits: Limits::MOST,
+        shared: Arc::new(Shared::open(Rights::default(), means).expect("nothing is granted")),
+        config: None,
+        log: None,
+    };
+    host.load(loading).expect("it starts")
+}
