@@ -8,7 +8,7 @@ mod signed;
 mod sigv4;
 
 pub(super) use sigv4::access_key_of;
-pub(in crate::channel) use sigv4::hex;
+pub(crate) use sigv4::hex;
 pub(crate) use sigv4::percent_decoded;
 
 use super::file::{Algorithm, CustomHmac, Encoding, KeyFile, Scheme, SenderFile, read_bounded};

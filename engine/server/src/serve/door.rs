@@ -3,6 +3,7 @@
 use super::clock::now;
 use super::partitions::Partitions;
 use super::service::ServeError;
+use crate::channel::acks::Acks;
 use crate::channel::allow::Network;
 use crate::channel::ids::{Ids, IdsSettings};
 use crate::channel::intake::Intake;
@@ -23,6 +24,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(500);
 pub(crate) struct Door {
     pub(crate) registry: Registry,
     pub(crate) intake: Intake,
+    pub(crate) acks: Acks,
     proxies: Vec<Network>,
     /// Where the events of the day are kept, by channel.
     days: PathBuf,
@@ -64,6 +66,7 @@ impl Door {
                 ids,
                 record_bytes_max,
             },
+            acks: Acks::default(),
             proxies: proxies.filter_map(|one| Network::parse(one)).collect(),
         })
     }

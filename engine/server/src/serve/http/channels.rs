@@ -40,11 +40,11 @@ const REJECTED_SHOWN_MAX: usize = 100;
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
 /// A request of somebody who was let in.
-struct Entered {
-    channel: Arc<Channel>,
-    arrival: Arrival,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Entered {
+    pub(super) channel: Arc<Channel>,
+    pub(super) arrival: Arrival,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
     _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
@@ -90,13 +90,13 @@ pub(super) async fn status(
 }
 
 /// Somebody who is not let in.
-fn nobody() -> Refusal {
+pub(super) fn nobody() -> Refusal {
     let words = "this request proves no sender of this channel";
     Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", words)
 }
 
 /// Who sent a request, as far as its head tells; what it says of channels that are not there is what it says of those that are.
-fn let_in(
+pub(super) fn let_in(
     api: &Shared,
     channel: Option<Arc<Channel>>,
     peer: IpAddr,
@@ -131,7 +131,7 @@ fn asked(request: &Request, now: EventTime) -> Asked<'_> {
 }
 
 /// Lets a request in, with its body.
-async fn enter(
+pub(super) async fn enter(
     api: &Shared,
     channel: Option<Arc<Channel>>,
     peer: IpAddr,
@@ -316,7 +316,12 @@ fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
 }
 
 /// Takes events and notes what became of them.
-fn settle(api: &Shared, entered: &Entered, entries: &[Entry<'_>], seed: Option<&str>) -> Taken {
+pub(super) fn settle(
+    api: &Shared,
+    entered: &Entered,
+    entries: &[Entry<'_>],
+    seed: Option<&str>,
+) -> Taken {
     let (channel, arrival) = (&entered.channel, &entered.arrival);
     let bytes = entered.body.len() as u64;
     let quota = (entries.len() as u64, bytes);
@@ -355,7 +360,7 @@ fn settle(api: &Shared, entered: &Entered, entries: &[Entry<'_>], seed: Option<&
     taken
 }
 
-fn refused(
+pub(super) fn refused(
     channel: &Channel,
     status: StatusCode,
     (code, words): (&'static str, String),
@@ -364,7 +369,10 @@ fn refused(
     Refusal::new(status, code, words)
 }
 
-fn inflated<'b>(channel: &Channel, body: &'b [u8]) -> Result<std::borrow::Cow<'b, [u8]>, Refusal> {
+pub(super) fn inflated<'b>(
+    channel: &Channel,
+    body: &'b [u8],
+) -> Result<std::borrow::Cow<'b, [u8]>, Refusal> {
     let most = channel.file.limits.inflated_max_kib * 1024;
     decode::inflate(body, most).map_err(|fault| match fault {
         InflateFault::TooLarge => {
@@ -429,6 +437,12 @@ fn seed(api: &Shared, entered: &Entered) -> Result<Option<String>, Refusal> {
         }
         _ => Ok(Some(format!("k\n{text}"))),
     }
+}
+
+/// What names the events of a body whose form has no ids: the body, as it came.
+pub(super) fn body_seed(form: &str, body: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    format!("{form}\n{}", auth::hex(&Sha256::digest(body)))
 }
 
 /// What became of events, as it is told: whoever looks at the status only learns whether to send the same again.

@@ -11,7 +11,9 @@ mod dead;
 mod decide;
 mod events;
 mod findings;
+mod hec;
 mod metrics;
+mod otlp;
 mod plugins;
 
 pub(crate) use decide::decide_message;
@@ -225,6 +227,9 @@ fn doors() -> Router<Shared> {
         )
         .route("/v1/channels/{id}/status", get(channels::status))
         .route("/PutAuditEvents", post(channels::put_audit_events))
+        .route("/v1/logs", post(otlp::logs))
+        .route("/v1/channels/{id}/v1/logs", post(otlp::logs_of))
+        .merge(hec::doors())
 }
 
 /// What is there for partners alone.

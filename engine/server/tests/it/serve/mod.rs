@@ -3,6 +3,7 @@
 mod again;
 mod api;
 mod channels;
+mod doors;
 mod encrypted;
 mod full;
 mod killed;
