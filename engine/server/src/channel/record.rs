@@ -82,6 +82,9 @@ pub(crate) fn build(
     if let Some(address) = arrival.address {
         ingest["address"] = address.to_canonical().to_string().into();
     }
+    if let Some(subject) = &verified.subject {
+        ingest["subject"] = subject.as_str().into();
+    }
     if let Some(id) = sender_id {
         ingest["id"] = id.into();
     }

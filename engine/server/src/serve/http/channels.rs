@@ -7,6 +7,7 @@
 use super::answer::{Refusal, json, json_with};
 use super::events::no_space;
 use super::{Control, Peer, Shared, blocking};
+use crate::channel::auth::certificate::Certificate;
 use crate::channel::auth::{self, Asked, Early, Verified};
 use crate::channel::decode::{self, Entry, InflateFault, audit_events, cloud_events};
 use crate::channel::file::Scheme;
@@ -80,6 +81,7 @@ pub(super) async fn status(
     request: Request,
 ) -> Result<Response, Refusal> {
     let channel = api.door.registry.now().by_id.get(&id).cloned();
+    prepare(&api, channel.as_ref(), peer, request.headers()).await;
     let (channel, _) = let_in(&api, channel, peer, &request)?;
     let mut told = channel.live.seen().told();
     told["channel"] = channel.id.clone().into();
@@ -95,6 +97,20 @@ pub(super) fn nobody() -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", words)
 }
 
+/// Has the keys of issuers that a request needs; nobody is asked for the sake of an address that is not allowed.
+pub(super) async fn prepare(
+    api: &Shared,
+    channel: Option<&Arc<Channel>>,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) {
+    if let Some(channel) = channel
+        && channel.allow.address(api.door.address(peer, headers))
+    {
+        auth::ask_for_keys(&channel.senders, headers).await;
+    }
+}
+
 /// Who sent a request, as far as its head tells; what it says of channels that are not there is what it says of those that are.
 pub(super) fn let_in(
     api: &Shared,
@@ -103,8 +119,8 @@ pub(super) fn let_in(
     request: &Request,
 ) -> Result<(Arc<Channel>, Early), Refusal> {
     let channel = channel.ok_or_else(nobody)?;
-    let time = now();
     let address = api.door.address(peer, request.headers());
+    let time = now();
     let refuse = |code: &'static str, words: String| {
         channel.live.refused(code, &words, time);
         tracing::info!(channel = channel.id, code, "request of a channel refused");
@@ -126,8 +142,14 @@ fn asked(request: &Request, now: EventTime) -> Asked<'_> {
         path: request.uri().path(),
         query: request.uri().query().unwrap_or(""),
         headers: request.headers(),
+        certificate: certificate(request.extensions()),
         now,
     }
+}
+
+/// The certificate of the other end, where TLS verified one.
+fn certificate(extensions: &axum::http::Extensions) -> Option<&Certificate> {
+    extensions.get::<Arc<Certificate>>().map(Arc::as_ref)
 }
 
 /// Lets a request in, with its body.
@@ -140,6 +162,7 @@ pub(super) async fn enter(
     if api.status.get().is_draining {
         return Err(Refusal::ending());
     }
+    prepare(api, channel.as_ref(), peer, request.headers()).await;
     let (channel, early) = let_in(api, channel, peer, &request)?;
     if let Early::Known(verified) = &early {
         admit(&channel, verified)?;
@@ -156,6 +179,7 @@ pub(super) async fn enter(
                 path: head.uri.path(),
                 query: head.uri.query().unwrap_or(""),
                 headers: &head.headers,
+                certificate: certificate(&head.extensions),
                 now: time,
             };
             let verified = auth::by_body(&channel.senders, asked, &body).map_err(|why| {
@@ -168,7 +192,23 @@ pub(super) async fn enter(
             verified
         }
     };
-    channel.live.let_in(&verified.sender, time);
+    let arrival = Arrival {
+        verified,
+        address: Some(address),
+        time,
+    };
+    seat(channel, arrival, (head.headers, body), memory).await
+}
+
+/// Somebody who was let in, when there is room.
+async fn seat(
+    channel: Arc<Channel>,
+    arrival: Arrival,
+    (headers, body): (HeaderMap, Vec<u8>),
+    memory: OwnedSemaphorePermit,
+) -> Result<Entered, Refusal> {
+    let time = arrival.time;
+    channel.live.let_in(&arrival.verified.sender, time);
     let room = tokio::time::timeout(ROOM_SECONDS, channel.live.room.clone().acquire_owned()).await;
     let Ok(Ok(room)) = room else {
         let words =
@@ -178,15 +218,37 @@ pub(super) async fn enter(
     };
     Ok(Entered {
         channel,
-        arrival: Arrival {
-            verified,
-            address: Some(address),
-            time,
-        },
-        headers: head.headers,
+        arrival,
+        headers,
         body,
         _room: (room, memory),
     })
+}
+
+/// Lets a message in that was published on the subject of a channel.
+pub(super) async fn enter_message(
+    api: &Shared,
+    channel: Option<Arc<Channel>>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> Result<Entered, Refusal> {
+    if api.status.get().is_draining {
+        return Err(Refusal::ending());
+    }
+    let channel = channel.ok_or_else(nobody)?;
+    let time = now();
+    let verified = auth::by_subject(&channel.senders, time).map_err(|why| {
+        channel.live.refused(why.as_str(), "by a message", time);
+        nobody()
+    })?;
+    admit(&channel, &verified)?;
+    let (body, memory) = read(api, &channel, &headers, Body::from(body)).await?;
+    let arrival = Arrival {
+        verified,
+        address: None,
+        time,
+    };
+    seat(channel, arrival, (headers, body), memory).await
 }
 
 /// Whether a verified sender may push now.
@@ -279,7 +341,7 @@ fn is_too_long(fault: &axum::Error) -> bool {
 }
 
 /// What is in the body of somebody who was let in.
-fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
+pub(super) fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
     let channel = &entered.channel;
     let limits = &channel.file.limits;
     if let Some(words) = no_space(api) {

@@ -5,7 +5,7 @@
 //! have no ids here: the same body again is the same request again, by which none is taken twice.
 
 use super::answer::{Refusal, json_with};
-use super::channels::{Entered, body_seed, enter, inflated, let_in, settle};
+use super::channels::{Entered, body_seed, enter, inflated, let_in, prepare, settle};
 use super::events::no_space;
 use super::{Peer, Shared, blocking};
 use crate::channel::auth::percent_decoded;
@@ -226,6 +226,7 @@ async fn ack(
         return say(words);
     }
     let channel = api.door.registry.now().of_key(request.headers());
+    prepare(&api, channel.as_ref(), peer, request.headers()).await;
     let channel = match let_in(&api, channel, peer, &request) {
         Ok((channel, _)) => channel,
         Err(refusal) => return of_refusal(refusal),

@@ -11,6 +11,7 @@ mod nats;
 mod parted;
 mod permitted;
 mod policies;
+mod proofs;
 mod service;
 mod sinks;
 
