@@ -21,6 +21,34 @@ pub struct Answering {
     _connection: NatsConnection,
 }
 
+/// What was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// On which subject: there may be more than one, by `*`.
+    pub subject: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The message.
+    pub body: Bytes,
+}
+
+impl Question {
+    fn of(message: async_nats::Message) -> Self {
+        let headers = message.headers.iter().flat_map(|all| all.iter());
+        let pairs = headers.flat_map(|(name, values)| {
+            let name = name.to_string();
+            values
+                .iter()
+                .map(move |value| (name.clone(), value.as_str().to_owned()))
+        });
+        Self {
+            headers: pairs.collect(),
+            subject: message.subject.into_string(),
+            body: message.payload,
+        }
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         self.task.abort();
@@ -33,7 +61,7 @@ impl NatsConnection {
         &self,
         subject: &str,
         group: &str,
-        answer: impl Fn(Bytes) -> A + Send + Sync + 'static,
+        answer: impl Fn(Question) -> A + Send + Sync + 'static,
     ) -> Result<Answering, PortFault>
     where
         A: Future<Output = Vec<u8>> + Send + 'static,
@@ -56,8 +84,8 @@ impl NatsConnection {
         let room = Arc::new(Semaphore::new(QUESTIONS_MAX));
         let answer = Arc::new(answer);
         let task = self.0.runtime().spawn(async move {
-            while let Some(question) = questions.next().await {
-                let Some(inbox) = question.reply else {
+            while let Some(mut question) = questions.next().await {
+                let Some(inbox) = question.reply.take() else {
                     continue;
                 };
                 // The semaphore is never closed.
@@ -67,7 +95,7 @@ impl NatsConnection {
                 let (client, answer) = (client.clone(), Arc::clone(&answer));
                 tokio::spawn(async move {
                     let _room = room;
-                    let words = answer(question.payload).await;
+                    let words = answer(Question::of(question)).await;
                     // Whoever asked may have gone.
                     let _ = client.publish(inbox, words.into()).await;
                 });

@@ -31,7 +31,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use answering::Answering;
+pub use answering::{Answering, Question};
 pub use connect::{ConnectSettings, Login, Secret, Tls};
 pub use ledger::{LedgerSettings, NatsLedger};
 pub use members::NatsMembers;

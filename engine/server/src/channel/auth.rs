@@ -4,12 +4,17 @@
 //! learns only that; why is counted here and told to the owner of the channel. It must never look at what a body says: a
 //! sender is who it proves to be.
 
+pub(crate) mod certificate;
 mod signed;
 mod sigv4;
+mod token;
 
 pub(super) use sigv4::access_key_of;
-pub(in crate::channel) use sigv4::hex;
+pub(crate) use sigv4::hex;
 pub(crate) use sigv4::percent_decoded;
+
+use certificate::{Certificate, Wanted};
+use token::{TokenSettings, Tokens};
 
 use super::file::{Algorithm, CustomHmac, Encoding, KeyFile, Scheme, SenderFile, read_bounded};
 use axum::http::header::AUTHORIZATION;
@@ -35,6 +40,8 @@ pub(crate) struct Asked<'r> {
     pub(crate) path: &'r str,
     pub(crate) query: &'r str,
     pub(crate) headers: &'r HeaderMap,
+    /// Of the other end of the connection, where TLS verified one.
+    pub(crate) certificate: Option<&'r Certificate>,
     pub(crate) now: EventTime,
 }
 
@@ -44,6 +51,8 @@ pub(crate) struct Verified {
     pub(crate) sender: String,
     /// What proved it.
     pub(crate) how: Cow<'static, str>,
+    /// Who it is within the sender: the subject of its token, the name of its certificate.
+    pub(crate) subject: Option<String>,
     /// The id of the message, where it is signed.
     pub(crate) message: Option<String>,
     /// The region that was signed for, of AWS signatures.
@@ -56,6 +65,11 @@ pub(crate) enum Denied {
     /// Nothing in the request proves anything.
     Missing,
     Key,
+    Certificate,
+    /// No token of its issuer, or signed in a way that does not count.
+    Token,
+    /// A token of another audience, or without what is wanted of it.
+    Claims,
     Signature,
     /// Signed too long ago, or in the future.
     Time,
@@ -68,6 +82,9 @@ impl Denied {
         match self {
             Self::Missing => "no_proof",
             Self::Key => "unknown_key",
+            Self::Certificate => "unknown_certificate",
+            Self::Token => "bad_token",
+            Self::Claims => "token_claims",
             Self::Signature => "bad_signature",
             Self::Time => "signed_at_another_time",
             Self::Expired => "sender_expired",
@@ -112,6 +129,10 @@ enum Proof {
         access_key_id: String,
         secrets: Vec<Vec<u8>>,
     },
+    Certificate(Wanted),
+    Token(Tokens),
+    /// Whoever may publish on the subject of the channel.
+    Subject,
 }
 
 impl Sender {
@@ -151,6 +172,29 @@ impl Sender {
                 access_key_id: access_key_id.clone(),
                 secrets: read_secrets(secret_files, folder, Scheme::Custom)?,
             },
+            SenderFile::Certificate { sha256, names, .. } => {
+                Proof::Certificate(Wanted::new(sha256, names)?)
+            }
+            SenderFile::Jwt {
+                issuer,
+                audience,
+                jwks_file,
+                jwks_url,
+                claims,
+                tolerance,
+                ..
+            } => {
+                let settings = TokenSettings {
+                    issuer,
+                    audience,
+                    jwks_file: jwks_file.as_deref(),
+                    jwks_url: jwks_url.as_deref(),
+                    claims,
+                    leeway: tolerance.as_ref().map(|one| one.period()),
+                };
+                Proof::Token(Tokens::new(&settings, folder)?)
+            }
+            SenderFile::Nats { .. } => Proof::Subject,
         };
         Ok(Self {
             name: file.name().to_owned(),
@@ -167,6 +211,7 @@ impl Sender {
         Verified {
             sender: self.name.clone(),
             how: how.into(),
+            subject: None,
             message: None,
             region: None,
         }
@@ -198,6 +243,7 @@ pub(crate) fn early(senders: &[Sender], asked: Asked<'_>) -> Early {
     let mut denied = Denied::Missing;
     let mut needs_body = false;
     for sender in senders {
+        let mut verified = sender.verified("key");
         let known = match &sender.proof {
             Proof::Key { keys, header } => {
                 let Some(key) = key_of(asked.headers, header.as_deref()) else {
@@ -222,11 +268,30 @@ pub(crate) fn early(senders: &[Sender], asked: Asked<'_>) -> Early {
                 needs_body |= sigv4::is_there(asked.headers);
                 false
             }
+            Proof::Certificate(wanted) => {
+                let Some(certificate) = asked.certificate else {
+                    continue;
+                };
+                verified.how = "certificate".into();
+                noted(
+                    wanted.fits(certificate).map(Some),
+                    &mut verified,
+                    &mut denied,
+                )
+            }
+            Proof::Token(tokens) => {
+                let Some(text) = key_of(asked.headers, None) else {
+                    continue;
+                };
+                verified.how = "jwt".into();
+                noted(tokens.verify(&text, asked.now), &mut verified, &mut denied)
+            }
+            Proof::Subject => continue,
         };
         if known {
             match sender.is_over(asked.now) {
                 true => denied = Denied::Expired,
-                false => return Early::Known(sender.verified("key")),
+                false => return Early::Known(verified),
             }
         }
     }
@@ -234,6 +299,51 @@ pub(crate) fn early(senders: &[Sender], asked: Asked<'_>) -> Early {
         true => Early::Body,
         false => Early::Denied(denied),
     }
+}
+
+/// Whether it is somebody, and who within the sender, or why not.
+fn noted(
+    tried: Result<Option<String>, Denied>,
+    verified: &mut Verified,
+    denied: &mut Denied,
+) -> bool {
+    match tried {
+        Ok(subject) => {
+            verified.subject = subject;
+            true
+        }
+        Err(why) => {
+            *denied = (*denied).max(why);
+            false
+        }
+    }
+}
+
+/// Asks issuers for keys that a request needs and that are not known.
+pub(crate) async fn ask_for_keys(senders: &[Sender], headers: &HeaderMap) {
+    for sender in senders {
+        if let Proof::Token(tokens) = &sender.proof
+            && let Some(text) = key_of(headers, None)
+            && let Some(published) = tokens.wants(&text)
+        {
+            published.ask().await;
+        }
+    }
+}
+
+/// Who published on the subject of a channel: its server let them.
+pub(crate) fn by_subject(senders: &[Sender], now: EventTime) -> Result<Verified, Denied> {
+    let mut denied = Denied::Missing;
+    let publishers = senders
+        .iter()
+        .filter(|one| matches!(one.proof, Proof::Subject));
+    for sender in publishers {
+        match sender.is_over(now) {
+            true => denied = Denied::Expired,
+            false => return Ok(sender.verified("nats")),
+        }
+    }
+    Err(denied)
 }
 
 /// Who sent a request, by what is signed of it.
@@ -245,7 +355,9 @@ pub(crate) fn by_body(
     let mut denied = Denied::Missing;
     for sender in senders {
         let tried = match &sender.proof {
-            Proof::Key { .. } => continue,
+            Proof::Key { .. } | Proof::Certificate(_) | Proof::Token(_) | Proof::Subject => {
+                continue;
+            }
             Proof::Hmac {
                 scheme,
                 secrets,

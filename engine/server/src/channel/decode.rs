@@ -6,6 +6,8 @@
 
 pub(crate) mod audit_events;
 pub(crate) mod cloud_events;
+pub(crate) mod hec;
+pub(crate) mod otlp;
 
 use crate::input::split::{Ending, PieceKind, Splitter};
 use crate::scan::nested::pieces_of;
@@ -120,6 +122,30 @@ pub(crate) fn within<'t>(entries: Vec<Entry<'t>>, path: &str) -> Vec<Entry<'t>> 
         }
     }
     all
+}
+
+/// A text as an event: what it is when it is an object, as forwarders write it, else the message of one.
+fn of_text(text: &str) -> Cow<'_, [u8]> {
+    let is_object = text.trim_start().starts_with('{')
+        && Parser::new()
+            .parse(text.as_bytes())
+            .is_ok_and(|document| document.root().kind() == Kind::Object);
+    match is_object {
+        true => text.as_bytes().into(),
+        false => serde_json::json!({ "message": text })
+            .to_string()
+            .into_bytes()
+            .into(),
+    }
+}
+
+/// Whether an event says something itself.
+fn has(body: &[u8], key: &str) -> bool {
+    let mut parser = Parser::new();
+    parser.parse(body).is_ok_and(|document| {
+        let found = document.root().get(key);
+        found.is_some_and(|value| value.kind() != Kind::Null)
+    })
 }
 
 /// Why a body is not decompressed.

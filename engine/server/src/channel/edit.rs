@@ -52,6 +52,8 @@ pub(crate) enum EditError {
     Exists(String),
     #[error("there is no channel \"{0}\"")]
     Missing(String),
+    #[error("the sender \"{0}\" has no secret here: it is renewed where it comes from")]
+    Elsewhere(String),
     #[error("the channel \"{channel}\" has no sender \"{sender}\"; it has {known}")]
     Sender {
         channel: String,
@@ -207,6 +209,9 @@ pub(crate) fn rotate(
                 text: secret,
             }]
         }
+        SenderFile::Certificate { .. } | SenderFile::Jwt { .. } | SenderFile::Nats { .. } => {
+            return Err(EditError::Elsewhere(name.to_owned()));
+        }
     };
     let text = document.to_string();
     ChannelFile::parse(&path, &text)?;
@@ -222,6 +227,9 @@ pub(crate) fn finish(folder: &Path, (id, name): (&str, &str)) -> Result<usize, E
     let key = match &before.senders[place] {
         SenderFile::Key { .. } => "keys",
         SenderFile::Hmac { .. } | SenderFile::Sigv4 { .. } => "secret_files",
+        SenderFile::Certificate { .. } | SenderFile::Jwt { .. } | SenderFile::Nats { .. } => {
+            return Err(EditError::Elsewhere(name.to_owned()));
+        }
     };
     let Some(all) = table[key].as_array_mut() else {
         return Ok(0);

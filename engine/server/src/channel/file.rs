@@ -116,6 +116,43 @@ pub(crate) enum SenderFile {
         access_key_id: String,
         secret_files: Vec<PathBuf>,
     },
+    /// A certificate of the connection, which an authority of the listener signed.
+    Certificate {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<End>,
+        /// Of the certificate, in hex; more than one while it is renewed.
+        #[serde(default)]
+        sha256: Vec<String>,
+        /// DNS names and URIs, of which it has one.
+        #[serde(default)]
+        names: Vec<String>,
+    },
+    /// A token of an issuer.
+    Jwt {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<End>,
+        issuer: String,
+        audience: String,
+        /// The issuer's keys, in a file or at an address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jwks_file: Option<PathBuf>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jwks_url: Option<String>,
+        /// What tokens must say beside that.
+        #[serde(default)]
+        claims: BTreeMap<String, String>,
+        /// How far clocks may differ.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tolerance: Option<Length>,
+    },
+    /// Whoever may publish on the channel's subject of NATS.
+    Nats {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<End>,
+    },
 }
 
 /// A key, of which only this is kept.
@@ -134,7 +171,12 @@ pub(crate) struct KeyFile {
 impl SenderFile {
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Key { name, .. } | Self::Hmac { name, .. } | Self::Sigv4 { name, .. } => name,
+            Self::Key { name, .. }
+            | Self::Hmac { name, .. }
+            | Self::Sigv4 { name, .. }
+            | Self::Certificate { name, .. }
+            | Self::Jwt { name, .. }
+            | Self::Nats { name, .. } => name,
         }
     }
 
@@ -142,7 +184,10 @@ impl SenderFile {
         match self {
             Self::Key { expires, .. }
             | Self::Hmac { expires, .. }
-            | Self::Sigv4 { expires, .. } => *expires,
+            | Self::Sigv4 { expires, .. }
+            | Self::Certificate { expires, .. }
+            | Self::Jwt { expires, .. }
+            | Self::Nats { expires, .. } => *expires,
         }
     }
 }
@@ -388,6 +433,8 @@ impl SenderFile {
                 }
                 secrets(secret_files)
             }
+            // What is wrong with these is told where they are read.
+            Self::Certificate { .. } | Self::Jwt { .. } | Self::Nats { .. } => Ok(()),
         }
     }
 }

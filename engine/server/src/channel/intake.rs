@@ -104,6 +104,8 @@ struct Ready {
 pub(crate) struct Kept {
     pub(crate) sender: String,
     pub(crate) verified: String,
+    #[serde(default)]
+    pub(crate) subject: Option<String>,
     pub(crate) time: i64,
     pub(crate) address: Option<IpAddr>,
     /// What tells it from others.

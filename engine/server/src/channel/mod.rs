@@ -4,6 +4,7 @@
 //! its form: who sent it is verified over the bytes as they came, then quota, form, ids and what the channel allows, and it is
 //! answered when it is durable in the log. One channel must never be able to write as another, nor to make another one wait.
 
+pub(crate) mod acks;
 pub(crate) mod allow;
 pub(crate) mod auth;
 pub(crate) mod decode;

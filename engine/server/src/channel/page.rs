@@ -113,6 +113,48 @@ fn of_sender(page: &mut String, channel: &Channel, sender: &SenderFile, url: &st
                 ),
             );
         }
+        SenderFile::Certificate { names, .. } => {
+            let names = match names.as_slice() {
+                [] => String::new(),
+                names => format!(" It bears the name {}.", names.join(" or ")),
+            };
+            put(
+                page,
+                format_args!(
+                    "The certificate that you were given, or that you told us of, goes with the connection.{names}\n\n```sh\ncurl --fail-with-body --cert client.pem \
+                     --key client.key --data-binary @events.jsonl {to}\n```\n"
+                ),
+            );
+        }
+        SenderFile::Jwt {
+            issuer,
+            audience,
+            claims,
+            ..
+        } => {
+            let claims: Vec<String> = claims
+                .iter()
+                .map(|(key, text)| format!(", `{key}` = `{text}`"))
+                .collect();
+            put(
+                page,
+                format_args!(
+                    "A token of `{issuer}` for `{audience}`{} goes with each request, signed as RS256, ES256 or EdDSA.\n\n```sh\ncurl --fail-with-body -H \"Authorization: Bearer \
+                     $TOKEN\" --data-binary @events.jsonl {to}\n```\n",
+                    claims.concat()
+                ),
+            );
+        }
+        SenderFile::Nats { .. } => {
+            put(
+                page,
+                format_args!(
+                    "With the NATS login that you were given, as requests; the answer has the status and body of the address above. The subject begins as you \
+                     were told.\n\n```sh\nnats request tripline.channels.{} \"$(cat events.jsonl)\"\n```\n",
+                    channel.id
+                ),
+            );
+        }
     }
 }
 

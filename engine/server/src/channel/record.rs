@@ -34,6 +34,7 @@ impl Arrival {
         Kept {
             sender: self.verified.sender.clone(),
             verified: self.verified.how.to_string(),
+            subject: self.verified.subject.clone(),
             time: self.time.micros(),
             address: self.address,
             name,
@@ -47,6 +48,7 @@ impl Arrival {
             verified: Verified {
                 sender: kept.sender,
                 how: kept.verified.into(),
+                subject: kept.subject,
                 message: None,
                 region: None,
             },
@@ -114,6 +116,9 @@ pub(crate) fn build(
     });
     if let Some(address) = arrival.address {
         ingest["address"] = address.to_canonical().to_string().into();
+    }
+    if let Some(subject) = &verified.subject {
+        ingest["subject"] = subject.as_str().into();
     }
     if let Some(id) = sender_id {
         ingest["id"] = id.into();

@@ -1,6 +1,7 @@
 //! Settings of channels as a whole; each channel has a file of its own.
 
 use super::Length;
+use super::sink::is_subject;
 use crate::channel::allow::Network;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -15,8 +16,10 @@ pub(crate) struct ChannelsConfig {
     pub(crate) listen: String,
     pub(crate) tls_cert_file: String,
     pub(crate) tls_key_file: String,
+    pub(crate) tls_client_ca_file: String,
     pub(crate) tls_elsewhere: bool,
     pub(crate) trusted_proxies: Vec<String>,
+    pub(crate) nats_subject: String,
 }
 
 impl ChannelsConfig {
@@ -29,6 +32,15 @@ impl ChannelsConfig {
         }
         if self.tls_cert_file.is_empty() != self.tls_key_file.is_empty() {
             return Err("channels.tls_cert_file and channels.tls_key_file go together".to_owned());
+        }
+        if !self.tls_client_ca_file.is_empty() && self.tls_cert_file.is_empty() {
+            return Err("channels.tls_client_ca_file needs channels.tls_cert_file".to_owned());
+        }
+        if !self.nats_subject.is_empty() && !is_subject(&self.nats_subject) {
+            return Err(format!(
+                "channels.nats_subject = \"{}\" cannot be asked on; give words with dots between them, without blanks, * and >",
+                self.nats_subject.escape_debug()
+            ));
         }
         if let Some(address) = self.address()?
             && !address.ip().is_loopback()

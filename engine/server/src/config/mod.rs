@@ -373,7 +373,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
-        channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String> },
+        channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_client_ca_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String>, nats_subject: String },
         decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize, subject: String },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
     }

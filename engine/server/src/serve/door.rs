@@ -4,6 +4,7 @@ use super::clock::now;
 use super::partitions::Partitions;
 use super::service::ServeError;
 use crate::channel::Channel;
+use crate::channel::acks::Acks;
 use crate::channel::allow::Network;
 use crate::channel::ids::{Ids, IdsSettings};
 use crate::channel::intake::Intake;
@@ -34,6 +35,7 @@ const KEEPS_EVERY: Period = Period::from_seconds(5);
 pub(crate) struct Door {
     pub(crate) registry: Registry,
     pub(crate) intake: Intake,
+    pub(crate) acks: Acks,
     proxies: Vec<Network>,
     /// Where what channels used and when they were last heard of is kept.
     kept: PathBuf,
@@ -87,6 +89,7 @@ impl Door {
                 ids,
                 record_bytes_max,
             },
+            acks: Acks::default(),
             proxies: proxies.filter_map(|one| Network::parse(one)).collect(),
         })
     }

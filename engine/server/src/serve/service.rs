@@ -10,7 +10,7 @@ use super::desk::{Decisions, Desk};
 use super::door::Door;
 use super::driver::DriveFault;
 use super::epochs::{Epochs, check_exact};
-use super::http::{Api, Audience, Control, decide_message, serve};
+use super::http::{Api, Audience, Control, channel_message, decide_message, serve};
 use super::opening::open_store;
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
-use tripline_bus::nats::{Answering, NatsConnection};
+use tripline_bus::nats::{Answering, NatsConnection, Question};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::OutboxSettings;
@@ -72,7 +72,7 @@ pub(crate) enum ServeError {
     Sink(#[from] SinkError),
     #[error("{0}")]
     NatsFile(String),
-    #[error("questions cannot be answered on decisions.subject")]
+    #[error("requests cannot be answered on decisions.subject or channels.nats_subject")]
     Nats(#[source] PortFault),
     #[error(
         "several partitions, and rules that would see only a part of what they must see:\n  {}\nadd it to the key, give another \
@@ -382,18 +382,31 @@ impl Service {
         Ok(sinks)
     }
 
-    /// Answers questions by NATS, when it is to.
-    fn answering(&self, api: &Arc<Api>) -> Result<Option<Answering>, ServeError> {
-        let subject = &self.config.decisions.subject;
-        if subject.is_empty() {
-            return Ok(None);
+    /// Answers questions and takes events by NATS, when it is to.
+    fn answering(&self, api: &Arc<Api>) -> Result<Vec<Answering>, ServeError> {
+        let (decisions, channels) = (
+            &self.config.decisions.subject,
+            &self.config.channels.nats_subject,
+        );
+        let mut answering = Vec::new();
+        if decisions.is_empty() && channels.is_empty() {
+            return Ok(answering);
         }
         let settings = bus::connect_settings(&self.config.nats)?;
         let connection = NatsConnection::open(&settings).map_err(ServeError::Nats)?;
-        let api = api.clone();
-        let answer = move |body| decide_message(api.clone(), body);
-        let answering = connection.answer(subject, "tripline", answer);
-        answering.map(Some).map_err(ServeError::Nats)
+        if !decisions.is_empty() {
+            let api = api.clone();
+            let answer = move |question: Question| decide_message(api.clone(), question.body);
+            let one = connection.answer(decisions, "tripline", answer);
+            answering.push(one.map_err(ServeError::Nats)?);
+        }
+        if !channels.is_empty() {
+            let api = api.clone();
+            let answer = move |question| channel_message(api.clone(), question);
+            let one = connection.answer(&format!("{channels}.*"), "tripline-channels", answer);
+            answering.push(one.map_err(ServeError::Nats)?);
+        }
+        Ok(answering)
     }
 
     fn decisions(&self) -> Decisions {

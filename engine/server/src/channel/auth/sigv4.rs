@@ -218,7 +218,7 @@ fn sign(key: &[u8], text: &[u8]) -> Vec<u8> {
     mac(key, text).finalize().into_bytes().to_vec()
 }
 
-pub(in crate::channel) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         // Writing to a text does not fail.

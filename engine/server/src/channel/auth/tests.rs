@@ -45,6 +45,7 @@ fn who(
         path: path_and_query.0,
         query: path_and_query.1,
         headers,
+        certificate: None,
         now,
     };
     match early(senders, asked) {

@@ -73,6 +73,11 @@ impl Refusal {
         self.0.status
     }
 
+    /// The word for programs.
+    pub(super) fn code(&self) -> &'static str {
+        self.0.code
+    }
+
     /// The sentence for people.
     pub(super) fn words(&self) -> &str {
         &self.0.message

@@ -100,6 +100,10 @@ fn sender(one: &SenderFile) -> Value {
         } => {
             value!({ "name": name, "type": "sigv4", "access_key_id": access_key_id, "secrets": secret_files.len(), "expires": expires })
         }
+        // Nothing in these is secret.
+        SenderFile::Certificate { .. } | SenderFile::Jwt { .. } | SenderFile::Nats { .. } => {
+            serde_json::to_value(one).unwrap_or_default()
+        }
     }
 }
 
@@ -196,6 +200,7 @@ pub(super) async fn test(
             verified: Verified {
                 sender: "owner".to_owned(),
                 how: "owner".into(),
+                subject: None,
                 message: None,
                 region: None,
             },
@@ -260,7 +265,10 @@ fn refusal(error: EditError) -> Refusal {
     match error {
         EditError::Missing(_) => Refusal::not_found(words),
         EditError::Exists(_) => Refusal::conflict(words),
-        EditError::Id(_) | EditError::Sender { .. } | EditError::Channel(_) => Refusal::bad(words),
+        EditError::Id(_)
+        | EditError::Sender { .. }
+        | EditError::Elsewhere(_)
+        | EditError::Channel(_) => Refusal::bad(words),
         EditError::File { .. } | EditError::Random => {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", words)
         }

@@ -7,6 +7,7 @@
 use super::answer::{Refusal, json, json_with};
 use super::events::no_space;
 use super::{Control, Peer, Shared, blocking};
+use crate::channel::auth::certificate::Certificate;
 use crate::channel::auth::{self, Asked, Early, Verified};
 use crate::channel::decode::{self, Entry, InflateFault, audit_events, cloud_events};
 use crate::channel::file::Scheme;
@@ -40,11 +41,11 @@ const REJECTED_SHOWN_MAX: usize = 100;
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
 /// A request of somebody who was let in.
-struct Entered {
-    channel: Arc<Channel>,
-    arrival: Arrival,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Entered {
+    pub(super) channel: Arc<Channel>,
+    pub(super) arrival: Arrival,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
     _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
@@ -80,6 +81,7 @@ pub(super) async fn status(
     request: Request,
 ) -> Result<Response, Refusal> {
     let channel = api.door.registry.now().by_id.get(&id).cloned();
+    prepare(&api, channel.as_ref(), peer, request.headers()).await;
     let (channel, _) = let_in(&api, channel, peer, &request)?;
     let mut told = channel.live.seen().told();
     told["channel"] = channel.id.clone().into();
@@ -90,21 +92,35 @@ pub(super) async fn status(
 }
 
 /// Somebody who is not let in.
-fn nobody() -> Refusal {
+pub(super) fn nobody() -> Refusal {
     let words = "this request proves no sender of this channel";
     Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", words)
 }
 
+/// Has the keys of issuers that a request needs; nobody is asked for the sake of an address that is not allowed.
+pub(super) async fn prepare(
+    api: &Shared,
+    channel: Option<&Arc<Channel>>,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) {
+    if let Some(channel) = channel
+        && channel.allow.address(api.door.address(peer, headers))
+    {
+        auth::ask_for_keys(&channel.senders, headers).await;
+    }
+}
+
 /// Who sent a request, as far as its head tells; what it says of channels that are not there is what it says of those that are.
-fn let_in(
+pub(super) fn let_in(
     api: &Shared,
     channel: Option<Arc<Channel>>,
     peer: IpAddr,
     request: &Request,
 ) -> Result<(Arc<Channel>, Early), Refusal> {
     let channel = channel.ok_or_else(nobody)?;
-    let time = now();
     let address = api.door.address(peer, request.headers());
+    let time = now();
     let refuse = |code: &'static str, words: String| {
         channel.live.refused(code, &words, time);
         tracing::info!(channel = channel.id, code, "request of a channel refused");
@@ -126,12 +142,18 @@ fn asked(request: &Request, now: EventTime) -> Asked<'_> {
         path: request.uri().path(),
         query: request.uri().query().unwrap_or(""),
         headers: request.headers(),
+        certificate: certificate(request.extensions()),
         now,
     }
 }
 
+/// The certificate of the other end, where TLS verified one.
+fn certificate(extensions: &axum::http::Extensions) -> Option<&Certificate> {
+    extensions.get::<Arc<Certificate>>().map(Arc::as_ref)
+}
+
 /// Lets a request in, with its body.
-async fn enter(
+pub(super) async fn enter(
     api: &Shared,
     channel: Option<Arc<Channel>>,
     peer: IpAddr,
@@ -140,6 +162,7 @@ async fn enter(
     if api.status.get().is_draining {
         return Err(Refusal::ending());
     }
+    prepare(api, channel.as_ref(), peer, request.headers()).await;
     let (channel, early) = let_in(api, channel, peer, &request)?;
     if let Early::Known(verified) = &early {
         admit(&channel, verified)?;
@@ -156,6 +179,7 @@ async fn enter(
                 path: head.uri.path(),
                 query: head.uri.query().unwrap_or(""),
                 headers: &head.headers,
+                certificate: certificate(&head.extensions),
                 now: time,
             };
             let verified = auth::by_body(&channel.senders, asked, &body).map_err(|why| {
@@ -168,7 +192,24 @@ async fn enter(
             verified
         }
     };
-    channel.live.let_in(&verified.sender, time);
+    let arrival = Arrival {
+        verified,
+        address: Some(address),
+        time,
+        headers: channel.shape.headers(&head.headers),
+    };
+    seat(channel, arrival, (head.headers, body), memory).await
+}
+
+/// Somebody who was let in, when there is room.
+async fn seat(
+    channel: Arc<Channel>,
+    arrival: Arrival,
+    (headers, body): (HeaderMap, Vec<u8>),
+    memory: OwnedSemaphorePermit,
+) -> Result<Entered, Refusal> {
+    let time = arrival.time;
+    channel.live.let_in(&arrival.verified.sender, time);
     let room = tokio::time::timeout(ROOM_SECONDS, channel.live.room.clone().acquire_owned()).await;
     let Ok(Ok(room)) = room else {
         let words =
@@ -176,19 +217,40 @@ async fn enter(
         channel.live.refused("requests_at_once", words, time);
         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words).retry_after(1));
     };
-    let channel_headers = channel.shape.headers(&head.headers);
     Ok(Entered {
         channel,
-        arrival: Arrival {
-            verified,
-            address: Some(address),
-            time,
-            headers: channel_headers,
-        },
-        headers: head.headers,
+        arrival,
+        headers,
         body,
         _room: (room, memory),
     })
+}
+
+/// Lets a message in that was published on the subject of a channel.
+pub(super) async fn enter_message(
+    api: &Shared,
+    channel: Option<Arc<Channel>>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+) -> Result<Entered, Refusal> {
+    if api.status.get().is_draining {
+        return Err(Refusal::ending());
+    }
+    let channel = channel.ok_or_else(nobody)?;
+    let time = now();
+    let verified = auth::by_subject(&channel.senders, time).map_err(|why| {
+        channel.live.refused(why.as_str(), "by a message", time);
+        nobody()
+    })?;
+    admit(&channel, &verified)?;
+    let (body, memory) = read(api, &channel, &headers, Body::from(body)).await?;
+    let arrival = Arrival {
+        verified,
+        address: None,
+        time,
+        headers: channel.shape.headers(&headers),
+    };
+    seat(channel, arrival, (headers, body), memory).await
 }
 
 /// Whether a verified sender may push now.
@@ -281,7 +343,7 @@ fn is_too_long(fault: &axum::Error) -> bool {
 }
 
 /// What is in the body of somebody who was let in.
-fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
+pub(super) fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
     let channel = &entered.channel;
     let limits = &channel.file.limits;
     if let Some(words) = no_space(api) {
@@ -322,7 +384,12 @@ fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal> {
 }
 
 /// Takes events and notes what became of them.
-fn settle(api: &Shared, entered: &Entered, entries: &[Entry<'_>], seed: Option<&str>) -> Taken {
+pub(super) fn settle(
+    api: &Shared,
+    entered: &Entered,
+    entries: &[Entry<'_>],
+    seed: Option<&str>,
+) -> Taken {
     let (channel, arrival) = (&entered.channel, &entered.arrival);
     let bytes = entered.body.len() as u64;
     let quota = (entries.len() as u64, bytes);
@@ -370,7 +437,7 @@ fn settle(api: &Shared, entered: &Entered, entries: &[Entry<'_>], seed: Option<&
     taken
 }
 
-fn refused(
+pub(super) fn refused(
     channel: &Channel,
     status: StatusCode,
     (code, words): (&'static str, String),
@@ -379,7 +446,10 @@ fn refused(
     Refusal::new(status, code, words)
 }
 
-fn inflated<'b>(channel: &Channel, body: &'b [u8]) -> Result<std::borrow::Cow<'b, [u8]>, Refusal> {
+pub(super) fn inflated<'b>(
+    channel: &Channel,
+    body: &'b [u8],
+) -> Result<std::borrow::Cow<'b, [u8]>, Refusal> {
     let most = channel.file.limits.inflated_max_kib * 1024;
     decode::inflate(body, most).map_err(|fault| match fault {
         InflateFault::TooLarge => {
@@ -444,6 +514,12 @@ fn seed(api: &Shared, entered: &Entered) -> Result<Option<String>, Refusal> {
         }
         _ => Ok(Some(format!("k\n{text}"))),
     }
+}
+
+/// What names the events of a body whose form has no ids: the body, as it came.
+pub(super) fn body_seed(form: &str, body: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    format!("{form}\n{}", auth::hex(&Sha256::digest(body)))
 }
 
 /// What became of events, as it is told: whoever looks at the status only learns whether to send the same again.

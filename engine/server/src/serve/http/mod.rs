@@ -12,10 +12,16 @@ mod dead;
 mod decide;
 mod events;
 mod findings;
+mod hec;
 mod metrics;
+mod otlp;
 mod plugins;
+mod subjects;
 
 pub(crate) use decide::decide_message;
+pub(crate) use subjects::channel_message;
+
+use crate::channel::auth::certificate::Certificate;
 
 use super::assignment::Assignment;
 use super::desk::{Decisions, Desk};
@@ -142,10 +148,15 @@ pub(crate) async fn serve(
             }
         };
         let inner = TowerToHyperService::new(app.clone());
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer.ip()));
-            inner.call(request)
-        });
+        let service = move |certificate: Option<Arc<Certificate>>| {
+            service_fn(move |mut request: hyper::Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer.ip()));
+                if let Some(certificate) = &certificate {
+                    request.extensions_mut().insert(certificate.clone());
+                }
+                inner.call(request)
+            })
+        };
         let (watcher, tls) = (graceful.watcher(), tls.clone());
         tokio::spawn(async move {
             let mut builder = http1::Builder::new();
@@ -155,12 +166,15 @@ pub(crate) async fn serve(
             // Whoever sends no HTTP, or goes away, is nothing to tell anybody of.
             match tls {
                 None => {
-                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    let connection = builder.serve_connection(TokioIo::new(stream), service(None));
                     let _ = watcher.watch(connection).await;
                 }
                 Some(tls) => {
                     let shaken = tokio::time::timeout(HANDSHAKE_SECONDS, tls.accept(stream)).await;
                     if let Ok(Ok(stream)) = shaken {
+                        let certificates = stream.get_ref().1.peer_certificates();
+                        let own = certificates.and_then(<[_]>::first);
+                        let service = service(own.map(|one| Arc::new(Certificate::read(one))));
                         let connection = builder.serve_connection(TokioIo::new(stream), service);
                         let _ = watcher.watch(connection).await;
                     }
@@ -226,6 +240,9 @@ fn doors() -> Router<Shared> {
         )
         .route("/v1/channels/{id}/status", get(channels::status))
         .route("/PutAuditEvents", post(channels::put_audit_events))
+        .route("/v1/logs", post(otlp::logs))
+        .route("/v1/channels/{id}/v1/logs", post(otlp::logs_of))
+        .merge(hec::doors())
 }
 
 /// What is there for partners alone.

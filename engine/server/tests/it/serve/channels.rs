@@ -16,14 +16,14 @@ use std::time::Duration;
 use ureq::Agent;
 
 /// A channel with a key, made by the command; the key.
-fn channel(folder: &Folder, id: &str, more: &str) -> String {
+pub(super) fn channel(folder: &Folder, id: &str, more: &str) -> String {
     let secrets = secrets(folder, id, &["--auth", "key"]);
     append(folder, id, more);
     secrets["key"].clone()
 }
 
 /// A channel made by the command; what it shows once, by name.
-fn secrets(folder: &Folder, id: &str, arguments: &[&str]) -> BTreeMap<String, String> {
+pub(super) fn secrets(folder: &Folder, id: &str, arguments: &[&str]) -> BTreeMap<String, String> {
     let data = format!("{}/data", folder.path());
     let mut all = vec![
         "channels", "new", id, "--source", "partner", "--data", &data,
@@ -41,7 +41,7 @@ fn secrets(folder: &Folder, id: &str, arguments: &[&str]) -> BTreeMap<String, St
 }
 
 /// Puts settings into a channel's file: tables behind its senders, others before.
-fn append(folder: &Folder, id: &str, more: &str) {
+pub(super) fn append(folder: &Folder, id: &str, more: &str) {
     let name = format!("data/channels/{id}.toml");
     let path = format!("{}/{name}", folder.path());
     let text = std::fs::read_to_string(&path).expect("a file");
@@ -53,7 +53,7 @@ fn append(folder: &Folder, id: &str, more: &str) {
 }
 
 /// Status, answer and head of the answer to a request with these headers.
-fn push(
+pub(super) fn push(
     url: &str,
     headers: &[(&str, &str)],
     body: &[u8],
@@ -85,7 +85,7 @@ fn to(service: &Service, id: &str) -> String {
     format!("{}/v1/channels/{id}/events", service.url())
 }
 
-fn bearer(key: &str) -> String {
+pub(super) fn bearer(key: &str) -> String {
     format!("Bearer {key}")
 }
 

@@ -15,14 +15,14 @@ use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Somebody who signs certificates, with their files in a folder.
-struct Authority<'f> {
+pub(super) struct Authority<'f> {
     folder: &'f Folder,
     issuer: Issuer<'static, KeyPair>,
-    file: String,
+    pub(super) file: String,
 }
 
 impl<'f> Authority<'f> {
-    fn new(folder: &'f Folder, name: &str) -> Self {
+    pub(super) fn new(folder: &'f Folder, name: &str) -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -36,7 +36,7 @@ impl<'f> Authority<'f> {
     }
 
     /// The files of a certificate for a host, or of somebody, and its key.
-    fn sign(&self, name: &str, host: &str, is_expired: bool) -> (String, String) {
+    pub(super) fn sign(&self, name: &str, host: &str, is_expired: bool) -> (String, String) {
         let mut parameters = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.extended_key_usages = vec![

@@ -3,6 +3,7 @@
 mod again;
 mod api;
 pub(crate) mod channels;
+mod doors;
 mod encrypted;
 mod full;
 mod killed;
@@ -10,6 +11,7 @@ mod nats;
 mod parted;
 mod permitted;
 mod policies;
+mod proofs;
 mod service;
 mod sinks;
 mod stateful;
