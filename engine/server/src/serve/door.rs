@@ -2,12 +2,15 @@
 
 use super::clock::now;
 use super::partitions::Partitions;
+use super::pulling::Pulls;
 use super::service::ServeError;
+use crate::channel::Channel;
 use crate::channel::acks::Acks;
 use crate::channel::allow::Network;
 use crate::channel::ids::{Ids, IdsSettings};
-use crate::channel::intake::Intake;
+use crate::channel::intake::{Intake, Outcome, Taken};
 use crate::channel::quota::day;
+use crate::channel::record::Arrival;
 use crate::channel::registry::Registry;
 use crate::config::Config;
 use axum::http::HeaderMap;
@@ -25,6 +28,7 @@ pub(crate) struct Door {
     pub(crate) registry: Registry,
     pub(crate) intake: Intake,
     pub(crate) acks: Acks,
+    pub(crate) pulls: Pulls,
     proxies: Vec<Network>,
     /// Where the events of the day are kept, by channel.
     days: PathBuf,
@@ -67,6 +71,7 @@ impl Door {
                 record_bytes_max,
             },
             acks: Acks::default(),
+            pulls: Pulls::default(),
             proxies: proxies.filter_map(|one| Network::parse(one)).collect(),
         })
     }
@@ -107,6 +112,36 @@ impl Door {
             Ok(()) => *kept = days,
             Err(fault) => tracing::warn!(%fault, "daily quotas not kept"),
         }
+    }
+
+    /// Notes what became of events. How many are new.
+    pub(crate) fn note(
+        &self,
+        channel: &Channel,
+        arrival: &Arrival,
+        bytes: u64,
+        taken: &Taken,
+    ) -> u64 {
+        let mut accepted = 0;
+        channel.live.note(|seen| {
+            seen.requests += 1;
+            seen.bytes += bytes;
+            for outcome in &taken.outcomes {
+                match outcome {
+                    Outcome::Accepted { event_id } => {
+                        accepted += 1;
+                        seen.last_event = Some((arrival.time, event_id.clone()));
+                    }
+                    Outcome::Duplicate { .. } => seen.duplicates += 1,
+                    Outcome::Rejected(why) => {
+                        *seen.rejected.entry(why.code).or_default() += 1;
+                        seen.last_fault = Some((arrival.time, why.code, why.words.clone()));
+                    }
+                }
+            }
+            seen.accepted += accepted;
+        });
+        accepted
     }
 
     /// Where a request comes from: the other end, or what proxies that are trusted say of it.
