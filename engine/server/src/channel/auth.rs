@@ -12,6 +12,8 @@ mod token;
 pub(super) use sigv4::access_key_of;
 pub(crate) use sigv4::hex;
 pub(crate) use sigv4::percent_decoded;
+pub(in crate::channel) use sigv4::{encode, signing};
+pub(in crate::channel) use token::is_here;
 
 use certificate::{Certificate, Wanted};
 use token::{TokenSettings, Tokens};

@@ -45,6 +45,9 @@ pub(crate) struct ChannelFile {
     /// A finding is made when nothing came for so long.
     pub(crate) silent_after: Option<Length>,
     pub(crate) schema: super::shape::SchemaFile,
+    /// Files that the channel takes itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pull: Option<super::pull::PullFile>,
 }
 
 impl Default for ChannelFile {
@@ -63,6 +66,7 @@ impl Default for ChannelFile {
             allow: AllowFile::default(),
             silent_after: None,
             schema: super::shape::SchemaFile::default(),
+            pull: None,
         }
     }
 }
@@ -367,6 +371,7 @@ impl ChannelFile {
             sender.validate().map_err(words)?;
         }
         self.limits.validate()?;
+        self.pull.as_ref().map_or(Ok(()), |pull| pull.validate())?;
         for network in &self.allow.addresses {
             if super::allow::Network::parse(network).is_none() {
                 return Err(format!(

@@ -15,6 +15,7 @@ pub(crate) mod ids;
 pub(crate) mod intake;
 pub(crate) mod live;
 pub(crate) mod page;
+pub(crate) mod pull;
 pub(crate) mod quota;
 pub(crate) mod record;
 pub(crate) mod registry;

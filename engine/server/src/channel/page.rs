@@ -2,6 +2,7 @@
 
 use super::Channel;
 use super::file::{Scheme, SenderFile};
+use super::pull::PullFile;
 use std::fmt::Write;
 
 /// The page, in Markdown.
@@ -54,6 +55,20 @@ pub(crate) fn page(channel: &Channel, url: &str) -> String {
                 format_args!("\nOnly these {what} are taken: {}.\n", all.join(", ")),
             );
         }
+    }
+    if let Some(pull) = &file.pull {
+        let words = match pull {
+            PullFile::Folder { .. } => "a folder on the machine of the service".to_owned(),
+            PullFile::S3 { bucket, prefix, .. } => format!("`s3://{bucket}/{prefix}`"),
+        };
+        put(
+            &mut page,
+            format_args!(
+                "\nFiles are taken from {words} every {} seconds: JSON, lines of it, or delivery files of CloudTrail, named .json, .jsonl or .ndjson, plain, .gz or .zst, \
+                 each once.\n",
+                pull.every().as_secs()
+            ),
+        );
     }
     for sender in &file.senders {
         put(&mut page, format_args!("\n## {}\n\n", sender.name()));

@@ -2,15 +2,16 @@
 
 use super::clock::now;
 use super::partitions::Partitions;
+use super::pulling::Pulls;
 use super::service::ServeError;
 use crate::channel::Channel;
 use crate::channel::acks::Acks;
 use crate::channel::allow::Network;
 use crate::channel::ids::{Ids, IdsSettings};
-use crate::channel::intake::Intake;
+use crate::channel::intake::{Intake, Outcome, Taken};
 use crate::channel::live::{Silence, Turn};
 use crate::channel::quota::day;
-use crate::channel::record::event_id;
+use crate::channel::record::{Arrival, event_id};
 use crate::channel::registry::Registry;
 use crate::config::Config;
 use axum::http::HeaderMap;
@@ -36,6 +37,7 @@ pub(crate) struct Door {
     pub(crate) registry: Registry,
     pub(crate) intake: Intake,
     pub(crate) acks: Acks,
+    pub(crate) pulls: Pulls,
     proxies: Vec<Network>,
     /// Where what channels used and when they were last heard of is kept.
     kept: PathBuf,
@@ -90,6 +92,7 @@ impl Door {
                 record_bytes_max,
             },
             acks: Acks::default(),
+            pulls: Pulls::default(),
             proxies: proxies.filter_map(|one| Network::parse(one)).collect(),
         })
     }
@@ -226,6 +229,45 @@ impl Door {
             Ok(()) => *kept = now,
             Err(fault) => tracing::warn!(%fault, "daily quotas and silence of channels not kept"),
         }
+    }
+
+    /// Notes what became of events. How many are new.
+    pub(crate) fn note(
+        &self,
+        channel: &Channel,
+        arrival: &Arrival,
+        bytes: u64,
+        taken: &Taken,
+    ) -> u64 {
+        let mut accepted = 0;
+        channel.live.note(|seen| {
+            seen.requests += 1;
+            seen.bytes += bytes;
+            for outcome in &taken.outcomes {
+                match outcome {
+                    Outcome::Accepted { event_id } => {
+                        accepted += 1;
+                        seen.last_event = Some((arrival.time, event_id.clone()));
+                    }
+                    Outcome::Duplicate { .. } => seen.duplicates += 1,
+                    Outcome::SetAside { code, .. } => {
+                        seen.set_aside += 1;
+                        let words = "set aside; `tripline dlq list` shows why".to_owned();
+                        seen.last_fault = Some((arrival.time, code, words));
+                    }
+                    Outcome::Rejected(why) => {
+                        *seen.rejected.entry(why.code).or_default() += 1;
+                        seen.last_fault = Some((arrival.time, why.code, why.words.clone()));
+                    }
+                }
+            }
+            seen.accepted += accepted;
+            seen.warned += taken.warned;
+            if let Some(words) = &taken.warning {
+                seen.last_fault = Some((arrival.time, "schema", words.clone()));
+            }
+        });
+        accepted
     }
 
     /// Where a request comes from: the other end, or what proxies that are trusted say of it.

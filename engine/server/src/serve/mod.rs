@@ -26,6 +26,7 @@ mod opening;
 mod outboxes;
 mod partitions;
 mod place;
+mod pulling;
 mod replay;
 mod rules;
 mod service;

@@ -14,6 +14,7 @@ use super::http::{Api, Audience, Control, channel_message, decide_message, serve
 use super::opening::open_store;
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
+use super::pulling::Pulling;
 use super::rules::Prepared;
 use super::sharing::{self, shorten};
 use super::sink::{self, Sink, SinkError, Surroundings};
@@ -222,6 +223,7 @@ impl Service {
             .build()
             .map_err(ServeError::Runtime)?;
         let (close, closed) = watch::channel(());
+        let pulling = Pulling::new(api.clone(), &self.config.data);
         let mut servers = Vec::new();
         let mut address = None;
         if !self.config.http.listen.is_empty() {
@@ -274,6 +276,7 @@ impl Service {
             }
             scope.spawn(|| assignment.run(&is_gone));
             scope.spawn(|| door.run(&is_gone));
+            scope.spawn(|| pulling.run(&is_gone));
             if let Some(shared) = &shared {
                 let (assignment, status, failed) = (&assignment, &status, control.0.clone());
                 let is_gone = &is_gone;

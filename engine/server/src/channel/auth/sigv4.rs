@@ -98,10 +98,7 @@ impl Signature<'_> {
             hex(&Sha256::digest(request.as_bytes()))
         );
         let is_signed = secrets.iter().any(|secret| {
-            let key = [b"AWS4", secret.as_slice()].concat();
-            let key = [self.date, self.region, SERVICE, "aws4_request"]
-                .iter()
-                .fold(key, |key, part| sign(&key, part.as_bytes()));
+            let key = key_of(secret, [self.date, self.region, SERVICE]);
             mac(&key, text.as_bytes())
                 .verify_slice(&self.signature)
                 .is_ok()
@@ -152,6 +149,30 @@ impl Signature<'_> {
     }
 }
 
+/// The key that signs on a day, in a region, for a service.
+fn key_of(secret: &[u8], [date, region, service]: [&str; 3]) -> Vec<u8> {
+    let key = [b"AWS4", secret].concat();
+    [date, region, service, "aws4_request"]
+        .iter()
+        .fold(key, |key, part| sign(&key, part.as_bytes()))
+}
+
+/// What a request that we make is signed for, and the signature, in hex.
+pub(in crate::channel) fn signing(
+    (secret, region, service): (&str, &str, &str),
+    time: &str,
+    request: &str,
+) -> (String, String) {
+    let date = time.get(..8).unwrap_or(time);
+    let scope = format!("{date}/{region}/{service}/aws4_request");
+    let text = format!(
+        "AWS4-HMAC-SHA256\n{time}\n{scope}\n{}",
+        hex(&Sha256::digest(request.as_bytes()))
+    );
+    let key = key_of(secret.as_bytes(), [date, region, service]);
+    (scope, hex(&sign(&key, text.as_bytes())))
+}
+
 fn canonical_query(query: &str) -> Option<String> {
     let mut pairs = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -192,7 +213,7 @@ pub(crate) fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn encode(bytes: &[u8], kept: &str, into: &mut String) {
+pub(in crate::channel) fn encode(bytes: &[u8], kept: &str, into: &mut String) {
     for byte in bytes {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

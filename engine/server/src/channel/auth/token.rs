@@ -6,6 +6,8 @@
 
 mod keys;
 
+pub(in crate::channel) use keys::is_here;
+
 use super::Denied;
 use crate::channel::file::read_bounded;
 use base64::Engine;

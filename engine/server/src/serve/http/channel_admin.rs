@@ -52,6 +52,11 @@ pub(super) async fn one(
     shown["senders"] = senders.into();
     shown["arn"] = channel.arn().into();
     shown["limits"] = serde_json::to_value(&channel.file.limits).unwrap_or_default();
+    if let Some(pull) = &channel.file.pull {
+        // Nothing in it is secret.
+        shown["pull"] = serde_json::to_value(pull).unwrap_or_default();
+        shown["pulled"] = api.door.pulls.told(&channel.id);
+    }
     shown["allow"] = serde_json::to_value(&channel.file.allow).unwrap_or_default();
     Ok(json(&shown))
 }

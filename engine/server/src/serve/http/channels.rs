@@ -398,34 +398,7 @@ pub(super) fn settle(
         .quota
         .take(&channel.file.limits, quota, arrival.time);
     let taken = api.door.intake.take(channel, arrival, entries, seed);
-    let mut accepted = 0;
-    channel.live.note(|seen| {
-        seen.requests += 1;
-        seen.bytes += bytes;
-        for outcome in &taken.outcomes {
-            match outcome {
-                Outcome::Accepted { event_id } => {
-                    accepted += 1;
-                    seen.last_event = Some((arrival.time, event_id.clone()));
-                }
-                Outcome::Duplicate { .. } => seen.duplicates += 1,
-                Outcome::SetAside { code, .. } => {
-                    seen.set_aside += 1;
-                    let words = "set aside; `tripline dlq list` shows why".to_owned();
-                    seen.last_fault = Some((arrival.time, code, words));
-                }
-                Outcome::Rejected(why) => {
-                    *seen.rejected.entry(why.code).or_default() += 1;
-                    seen.last_fault = Some((arrival.time, why.code, why.words.clone()));
-                }
-            }
-        }
-        seen.accepted += accepted;
-        seen.warned += taken.warned;
-        if let Some(words) = &taken.warning {
-            seen.last_fault = Some((arrival.time, "schema", words.clone()));
-        }
-    });
+    let accepted = api.door.note(channel, arrival, bytes, &taken);
     api.status.set(|now| {
         now.appended += accepted;
         now.appended_bytes += bytes;

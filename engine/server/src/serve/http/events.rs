@@ -79,7 +79,7 @@ fn has_space(api: &Shared) -> Result<(), Refusal> {
 }
 
 /// Why the disk is too full for events, when it is.
-pub(super) fn no_space(api: &Shared) -> Option<String> {
+pub(crate) fn no_space(api: &Shared) -> Option<String> {
     let disk = rustix::fs::statvfs(&api.data).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     (free < api.free_bytes_min).then(|| {

@@ -19,6 +19,7 @@ mod plugins;
 mod subjects;
 
 pub(crate) use decide::decide_message;
+pub(crate) use events::no_space;
 pub(crate) use subjects::channel_message;
 
 use crate::channel::auth::certificate::Certificate;

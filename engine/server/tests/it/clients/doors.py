@@ -75,7 +75,32 @@ def otlp(url, count, key):
     return count
 
 
-CLIENTS = {"otlp": otlp, "splunk": splunk}
+def s3(url, count, bucket, prefix):
+    """Puts so many delivery files of ten events each, with a digest beside them and a broken one."""
+    import gzip
+    import json
+
+    import boto3
+
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="eu-central-1", aws_access_key_id="id", aws_secret_access_key="secret"
+    )
+    place = {"LocationConstraint": "eu-central-1"}
+    if bucket not in [one["Name"] for one in client.list_buckets()["Buckets"]]:
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    for number in range(count):
+        records = [
+            event(10 * number + one, prefix) | {"eventID": f"{prefix}-{10 * number + one}"} for one in range(10)
+        ]
+        body = gzip.compress(json.dumps({"Records": records}).encode())
+        key = f"{prefix}/AWSLogs/1/CloudTrail/eu-central-1/a b+{number:05}.json.gz"
+        client.put_object(Bucket=bucket, Key=key, Body=body)
+    client.put_object(Bucket=bucket, Key=f"{prefix}/AWSLogs/1/CloudTrail-Digest/x.json.gz", Body=b"x")
+    client.put_object(Bucket=bucket, Key=f"{prefix}/broken.json.gz", Body=gzip.compress(bytes(range(256)))[:50])
+    return count
+
+
+CLIENTS = {"otlp": otlp, "s3": s3, "splunk": splunk}
 
 if __name__ == "__main__":
     client, url, count, *secrets = sys.argv[1:]

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread;
 
 /// A folder of Python with the clients that are tried, and its programs.
-fn clients() -> PathBuf {
+pub(super) fn clients() -> PathBuf {
     let venv = tools().join("doors");
     let bin = venv.join("bin");
     let marker = venv.join("installed-1");
@@ -36,7 +36,7 @@ fn clients() -> PathBuf {
 }
 
 /// Runs a client, which must say that it sent so many.
-fn client(arguments: &[&str], expected: &str) {
+pub(super) fn client(arguments: &[&str], expected: &str) {
     let script = format!("{}/tests/it/clients/doors.py", env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(clients().join("python"))
         .arg(&script)

@@ -12,6 +12,7 @@ mod parted;
 mod permitted;
 mod policies;
 mod proofs;
+mod pulled;
 mod service;
 mod sinks;
 mod stateful;

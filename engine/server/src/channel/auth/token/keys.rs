@@ -222,7 +222,7 @@ impl Published {
 }
 
 /// Whether an address is on this machine, where nobody is on the way.
-fn is_here(url: &str) -> bool {
+pub(in crate::channel) fn is_here(url: &str) -> bool {
     let host = url.strip_prefix("http://").unwrap_or("");
     let host = host.split('/').next().unwrap_or("");
     let name = match host.rsplit_once(':') {
