@@ -9,7 +9,6 @@ mod signed;
 mod sigv4;
 mod token;
 
-pub(super) use sigv4::access_key_of;
 pub(crate) use sigv4::hex;
 pub(crate) use sigv4::percent_decoded;
 pub(in crate::channel) use sigv4::{encode, signing};
@@ -226,13 +225,6 @@ impl Sender {
             _ => &[],
         };
         keys.iter().map(|one| one.sha256)
-    }
-
-    pub(super) fn access_key(&self) -> Option<&str> {
-        match &self.proof {
-            Proof::Sigv4 { access_key_id, .. } => Some(access_key_id),
-            _ => None,
-        }
     }
 
     pub(super) fn signs_as(&self, wanted: Scheme) -> bool {

@@ -10,7 +10,7 @@ pub(crate) mod hec;
 pub(crate) mod otlp;
 
 use crate::input::split::{Ending, PieceKind, Splitter};
-use crate::scan::nested::pieces_of;
+use crate::scan::nested::pieces_of_at_most;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::Read;
@@ -68,13 +68,13 @@ impl<'t> Entry<'t> {
 pub(crate) fn json(text: &[u8], event_bytes_max: usize, most: usize) -> Option<Vec<Entry<'_>>> {
     let mut splitter = Splitter::new(event_bytes_max);
     let mut pieces = Vec::new();
-    splitter.split(text, Ending::Last, &mut pieces);
+    splitter.split_at_most(text, Ending::Last, &mut pieces, most);
     let mut parser = Parser::new();
     let mut entries = Vec::new();
     for piece in &pieces {
         let bytes = &text[piece.start..piece.end];
         let within = match piece.kind {
-            PieceKind::Record => pieces_of(&mut parser, bytes),
+            PieceKind::Record => pieces_of_at_most(&mut parser, bytes, most),
             PieceKind::Fault(_) => None,
         };
         match within {
@@ -99,8 +99,12 @@ fn entry(kind: PieceKind, bytes: &[u8]) -> Entry<'_> {
     }
 }
 
-/// The events in lists that others hold, each on its own.
-pub(crate) fn within<'t>(entries: Vec<Entry<'t>>, path: &str) -> Vec<Entry<'t>> {
+/// The events in lists that others hold, each on its own. Nothing when there are more than may be.
+pub(crate) fn within<'t>(
+    entries: Vec<Entry<'t>>,
+    path: &str,
+    most: usize,
+) -> Option<Vec<Entry<'t>>> {
     let mut parser = Parser::new();
     let mut all = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -110,8 +114,11 @@ pub(crate) fn within<'t>(entries: Vec<Entry<'t>>, path: &str) -> Vec<Entry<'t>> 
                 .split('.')
                 .try_fold(root, |within, key| within.get(key))?;
             (list.kind() == Kind::Array).then(|| {
+                // One more than may be, so that it is seen.
+                let room = (most + 1).saturating_sub(all.len());
                 let events = list
                     .elements()
+                    .take(room)
                     .map(|one| Entry::plain(one.raw().to_vec().into()));
                 events.collect::<Vec<_>>()
             })
@@ -120,8 +127,11 @@ pub(crate) fn within<'t>(entries: Vec<Entry<'t>>, path: &str) -> Vec<Entry<'t>> 
             Some(events) => all.extend(events),
             None => all.push(entry),
         }
+        if all.len() > most {
+            return None;
+        }
     }
-    all
+    Some(all)
 }
 
 /// A text as an event: what it is when it is an object, as forwarders write it, else the message of one.
@@ -175,6 +185,11 @@ pub(crate) fn inflate(body: &[u8], max: u64) -> Result<Cow<'_, [u8]>, InflateFau
         true => Err(InflateFault::TooLarge),
         false => Ok(text.into()),
     }
+}
+
+/// Whether a body is compressed in a way that is read.
+pub(crate) fn is_compressed(body: &[u8]) -> bool {
+    matches!(body, [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..])
 }
 
 /// The media type of a body, without its parameters, in small letters.

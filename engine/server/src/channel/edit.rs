@@ -3,13 +3,14 @@
 //! A secret is shown once, to whoever made it. What is kept of a key is its SHA-256; secrets that must be known are in files that
 //! only their owner reads. A file is whole under its name or not there.
 
+use super::Channel;
 use super::auth::hex;
-use super::file::{ChannelFault, ChannelFile, Scheme, SenderFile, is_id};
+use super::file::{ChannelFault, ChannelFile, Scheme, SenderFile, is_id, is_name};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,15 @@ pub(crate) enum EditError {
     File { path: PathBuf, source: io::Error },
     #[error("the channel \"{0}\" is there already")]
     Exists(String),
+    #[error("\"{0}\" cannot name a sender: letters, digits, - and _, at most 64")]
+    SenderName(String),
+    #[error("say what the events come from (--source)")]
+    Source,
+    #[error(
+        "{sender} of {channel} has {KEYS_MAX} keys that still count; take the old ones away first (`tripline channels rotate {channel} \
+         --sender {sender} --finish`)"
+    )]
+    Grace { channel: String, sender: String },
     #[error("there is no channel \"{0}\"")]
     Missing(String),
     #[error("the sender \"{0}\" has no secret here: it is renewed where it comes from")]
@@ -64,6 +74,40 @@ pub(crate) enum EditError {
     Channel(#[from] ChannelFault),
     #[error("the system gives no random numbers")]
     Random,
+}
+
+/// Keys of one sender that count at a time.
+const KEYS_MAX: usize = 3;
+
+/// Held while files of channels are read and written again, by whichever process.
+struct Alone(Option<File>);
+
+/// Waits until nobody else changes files of this folder.
+fn alone(folder: &Path) -> Result<Alone, EditError> {
+    let path = folder.join(".lock");
+    let opened = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let lock = match opened {
+        Ok(lock) => lock,
+        // Without a folder there is nothing to change.
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Alone(None)),
+        Err(source) => return Err(file(&path, source)),
+    };
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)
+        .map_err(|fault| file(&path, fault.into()))?;
+    Ok(Alone(Some(lock)))
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.0 {
+            // It ends with the descriptor anyway.
+            let _ = rustix::fs::flock(lock, rustix::fs::FlockOperation::Unlock);
+        }
+    }
 }
 
 /// A new channel.
@@ -87,10 +131,17 @@ pub(crate) fn path_of(folder: &Path, id: &str) -> Result<PathBuf, EditError> {
 /// Makes a channel with one sender; what is answered is shown once and kept nowhere.
 pub(crate) fn make(folder: &Path, new: &NewChannel<'_>) -> Result<Vec<Shown>, EditError> {
     let path = path_of(folder, new.id)?;
+    if !is_name(new.sender) {
+        return Err(EditError::SenderName(new.sender.escape_debug().to_string()));
+    }
+    if new.source.is_empty() {
+        return Err(EditError::Source);
+    }
+    std::fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
+    let _alone = alone(folder)?;
     if path.exists() {
         return Err(EditError::Exists(new.id.to_owned()));
     }
-    std::fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
     let mut document = DocumentMut::new();
     document["source"] = value(new.source);
     for (key, text) in [("owner", new.owner), ("account", new.account)] {
@@ -106,6 +157,7 @@ pub(crate) fn make(folder: &Path, new: &NewChannel<'_>) -> Result<Vec<Shown>, Ed
         "# The channel {}; every setting is described by `tripline channels new --help` and engine/channels.md.\n{document}",
         new.id
     );
+    ChannelFile::parse(&path, &text)?;
     write(&path, &text)?;
     Ok(shown)
 }
@@ -157,6 +209,7 @@ pub(crate) fn rotate(
     grace: SignedDuration,
     now: Timestamp,
 ) -> Result<Vec<Shown>, EditError> {
+    let _alone = alone(folder)?;
     let (path, before, mut document) = open(folder, id)?;
     let place = place(&before, (id, name))?;
     let table = table(&mut document, place, id)?;
@@ -181,11 +234,13 @@ pub(crate) fn rotate(
                     }
                 }
             }
-            keys.insert(0, key);
-            // The one in use, the one before it, and one more that nobody finished with.
-            while keys.len() > 3 {
-                keys.remove(keys.len() - 1);
+            if keys.len() >= KEYS_MAX {
+                return Err(EditError::Grace {
+                    channel: id.to_owned(),
+                    sender: name.to_owned(),
+                });
             }
+            keys.insert(0, key);
             let what = "key";
             vec![Shown { what, text }]
         }
@@ -221,6 +276,7 @@ pub(crate) fn rotate(
 
 /// Takes away every secret of a sender but the newest.
 pub(crate) fn finish(folder: &Path, (id, name): (&str, &str)) -> Result<usize, EditError> {
+    let _alone = alone(folder)?;
     let (path, before, mut document) = open(folder, id)?;
     let place = place(&before, (id, name))?;
     let table = table(&mut document, place, id)?;
@@ -246,6 +302,7 @@ pub(crate) fn finish(folder: &Path, (id, name): (&str, &str)) -> Result<usize, E
 
 /// Stops a channel from taking anything, or lets it go on.
 pub(crate) fn pause(folder: &Path, id: &str, is_paused: bool) -> Result<(), EditError> {
+    let _alone = alone(folder)?;
     let (path, _, mut document) = open(folder, id)?;
     document["paused"] = value(is_paused);
     write(&path, &document.to_string())
@@ -254,8 +311,11 @@ pub(crate) fn pause(folder: &Path, id: &str, is_paused: bool) -> Result<(), Edit
 /// Puts a file in the place of a channel's, if it is sound.
 pub(crate) fn replace(folder: &Path, id: &str, text: &str) -> Result<(), EditError> {
     let path = path_of(folder, id)?;
-    ChannelFile::parse(&path, text)?;
+    let parsed = ChannelFile::parse(&path, text)?;
     std::fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
+    let _alone = alone(folder)?;
+    // With its secrets and its schema, or the channel would be closed at the next start.
+    Channel::of_file(&path, parsed, None)?;
     write(&path, text)
 }
 

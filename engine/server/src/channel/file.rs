@@ -499,7 +499,7 @@ fn check_header(name: &str) -> Result<(), String> {
 }
 
 /// Whether a text can name a sender.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
             .bytes()
@@ -523,7 +523,12 @@ pub(crate) fn is_id(text: &str) -> bool {
 /// The text of a file that is no longer than it may be.
 pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
     use std::io::Read;
-    let file = std::fs::File::open(path).map_err(|fault| format!("cannot be read: {fault}"))?;
+    let told = |fault: std::io::Error| format!("cannot be read: {fault}");
+    // Anything else may keep whoever opens it waiting for ever.
+    if !std::fs::metadata(path).map_err(told)?.is_file() {
+        return Err("is no file".to_owned());
+    }
+    let file = std::fs::File::open(path).map_err(told)?;
     let mut text = String::new();
     let read = file.take(max + 1).read_to_string(&mut text);
     read.map_err(|fault| format!("cannot be read: {fault}"))?;

@@ -31,7 +31,7 @@ const ENTRY_BYTES: usize = 40;
 
 /// Records before the last one that the file knows that are looked at again after a start: requests that were under way at the
 /// same time settle in any order.
-const AGAIN: u64 = 10_000;
+const AGAIN: u64 = 100_000;
 
 /// How much of the log is read at a time after a start.
 const READ_MAX: ReadMax = ReadMax {
@@ -137,7 +137,8 @@ impl Ids {
             }
         }
         let is_first = numbers.is_empty();
-        let number = numbers.last().map_or(1, |last| last + 1);
+        // The newest is written anew in its own place: at no moment are there more or other generations than before.
+        let number = numbers.last().copied().unwrap_or(1);
         let mut places = HashMap::new();
         for (_, one) in &read {
             for (partition, place) in &one.places {
@@ -181,14 +182,9 @@ impl Ids {
                 full: 0,
             }),
         };
-        // The newest of the old files is written anew in the one that was begun; the one before it is still counted on.
-        for old in numbers
-            .iter()
-            .rev()
-            .enumerate()
-            .filter(|(place, _)| *place != 1)
-        {
-            let _ = std::fs::remove_file(path(folder, *old.1));
+        for old in numbers.iter().rev().skip(2) {
+            // One that stays is removed at the next start.
+            let _ = std::fs::remove_file(path(folder, *old));
         }
         Ok(ids)
     }
@@ -219,7 +215,7 @@ impl Ids {
     }
 
     /// Remembers something that is no event, and answers what it named before, if anything.
-    pub(crate) fn remember(&self, key: Key, hash: u64) -> Option<u64> {
+    pub(crate) fn remember(&self, (key, hash): (Key, u64), now: EventTime) -> Option<u64> {
         let mut known = self.lock();
         let before = known.current.get(&key).or_else(|| known.previous.get(&key));
         if let Some(before) = before {
@@ -228,8 +224,13 @@ impl Ids {
         let mut bytes = Vec::with_capacity(ENTRY_BYTES);
         push_entry(&mut bytes, (key, hash), (0, 0));
         known.current.insert(key, hash);
-        if let Err(fault) = known.file.write_all(&bytes) {
-            tracing::error!(%fault, "ids of requests not written");
+        let written = known.file.write_all(&bytes);
+        let written = written.map_err(|source| file_fault(&self.folder, source));
+        if let Err(fault) = written.and_then(|()| self.turn_in_time(&mut known, now)) {
+            tracing::error!(
+                fault = crate::causes::with_causes(&fault),
+                "ids of requests not written"
+            );
         }
         None
     }
@@ -255,11 +256,16 @@ impl Ids {
         let place = known.places.entry(partition.0).or_default();
         *place = (*place).max(last);
         written.map_err(|source| file_fault(&self.folder, source))?;
+        self.turn_in_time(&mut known, now)
+    }
+
+    /// Begins the next generation when this one is old or full.
+    fn turn_in_time(&self, known: &mut Known, now: EventTime) -> Result<(), IdsFault> {
         let is_old = now.since(known.begun) >= self.settings.window;
         let is_full = known.current.len() >= (self.settings.ids_max / 2).max(1);
         if is_old || is_full {
             known.full += u64::from(is_full && !is_old);
-            self.turn(&mut known, now)?;
+            self.turn(known, now)?;
         }
         Ok(())
     }
@@ -275,6 +281,9 @@ impl Ids {
     /// Begins the next generation.
     fn turn(&self, known: &mut Known, now: EventTime) -> Result<(), IdsFault> {
         let number = known.number + 1;
+        // The next file says that what came before it is known, so that must not be lost any more.
+        let synced = known.file.sync_data();
+        synced.map_err(|source| file_fault(&self.folder, source))?;
         let none = HashMap::new();
         known.file = create(&self.folder, number, now, &known.places, &none)?;
         if let Some(old) = known.older.replace(known.number) {

@@ -15,10 +15,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tripline_core::event::{Kind, Parser};
+use tripline_core::limits::DEAD_LETTER_BYTES_MAX;
 use tripline_core::port::{Durability, FaultClass, NewRecord, Partition, PortFault, RecordKind};
 
 /// Records appended at a time: one append is one write and one flush, and holds up others for as long.
 const RECORDS_AT_A_TIME: usize = 10_000;
+
+/// What is kept of why an event was set aside: it goes into a header of a message where the bus is NATS.
+const DETAIL_MAX: usize = 300;
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +112,9 @@ pub(crate) struct Kept {
     pub(crate) subject: Option<String>,
     pub(crate) time: i64,
     pub(crate) address: Option<IpAddr>,
-    /// What tells it from others.
-    pub(crate) name: String,
+    /// The id that its sender gave it, as it may be shown.
+    #[serde(default)]
+    pub(crate) shown_id: Option<String>,
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
 }
@@ -118,16 +123,39 @@ pub(crate) struct Kept {
 #[derive(Default)]
 struct Parsers {
     sent: Parser,
+    whole: Parser,
     shaped: Parser,
     redacted: Parser,
 }
 
 /// Whether an id that is known keeps an event out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
+#[derive(Clone, Copy)]
+enum Known<'k> {
     KeepsOut,
-    /// It was set aside before with this hash, and is tried again.
-    Again(u64),
+    /// It was set aside before, and is tried again.
+    Again(&'k SetAside),
+}
+
+/// What is known of an event that was set aside. Its id stands for the bytes as they were sent, not for what is left of them after
+/// redaction.
+#[derive(Clone, Debug)]
+pub(crate) struct SetAside {
+    pub(crate) key: Key,
+    pub(crate) hash: u64,
+    pub(crate) event_id: String,
+    pub(crate) shown_id: Option<String>,
+}
+
+/// Ids that are claimed. What was not settled when this goes is given back, whatever happened.
+struct Claimed<'i> {
+    ids: &'i Ids,
+    keys: Vec<(Key, u64)>,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        self.ids.release(&self.keys);
+    }
 }
 
 impl Intake {
@@ -142,18 +170,29 @@ impl Intake {
         self.take_known(channel, arrival, (entries, seed), Known::KeepsOut)
     }
 
-    /// Takes an event that was set aside once more, by what was kept of it. It is not set aside again. Its id stands for the bytes as
-    /// they were sent, not for what is left of them after redaction.
+    /// Takes none of so many events, for a while.
+    pub(crate) fn refuse(&self, count: usize, (code, words): (&'static str, &str)) -> Taken {
+        Taken {
+            outcomes: vec![Rejection::later(code, words); count],
+            durability: self.partitions.durability(),
+            has_stopped: false,
+            warned: 0,
+            warning: None,
+            fault: None,
+        }
+    }
+
+    /// Takes an event that was set aside once more, by what was kept of it. It is not set aside again.
     pub(crate) fn take_again(
         &self,
         channel: &Channel,
         arrival: &Arrival,
-        (name, hash): (&str, u64),
+        before: &SetAside,
         bytes: &[u8],
     ) -> Taken {
         let mut entry = Entry::plain(bytes.into());
-        entry.id = Some(name.to_owned());
-        self.take_known(channel, arrival, (&[entry], None), Known::Again(hash))
+        entry.shown_id.clone_from(&before.shown_id);
+        self.take_known(channel, arrival, (&[entry], None), Known::Again(before))
     }
 
     fn take_known(
@@ -161,22 +200,27 @@ impl Intake {
         channel: &Channel,
         arrival: &Arrival,
         (entries, seed): (&[Entry<'_>], Option<&str>),
-        known: Known,
+        known: Known<'_>,
     ) -> Taken {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; entries.len()];
         let mut ready = Vec::new();
         let mut parsers = Parsers::default();
         for (index, entry) in entries.iter().enumerate() {
-            match self.prepare(channel, arrival, (index, entry), seed, &mut parsers) {
+            let event_id = match known {
+                Known::KeepsOut => None,
+                Known::Again(before) => Some(before.event_id.as_str()),
+            };
+            let named = (seed, event_id);
+            match self.prepare(channel, arrival, (index, entry), named, &mut parsers) {
                 Ok(Ready {
                     aside: Some((misfit, _)),
                     ..
-                }) if known != Known::KeepsOut => {
+                }) if matches!(known, Known::Again(_)) => {
                     outcomes[index] = Some(Rejection::of(misfit.code, misfit.words));
                 }
                 Ok(mut one) => {
-                    if let Known::Again(hash) = known {
-                        one.hash = hash;
+                    if let Known::Again(before) = known {
+                        (one.key, one.hash) = (before.key, before.hash);
                     }
                     ready.push(one);
                 }
@@ -188,14 +232,29 @@ impl Intake {
             Known::KeepsOut => self.ids.claim(&wanted),
             Known::Again(_) => vec![Claim::New; wanted.len()],
         };
-        let mut here: BTreeMap<Key, u64> = BTreeMap::new();
+        let new_ones = wanted.iter().zip(&claims);
+        let _claimed = Claimed {
+            ids: &self.ids,
+            keys: match known {
+                Known::Again(_) => Vec::new(),
+                Known::KeepsOut => new_ones
+                    .filter(|(_, claim)| **claim == Claim::New)
+                    .map(|(one, _)| *one)
+                    .collect(),
+            },
+        };
+        let mut here: BTreeMap<Key, (u64, usize)> = BTreeMap::new();
+        let mut repeats = Vec::new();
         let mut new = Vec::new();
         for (one, claim) in ready.into_iter().zip(claims) {
             let index = one.index;
             let claim = match claim {
                 // Of an event of this request that is there twice.
                 Claim::Busy => match here.get(&one.key) {
-                    Some(hash) if *hash == one.hash => Claim::Same,
+                    Some((hash, first)) if *hash == one.hash => {
+                        repeats.push((index, *first));
+                        continue;
+                    }
                     Some(_) => Claim::Other,
                     None => Claim::Busy,
                 },
@@ -203,7 +262,7 @@ impl Intake {
             };
             match claim {
                 Claim::New => {
-                    here.insert(one.key, one.hash);
+                    here.insert(one.key, (one.hash, index));
                     new.push(one);
                 }
                 Claim::Same => {
@@ -230,6 +289,16 @@ impl Intake {
             fault: None,
         };
         self.append(channel, arrival, new, (&mut outcomes, &mut taken));
+        for (index, first) in repeats {
+            outcomes[index] = match &outcomes[first] {
+                Some(Outcome::Accepted { event_id } | Outcome::SetAside { event_id, .. }) => {
+                    let event_id = event_id.clone();
+                    Some(Outcome::Duplicate { event_id })
+                }
+                // What became of the first became of it too.
+                other => other.clone(),
+            };
+        }
         taken.outcomes = outcomes.into_iter().flatten().collect();
         debug_assert_eq!(taken.outcomes.len(), entries.len());
         taken
@@ -240,7 +309,7 @@ impl Intake {
         channel: &Channel,
         arrival: &Arrival,
         (index, entry): (usize, &Entry<'_>),
-        seed: Option<&str>,
+        (seed, known_id): (Option<&str>, Option<&str>),
         parsers: &mut Parsers,
     ) -> Result<Ready, Outcome> {
         let bytes = match &entry.body {
@@ -260,19 +329,39 @@ impl Intake {
         if sent.kind() != Kind::Object {
             return Err(Rejection::of("malformed", "an event is an object"));
         }
+        let hash = ids::hash(sent.raw());
+        let plain = sent.raw();
+        let whole = match entry.more.is_empty() {
+            true => None,
+            false => Some(record::with_more(sent, &entry.more)),
+        };
+        let sent = match &whole {
+            None => sent,
+            Some(bytes) => {
+                let parsed = parsers.whole.parse(bytes);
+                parsed
+                    .map_err(|why| Rejection::of("malformed", why.to_string()))?
+                    .root()
+            }
+        };
         let own = record::own_id(sent, &channel.file.id_field);
         let name = match (&entry.id, &own, seed) {
             (Some(id), _, _) => id.clone(),
             (None, Some(own), _) => own.clone(),
             (None, None, Some(seed)) => format!("{seed}\n{index}"),
             // The same bytes are the same event.
-            (None, None, None) => format!("{:032x}", ids::key("", sent.raw())),
+            (None, None, None) => format!("{:032x}", ids::key("", plain)),
         };
+        let shown = entry.shown_id.as_deref().or(own.as_deref());
+        let shown = shown.map(|id| channel.shape.shown_id(id, &channel.file.id_field));
         let mut ready = Ready {
             index,
             key: ids::key(&channel.id, name.as_bytes()),
-            hash: ids::hash(sent.raw()),
-            event_id: record::given_id(channel, name.as_bytes(), own.as_deref()),
+            hash,
+            event_id: known_id.map_or_else(
+                || record::given_id(channel, name.as_bytes(), own.as_deref()),
+                str::to_owned,
+            ),
             partition: self.partitions.of(sent),
             bytes: Vec::new(),
             warning: None,
@@ -285,7 +374,11 @@ impl Intake {
                     .shape
                     .redacted(sent)
                     .unwrap_or_else(|| sent.raw().to_vec());
-                ready.aside = Some((misfit, arrival.kept(name)));
+                if ready.bytes.len() > DEAD_LETTER_BYTES_MAX {
+                    // It could not be kept whole, so its sender keeps it.
+                    return Err(Rejection::of(misfit.code, misfit.words));
+                }
+                ready.aside = Some((misfit, arrival.kept(shown)));
                 return Ok(ready);
             }
             Err(misfit) => return Err(Rejection::of(misfit.code, misfit.words)),
@@ -314,14 +407,8 @@ impl Intake {
                     .root()
             }
         };
-        let shown = entry.shown_id.as_deref().or(own.as_deref());
-        ready.bytes = record::build(
-            channel,
-            arrival,
-            clean,
-            (&ready.event_id, shown),
-            &entry.more,
-        );
+        let names = (ready.event_id.as_str(), shown.as_deref());
+        ready.bytes = record::build(channel, arrival, clean, names);
         if ready.bytes.len() > self.record_bytes_max {
             let words = format!(
                 "longer than {} bytes with what is added, the most that the log takes",
@@ -375,11 +462,6 @@ impl Intake {
                         taken.warned += 1;
                         taken.warning = Some(words.clone());
                     }
-                }
-                if done.is_err() {
-                    let claimed: Vec<(Key, u64)> =
-                        chunk.iter().map(|one| (one.key, one.hash)).collect();
-                    self.ids.release(&claimed);
                 }
             }
         }
@@ -435,10 +517,15 @@ impl Ready {
         match &self.aside {
             None => ids::attributes(&channel.id, (self.key, self.hash)),
             Some((misfit, kept)) => {
-                let dead = serde_json::json!({ "code": misfit.code, "detail": misfit.words });
+                let words: String = misfit.words.chars().take(DETAIL_MAX).collect();
+                let dead = serde_json::json!({ "code": misfit.code, "detail": words });
                 let kept = serde_json::to_string(kept).unwrap_or_default();
                 let fields = ids::fields(&channel.id, (self.key, self.hash));
-                format!(r#"{{"dead":{dead},{fields},"kept":{kept}}}"#)
+                let id = &self.event_id;
+                format!(
+                    r#"{{"dead":{dead},{fields},"event_id":{},"kept":{kept}}}"#,
+                    serde_json::json!(id)
+                )
             }
         }
     }

@@ -5,19 +5,17 @@ use super::quota::Quota;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Semaphore;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tripline_core::rule::kind::{EventTime, Period};
 
 /// Senders and reasons are few; this bounds them where a channel is changed often.
 const NAMES_MAX: usize = 256;
 
 /// What was seen.
+#[derive(Default)]
 pub(crate) struct Live {
     pub(crate) quota: Quota,
     silence: Mutex<Silence>,
-    /// Requests at a time.
-    pub(crate) room: Arc<Semaphore>,
     seen: Mutex<Seen>,
 }
 
@@ -86,15 +84,6 @@ pub(crate) struct Seen {
 }
 
 impl Live {
-    pub(crate) fn new(requests_at_once: usize) -> Self {
-        Self {
-            quota: Quota::default(),
-            silence: Mutex::default(),
-            room: Arc::new(Semaphore::new(requests_at_once)),
-            seen: Mutex::default(),
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

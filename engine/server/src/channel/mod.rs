@@ -28,6 +28,7 @@ use live::Live;
 use shape::Shape;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// A channel as its file says, and what was seen of it.
 pub(crate) struct Channel {
@@ -36,6 +37,8 @@ pub(crate) struct Channel {
     pub(crate) senders: Vec<Sender>,
     pub(crate) allow: Allow,
     pub(crate) shape: Shape,
+    /// Requests at a time.
+    pub(crate) room: Arc<Semaphore>,
     /// Goes on when the file is read again.
     pub(crate) live: Arc<Live>,
 }
@@ -55,7 +58,23 @@ impl Channel {
             let words = "the name of the file is the id of the channel: 3 to 64 lower-case letters, digits and -";
             return Err(fault(words.to_owned()));
         }
-        let file = ChannelFile::read(path)?;
+        Self::of_file(path, ChannelFile::read(path)?, live)
+    }
+
+    /// Of what a file of this path says, with the secrets beside it.
+    pub(crate) fn of_file(
+        path: &Path,
+        file: ChannelFile,
+        live: Option<Arc<Live>>,
+    ) -> Result<Self, ChannelFault> {
+        let fault = |words: String| ChannelFault {
+            path: path.display().to_string(),
+            words,
+        };
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or("");
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut senders = Vec::new();
         for one in &file.senders {
@@ -67,7 +86,8 @@ impl Channel {
             id: stem.to_owned(),
             allow: Allow::new(&file.allow),
             shape: Shape::new(&file.schema, folder).map_err(fault)?,
-            live: live.unwrap_or_else(|| Arc::new(Live::new(file.limits.requests_at_once))),
+            room: Arc::new(Semaphore::new(file.limits.requests_at_once)),
+            live: live.unwrap_or_default(),
             senders,
             file,
         })

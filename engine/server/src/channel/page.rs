@@ -77,7 +77,7 @@ pub(crate) fn page(channel: &Channel, url: &str) -> String {
     put(
         &mut page,
         format_args!(
-            "\nHow it goes: `curl -H \"Authorization: Bearer $KEY\" {url}/v1/channels/{}/status`.\n",
+            "\nHow it goes, proven as above: `GET {url}/v1/channels/{}/status`.\n",
             channel.id
         ),
     );
@@ -122,7 +122,7 @@ fn of_sender(page: &mut String, channel: &Channel, sender: &SenderFile, url: &st
             put(
                 page,
                 format_args!(
-                    "With the AWS CLI or an SDK, unchanged; the access key id is `{access_key_id}`, the secret you were given.\n\n```sh\naws cloudtrail-data put-audit-events \
+                    "With the AWS CLI or an SDK, unchanged; the access key id is `{access_key_id}`, the secret you were given.\n\n```sh\naws cloudtrail-data put-audit-events --region us-east-1 \
                      --endpoint-url {url} --channel-arn {} --audit-events file://events.json\n```\n",
                     channel.arn()
                 ),

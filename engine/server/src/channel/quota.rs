@@ -37,11 +37,17 @@ struct Used {
 struct Bucket {
     seen: Option<EventTime>,
     left: f64,
+    /// What it was filled by; when that is changed, it begins anew.
+    by: (u64, u64),
 }
 
 impl Bucket {
     fn fill(&mut self, rate: u64, burst_seconds: u64, now: EventTime) {
         let most = rate as f64 * burst_seconds as f64;
+        if self.by != (rate, burst_seconds) {
+            self.seen = None;
+            self.by = (rate, burst_seconds);
+        }
         self.left = match self.seen {
             None => most,
             Some(seen) => {
@@ -50,6 +56,13 @@ impl Bucket {
             }
         };
         self.seen = Some(now);
+    }
+
+    /// Takes some; where there is no limit nothing is owed later either.
+    fn take(&mut self, amount: u64) {
+        if self.by.0 > 0 {
+            self.left -= amount as f64;
+        }
     }
 
     fn wait_seconds(&self, rate: u64) -> Option<u32> {
@@ -65,29 +78,19 @@ impl Quota {
     /// Whether anything may come now.
     pub(crate) fn check(&self, limits: &LimitsFile, now: EventTime) -> Result<(), Exceeded> {
         let mut used = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        used.fill(limits, now);
-        let rates = [
-            ("events_per_second", limits.events_per_second, used.events),
-            ("kib_per_second", limits.kib_per_second * 1024, used.bytes),
-        ];
-        for (what, rate, bucket) in rates {
-            if rate > 0
-                && let Some(retry_seconds) = bucket.wait_seconds(rate)
-            {
-                return Err(Exceeded {
-                    what,
-                    retry_seconds,
-                });
-            }
-        }
-        if limits.events_per_day > 0 && used.day_events >= limits.events_per_day {
-            let left = DAY_MICROS - now.micros().rem_euclid(DAY_MICROS);
-            let retry_seconds = u32::try_from(left / 1_000_000 + 1).unwrap_or(u32::MAX);
-            return Err(Exceeded {
-                what: "events_per_day",
-                retry_seconds,
-            });
-        }
+        used.check(limits, now)
+    }
+
+    /// Counts what came, unless others used the quota up.
+    pub(crate) fn try_take(
+        &self,
+        limits: &LimitsFile,
+        (events, bytes): (u64, u64),
+        now: EventTime,
+    ) -> Result<(), Exceeded> {
+        let mut used = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        used.check(limits, now)?;
+        used.take((events, bytes));
         Ok(())
     }
 
@@ -95,9 +98,7 @@ impl Quota {
     pub(crate) fn take(&self, limits: &LimitsFile, (events, bytes): (u64, u64), now: EventTime) {
         let mut used = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         used.fill(limits, now);
-        used.events.left -= events as f64;
-        used.bytes.left -= bytes as f64;
-        used.day_events += events;
+        used.take((events, bytes));
     }
 
     /// Events of the day so far.
@@ -117,6 +118,39 @@ impl Quota {
 }
 
 impl Used {
+    fn check(&mut self, limits: &LimitsFile, now: EventTime) -> Result<(), Exceeded> {
+        self.fill(limits, now);
+        let rates = [
+            ("events_per_second", limits.events_per_second, self.events),
+            ("kib_per_second", limits.kib_per_second * 1024, self.bytes),
+        ];
+        for (what, rate, bucket) in rates {
+            if rate > 0
+                && let Some(retry_seconds) = bucket.wait_seconds(rate)
+            {
+                return Err(Exceeded {
+                    what,
+                    retry_seconds,
+                });
+            }
+        }
+        if limits.events_per_day > 0 && self.day_events >= limits.events_per_day {
+            let left = DAY_MICROS - now.micros().rem_euclid(DAY_MICROS);
+            let retry_seconds = u32::try_from(left / 1_000_000 + 1).unwrap_or(u32::MAX);
+            return Err(Exceeded {
+                what: "events_per_day",
+                retry_seconds,
+            });
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, (events, bytes): (u64, u64)) {
+        self.events.take(events);
+        self.bytes.take(bytes);
+        self.day_events += events;
+    }
+
     fn fill(&mut self, limits: &LimitsFile, now: EventTime) {
         self.events
             .fill(limits.events_per_second, limits.burst_seconds, now);
@@ -179,6 +213,16 @@ mod tests {
         assert_eq!(quota.check(&limits, start), Err(expected));
         assert!(quota.check(&limits, after(start, 9_900)).is_err());
         assert_eq!(quota.check(&limits, after(start, 11_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_limit_that_is_set_later_begins_then() {
+        let (limits, quota) = (limits(), Quota::default());
+        let start = EventTime::from_micros(1_767_225_600_000_000);
+        quota.take(&LimitsFile::default(), (9_000, 1 << 30), start);
+        assert_eq!(quota.check(&limits, start), Ok(()));
+        assert_eq!(quota.try_take(&limits, (30, 0), start), Ok(()));
+        assert!(quota.try_take(&limits, (1, 0), start).is_err());
     }
 
     #[test]

@@ -30,14 +30,14 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     /// What of it is kept with an event that is set aside.
-    pub(super) fn kept(&self, name: String) -> Kept {
+    pub(super) fn kept(&self, shown_id: Option<String>) -> Kept {
         Kept {
             sender: self.verified.sender.clone(),
             verified: self.verified.how.to_string(),
             subject: self.verified.subject.clone(),
             time: self.time.micros(),
             address: self.address,
-            name,
+            shown_id,
             headers: self.headers.clone(),
         }
     }
@@ -98,13 +98,43 @@ pub(crate) fn own_id(event: Json<'_>, path: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= ID_BYTES_MAX).then_some(text)
 }
 
-/// The record: `more` is put before the sender's own fields, and goes before them.
+/// An event with what the form of its request says beside it, which goes before the sender's own fields of these names.
+pub(crate) fn with_more(event: Json<'_>, more: &[(&'static str, Value)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(event.raw().len() + 256);
+    bytes.push(b'{');
+    for (key, value) in more {
+        push(&mut bytes, key, value);
+    }
+    rest(&mut bytes, event, |key| {
+        more.iter().any(|(name, _)| *name == key)
+    });
+    bytes
+}
+
+/// Writes the fields of an event that are not left out, and ends the object.
+fn rest(bytes: &mut Vec<u8>, event: Json<'_>, is_left_out: impl Fn(&str) -> bool) {
+    for (key, value) in event.entries() {
+        if is_left_out(&key.decode()) {
+            continue;
+        }
+        bytes.push(b'"');
+        bytes.extend_from_slice(key.raw().as_bytes());
+        bytes.extend_from_slice(b"\":");
+        bytes.extend_from_slice(value.raw());
+        bytes.push(b',');
+    }
+    if bytes.last() == Some(&b',') {
+        bytes.pop();
+    }
+    bytes.push(b'}');
+}
+
+/// The record: what the engine says, then what the sender said.
 pub(crate) fn build(
     channel: &Channel,
     arrival: &Arrival,
     event: Json<'_>,
     (event_id, sender_id): (&str, Option<&str>),
-    more: &[(&str, Value)],
 ) -> Vec<u8> {
     let verified = &arrival.verified;
     let mut ingest = json!({
@@ -128,25 +158,7 @@ pub(crate) fn build(
     bytes.push(b'{');
     push(&mut bytes, "eventID", &Value::from(event_id));
     push(&mut bytes, "ingest", &ingest);
-    for (key, value) in more {
-        push(&mut bytes, key, value);
-    }
-    let is_ours = |key: &str| {
-        let is_owned = OWNED.contains(&key);
-        is_owned || more.iter().any(|(name, _)| *name == key)
-    };
-    for (key, value) in event.entries() {
-        if is_ours(&key.decode()) {
-            continue;
-        }
-        bytes.push(b'"');
-        bytes.extend_from_slice(key.raw().as_bytes());
-        bytes.extend_from_slice(b"\":");
-        bytes.extend_from_slice(value.raw());
-        bytes.push(b',');
-    }
-    bytes.pop();
-    bytes.push(b'}');
+    rest(&mut bytes, event, |key| OWNED.contains(&key));
     bytes
 }
 

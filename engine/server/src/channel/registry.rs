@@ -4,7 +4,7 @@
 //! kept by one request for longer than it lasts, so a change counts from the next request on.
 
 use super::Channel;
-use super::auth::{Sender, access_key_of, key_of};
+use super::auth::{Sender, key_of};
 use super::file::{ChannelFault, Scheme};
 use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -34,7 +34,6 @@ pub(crate) struct Channels {
     /// Files that are broken.
     pub(crate) faults: BTreeMap<String, ChannelFault>,
     by_key: BTreeMap<[u8; 32], Vec<String>>,
-    by_access_key: BTreeMap<String, String>,
 }
 
 impl Registry {
@@ -124,9 +123,6 @@ impl Channels {
             for key in channel.senders.iter().flat_map(Sender::keys) {
                 self.by_key.entry(key).or_default().push(id.clone());
             }
-            for key in channel.senders.iter().filter_map(Sender::access_key) {
-                self.by_access_key.insert(key.to_owned(), id.clone());
-            }
         }
     }
 
@@ -141,17 +137,15 @@ impl Channels {
         }
     }
 
-    /// The channel that a request of an AWS client is for: by its name, else by the key that signed it.
-    pub(crate) fn of_arn(&self, arn: &str, headers: &HeaderMap) -> Option<Arc<Channel>> {
-        let id = arn.rsplit_once("channel/").map_or(arn, |(_, id)| id);
-        match self.by_id.get(id) {
-            Some(channel) => Some(channel.clone()),
-            None => {
-                let key = access_key_of(headers)?;
-                self.by_id.get(self.by_access_key.get(key)?).cloned()
-            }
-        }
+    /// The channel that a request of an AWS client is for.
+    pub(crate) fn of_arn(&self, arn: &str) -> Option<Arc<Channel>> {
+        self.by_id.get(id_of(arn)).cloned()
     }
+}
+
+/// The id at the end of a name of AWS, or alone.
+fn id_of(arn: &str) -> &str {
+    arn.rsplit_once("channel/").map_or(arn, |(_, id)| id)
 }
 
 impl Channel {

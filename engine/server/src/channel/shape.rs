@@ -20,6 +20,9 @@ use tripline_core::event::Json;
 /// Most bytes of a schema.
 const SCHEMA_BYTES_MAX: u64 = 1024 * 1024;
 
+/// What of a header a mapping sees.
+const HEADER_CHARS_MAX: usize = 512;
+
 /// What of a schema's complaint is told.
 const WORDS_MAX: usize = 300;
 
@@ -200,7 +203,9 @@ impl Shape {
     pub(crate) fn headers(&self, headers: &HeaderMap) -> BTreeMap<String, String> {
         let found = self.headers.iter().filter_map(|name| {
             let text = headers.get(name)?.to_str().ok()?;
-            Some((name.clone(), text.to_owned()))
+            // They may be kept with an event that is set aside.
+            let short = text.chars().take(HEADER_CHARS_MAX).collect();
+            Some((name.clone(), short))
         });
         found.collect()
     }
@@ -234,6 +239,14 @@ impl Shape {
                 .into(),
         };
         Ok(Shaped { bytes, warning })
+    }
+
+    /// The id that a sender gave, as it may be shown: not at all where its field or its looks say that it is a secret.
+    pub(crate) fn shown_id(&self, id: &str, field: &str) -> String {
+        match &self.redaction {
+            Some(redaction) => redaction.of_field(field, id),
+            None => id.to_owned(),
+        }
     }
 
     /// A document without what is not to be kept; nothing where everything may be.

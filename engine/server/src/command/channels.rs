@@ -185,7 +185,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             };
             // First, so that no channel is made whose secret nobody has.
             let file = secret_to.as_deref().map(secret_file).transpose()?;
-            let shown = edit::make(&folder, &new)?;
+            let made = edit::make(&folder, &new);
+            if let (Err(_), Some(to)) = (&made, secret_to) {
+                // Nothing was written into it.
+                let _ = std::fs::remove_file(to);
+            }
+            let shown = made?;
             let path = edit::path_of(&folder, id)?;
             if let (Some(mut file), Some(to)) = (file, secret_to) {
                 let fault = |source| CommandError::Write {
@@ -202,11 +207,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
                 )?;
                 return Ok(Exit::Success);
             }
-            writeln!(
-                io::stdout(),
-                "{} made; shown once, and kept nowhere:",
-                path.display()
-            )?;
+            writeln!(io::stdout(), "{} made; shown once:", path.display())?;
             show(&shown)
         }
         Action::Rotate {
@@ -224,10 +225,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             }
             let grace = SignedDuration::from_hours(i64::from(*grace));
             let shown = edit::rotate(&folder, (id, sender), grace, Timestamp::now())?;
-            writeln!(
-                io::stdout(),
-                "new for {sender} of {id}; shown once, and kept nowhere:"
-            )?;
+            writeln!(io::stdout(), "new for {sender} of {id}; shown once:")?;
             show(&shown)
         }
         Action::Pause { id, place } => {

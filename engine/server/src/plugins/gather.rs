@@ -285,10 +285,10 @@ impl Gatherer<'_> {
         let bytes = &buffer[start..end];
         let mut parser = std::mem::take(&mut self.parser);
         let within = match parser.parse(bytes) {
-            Err(_) => pieces_within(bytes),
+            Err(_) => pieces_within(bytes, usize::MAX),
             Ok(document) => {
                 let event = Event::new(document);
-                let within = delivery_within(&event);
+                let within = delivery_within(&event, usize::MAX);
                 if within.is_none() {
                     self.event(&event, (start, end), askers, (buffer, answers));
                 }

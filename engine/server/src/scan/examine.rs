@@ -376,7 +376,7 @@ impl<S: Shape> Examiner<'_, S> {
         let document = match self.parser.parse(bytes) {
             Ok(document) => document,
             Err(malformed) => {
-                if let Some(pieces) = pieces_within(bytes) {
+                if let Some(pieces) = pieces_within(bytes, usize::MAX) {
                     return Err(pieces);
                 }
                 self.refuse(malformed, place, out);
@@ -384,7 +384,7 @@ impl<S: Shape> Examiner<'_, S> {
             }
         };
         let event = Event::new(document);
-        if let Some(pieces) = delivery_within(&event) {
+        if let Some(pieces) = delivery_within(&event, usize::MAX) {
             return Err(pieces);
         }
         let shared = self.shared;

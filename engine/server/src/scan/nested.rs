@@ -7,8 +7,20 @@ use crate::input::split::{Ending, Piece, PieceKind, Splitter};
 use tripline_core::event::{Event, Kind, Parser};
 use tripline_core::limits::EVENT_BYTES_MAX;
 
+/// What a record turns out to hold, when it is not one event, and no more of it once there is more than `most`.
+pub(crate) fn pieces_of_at_most(
+    parser: &mut Parser,
+    bytes: &[u8],
+    most: usize,
+) -> Option<Vec<Piece>> {
+    match parser.parse(bytes) {
+        Ok(document) => delivery_within(&Event::new(document), most),
+        Err(_) => pieces_within(bytes, most),
+    }
+}
+
 /// The records of a delivery file that came as one record, or in the envelope of one.
-pub(crate) fn delivery_within(event: &Event<'_>) -> Option<Vec<Piece>> {
+pub(crate) fn delivery_within(event: &Event<'_>, most: usize) -> Option<Vec<Piece>> {
     let root = event.root();
     if root.get("eventID").is_some() {
         return None;
@@ -19,7 +31,7 @@ pub(crate) fn delivery_within(event: &Event<'_>) -> Option<Vec<Piece>> {
     }
     let before = &event.document().bytes()[..root.offset()];
     let lines = memchr::memchr_iter(b'\n', before).count() as u64;
-    let mut pieces = pieces_within(root.raw())?;
+    let mut pieces = pieces_within(root.raw(), most)?;
     for piece in &mut pieces {
         piece.start += before.len();
         piece.end += before.len();
@@ -31,17 +43,14 @@ pub(crate) fn delivery_within(event: &Event<'_>) -> Option<Vec<Piece>> {
 
 /// What a record turns out to hold, when it is not one event.
 pub(crate) fn pieces_of(parser: &mut Parser, bytes: &[u8]) -> Option<Vec<Piece>> {
-    match parser.parse(bytes) {
-        Ok(document) => delivery_within(&Event::new(document)),
-        Err(_) => pieces_within(bytes),
-    }
+    pieces_of_at_most(parser, bytes, usize::MAX)
 }
 
 /// The pieces of a text that is no single record: a delivery file, or several whole values.
-pub(crate) fn pieces_within(bytes: &[u8]) -> Option<Vec<Piece>> {
+pub(crate) fn pieces_within(bytes: &[u8], most: usize) -> Option<Vec<Piece>> {
     let mut splitter = Splitter::new(EVENT_BYTES_MAX);
     let mut pieces = Vec::new();
-    splitter.split(bytes, Ending::Last, &mut pieces);
+    splitter.split_at_most(bytes, Ending::Last, &mut pieces, most);
     let is_object = |one: &Piece| one.kind == PieceKind::Record && bytes[one.start] == b'{';
     let several = pieces.len() > 1 && pieces.iter().all(is_object);
     (several || splitter.found_wrapper()).then_some(pieces)

@@ -20,6 +20,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tripline_core::event::Parser;
@@ -37,6 +38,8 @@ pub(crate) struct Door {
     pub(crate) registry: Registry,
     pub(crate) intake: Intake,
     pub(crate) acks: Acks,
+    /// Whoever tries a dead letter again.
+    pub(crate) retrying: Mutex<()>,
     pub(crate) pulls: Pulls,
     proxies: Vec<Network>,
     /// Where what channels used and when they were last heard of is kept.
@@ -92,6 +95,7 @@ impl Door {
                 record_bytes_max,
             },
             acks: Acks::default(),
+            retrying: Mutex::new(()),
             pulls: Pulls::default(),
             proxies: proxies.filter_map(|one| Network::parse(one)).collect(),
         })

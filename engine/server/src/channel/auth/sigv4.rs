@@ -36,12 +36,6 @@ pub(super) fn is_there(headers: &HeaderMap) -> bool {
     fields(headers).is_some()
 }
 
-/// The id of the key that a request claims to be signed with.
-pub(in crate::channel) fn access_key_of(headers: &HeaderMap) -> Option<&str> {
-    let credential = field(fields(headers)?, "Credential")?;
-    credential.split('/').next()
-}
-
 fn field<'t>(fields: &'t str, name: &str) -> Option<&'t str> {
     let mut pairs = fields
         .split(',')

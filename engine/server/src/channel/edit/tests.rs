@@ -90,6 +90,11 @@ fn a_rotation_keeps_the_old_secret_for_a_while_and_comments_for_ever() {
         after.contains("2026-01-03T03:04:05Z") && after.contains("2026-01-02T04:04:05Z"),
         "{after}"
     );
+    let third = rotate(folder, ("billing", "default"), SignedDuration::ZERO, now);
+    assert!(
+        matches!(third, Err(EditError::Grace { .. })),
+        "a key that still counts is not dropped"
+    );
     assert_eq!(finish(folder, ("billing", "default")).expect("finished"), 2);
     assert_eq!(text(folder, "billing").matches("sha256").count(), 1);
     make(folder, &new("hooks", NewProof::Github)).expect("made");

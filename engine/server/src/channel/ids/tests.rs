@@ -130,6 +130,27 @@ fn old_ids_are_forgotten_and_young_ones_are_not() {
 }
 
 #[test]
+fn a_start_that_is_interrupted_forgets_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let partitions = logged(folder.path());
+    {
+        let ids = open(folder.path(), &partitions, at(0));
+        push(Some(&ids), &partitions, "older", at(0));
+        push(Some(&ids), &partitions, "turns", at(3600));
+        push(Some(&ids), &partitions, "newer", at(3601));
+    }
+    for _ in 0..4 {
+        let ids = open(folder.path(), &partitions, at(3700));
+        assert_eq!(claim(&ids, "older", "older"), Claim::Same);
+        assert_eq!(claim(&ids, "newer", "newer"), Claim::Same);
+        let files = std::fs::read_dir(folder.path().join("ids"))
+            .expect("a folder")
+            .count();
+        assert_eq!(files, 2, "starts make no generations");
+    }
+}
+
+#[test]
 fn the_number_of_ids_is_bounded() {
     let folder = tempfile::tempdir().expect("a folder");
     let partitions = logged(folder.path());

@@ -11,6 +11,18 @@ use tripline_core::event::{Json, Kind};
 /// What stands in the place of what is not kept.
 const HIDDEN: &str = "[redacted]";
 
+/// Names of fields whose values are secrets whatever they look like, in small letters and digits.
+const NAMES: [&str; 8] = [
+    "secretaccesskey",
+    "awssecretaccesskey",
+    "sessiontoken",
+    "awssessiontoken",
+    "clientsecret",
+    "privatekey",
+    "apikey",
+    "password",
+];
+
 /// What looks like a secret.
 static SECRETS: LazyLock<Result<Regex, regex::Error>> = LazyLock::new(|| {
     let patterns = [
@@ -76,6 +88,36 @@ impl Redaction {
         }))
     }
 
+    /// The text of a field, as it may be shown.
+    pub(super) fn of_field(&self, field: &str, text: &str) -> String {
+        let way: Vec<String> = field.split('.').map(str::to_owned).collect();
+        match self.paths.iter().any(|path| path.is(&way)) || self.is_named(&way) {
+            true => HIDDEN.to_owned(),
+            false => self.hidden(text).unwrap_or_else(|| text.to_owned()),
+        }
+    }
+
+    /// Whether a field's name says that its value is a secret; asked only where secrets are looked for.
+    fn is_named(&self, way: &[String]) -> bool {
+        let Some(name) = way.last().filter(|_| self.secrets.is_some()) else {
+            return false;
+        };
+        let plain: String = name
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|one| one.to_ascii_lowercase())
+            .collect();
+        NAMES.contains(&plain.as_str())
+    }
+
+    /// A text without secrets, when there are some in it.
+    fn hidden(&self, text: &str) -> Option<String> {
+        let secrets = self.secrets?;
+        secrets
+            .is_match(text)
+            .then(|| secrets.replace_all(text, HIDDEN).into_owned())
+    }
+
     /// The document without it.
     pub(super) fn apply(&self, event: Json<'_>) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(event.raw().len());
@@ -91,11 +133,20 @@ impl Redaction {
                     if place > 0 {
                         into.push(b',');
                     }
-                    into.push(b'"');
-                    into.extend_from_slice(key.raw().as_bytes());
-                    into.extend_from_slice(b"\":");
-                    way.push(key.decode().into_owned());
-                    match self.paths.iter().any(|path| path.is(way)) {
+                    let name = key.decode().into_owned();
+                    match self.hidden(&name) {
+                        Some(name) => {
+                            into.extend_from_slice(Out::from(name).to_string().as_bytes())
+                        }
+                        None => {
+                            into.push(b'"');
+                            into.extend_from_slice(key.raw().as_bytes());
+                            into.push(b'"');
+                        }
+                    }
+                    into.push(b':');
+                    way.push(name);
+                    match self.paths.iter().any(|path| path.is(way)) || self.is_named(way) {
                         true => into.extend_from_slice(Out::from(HIDDEN).to_string().as_bytes()),
                         false => self.write(value, way, into),
                     }
@@ -114,11 +165,7 @@ impl Redaction {
                 into.push(b']');
             }
             Kind::String => {
-                let hidden = self.secrets.and_then(|secrets| {
-                    let text = value.as_text()?.decode();
-                    let found = secrets.is_match(&text);
-                    found.then(|| secrets.replace_all(&text, HIDDEN).into_owned())
-                });
+                let hidden = value.as_text().and_then(|text| self.hidden(&text.decode()));
                 match hidden {
                     Some(text) => into.extend_from_slice(Out::from(text).to_string().as_bytes()),
                     None => into.extend_from_slice(value.raw()),

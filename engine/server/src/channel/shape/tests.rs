@@ -121,11 +121,12 @@ fn what_is_not_to_be_kept_is_not() {
         Path::new("."),
     );
     let event = json!({
-        "user": {"name": "a", "password": "hunter2"}, "password": "stays", "list": [{"token": "t1"}, {"deep": {"token": {"a": 1}}}],
+        "user": {"name": "a", "password": "hunter2"}, "word": "stays", "list": [{"token": "t1"}, {"deep": {"token": {"a": 1}}}],
         "note": "key is ghp_0123456789abcdefghijklmnopqrstuvwxyz and more", "id": "AKIAIOSFODNN7EXAMPLE",
         "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "half": "-----BEGIN PRIVATE KEY-----\nMIIE",
         "aws": "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
         "big": 12345678901234567890_u64,
+        "secretAccessKey": "anything", "ghp_0123456789abcdefghijklmnopqrstuvwxyz": 1,
     });
     let text = event.to_string();
     let mut parser = Parser::new();
@@ -136,8 +137,8 @@ fn what_is_not_to_be_kept_is_not() {
     assert_eq!(
         kept,
         json!({
-            "user": {"name": "a", "password": hidden}, "password": "stays", "list": [{"token": hidden}, {"deep": {"token": hidden}}],
-            "note": "key is [redacted] and more", "id": "AKIAIOSFODNN7EXAMPLE", "pem": hidden, "half": hidden, "aws": hidden, "jwt": hidden,
+            "user": {"name": "a", "password": hidden}, "word": "stays", "list": [{"token": hidden}, {"deep": {"token": hidden}}],
+            "note": "key is [redacted] and more", "id": "AKIAIOSFODNN7EXAMPLE", "pem": hidden, "half": hidden, "aws": hidden, "jwt": hidden, "secretAccessKey": hidden, "[redacted]": 1,
             "big": 12345678901234567890_u64,
         })
     );

@@ -146,7 +146,20 @@ impl Splitter {
         ending: Ending,
         pieces: &mut Vec<Piece>,
     ) -> usize {
-        while let Flow::Continue = self.step(buffer, ending, pieces) {}
+        self.split_at_most(buffer, ending, pieces, usize::MAX)
+    }
+
+    /// The same, and no further once there are more pieces than `most`.
+    pub(crate) fn split_at_most(
+        &mut self,
+        buffer: &[u8],
+        ending: Ending,
+        pieces: &mut Vec<Piece>,
+        most: usize,
+    ) -> usize {
+        while pieces.len() <= most
+            && let Flow::Continue = self.step(buffer, ending, pieces)
+        {}
         let consumed = match &self.state {
             State::Start => 0,
             State::Line(place) => place.start,

@@ -269,9 +269,11 @@ fn refusal(error: EditError) -> Refusal {
     let words = crate::causes::with_causes(&error);
     match error {
         EditError::Missing(_) => Refusal::not_found(words),
-        EditError::Exists(_) => Refusal::conflict(words),
+        EditError::Exists(_) | EditError::Grace { .. } => Refusal::conflict(words),
         EditError::Id(_)
         | EditError::Sender { .. }
+        | EditError::SenderName(_)
+        | EditError::Source
         | EditError::Elsewhere(_)
         | EditError::Channel(_) => Refusal::bad(words),
         EditError::File { .. } | EditError::Random => {

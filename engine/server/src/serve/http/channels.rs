@@ -26,8 +26,12 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tripline_core::rule::kind::EventTime;
 
-/// How long a body may take to come.
+/// How long a body may take to come, of somebody who is known, and of somebody who is not yet.
 const BODY_SECONDS: Duration = Duration::from_secs(60);
+const UNKNOWN_BODY_SECONDS: Duration = Duration::from_secs(20);
+
+/// The longest body of a question how a channel does.
+const STATUS_BODY_BYTES_MAX: usize = 4096;
 
 /// How long a request waits for others of its channel, or for memory.
 const ROOM_SECONDS: Duration = Duration::from_secs(10);
@@ -82,7 +86,31 @@ pub(super) async fn status(
 ) -> Result<Response, Refusal> {
     let channel = api.door.registry.now().by_id.get(&id).cloned();
     prepare(&api, channel.as_ref(), peer, request.headers()).await;
-    let (channel, _) = let_in(&api, channel, peer, &request)?;
+    let (channel, early) = let_in(&api, channel, peer, &request)?;
+    if !matches!(early, Early::Known(_)) {
+        // What is signed is the request, with the body that it has.
+        let (head, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, STATUS_BODY_BYTES_MAX);
+        let body = tokio::time::timeout(BODY_SECONDS, body).await;
+        let Ok(Ok(body)) = body else {
+            return Err(nobody());
+        };
+        let time = now();
+        let asked = Asked {
+            method: &head.method,
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or(""),
+            headers: &head.headers,
+            certificate: certificate(&head.extensions),
+            now: time,
+        };
+        auth::by_body(&channel.senders, asked, &body).map_err(|why| {
+            channel
+                .live
+                .refused(why.as_str(), "who asks how it does", time);
+            nobody()
+        })?;
+    }
     let mut told = channel.live.seen().told();
     told["channel"] = channel.id.clone().into();
     told["paused"] = channel.file.paused.into();
@@ -169,7 +197,16 @@ pub(super) async fn enter(
     }
     let address = api.door.address(peer, request.headers());
     let (head, body) = request.into_parts();
-    let (body, memory) = read(api, &channel, &head.headers, body).await?;
+    // Whoever is known waits for others of its channel first, and holds nothing that other channels need.
+    let mut room = match &early {
+        Early::Known(verified) => {
+            channel.live.let_in(&verified.sender, now());
+            Some(room_in(&channel).await?)
+        }
+        Early::Body | Early::Denied(_) => None,
+    };
+    let is_known = room.is_some();
+    let (body, memory) = read(api, &channel, (&head.headers, is_known), body).await?;
     let time = now();
     let verified = match early {
         Early::Known(verified) => verified,
@@ -189,8 +226,13 @@ pub(super) async fn enter(
                 nobody()
             })?;
             admit(&channel, &verified)?;
+            channel.live.let_in(&verified.sender, time);
             verified
         }
+    };
+    let room = match room.take() {
+        Some(room) => room,
+        None => room_in(&channel).await?,
     };
     let arrival = Arrival {
         verified,
@@ -198,32 +240,59 @@ pub(super) async fn enter(
         time,
         headers: channel.shape.headers(&head.headers),
     };
-    seat(channel, arrival, (head.headers, body), memory).await
-}
-
-/// Somebody who was let in, when there is room.
-async fn seat(
-    channel: Arc<Channel>,
-    arrival: Arrival,
-    (headers, body): (HeaderMap, Vec<u8>),
-    memory: OwnedSemaphorePermit,
-) -> Result<Entered, Refusal> {
-    let time = arrival.time;
-    channel.live.let_in(&arrival.verified.sender, time);
-    let room = tokio::time::timeout(ROOM_SECONDS, channel.live.room.clone().acquire_owned()).await;
-    let Ok(Ok(room)) = room else {
-        let words =
-            "too many requests of this channel at once (limits.requests_at_once); come again";
-        channel.live.refused("requests_at_once", words, time);
-        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words).retry_after(1));
-    };
+    let memory = for_inflating(api, &channel, &body, memory).await?;
     Ok(Entered {
         channel,
         arrival,
-        headers,
+        headers: head.headers,
         body,
         _room: (room, memory),
     })
+}
+
+/// Room among the requests of a channel.
+async fn room_in(channel: &Channel) -> Result<OwnedSemaphorePermit, Refusal> {
+    let room = tokio::time::timeout(ROOM_SECONDS, channel.room.clone().acquire_owned()).await;
+    match room {
+        Ok(Ok(room)) => Ok(room),
+        _ => {
+            let words =
+                "too many requests of this channel at once (limits.requests_at_once); come again";
+            channel.live.refused("requests_at_once", words, now());
+            Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words).retry_after(1))
+        }
+    }
+}
+
+/// Memory for so many bytes, of what all bodies may take together.
+async fn memory_for(api: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Refusal> {
+    let mib = u32::try_from(bytes.div_ceil(MIB))
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let mib = mib.min(api.memory_mib);
+    let memory = tokio::time::timeout(ROOM_SECONDS, api.memory.clone().acquire_many_owned(mib));
+    match memory.await {
+        Ok(Ok(memory)) => Ok(memory),
+        _ => {
+            let words = "too many large bodies at once; come again";
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", words).retry_after(1))
+        }
+    }
+}
+
+/// The memory that a body needs once it is decompressed, which is seen by its first bytes and not by what its head says.
+async fn for_inflating(
+    api: &Shared,
+    channel: &Channel,
+    body: &[u8],
+    memory: OwnedSemaphorePermit,
+) -> Result<OwnedSemaphorePermit, Refusal> {
+    if !decode::is_compressed(body) {
+        return Ok(memory);
+    }
+    // Given back first: whoever holds some and waits for more may wait for others who do the same.
+    drop(memory);
+    memory_for(api, channel.file.limits.inflated_max_kib * 1024).await
 }
 
 /// Lets a message in that was published on the subject of a channel.
@@ -243,14 +312,23 @@ pub(super) async fn enter_message(
         nobody()
     })?;
     admit(&channel, &verified)?;
-    let (body, memory) = read(api, &channel, &headers, Body::from(body)).await?;
+    channel.live.let_in(&verified.sender, time);
+    let room = room_in(&channel).await?;
+    let (body, memory) = read(api, &channel, (&headers, true), Body::from(body)).await?;
+    let memory = for_inflating(api, &channel, &body, memory).await?;
     let arrival = Arrival {
         verified,
         address: None,
         time,
         headers: channel.shape.headers(&headers),
     };
-    seat(channel, arrival, (headers, body), memory).await
+    Ok(Entered {
+        channel,
+        arrival,
+        headers,
+        body,
+        _room: (room, memory),
+    })
 }
 
 /// Whether a verified sender may push now.
@@ -282,7 +360,7 @@ fn admit(channel: &Channel, verified: &Verified) -> Result<(), Refusal> {
 async fn read(
     api: &Shared,
     channel: &Channel,
-    headers: &HeaderMap,
+    (headers, is_known): (&HeaderMap, bool),
     body: Body,
 ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal> {
     let limits = &channel.file.limits;
@@ -290,7 +368,11 @@ async fn read(
     let too_large = || {
         let words = format!("the body is longer than {most} bytes (limits.body_max_kib)");
         channel.live.refused("too_large", &words, now());
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words)
+        match is_known {
+            true => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words),
+            // Somebody who is not known learns nothing of a channel's bounds.
+            false => nobody(),
+        }
     };
     let told = headers
         .get("content-length")
@@ -299,23 +381,12 @@ async fn read(
     if told.is_some_and(|told| told > most) {
         return Err(too_large());
     }
-    // What it becomes is known only when it is there, so the most that it may become is set aside.
-    let is_compressed = headers.contains_key("content-encoding");
-    let bytes = match is_compressed {
-        true => limits.inflated_max_kib * 1024,
-        false => told.unwrap_or(most) as u64,
+    let memory = memory_for(api, told.unwrap_or(most) as u64).await?;
+    let within = match is_known {
+        true => BODY_SECONDS,
+        false => UNKNOWN_BODY_SECONDS,
     };
-    let mib = u32::try_from(bytes.div_ceil(MIB))
-        .unwrap_or(u32::MAX)
-        .max(1);
-    let mib = mib.min(api.memory_mib);
-    let memory =
-        tokio::time::timeout(ROOM_SECONDS, api.memory.clone().acquire_many_owned(mib)).await;
-    let Ok(Ok(memory)) = memory else {
-        let words = "too many large bodies at once; come again";
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", words).retry_after(1));
-    };
-    match tokio::time::timeout(BODY_SECONDS, axum::body::to_bytes(body, most)).await {
+    match tokio::time::timeout(within, axum::body::to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok((bytes.to_vec(), memory)),
         Ok(Err(fault)) => match is_too_long(&fault) {
             true => Err(too_large()),
@@ -355,21 +426,24 @@ pub(super) fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal>
     }
     let event_max = usize::try_from(limits.event_max_kib * 1024).unwrap_or(usize::MAX);
     let most = limits.events_max;
-    let entries = match cloud_events::mode(&entered.headers) {
+    // Headers that nobody signed say nothing of an event whose sender was known by a signature.
+    let mode = cloud_events::mode(&entered.headers);
+    let mode = mode.filter(|mode| !is_signed(entered) || *mode != cloud_events::Mode::Binary);
+    let entries = match mode {
         None => decode::json(&text, event_max, most),
         Some(cloud_events::Mode::Binary) => {
             Some(vec![cloud_events::binary(&entered.headers, &text)])
         }
         Some(_) => cloud_events::structured(&text, event_max, most),
     };
+    let entries = match channel.shape.list() {
+        None => entries,
+        Some(list) => entries.and_then(|entries| decode::within(entries, list, most)),
+    };
     let entries = entries.ok_or_else(|| {
         let words = format!("more events than the {most} of one request (limits.events_max)");
         refused(channel, StatusCode::PAYLOAD_TOO_LARGE, ("too_large", words))
     })?;
-    let entries = match channel.shape.list() {
-        None => entries,
-        Some(list) => decode::within(entries, list),
-    };
     if entries.is_empty() {
         let words = "the body holds no event".to_owned();
         return Err(refused(
@@ -378,7 +452,7 @@ pub(super) fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal>
             ("bad_request", words),
         ));
     }
-    let seed = seed(api, entered)?;
+    let seed = seed(api, entered, &text)?;
     let taken = settle(api, entered, &entries, seed.as_deref());
     Ok(answer(&taken))
 }
@@ -392,12 +466,19 @@ pub(super) fn settle(
 ) -> Taken {
     let (channel, arrival) = (&entered.channel, &entered.arrival);
     let bytes = entered.body.len() as u64;
-    let quota = (entries.len() as u64, bytes);
-    channel
-        .live
-        .quota
-        .take(&channel.file.limits, quota, arrival.time);
-    let taken = api.door.intake.take(channel, arrival, entries, seed);
+    let amount = (entries.len() as u64, bytes);
+    // Once more: others may have used it up while this body came.
+    let quota = &channel.live.quota;
+    let taken = match quota.try_take(&channel.file.limits, amount, arrival.time) {
+        Ok(()) => api.door.intake.take(channel, arrival, entries, seed),
+        Err(exceeded) => {
+            let words = format!(
+                "the quota of this channel is used up (limits.{})",
+                exceeded.what
+            );
+            api.door.intake.refuse(entries.len(), ("quota", &words))
+        }
+    };
     let accepted = api.door.note(channel, arrival, bytes, &taken);
     api.status.set(|now| {
         now.appended += accepted;
@@ -451,11 +532,21 @@ fn challenge_of_slack(channel: &Channel, text: &[u8]) -> Option<Response> {
         .then(|| json(&value!({ "challenge": question.challenge })))
 }
 
+/// Whether a sender was known by a signature over the body, which covers none of the headers that are looked at here.
+fn is_signed(entered: &Entered) -> bool {
+    let how = &entered.arrival.verified.how;
+    how.starts_with("hmac:") || how == "sigv4"
+}
+
 /// What names the events of a request that have no id of their own: the id of the message, or the key that the sender gave it. A
 /// key that was used for another body is a mistake of the sender.
-fn seed(api: &Shared, entered: &Entered) -> Result<Option<String>, Refusal> {
+fn seed(api: &Shared, entered: &Entered, body: &[u8]) -> Result<Option<String>, Refusal> {
     if let Some(message) = &entered.arrival.verified.message {
         return Ok(Some(format!("m\n{message}")));
+    }
+    if is_signed(entered) {
+        // Nobody signed such a key; the same bytes are the same events.
+        return Ok(None);
     }
     const KEY: HeaderName = HeaderName::from_static("idempotency-key");
     let Some(given) = entered.headers.get(KEY) else {
@@ -474,9 +565,14 @@ fn seed(api: &Shared, entered: &Entered) -> Result<Option<String>, Refusal> {
     }
     let (key, hash) = (
         ids::key(&channel.id, format!("k\n{text}").as_bytes()),
-        ids::hash(&entered.body),
+        ids::hash(body),
     );
-    match api.door.intake.ids.remember(key, hash) {
+    match api
+        .door
+        .intake
+        .ids
+        .remember((key, hash), entered.arrival.time)
+    {
         Some(before) if before != hash => {
             let words = "this Idempotency-Key was used for another body".to_owned();
             Err(refused(
@@ -567,7 +663,7 @@ pub(super) async fn put_audit_events(
     let Some(arn) = arn.filter(|arn| !arn.is_empty()) else {
         return exception("InvalidChannelARN", "channelArn is missing");
     };
-    let channel = api.door.registry.now().of_arn(&arn, request.headers());
+    let channel = api.door.registry.now().of_arn(&arn);
     let entered = match enter(&api, channel, peer, request).await {
         Ok(entered) => entered,
         Err(refusal) => return of_refusal(refusal),

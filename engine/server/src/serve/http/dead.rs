@@ -2,13 +2,14 @@
 
 use super::answer::{Refusal, json};
 use super::{Shared, blocking, part};
-use crate::channel::intake::{Kept, Outcome};
+use crate::channel::intake::{Kept, Outcome, SetAside};
 use crate::channel::record::Arrival;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json as value};
+use std::sync::PoisonError;
 use tripline_core::port::{
     DeadFilter, DeadLetter, DeadNumber, DeadReason, NewRecord, Partition, RecordKind,
 };
@@ -96,6 +97,8 @@ pub(super) async fn retry(
     let number = part(number)?;
     blocking(move || {
         let number = DeadNumber(number);
+        // One at a time, so that of two who ask for the same one finds it gone.
+        let _turn = api.door.retrying.lock().unwrap_or_else(PoisonError::into_inner);
         let letter = find(&api, number)?;
         if let DeadReason::Sink { sink, .. } = &letter.reason {
             let words = format!("this is a finding that the sink `{sink}` refused, not an event; look it up and drop it");
@@ -128,7 +131,9 @@ pub(super) async fn retry(
 fn through_channel(api: &Shared, id: &str, letter: &DeadLetter) -> Result<String, Refusal> {
     #[derive(Deserialize)]
     struct Attributes {
+        key: String,
         hash: String,
+        event_id: String,
         kept: Kept,
     }
     let channels = api.door.registry.now();
@@ -137,13 +142,17 @@ fn through_channel(api: &Shared, id: &str, letter: &DeadLetter) -> Result<String
         .ok_or_else(|| Refusal::conflict(format!("its channel `{id}` is not there any more")))?;
     let attributes: Attributes = serde_json::from_slice(&letter.attributes)
         .map_err(|_| Refusal::conflict("what was kept of its arrival cannot be read"))?;
-    let name = attributes.kept.name.clone();
-    let hash = u64::from_str_radix(&attributes.hash, 16).unwrap_or_default();
+    let before = SetAside {
+        key: u128::from_str_radix(&attributes.key, 16).unwrap_or_default(),
+        hash: u64::from_str_radix(&attributes.hash, 16).unwrap_or_default(),
+        event_id: attributes.event_id,
+        shown_id: attributes.kept.shown_id.clone(),
+    };
     let arrival = Arrival::of_kept(attributes.kept);
     let taken = api
         .door
         .intake
-        .take_again(channel, &arrival, (&name, hash), &letter.payload);
+        .take_again(channel, &arrival, &before, &letter.payload);
     match taken.outcomes.into_iter().next() {
         Some(Outcome::Rejected(why)) => {
             Err(Refusal::conflict(format!("{}: {}", why.code, why.words)))

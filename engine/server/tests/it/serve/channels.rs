@@ -626,6 +626,120 @@ fn a_channel_that_falls_silent_is_found() {
     assert_eq!(service.terminate(), Some(0));
 }
 
+#[test]
+fn what_nobody_signed_says_nothing() {
+    let folder = folder("channels-unsigned", "");
+    let hooks = secrets(&folder, "github", &["--auth", "github"]);
+    let key = channel(
+        &folder,
+        "app",
+        "[allow]\nevent_sources = [\"app\"]\n[schema.map]\neventSource = '\"app\"'\n",
+    );
+    let service = Service::start(&folder);
+    let body = br#"{"action":"x"}"#;
+    let mut mac = Hmac::<Sha256>::new_from_slice(hooks["secret"].as_bytes()).expect("a key");
+    mac.update(body);
+    let hex: String = mac
+        .finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let signature = format!("sha256={hex}");
+    let sign = ("x-hub-signature-256", signature.as_str());
+    let (status, answer, _) = push(&to(&service, "github"), &[sign], body);
+    assert_eq!((status, &answer["accepted"]), (200, &json!(1)));
+    // A captured request, dressed up as others.
+    for more in [
+        vec![("idempotency-key", "1")],
+        vec![
+            ("ce-specversion", "1.0"),
+            ("ce-id", "99"),
+            ("ce-source", "iam.amazonaws.com"),
+            ("ce-type", "Forged"),
+        ],
+    ] {
+        let headers: Vec<(&str, &str)> = [sign].into_iter().chain(more).collect();
+        let (status, answer, _) = push(&to(&service, "github"), &headers, body);
+        assert_eq!(
+            (status, &answer["accepted"], &answer["duplicates"]),
+            (200, &json!(0), &json!(1)),
+            "{headers:?}"
+        );
+    }
+    // How a channel does is told to whoever proves who it is, and claiming to is no proof.
+    let agent: Agent = Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .build()
+        .new_agent();
+    for (name, value) in [
+        ("x-hub-signature-256", "sha256=00"),
+        ("authorization", "AWS4-HMAC-SHA256 x"),
+    ] {
+        let asked = agent.get(format!("{}/v1/channels/github/status", service.url()));
+        let answer = asked.header(name, value).call().expect("it answers");
+        assert_eq!(answer.status().as_u16(), 401, "{name}");
+    }
+    // What a mapping makes goes before what an envelope says, and what is allowed is asked of the result.
+    let event = [
+        ("authorization", &*bearer(&key)),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "iam.amazonaws.com"),
+        ("ce-type", "DeleteTrail"),
+        ("content-type", "application/json"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    let event: Vec<(&str, &str)> = event
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let (status, answer, _) = push(&to(&service, "app"), &event, b"{}");
+    assert_eq!(status, 200, "{answer}");
+    service.wait_evaluated();
+    let id = answer["event_ids"][0].as_str().expect("an id");
+    let kept = service.get(&format!("/v1/events/{id}"));
+    let kept = kept.get("event").unwrap_or(&kept);
+    assert_ne!(kept["eventSource"], "iam.amazonaws.com", "{kept}");
+    assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn a_small_body_cannot_become_many_events() {
+    let folder = folder("channels-many", "");
+    let key = channel(
+        &folder,
+        "okta",
+        "[limits]\nevents_max = 1000\n[schema]\npreset = \"okta-event-hook\"\n",
+    );
+    let service = Service::start(&folder);
+    let list = format!(
+        "{{\"data\":{{\"events\":[{}]}}}}\n",
+        vec!["{}"; 80_000].join(",")
+    );
+    for text in [
+        list.repeat(2),
+        "1\n".repeat(2_000_000),
+        format!("{{\"Records\":[{}]}}", vec!["{}"; 80_000].join(",")),
+    ] {
+        let packed = {
+            use std::io::Write;
+            let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            packed.write_all(text.as_bytes()).expect("packed");
+            packed.finish().expect("packed")
+        };
+        let (status, answer, _) = push(
+            &to(&service, "okta"),
+            &[("authorization", &bearer(&key))],
+            &packed,
+        );
+        assert_eq!((status, &answer["error"]), (413, &json!("too_large")));
+    }
+    assert_eq!(service.get("/v1/status")["partitions"][0]["last"], json!(0));
+    assert_eq!(service.terminate(), Some(0));
+}
+
 /// A folder of Python with the clients that are tried, and its programs.
 pub(crate) fn clients() -> PathBuf {
     let venv = tools().join("clients");
