@@ -270,6 +270,26 @@ impl Ids {
         Ok(())
     }
 
+    /// Adds the ids of records that other processes appended to the same logs.
+    pub(crate) fn catch_up(&self, partitions: &Partitions) -> Result<(), IdsFault> {
+        let mut places = self.lock().places.clone();
+        let found = from_log(partitions, &mut places)?;
+        let mut known = self.lock();
+        let mut bytes = Vec::new();
+        for (key, hash) in found {
+            if !known.previous.contains_key(&key) && known.current.insert(key, hash).is_none() {
+                push_entry(&mut bytes, (key, hash), (0, 0));
+            }
+        }
+        let written = known.file.write_all(&bytes);
+        written.map_err(|source| file_fault(&self.folder, source))?;
+        for (partition, place) in places {
+            let known = known.places.entry(partition).or_default();
+            *known = (*known).max(place);
+        }
+        Ok(())
+    }
+
     /// Claimed ids of events that were not appended.
     pub(crate) fn release(&self, claimed: &[(Key, u64)]) {
         let mut known = self.lock();

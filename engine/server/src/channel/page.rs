@@ -98,6 +98,16 @@ fn of_sender(page: &mut String, channel: &Channel, sender: &SenderFile, url: &st
                     "A key that you were given goes with each request.\n\n```sh\ncurl --fail-with-body -H \"{header}\" --data-binary @events.jsonl {to}\n```\n"
                 ),
             );
+            if !header.starts_with("Authorization") {
+                return;
+            }
+            put(
+                page,
+                format_args!(
+                    "\nForwarders of Splunk send to `{url}/services/collector/event` with the key as their token, exporters of OpenTelemetry their logs to \
+                     `{url}/v1/logs` with the header `Authorization: Bearer $KEY`.\n"
+                ),
+            );
         }
         SenderFile::Hmac { scheme, custom, .. } => {
             let words = match (scheme, custom) {

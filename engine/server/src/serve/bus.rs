@@ -103,26 +103,11 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
         return Err(other_log(folder, "an embedded log", "embedded"));
     }
     let connection = NatsConnection::open(&connect_settings(config)?).map_err(ServeError::Log)?;
-    let stream = StreamSettings {
-        replicas: config.replicas,
-        bytes_max: config.size_max_mib * MIB,
-        age_max: Some(config.age_max.duration()),
-        event_bytes_max: usize::try_from(config.event_max_kib * 1024).unwrap_or(usize::MAX),
-        duplicate_window: config.duplicate_window.duration(),
-        may_create: config.create,
-    };
+    let stream = stream_settings(config);
     let mut logs: Vec<Arc<dyn Bus>> = Vec::new();
     let mut identities = Vec::new();
     for number in 0..config.partitions {
-        let settings = NatsSettings {
-            prefix: config.prefix.clone(),
-            partition: Partition(number),
-            stream: stream.clone(),
-            released: match config.released {
-                Released::Keep => ReleasedOn::Keep,
-                Released::Purge => ReleasedOn::Purge,
-            },
-        };
+        let settings = log_settings(config, number);
         let (bus, opened) =
             patiently(|| NatsBus::open(&connection, &settings)).map_err(ServeError::Log)?;
         tracing::info!(
@@ -162,6 +147,62 @@ fn nats(all: &Config, folder: &Path) -> Result<Opened, ServeError> {
     };
     claim(folder, &identities.join("\n"))?;
     Ok(Opened { logs, shared })
+}
+
+fn stream_settings(config: &Nats) -> StreamSettings {
+    StreamSettings {
+        replicas: config.replicas,
+        bytes_max: config.size_max_mib * MIB,
+        age_max: Some(config.age_max.duration()),
+        event_bytes_max: usize::try_from(config.event_max_kib * 1024).unwrap_or(usize::MAX),
+        duplicate_window: config.duplicate_window.duration(),
+        may_create: config.create,
+    }
+}
+
+fn log_settings(config: &Nats, number: u32) -> NatsSettings {
+    NatsSettings {
+        prefix: config.prefix.clone(),
+        partition: Partition(number),
+        stream: stream_settings(config),
+        released: match config.released {
+            Released::Keep => ReleasedOn::Keep,
+            Released::Purge => ReleasedOn::Purge,
+        },
+    }
+}
+
+/// The same logs once more, for somebody who reads them while they are worked on: a log has one place where it is read.
+pub(super) fn logs_again(all: &Config) -> Result<Vec<Arc<dyn Bus>>, String> {
+    let config = &all.nats;
+    let told = |fault: PortFault| with_causes(&fault);
+    let login = connect_settings(config).map_err(|fault| with_causes(&fault))?;
+    let connection = NatsConnection::open(&login).map_err(told)?;
+    let mut logs: Vec<Arc<dyn Bus>> = Vec::new();
+    for number in 0..config.partitions {
+        let opened = NatsBus::open(&connection, &log_settings(config, number));
+        logs.push(Arc::new(opened.map_err(told)?.0));
+    }
+    Ok(logs)
+}
+
+/// What processes that share the work know together of the files that were taken: a ledger of its own.
+pub(super) fn files_ledger(all: &Config) -> Result<NatsLedger, String> {
+    let config = &all.nats;
+    let told = |fault: PortFault| with_causes(&fault);
+    let login = connect_settings(config).map_err(|fault| with_causes(&fault))?;
+    let connection = NatsConnection::open(&login).map_err(told)?;
+    let settings = LedgerSettings {
+        prefix: format!("{}-files", config.prefix),
+        stream: StreamSettings {
+            // A file is known for as long as it may lie there.
+            bytes_max: 0,
+            age_max: None,
+            ..stream_settings(config)
+        },
+    };
+    let (ledger, _) = NatsLedger::open(&connection, &settings).map_err(told)?;
+    Ok(ledger)
 }
 
 /// Asks a server until it answers, while it makes sense.

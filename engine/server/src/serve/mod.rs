@@ -30,6 +30,7 @@ mod pulling;
 mod replay;
 mod rules;
 mod service;
+mod shared_files;
 mod sharing;
 pub(crate) mod sink;
 mod status;

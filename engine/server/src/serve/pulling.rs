@@ -4,8 +4,12 @@
 //! there; one that cannot be had now is tried again, later each time, and one that is broken is told and passed over. Only
 //! the process that may send takes files. It must never remember a file before its events are durable.
 
+use super::bus::logs_again;
 use super::clock::now;
 use super::http::{Api, Control, no_space};
+use super::partitions::Partitions;
+use super::shared_files::SharedFiles;
+use crate::causes::with_causes;
 use crate::channel::Channel;
 use crate::channel::auth::Verified;
 use crate::channel::decode::{self, Entry, InflateFault};
@@ -13,9 +17,10 @@ use crate::channel::intake::Outcome;
 use crate::channel::pull::taken::{Taken, key};
 use crate::channel::pull::{Found, PullFault, PullFile, Source};
 use crate::channel::record::Arrival;
+use crate::config::Config;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -34,6 +39,9 @@ const EVENTS_MAX: usize = 1_000_000;
 /// How long what failed is left alone, at first and at most.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// How long the process before has to hear that it is another one's turn, and to finish the file that it began.
+const HANDED_OVER_AFTER: Duration = Duration::from_secs(5);
 
 const MIB: u64 = 1024 * 1024;
 
@@ -81,6 +89,9 @@ impl Pulls {
 pub(crate) struct Pulling {
     api: Arc<Api>,
     folder: PathBuf,
+    config: Config,
+    /// Opened when a channel pulls and the work is shared.
+    shared: Mutex<Option<Arc<SharedFiles>>>,
 }
 
 /// What was tried without success, how often, and when it is tried again.
@@ -115,10 +126,12 @@ enum Done {
 }
 
 impl Pulling {
-    pub(super) fn new(api: Arc<Api>, data: &Path) -> Self {
+    pub(super) fn new(api: Arc<Api>, config: &Config) -> Self {
         Self {
             api,
-            folder: data.join("channel-files"),
+            folder: config.data.join("channel-files"),
+            config: config.clone(),
+            shared: Mutex::default(),
         }
     }
 
@@ -162,6 +175,27 @@ impl Pulling {
             && no_space(&self.api).is_none()
     }
 
+    /// What others took, where there are others.
+    fn shared(&self) -> Result<Option<Arc<SharedFiles>>, String> {
+        if !self.api.assignment.is_shared() {
+            return Ok(None);
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.is_none() {
+            *shared = Some(Arc::new(SharedFiles::open(&self.config)?));
+        }
+        Ok(shared.clone())
+    }
+
+    /// Hears what others took, before anything is taken here.
+    fn follow(&self, id: &str, taken: &mut Taken) -> Result<(), String> {
+        let Some(shared) = self.shared()? else {
+            return Ok(());
+        };
+        let written = taken.extend(shared.hear(id)?);
+        written.map_err(|fault| format!("what was taken is not written: {fault}"))
+    }
+
     fn pull(&self, id: &str, file: &PullFile, is_gone: &AtomicBool) {
         let path = self.folder.join(format!("{id}.taken"));
         let mut taken = match Taken::open(path) {
@@ -175,11 +209,24 @@ impl Pulling {
         let source = Source::of(file, self.api.door.registry.folder());
         let mut files: HashMap<u128, Tries> = HashMap::new();
         let mut rounds: Option<Tries> = None;
+        let mut was_sender = false;
+        let mut sends_since: Option<Instant> = None;
         while let Some(channel) = self.channel(id, file, is_gone) {
             let mut next = Instant::now() + LOOKS_EVERY;
-            if self.may(&channel) {
+            sends_since = match self.api.assignment.sends() {
+                true => sends_since.or(Some(next)),
+                false => None,
+            };
+            was_sender &= sends_since.is_some();
+            let is_alone = !self.api.assignment.is_shared();
+            let is_handed_over =
+                sends_since.is_some_and(|since| since.elapsed() >= HANDED_OVER_AFTER);
+            if (is_alone || is_handed_over) && self.may(&channel) {
                 let begun = Instant::now();
-                match self.round((&channel, file), &source, (&mut taken, &mut files), is_gone) {
+                let done = self.begin(id, &mut taken, &mut was_sender).and_then(|()| {
+                    self.round((&channel, file), &source, (&mut taken, &mut files), is_gone)
+                });
+                match done {
                     Ok(()) => {
                         rounds = None;
                         next = begun + file.every();
@@ -199,6 +246,18 @@ impl Pulling {
                 thread::sleep(LOOKS_EVERY);
             }
         }
+    }
+
+    /// Goes on where others were, when they were.
+    fn begin(&self, id: &str, taken: &mut Taken, was_sender: &mut bool) -> Result<(), String> {
+        if !*was_sender && self.api.assignment.is_shared() {
+            let logs = Partitions::new(logs_again(&self.config)?, &self.config.nats.partition_by);
+            let known = self.api.door.intake.ids.catch_up(&logs);
+            known.map_err(|fault| with_causes(&fault))?;
+        }
+        self.follow(id, taken)?;
+        *was_sender = true;
+        Ok(())
     }
 
     fn rest(&self, until: Instant, is_gone: &AtomicBool) {
@@ -305,6 +364,9 @@ impl Pulling {
                 .door
                 .pulls
                 .note(&channel.id, |pulled| pulled.taken += 1),
+        }
+        if let Some(shared) = self.shared()? {
+            shared.say(&channel.id, key)?;
         }
         files.remove(&key);
         let added = taken.add(key);

@@ -223,7 +223,7 @@ impl Service {
             .build()
             .map_err(ServeError::Runtime)?;
         let (close, closed) = watch::channel(());
-        let pulling = Pulling::new(api.clone(), &self.config.data);
+        let pulling = Pulling::new(api.clone(), &self.config);
         let mut servers = Vec::new();
         let mut address = None;
         if !self.config.http.listen.is_empty() {

@@ -68,11 +68,24 @@ impl Taken {
 
     /// A file was taken, and its events are durable.
     pub(crate) fn add(&mut self, key: u128) -> io::Result<()> {
-        if self.keys.insert(key) {
-            self.file.write_all(&entry(key))?;
-            self.file.sync_data()?;
+        self.extend([key])
+    }
+
+    /// Files that others took.
+    pub(crate) fn extend(&mut self, keys: impl IntoIterator<Item = u128>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for key in keys {
+            if self.keys.insert(key) {
+                bytes.extend_from_slice(&entry(key));
+            }
         }
-        Ok(())
+        match bytes.is_empty() {
+            true => Ok(()),
+            false => {
+                self.file.write_all(&bytes)?;
+                self.file.sync_data()
+            }
+        }
     }
 
     /// Forgets those that are not there any more, when they are many.

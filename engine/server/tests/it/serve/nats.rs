@@ -39,7 +39,7 @@ pub(super) fn on_nats(name: &str, servers: &[&NatsServer], more: &str) -> Folder
     folder(name, &bus)
 }
 
-fn connect(server: &NatsServer) -> ConnectSettings {
+pub(super) fn connect(server: &NatsServer) -> ConnectSettings {
     ConnectSettings {
         urls: vec![server.url()],
         login: Login::None,
@@ -186,7 +186,7 @@ pub(super) fn wait_for_cluster(server: &NatsServer) {
 }
 
 /// A stream for what a sink publishes, which a bus can read.
-fn stream_settings(prefix: &str) -> NatsSettings {
+pub(super) fn stream_settings(prefix: &str) -> NatsSettings {
     NatsSettings {
         prefix: prefix.to_owned(),
         partition: Partition(0),

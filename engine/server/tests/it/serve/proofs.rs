@@ -4,7 +4,7 @@ use super::channels::push;
 use super::encrypted::Authority;
 use super::nats::ask;
 use super::service::Service;
-use super::{Folder, event, folder};
+use super::{Folder, event, folder, run};
 use crate::harness::Ran;
 use crate::launcher::{NatsServer, Place};
 use base64::Engine;
@@ -37,6 +37,14 @@ fn ingest(service: &Service, answer: &Value) -> Value {
     service.wait_evaluated();
     let found = service.get(&format!("/v1/events/{id}"));
     found.get("event").unwrap_or(&found)["ingest"].clone()
+}
+
+/// The page for a partner.
+fn page(folder: &Folder, id: &str) -> String {
+    let data = format!("{}/data", folder.path());
+    let ran = run(&["channels", "page", id, "--data", &data]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran.stdout
 }
 
 /// A port that nobody has now.
@@ -139,6 +147,22 @@ fn certificates_say_who_pushes() {
     assert_eq!(
         refused(&service, "named"),
         json!({"no_proof": 1, "unknown_certificate": 1})
+    );
+    let shown = service.get("/v1/channels/named")["senders"][0].clone();
+    assert_eq!(
+        (&shown["type"], &shown["names"]),
+        (&json!("certificate"), &json!(["Partner.example.com"])),
+        "{shown}"
+    );
+    assert!(page(&folder, "named").contains("--cert client.pem"));
+    let data = format!("{}/data", folder.path());
+    let ran = run(&[
+        "channels", "rotate", "named", "--sender", "partner", "--data", &data,
+    ]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("renewed where it comes from"),
+        "{}",
+        ran.stderr
     );
     for client in [&expired, &forged] {
         let (code, answer) = send("named", Some(client));
@@ -250,6 +274,13 @@ fn tokens_of_an_issuer_say_who_pushes() {
             refused(&service, "tokens"),
             json!({"bad_token": 5, "token_claims": 1})
         );
+        let shown = service.get("/v1/channels/tokens")["senders"][0].clone();
+        assert_eq!(
+            (&shown["type"], &shown["audience"]),
+            (&json!("jwt"), &json!("tripline")),
+            "{shown}"
+        );
+        assert!(page(&folder, "tokens").contains("A token of `https://issuer.example.com`"));
         let mut last = std::net::TcpStream::connect(address).expect("connects");
         last.write_all(b"END").expect("said");
     });

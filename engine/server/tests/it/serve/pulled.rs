@@ -1,8 +1,10 @@
 //! Files that channels take themselves: each once, whatever happens, and none left out for the sake of another.
 
 use super::doors::{client, clients};
+use super::nats::{connect, member, stream_settings};
 use super::service::Service;
 use super::{Folder, event, folder};
+use crate::launcher::{NatsServer, Place};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -10,6 +12,8 @@ use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+use tripline_bus::nats::{NatsBus, NatsConnection};
+use tripline_core::port::{Bus, Delivered, Partition, ReadMax, RecordKind, Sequence};
 
 /// A channel that takes files.
 fn made(folder: &Folder, id: &str, pull: &str) {
@@ -150,6 +154,85 @@ fn a_kill_makes_no_file_be_taken_twice_or_left_out() {
     assert_eq!(records(&service), Some(10 * FILES));
     service.wait_evaluated();
     assert_eq!(service.terminate(), Some(0));
+}
+
+/// Events in the logs of members; each is there once.
+fn events_on(server: &NatsServer) -> usize {
+    let connection = NatsConnection::open(&connect(server)).expect("connects");
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let mut settings = stream_settings("tripline");
+        settings.partition = Partition(number);
+        settings.stream.bytes_max = 512 << 20;
+        settings.stream.age_max = Some(Duration::from_secs(7 * 86_400));
+        settings.stream.event_bytes_max = 960 << 10;
+        let (bus, _) = NatsBus::open(&connection, &settings).expect("opens");
+        let last = bus.span().expect("a span").last;
+        let mut after = Sequence(0);
+        while after < last {
+            let mut delivered = Delivered::default();
+            let most = ReadMax {
+                records: 10_000,
+                bytes: 16 << 20,
+            };
+            bus.read(after, most, &mut delivered).expect("reads");
+            for record in &delivered.records {
+                after = record.sequence;
+                if record.kind == RecordKind::Event {
+                    let event: Value =
+                        serde_json::from_slice(delivered.payload(record)).expect("JSON");
+                    ids.push(event["eventID"].as_str().expect("an id").to_owned());
+                }
+            }
+        }
+    }
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "an event is there twice");
+    count
+}
+
+#[test]
+fn whoever_goes_on_takes_no_file_again() {
+    let place = Place::new("pulled-shared");
+    let server = NatsServer::start(place.path(), "");
+    let files = Folder::new("pulled-shared-files");
+    for number in 0..FILES {
+        let name = format!("{number:05}.json.gz");
+        files.file(&name, packed(&delivery(10 * number, 10)));
+    }
+    thread::sleep(Duration::from_secs(2));
+    let pull = format!("type = \"folder\"\npath = \"{}\"\n", files.path());
+    let folders = ["pulled-member-one", "pulled-member-two"].map(|name| member(name, &server));
+    for folder in &folders {
+        made(folder, "files", &pull);
+    }
+    let services = folders.each_ref().map(Service::start);
+    // They agree on who takes files before one of them does.
+    let known = |service: &Service| about(service, "files")["pulled"].clone();
+    let taken = |service: &Service| known(service)["files_taken"].as_u64().unwrap_or(0);
+    let sent = || services.iter().position(|service| taken(service) >= 20);
+    services[0].wait_until("some are taken by one of both", || sent().is_some());
+    let sender = sent().expect("one of both");
+    let [one, two] = services;
+    let (sender, other) = match sender {
+        0 => (one, two),
+        _ => (two, one),
+    };
+    assert_eq!(taken(&other), 0, "one of both takes files");
+    sender.kill();
+    other.wait_until("all are taken", || {
+        known(&other)["files_known"] == json!(FILES)
+    });
+    assert_eq!(events_on(&server), 10 * FILES as usize);
+    assert!(taken(&other) < FILES, "what the other said is heard");
+    files.file("new.json", delivery(10 * FILES, 10));
+    other.wait_until("a new one is taken", || {
+        known(&other)["files_known"] == json!(FILES + 1)
+    });
+    assert_eq!(events_on(&server), 10 * FILES as usize + 10);
+    assert_eq!(other.terminate(), Some(0));
 }
 
 /// A server that speaks as S3 does, until it is dropped.
