@@ -154,7 +154,7 @@ pub(crate) fn make(folder: &Path, new: &NewChannel<'_>) -> Result<Vec<Shown>, Ed
     senders.push(sender);
     document.insert("senders", Item::ArrayOfTables(senders));
     let text = format!(
-        "# The channel {}; every setting is described by `tripline channels new --help` and engine/channels.md.\n{document}",
+        "# The channel {}; every setting is described in engine/channels.md.\n{document}",
         new.id
     );
     ChannelFile::parse(&path, &text)?;

@@ -336,6 +336,8 @@ fn status(channels: &Value) -> Result<Exit, CommandError> {
         for (words, value) in [
             ("accepted", &seen["accepted"]),
             ("duplicates", &seen["duplicates"]),
+            ("set aside", &seen["set_aside"]),
+            ("warned", &seen["warned"]),
             ("last event", &seen["last_event"]["time"]),
             ("last error", &seen["last_error"]["message"]),
         ] {

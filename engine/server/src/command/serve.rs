@@ -22,7 +22,7 @@ SIGHUP reads the rules again, SIGTERM and SIGINT end the service in order, a sec
 acknowledged is lost by that, nor by kill -9.
 
 API: POST /v1/events, POST /v1/decide, GET /v1/findings[/ID], GET /v1/events/ID, GET /v1/dead-letters[/N], POST /v1/dead-letters/N/retry,
-DELETE /v1/dead-letters/N, GET /v1/status, POST /v1/reload, GET /metrics, GET /healthz, GET /readyz.
+DELETE /v1/dead-letters/N, GET /v1/channels[/ID], POST /v1/channels/ID/events (see `tripline channels`), GET /v1/status, POST /v1/reload, GET /metrics, GET /healthz, GET /readyz.
 
 Examples:
   tripline serve --demo                        invented events, findings as they are found

@@ -274,12 +274,15 @@ impl Door {
         accepted
     }
 
+    /// Whether an address is that of a proxy that is trusted.
+    pub(crate) fn is_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.proxies.iter().any(|network| network.contains(address))
+    }
+
     /// Where a request comes from: the other end, or what proxies that are trusted say of it.
     pub(crate) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let is_trusted = |one: IpAddr| {
-            let one = one.to_canonical();
-            self.proxies.iter().any(|network| network.contains(one))
-        };
+        let is_trusted = |one: IpAddr| self.is_proxy(one);
         let mut address = peer;
         let given = headers.get_all("x-forwarded-for").iter();
         let texts = given.filter_map(|value| value.to_str().ok());

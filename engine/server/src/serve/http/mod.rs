@@ -15,6 +15,7 @@ mod findings;
 mod hec;
 mod metrics;
 mod otlp;
+mod peers;
 mod plugins;
 mod subjects;
 
@@ -46,6 +47,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use peers::Peers;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,6 +128,8 @@ pub(crate) async fn serve(
     audience: Audience,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let door = api.door.clone();
+    let peers = Peers::default();
     let (app, tls) = match audience {
         Audience::All => (app(api), None),
         Audience::Partners(tls) => (outer_app(api), tls),
@@ -147,6 +151,10 @@ pub(crate) async fn serve(
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
+        };
+        let Some(connected) = peers.connect(peer.ip(), door.is_proxy(peer.ip())) else {
+            // Closed, and nothing said: there is nobody to tell who would not know.
+            continue;
         };
         let inner = TowerToHyperService::new(app.clone());
         let service = move |certificate: Option<Arc<Certificate>>| {
@@ -181,7 +189,7 @@ pub(crate) async fn serve(
                     }
                 }
             }
-            drop(permit);
+            drop((permit, connected));
         });
     }
     graceful.shutdown().await;
