@@ -5,6 +5,7 @@
 //! the comparison takes equally long whatever the difference.
 
 mod answer;
+mod audit;
 mod channel_admin;
 mod channel_metrics;
 mod channels;
@@ -240,15 +241,22 @@ fn app(api: Shared) -> Router {
         .with_state(api)
 }
 
+/// What the ways in of partners take and answer, for their tools.
+async fn openapi() -> Response {
+    let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    (kind, include_str!("openapi.json")).into_response()
+}
+
 /// The ways in of partners, who prove who they are to a channel.
 fn doors() -> Router<Shared> {
     Router::new()
+        .route("/openapi.json", get(openapi))
         .route(
             "/v1/channels/{id}/events",
             post(channels::push).get(channels::challenge),
         )
         .route("/v1/channels/{id}/status", get(channels::status))
-        .route("/PutAuditEvents", post(channels::put_audit_events))
+        .route("/PutAuditEvents", post(audit::put_audit_events))
         .route("/v1/logs", post(otlp::logs))
         .route("/v1/channels/{id}/v1/logs", post(otlp::logs_of))
         .merge(hec::doors())
