@@ -3,7 +3,7 @@
 use crate::harness::{Folder, Ran, tripline};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A path in a folder.
 pub(crate) fn under(folder: &Folder, path: &str) -> PathBuf {
@@ -483,6 +483,28 @@ pub(crate) fn install(program: &str, arguments: &[&str], what: &str) {
         output.status.success(),
         "{what} cannot be installed: {told}"
     );
+}
+
+/// A folder of Python with these packages, and its programs. Made by one test, while others that need it wait.
+pub(crate) fn python_with(name: &str, packages: &[&str]) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let venv = tools().join(name);
+    let bin = venv.join("bin");
+    let (marker, wanted) = (venv.join("installed"), packages.join("\n"));
+    if std::fs::read_to_string(&marker).ok().as_ref() != Some(&wanted) {
+        let folder = venv.display().to_string();
+        install("python3", &["-m", "venv", &folder], "a folder for Python");
+        let pip = bin.join("pip").display().to_string();
+        let arguments: Vec<&str> = ["install", "--quiet"]
+            .iter()
+            .chain(packages)
+            .copied()
+            .collect();
+        install(&pip, &arguments, name);
+        std::fs::write(marker, wanted).expect("written");
+    }
+    bin
 }
 
 /// Builds and tests a template with more folders in front of the search path.

@@ -5,7 +5,7 @@ use super::folder;
 use super::killed::settled;
 use super::service::Service;
 use crate::harness::Ran;
-use crate::plugins::{install, tools};
+use crate::plugins::python_with;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,26 +13,14 @@ use std::thread;
 
 /// A folder of Python with the clients that are tried, and its programs.
 pub(super) fn clients() -> PathBuf {
-    let venv = tools().join("doors");
-    let bin = venv.join("bin");
-    let marker = venv.join("installed-1");
-    if !marker.exists() {
-        let folder = venv.display().to_string();
-        install("python3", &["-m", "venv", &folder], "a folder for Python");
-        let pip = bin.join("pip").display().to_string();
-        let wanted = [
-            "install",
-            "--quiet",
-            "boto3==1.44.8",
-            "moto[server]==5.2.5",
-            "opentelemetry-exporter-otlp-proto-http==1.45.2",
-            "opentelemetry-sdk==1.45.2",
-            "splunk-handler==3.0.0",
-        ];
-        install(&pip, &wanted, "clients of doors");
-        std::fs::write(marker, "").expect("written");
-    }
-    bin
+    let wanted = [
+        "boto3==1.44.8",
+        "moto[server]==5.2.5",
+        "opentelemetry-exporter-otlp-proto-http==1.45.2",
+        "opentelemetry-sdk==1.45.2",
+        "splunk-handler==3.0.0",
+    ];
+    python_with("doors", &wanted)
 }
 
 /// Runs a client, which must say that it sent so many.
