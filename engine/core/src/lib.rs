@@ -6,6 +6,7 @@
 pub mod diagnostic;
 pub mod evaluate;
 pub mod event;
+pub mod insight;
 pub mod limits;
 pub mod pipeline;
 pub mod port;

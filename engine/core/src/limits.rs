@@ -165,6 +165,47 @@ pub const FIRST_SEEN_PARTS_MAX: usize = 5;
 /// Most sights after which a value can still be rare.
 pub const RARE_SIGHTS_MAX: u64 = 1000;
 
+/// Most attributions of an insight: CloudTrail has three. What is computed of each event for them is kept in its observation.
+pub const INSIGHT_ATTRIBUTIONS_MAX: usize = 3;
+
+/// Most false alarms a week that an insight may be allowed.
+pub const INSIGHT_FALSE_ALARMS_MAX: u64 = 10_000;
+
+/// Highest surprise that an insight may wait for: chances below 10^-12 say more of the model than of the world.
+pub const INSIGHT_SURPRISE_MAX: f64 = 12.0;
+
+/// Lowest surprise that an insight may wait for: one day in thirty shows it.
+pub const INSIGHT_SURPRISE_MIN: f64 = 1.5;
+
+/// How late an event may come to be counted in a series when the rule does not say: within it no insight is told, and most
+/// sources deliver in much less.
+pub const INSIGHT_LATENESS_SECONDS_DEFAULT: i64 = 180;
+
+/// Series that an insight rule remembers when it does not say: with 256 MiB for a million of which most are quiet.
+pub const INSIGHT_SERIES_DEFAULT: usize = 1_000_000;
+
+/// Events of one moment of which it is kept what profiles knew before them; of more nothing is known. Few sources give as
+/// many with one time, and ten megabytes are enough for it.
+pub const SEEN_AT_ONCE_MAX: usize = 65_536;
+
+/// Different combinations of attributions that are counted in one minute of one series; the others are counted together.
+pub const INSIGHT_MINUTE_NAMES_MAX: usize = 32;
+
+/// Names that are counted over time for each attribution of a series; CloudTrail tells five.
+pub const INSIGHT_NAMES_MAX: usize = 8;
+
+/// Different values counted in one minute of one series.
+pub const INSIGHT_DISTINCT_MAX: usize = 4096;
+
+/// Bytes for whose the activity of the last minutes was. With more, insights that begin slowly are told without the earlier part.
+pub const INSIGHT_RECENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Names that are known before it is looked for those that nobody needs any more.
+pub const INSIGHT_TEXTS_MAX: usize = 20_000;
+
+/// Longest text of a part of a key or of a name that is kept to be shown.
+pub const INSIGHT_TEXT_BYTES_MAX: usize = 256;
+
 /// Highest risk score and threshold.
 pub const RISK_SCORE_MAX: u64 = 1_000_000;
 

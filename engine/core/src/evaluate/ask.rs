@@ -14,6 +14,7 @@ use super::outcome::Outcome;
 use super::rule_set::RuleIndex;
 use crate::diagnostic::{Code, Diagnostic, Span, did_you_mean};
 use crate::event::{Event, Facts};
+use crate::rule::kind::{ENTITY_VARIABLE, INSIGHT_VARIABLE, Kind};
 use crate::rule::{Answer, Effect, FactKind, OnError, Plugins, Report, Rule, RuleEffect, Selector};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::value::{Entries, MapValue};
@@ -35,7 +36,7 @@ pub(super) const VARIABLES: [&str; 3] = [ENRICH, DETECT, POLICY];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PluginIndex(pub u32);
 
-/// The environment of expressions that see the event and the answers of plugins. The numbers of the variables are those
+/// The environment of expressions that see the event and the answers of plugins, and exceptions that ask what is known. The numbers of the variables are those
 /// of rules that remember; those have names for the first two.
 pub(super) fn environment() -> Environment {
     Environment {
@@ -45,6 +46,8 @@ pub(super) fn environment() -> Environment {
             ENRICH.to_owned(),
             DETECT.to_owned(),
             POLICY.to_owned(),
+            INSIGHT_VARIABLE.to_owned(),
+            ENTITY_VARIABLE.to_owned(),
         ],
         ..Environment::event()
     }
@@ -316,6 +319,8 @@ fn whole(rule: &Rule) -> Vec<Report> {
 /// Answers stand beside the event at hand. What is computed later, from kept events, has none.
 fn misplaced(rule: &Rule) -> Vec<Report> {
     let shaper = match (&rule.memory, &rule.suppress) {
+        // That is refused as a whole.
+        (Some(memory), _) if memory.kind == Kind::Scored => return Vec::new(),
         (Some(memory), _) => memory.kind.as_str(),
         (None, Some(_)) => "suppress",
         (None, None) => return Vec::new(),

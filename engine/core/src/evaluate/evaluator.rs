@@ -10,6 +10,7 @@ use super::group_key::KeyMemo;
 use super::matcher::Workspace;
 use super::outcome::Outcome;
 use super::rule_set::{RuleIndex, RulePre, RuleSet};
+use super::scored::Known;
 use crate::event::{Event, Slots};
 use crate::rule::{RuleEffect, Selector};
 use crate::selector::{EvalError, Evaluation, EventView, NodeId, Program, Scratch, Value, Why};
@@ -48,6 +49,8 @@ pub struct Evaluator<'r> {
     /// Fields and memory of the program that only matches need.
     pub(super) slots: Slots,
     pub(super) scratch: Scratch,
+    /// What is known of the event that a finding is shaped of.
+    pub(super) known: Option<Known>,
     /// Keys of groups on the event at hand.
     pub(super) keys: KeyMemo,
     pub(super) matched: Vec<RuleIndex>,
@@ -74,6 +77,7 @@ impl<'r> Evaluator<'r> {
             skipped: Vec::new(),
             slots: Slots::default(),
             scratch: Scratch::default(),
+            known: None,
             keys: KeyMemo::default(),
             matched: Vec::new(),
             observed: Vec::new(),
@@ -217,7 +221,9 @@ impl<'r> Evaluator<'r> {
     pub(super) fn excuse(&mut self, rule: RuleIndex, event: &Event<'_>) -> Outcome {
         let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
         let (time, mut most) = (event.time(), Outcome::False);
-        for exception in exceptions.iter().filter(|exception| exception.covers(time)) {
+        let covering = exceptions.iter().filter(|exception| exception.covers(time));
+        // What asks what is known of the event is asked when that is known.
+        for exception in covering.filter(|exception| !exception.asks_known) {
             // A rule that matches although a plugin failed is not excused by what that plugin did not say.
             if self.unanswered(&exception.asks_of, event).is_some() {
                 continue;
@@ -238,7 +244,7 @@ impl<'r> Evaluator<'r> {
         let time = event.time();
         exceptions
             .iter()
-            .filter(|exception| exception.covers(time))
+            .filter(|exception| exception.covers(time) && !exception.asks_known)
             .find(|exception| self.ask(exception.node, event) == Outcome::True)
             .map(|exception| exception.name.clone())
     }
@@ -266,7 +272,7 @@ impl<'r> Evaluator<'r> {
         let exceptions = prepared
             .exceptions
             .iter()
-            .filter(|exception| exception.covers(time));
+            .filter(|exception| exception.covers(time) && !exception.asks_known);
         let asked = prepared.inputs.iter().filter(|input| !input.asks);
         let conditions = asked.filter_map(|input| input.when);
         for node in conditions.chain(exceptions.map(|exception| exception.node)) {

@@ -5,7 +5,7 @@
 //! verdict that evaluation gives; the same trace serves failing rule tests.
 
 use super::ask::opinion;
-use super::memory::{STEP, mentions};
+use super::memory::{STEP, asks_state, mentions};
 use super::outcome::Outcome;
 use crate::diagnostic::Printable;
 use crate::event::Event;
@@ -156,6 +156,9 @@ impl Tree<'_> {
             Some(Traced { value: Err(_), .. }) if mentions(expr, STEP) => {
                 Some("asks about earlier steps".to_owned())
             }
+            Some(Traced { value: Err(_), .. }) if asks_state(expr) => {
+                Some("asks what is known of the event at its time".to_owned())
+            }
             Some(Traced {
                 value: Err(fault), ..
             }) => Some(fault.clone()),
@@ -184,7 +187,7 @@ impl Tree<'_> {
         let shown = match &expr.kind {
             ExprKind::Literal(_) | ExprKind::Ident(_) => return,
             // One event alone does not tell what it followed.
-            _ if mentions(expr, STEP) => false,
+            _ if asks_state(expr) => false,
             ExprKind::Select { .. } | ExprKind::Index { .. } => true,
             ExprKind::MemberCall { .. } | ExprKind::Call { .. } => !top,
             _ => false,

@@ -81,17 +81,24 @@ fn links(rules: &[RulePre]) -> Vec<Vec<(RuleIndex, u16)>> {
 
 fn named(reference: &RuleRef, rules: &[RulePre], by_id: &BTreeMap<&str, usize>) -> Vec<usize> {
     if !reference.is_pattern() {
-        return by_id
-            .get(reference.pattern.as_str())
-            .copied()
+        let one = by_id.get(reference.pattern.as_str()).copied();
+        return one
             .into_iter()
+            .filter(|at| finds(&rules[*at].rule))
             .collect();
     }
     // A pattern takes what stands by itself: rules of risk would otherwise feed one another.
     let all = rules.iter().enumerate();
-    all.filter(|(_, rule)| reference.names(rule.rule.id.as_str()) && !adds_up(&rule.rule))
+    all.filter(|(_, rule)| reference.names(rule.rule.id.as_str()))
+        .filter(|(_, rule)| finds(&rule.rule) && !adds_up(&rule.rule))
         .map(|(at, _)| at)
         .collect()
+}
+
+/// A profile finds nothing.
+fn finds(rule: &Rule) -> bool {
+    let kind = rule.memory.as_ref().map(|memory| &memory.kind);
+    !matches!(kind, Some(Kind::Entity(_)))
 }
 
 fn adds_up(rule: &Rule) -> bool {
@@ -103,8 +110,8 @@ fn adds_up(rule: &Rule) -> bool {
 /// A report about an input that no rule feeds.
 fn silent(place: &Place) -> Report {
     let message = "none of the rules that this names hands it detections";
-    let help = "They are off or have mistakes, and it never happens as long as none of them is in force. A pattern takes \
-                no rules of risk: name those by their ids.";
+    let help = "They are off, have mistakes or find nothing, and it never happens as long as none of them is in force. A \
+                pattern takes no rules of risk: name those by their ids.";
     Report {
         source: place.source.clone(),
         diagnostic: Diagnostic::new(Code::RuleSilent, place.span, message).with_help(help),

@@ -9,7 +9,7 @@ use super::step::Parsers;
 use crate::diagnostic::Printable;
 use crate::event::Event;
 use crate::rule::Severity;
-use crate::rule::kind::Firing;
+use crate::rule::kind::{Firing, Kind};
 use crate::selector::{Evaluation, NodeId, Program};
 use crate::wire::{FINDING_VERSION, Finding, Pattern};
 use serde_json::Value as JsonValue;
@@ -89,7 +89,9 @@ impl Evaluator<'_> {
         let prepared = &self.set.rules()[rule.0 as usize];
         let id = firing.event.key.to_string();
         let time = Some(firing.event.time.to_string());
-        let Some(memory) = &prepared.rule.memory else {
+        let memory = prepared.rule.memory.as_ref();
+        // What asks about one event finds it like a rule that does not ask.
+        let Some(memory) = memory.filter(|memory| memory.kind != Kind::Scored) else {
             return Some(shaped.into_finding(prepared, &id, time, &[]));
         };
         let telling = [

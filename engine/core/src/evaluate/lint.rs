@@ -5,10 +5,11 @@
 
 use super::ask;
 use super::facts::wrong_facts;
-use super::memory::{STEP, WINDOW, event_part, hidden_by, mentions, steps_asked};
+use super::memory::{STEP, WINDOW, event_part, hidden_by, is_true, mentions, steps_asked};
+use super::scored::{self, Askable};
 use super::step::WINDOW_FIELDS;
 use crate::diagnostic::{Code, Diagnostic, Level, did_you_mean};
-use crate::rule::kind::{Kind, Measure};
+use crate::rule::kind::{Asks, Kind, Measure};
 use crate::rule::{Catalog, Condition, Plugins, Report, Rule, RuleEffect, Selector, Severity};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{CheckEnv, Checked, Schema, Type, check, print, quoted};
@@ -17,10 +18,12 @@ use std::sync::Arc;
 /// Checks every selector of every rule, disabled ones too: they may be enabled again.
 pub fn check_rules(catalog: &Catalog) -> Vec<Report> {
     let lists = list_names(catalog);
+    let askable = Askable::of(catalog);
+    let answering = (&catalog.plugins, &askable);
     catalog
         .rules
         .iter()
-        .flat_map(|rule| check_rule(rule, schema_of(rule, catalog), &lists, &catalog.plugins))
+        .flat_map(|rule| check_rule(rule, schema_of(rule, catalog), &lists, answering))
         .chain(wrong_facts(catalog))
         .collect()
 }
@@ -57,9 +60,12 @@ pub(super) fn check_rule(
     rule: &Rule,
     schema: Option<&Schema>,
     lists: &[String],
-    plugins: &Plugins,
+    (plugins, askable): (&Plugins, &Askable),
 ) -> Vec<Report> {
     let mut reports = steps(rule);
+    reports.extend(scored::refusals(rule));
+    reports.extend(askable.unanswered(rule));
+    let asks = Asks::of(rule).any();
     let refused = ask::refusals(rule, plugins);
     let asks_in_vain = !refused.is_empty();
     reports.extend(refused);
@@ -78,6 +84,11 @@ pub(super) fn check_rule(
             // A plugin that is not there was reported; what is asked of it is not known.
             let of = if asks_in_vain { &Type::Dyn } else { of };
             env.variables.insert((*name).to_owned(), of.clone());
+        }
+        if asks {
+            let types = askable.types().into_iter();
+            let types = types.map(|(name, of)| (name.to_owned(), of));
+            env.variables.extend(types);
         }
         if rule.memory.is_some() {
             let event = env.variables.get("event").cloned().unwrap_or(Type::Dyn);
@@ -323,10 +334,6 @@ fn everything(rule: &Rule) -> Vec<Report> {
         .collect()
 }
 
-fn is_true(expr: &Expr) -> bool {
-    matches!(expr.kind, ExprKind::Literal(Literal::Bool(true)))
-}
-
 /// What of the past a selector may ask about.
 #[derive(Clone, Copy)]
 struct Past<'r> {
@@ -394,10 +401,7 @@ fn steps(rule: &Rule) -> Vec<Report> {
         .map(|input| input.name.as_str())
         .filter(|name| !name.is_empty())
         .collect();
-    let stepless = format!(
-        "`[{}]` has no steps; `event` is the event at hand.",
-        memory.kind.as_str()
-    );
+    let stepless = stepless(&memory.kind);
     let (of_key, of_condition) = match &memory.kind {
         Kind::Sequence(_) | Kind::Absence(_) => (BY_ITSELF, "Nothing has happened before this."),
         Kind::Temporal(_) => (
@@ -451,6 +455,17 @@ fn steps(rule: &Rule) -> Vec<Report> {
         .chain(by.flatten());
     reports.extend(shaping.flat_map(|part| found.refusals(part)));
     reports
+}
+
+/// Why a rule of a kind without steps knows none.
+fn stepless(kind: &Kind) -> String {
+    match kind {
+        Kind::Scored => "The rule has no steps; `event` is the event at hand.".to_owned(),
+        kind => format!(
+            "`[{}]` has no steps; `event` is the event at hand.",
+            kind.as_str()
+        ),
+    }
 }
 
 /// Why keys and values know no steps.

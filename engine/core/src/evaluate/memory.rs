@@ -7,6 +7,7 @@
 use super::ask::{DETECT, ENRICH, POLICY, PluginIndex, asks_plugins};
 use super::group_key::KeyId;
 use crate::diagnostic::Span;
+use crate::rule::kind::{ENTITY_VARIABLE, INSIGHT_VARIABLE};
 use crate::selector::ast::{Expr, ExprKind, Literal};
 use crate::selector::{Environment, NodeId};
 
@@ -24,6 +25,8 @@ pub(super) fn environment() -> Environment {
             ENRICH.to_owned(),
             DETECT.to_owned(),
             POLICY.to_owned(),
+            INSIGHT_VARIABLE.to_owned(),
+            ENTITY_VARIABLE.to_owned(),
         ],
         ..Environment::event()
     }
@@ -33,7 +36,7 @@ pub(super) fn environment() -> Environment {
 pub(super) struct InputPre {
     /// The whole condition.
     pub(super) when: Option<NodeId>,
-    /// The condition asks about earlier steps.
+    /// The condition asks about earlier steps, or about what is known of the event.
     pub(super) asks: bool,
     /// Filed in the index: what of the condition is about the event alone. Inputs that take detections have none.
     pub(super) filed: Option<Expr>,
@@ -62,16 +65,35 @@ pub(super) enum CapturePre {
     Flag(NodeId),
     /// The score of the detection's rule.
     Score,
+    /// What a series counts.
+    Counted(CountedPre),
+    /// What an entity does, and with whom it is compared.
+    Sight {
+        of: KeyId,
+        peers: KeyId,
+    },
+}
+
+/// What a series counts of an event, and whose it is.
+pub(super) struct CountedPre {
+    pub(super) of: CountedValue,
+    /// Which events are errors.
+    pub(super) fails: Option<NodeId>,
+    /// Events that are no errors are not counted.
+    pub(super) only_errors: bool,
+    pub(super) names: Vec<NodeId>,
+}
+
+/// What is counted.
+pub(super) enum CountedValue {
+    One,
+    Number(NodeId),
+    Distinct(NodeId),
 }
 
 /// Whether `expr` mentions a variable of the rule: one that a macro makes of the same name is another.
 pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
-    if let ExprKind::Ident(ident) = &expr.kind {
-        return ident == name;
-    }
-    let mut found = false;
-    expr.for_each_child_seeing(name, &mut |child| found |= mentions(child, name));
-    found
+    expr.mentions(name)
 }
 
 /// The macros in `expr` that make a variable of this name.
@@ -84,14 +106,25 @@ pub(super) fn hidden_by(expr: &Expr, name: &str) -> Vec<Span> {
     found
 }
 
-/// What of a condition is about the event alone: the conjuncts that ask neither about steps nor plugins.
+/// Whether a condition holds of everything.
+pub(super) fn is_true(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Literal(Literal::Bool(true)))
+}
+
+/// Whether a condition asks what is known of the event only when its time has come.
+pub(super) fn asks_state(expr: &Expr) -> bool {
+    let variables = [STEP, INSIGHT_VARIABLE, ENTITY_VARIABLE];
+    variables.iter().any(|variable| mentions(expr, variable))
+}
+
+/// What of a condition is about the event alone: the conjuncts that ask neither about steps nor plugins nor what is known.
 pub(super) fn event_part(expr: &Expr) -> Expr {
     let truth = |expr: &Expr| Expr {
         id: expr.id,
         span: expr.span,
         kind: ExprKind::Literal(Literal::Bool(true)),
     };
-    let is_later = |expr: &Expr| mentions(expr, STEP) || asks_plugins(expr);
+    let is_later = |expr: &Expr| asks_state(expr) || asks_plugins(expr);
     if !is_later(expr) {
         return expr.clone();
     }

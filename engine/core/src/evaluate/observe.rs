@@ -5,11 +5,14 @@
 
 use super::ask::variables;
 use super::evaluator::{Evaluator, describe};
-use super::group_key::{KeyMemo, group_text, hash_of};
-use super::memory::{CapturePre, InputPre};
+use super::group_key::{KeyId, KeyMemo, group_text, hash_of};
+use super::hash::hash_bytes;
+use super::memory::{CapturePre, CountedPre, CountedValue, InputPre};
 use super::rule_set::{RuleIndex, RuleSet};
 use crate::event::Event;
-use crate::rule::kind::Captured;
+use crate::insight::SeriesTexts;
+use crate::limits::GROUPS_PER_EVENT_MAX;
+use crate::rule::kind::{Captured, CountedOf};
 use crate::selector::{Evaluation, EventView, Value};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -208,12 +211,17 @@ impl Observing<'_, '_> {
             group,
             captured,
         };
+        if let CapturePre::Sight { of, peers } = pre.captures {
+            return self.sights(told, pre.group_by, [of, peers]);
+        }
         let CapturePre::Values(of) = pre.captures else {
             let score = match detected_by {
                 0 => 0.0,
                 from => set.score_of(from),
             };
-            let captured = capture(&pre.captures, score, evaluation, set)?;
+            let Some(captured) = capture(&pre.captures, score, evaluation, set)? else {
+                return Ok(());
+            };
             let (groups, cut) = keys.hashes(&set.keys, pre.group_by, evaluation, program)?;
             out.groups_cut += cut;
             out.all
@@ -249,7 +257,78 @@ impl Observing<'_, '_> {
     }
 }
 
+impl Observing<'_, '_> {
+    /// Everything that entities do with one event.
+    fn sights(
+        &mut self,
+        told: impl Fn(u128, Captured) -> Observation,
+        entities: KeyId,
+        [of, peers]: [KeyId; 2],
+    ) -> Result<(), String> {
+        let (entities, values, peers) = (self.all(entities)?, self.all(of)?, self.all(peers)?);
+        let mut count = 0;
+        for entity in &entities {
+            for (value, peers) in values
+                .iter()
+                .flat_map(|value| peers.iter().map(move |peers| (value, peers)))
+            {
+                count += 1;
+                if count > GROUPS_PER_EVENT_MAX {
+                    self.out.groups_cut += 1;
+                    continue;
+                }
+                let sight = Captured::Sight {
+                    value: *value as u64,
+                    peers: *peers as u64,
+                };
+                self.out.all.push(told(*entity, sight));
+            }
+        }
+        Ok(())
+    }
+
+    fn all(&mut self, key: KeyId) -> Result<Vec<u128>, String> {
+        let Self {
+            set,
+            evaluation,
+            keys,
+            out,
+            ..
+        } = self;
+        let (hashes, cut) = keys.hashes(&set.keys, key, evaluation, &set.program)?;
+        out.groups_cut += cut;
+        Ok(hashes.to_vec())
+    }
+}
+
 impl Evaluator<'_> {
+    /// The parts of the key of a series, and the name of each attribution, of an event that it counts.
+    pub fn series_texts(&mut self, told: &Observation, event: &Event<'_>) -> SeriesTexts {
+        let set = self.set;
+        let pre = &set.rules()[told.rule.0 as usize];
+        let Some(input) = pre.inputs.get(told.input as usize) else {
+            return SeriesTexts::default();
+        };
+        let CapturePre::Counted(counted) = &input.captures else {
+            return SeriesTexts::default();
+        };
+        self.on_event(event, |evaluation, program| {
+            let group_by = set.keys.nodes(input.group_by);
+            let names = counted
+                .names
+                .iter()
+                .map(|node| match evaluation.eval(*node) {
+                    Ok(Value::String(text)) => (*text).to_owned(),
+                    Ok(other) => other.to_json().to_string(),
+                    Err(_) => String::new(),
+                });
+            SeriesTexts {
+                names: names.collect(),
+                key: group_text(group_by, told.group, evaluation, program),
+            }
+        })
+    }
+
     /// The parts of the key of a group that the event is observed in, as text; for explaining.
     pub fn group_text(&mut self, told: &Observation, event: &Event<'_>) -> Vec<String> {
         let set = self.set;
@@ -280,9 +359,12 @@ fn capture(
     score: f64,
     evaluation: &mut Evaluation<'_>,
     set: &RuleSet,
-) -> Result<Captured, String> {
-    match captures {
-        CapturePre::Nothing | CapturePre::Values(_) => Ok(Captured::Nothing),
+) -> Result<Option<Captured>, String> {
+    let captured = match captures {
+        CapturePre::Counted(pre) => return counted(pre, evaluation, set),
+        CapturePre::Nothing | CapturePre::Values(_) | CapturePre::Sight { .. } => {
+            Ok(Captured::Nothing)
+        }
         CapturePre::Score => Ok(Captured::Number(score)),
         CapturePre::Asked(nodes) => {
             let values: Vec<Value<'_>> = nodes
@@ -302,5 +384,72 @@ fn capture(
             Ok(other) => Err(format!("{other} is no number")),
             Err(fault) => Err(describe(&fault, &set.program)),
         },
+    };
+    captured.map(Some)
+}
+
+/// What a series counts of the event at hand; nothing of an event that it does not count.
+pub(super) fn counted(
+    pre: &CountedPre,
+    evaluation: &mut Evaluation<'_>,
+    set: &RuleSet,
+) -> Result<Option<Captured>, String> {
+    let told = |fault| describe(&fault, &set.program);
+    let is_error = match pre.fails {
+        Some(fails) => evaluation.test(fails).map_err(told)?,
+        None => false,
+    };
+    if pre.only_errors && !is_error {
+        return Ok(None);
+    }
+    let value = match pre.of {
+        CountedValue::One => 1f32.to_bits(),
+        CountedValue::Number(of) => amount(&evaluation.eval(of).map_err(told)?)?.to_bits(),
+        CountedValue::Distinct(of) => match evaluation.eval(of).map_err(told)? {
+            Value::String(text) => hash_bytes(NAME_SEED, text.as_bytes()) as u32,
+            other => hash_bytes(NAME_SEED, other.to_json().to_string().as_bytes()) as u32,
+        },
+    };
+    let mut names = [0; 3];
+    for (name, node) in names.iter_mut().zip(&pre.names) {
+        // Whose an event is must not keep it from being counted.
+        *name = match evaluation.eval(*node) {
+            Ok(Value::String(text)) => name_hash(&text),
+            Ok(other) => name_hash(&other.to_json().to_string()),
+            Err(_) => 0,
+        };
+    }
+    let of = CountedOf {
+        is_error,
+        value,
+        names,
+    };
+    Ok(Some(Captured::Counted(of)))
+}
+
+/// A number that can be added up.
+fn amount(value: &Value<'_>) -> Result<f32, String> {
+    let number = match value {
+        Value::Int(number) => *number as f64,
+        Value::Uint(number) => *number as f64,
+        Value::Double(number) => *number,
+        other => return Err(format!("{other} is no number")),
+    };
+    if !(0.0..=f64::from(f32::MAX)).contains(&number) {
+        return Err(format!(
+            "{number} is no amount: it is below 0, or no number that can be added up"
+        ));
+    }
+    Ok(number as f32)
+}
+
+/// The same on every machine, because memory holds them.
+const NAME_SEED: u64 = 0x7472_6970;
+
+/// Stands for a name; the empty one is 0, which is nobody's. Two names that collide are told as one.
+fn name_hash(name: &str) -> u64 {
+    match name {
+        "" => 0,
+        name => hash_bytes(NAME_SEED, name.as_bytes()) | 1,
     }
 }

@@ -7,21 +7,21 @@
 use super::ask::{self, PluginIndex, plugins_of};
 use super::feeds::{Feeds, drop_misfed, feeds};
 use super::group_key::{KeyId, Keys};
+use super::hints::Hints;
 use super::index::IndexSummary;
-use super::key::{FieldHint, Often};
 use super::lint;
 use super::matcher::Matcher;
-use super::memory::{self, CapturePre, InputPre};
+use super::memory::{self, CapturePre, CountedPre, CountedValue, InputPre};
 use super::observe::detected_by;
+use super::scored::{Askable, Asked};
 use super::source::{Marks, Sources};
 use super::version::{memory_version, version};
 use crate::event::{FieldPath, FieldPlan};
-use crate::rule::kind::{Absence, Kind, Measure};
+use crate::rule::kind::{Absence, Asks, Counted, Insight, Kind, Measure};
 use crate::rule::{
     Catalog, Condition, Exception, Lists, Part, Report, Rule, RuleEffect, RuleId, Selector,
 };
 use crate::selector::ast::Expr;
-use crate::selector::schema::Presence;
 use crate::selector::{Environment, NodeId, Program, ProgramBuilder, Schema, parse, print};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,8 @@ pub struct RulePre {
     /// 16 hexadecimal digits; changes when what the rule remembers would mean something else.
     pub memory_version: String,
     pub(super) inputs: Vec<InputPre>,
+    /// What it asks of what is known of its events.
+    pub asks: Asks,
     /// The plugins that only its findings ask.
     pub(super) shaped_by: Vec<PluginIndex>,
     /// Tells its detections apart from those of other rules.
@@ -81,6 +83,8 @@ pub(super) struct ExceptionPre {
     pub(super) node: NodeId,
     /// The plugins that it asks.
     pub(super) asks_of: Vec<PluginIndex>,
+    /// It asks what is known of the event, and is asked with it.
+    pub(super) asks_known: bool,
     end: Option<Timestamp>,
 }
 
@@ -128,6 +132,7 @@ pub struct RuleSet {
     rules: Vec<RulePre>,
     slots: Vec<Slot>,
     feeds: Feeds,
+    asked: Asked,
     scores: BTreeMap<u64, f64>,
     pub(super) matcher: Matcher,
     /// The rules that ask plugins; nothing when none does.
@@ -163,11 +168,12 @@ impl RuleSet {
         catalog: &Catalog,
     ) -> (Self, Vec<Report>) {
         let lists = lint::list_names(catalog);
+        let askable = Askable::of(catalog);
         let (mut sound, mut reports) = (Vec::new(), Vec::new());
         let mut deciding = Vec::new();
         for rule in rules {
             let schema = lint::schema_of(&rule, catalog);
-            let found = lint::check_rule(&rule, schema, &lists, &catalog.plugins);
+            let found = lint::check_rule(&rule, schema, &lists, (&catalog.plugins, &askable));
             deciding.extend(rule.effect.clone().map(|effect| (rule.id.clone(), effect)));
             if !lint::has_errors(&found) {
                 sound.push(rule);
@@ -273,6 +279,7 @@ impl RuleSet {
         let lists = lists.clone();
         (
             Self {
+                asked: Asked::of(&prepared),
                 rules: prepared,
                 slots,
                 feeds,
@@ -342,6 +349,11 @@ impl RuleSet {
     /// The rules that remember, those whose detections others take before those others.
     pub fn remembering(&self) -> &[RuleIndex] {
         &self.feeds.order
+    }
+
+    /// The rules that ask what is known of their events, and those that know it.
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// The rules whose detections a rule takes.
@@ -433,6 +445,10 @@ impl Compiling<'_> {
         let memory_version = memory_version(&rule);
         let detected_by = detected_by(rule.id.as_str());
         Some(RulePre {
+            asks: match rule.memory.as_ref().map(|memory| &memory.kind) {
+                Some(Kind::Scored) => Asks::of(&rule),
+                _ => Asks::default(),
+            },
             rule,
             version,
             memory_version,
@@ -469,10 +485,7 @@ impl Compiling<'_> {
                     .filter_map(|part| self.selector(part))
                     .collect()
             });
-            let asks = input
-                .when
-                .iter()
-                .any(|when| memory::mentions(&when.expr, memory::STEP));
+            let asks = input.when.iter().any(|when| memory::asks_state(&when.expr));
             let filed = input.when.as_ref().filter(|_| input.rules.is_empty());
             let later: Vec<&Expr> = later(number).map(|when| &when.expr).collect();
             let asked = memory::asked_of(&input.name, &later);
@@ -535,7 +548,45 @@ impl Compiling<'_> {
                 let nodes = asked.iter().filter_map(|expr| self.expr(expr));
                 CapturePre::Asked(nodes.collect())
             }
-            Kind::Sequence(_) | Kind::Temporal(_) | Kind::Absence(_) => CapturePre::Nothing,
+            Kind::Sequence(_) | Kind::Temporal(_) | Kind::Absence(_) | Kind::Scored => {
+                CapturePre::Nothing
+            }
+            Kind::Entity(entity) => {
+                let (of, peers) = (self.selectors(&entity.of), self.selectors(&entity.peers));
+                CapturePre::Sight {
+                    of: self.keys.add(of),
+                    peers: self.keys.add(peers),
+                }
+            }
+            Kind::Insight(insight) => CapturePre::Counted(self.counted(insight)),
+        }
+    }
+
+    fn selectors(&mut self, parts: &[Selector]) -> Vec<NodeId> {
+        parts
+            .iter()
+            .filter_map(|part| self.selector(part))
+            .collect()
+    }
+
+    fn counted(&mut self, insight: &Insight) -> CountedPre {
+        let of = insight.of.as_ref().and_then(|of| self.selector(of));
+        CountedPre {
+            of: match (insight.value, of) {
+                (Counted::Sum, Some(of)) => CountedValue::Number(of),
+                (Counted::Distinct, Some(of)) => CountedValue::Distinct(of),
+                _ => CountedValue::One,
+            },
+            fails: insight
+                .fails
+                .as_ref()
+                .and_then(|fails| self.selector(fails)),
+            only_errors: insight.value == Counted::Errors,
+            names: insight
+                .attributions
+                .iter()
+                .filter_map(|(_, name)| self.selector(name))
+                .collect(),
         }
     }
 
@@ -566,6 +617,7 @@ impl Compiling<'_> {
         Some(ExceptionPre {
             name: exception.name.clone(),
             asks_of: Vec::new(),
+            asks_known: memory::asks_state(&exception.selector().expr),
             node,
             end,
         })
@@ -619,53 +671,5 @@ fn listed(list: &str, value: &Expr) -> Expr {
         id,
         span: value.span,
         kind,
-    }
-}
-
-/// Distinct values of a field of which nobody says.
-const UNKNOWN_DISTINCT: u32 = 8;
-
-/// What the schemas of the rules' sources say of fields, for the index.
-struct Hints(BTreeMap<String, FieldHint>);
-
-impl Hints {
-    fn of<'s>(rules: &[RulePre], schema: &dyn Fn(&str) -> Option<&'s Schema>) -> Self {
-        let mut sources: Vec<&str> = rules
-            .iter()
-            .filter_map(|rule| rule.rule.source.as_deref())
-            .collect();
-        sources.sort_unstable();
-        sources.dedup();
-        let mut hints: BTreeMap<String, FieldHint> = BTreeMap::new();
-        for field in sources
-            .iter()
-            .filter_map(|source| schema(source))
-            .flat_map(Schema::fields)
-        {
-            let distinct = field.distinct.unwrap_or(match field.values.len() {
-                0 => UNKNOWN_DISTINCT,
-                values => values as u32,
-            });
-            let presence = match (field.presence, field.usual) {
-                (Presence::Always, _) => Often::Always,
-                (Presence::Sometimes, true) => Often::Usually,
-                (Presence::Sometimes, false) => Often::Sometimes,
-            };
-            // Of two sources, the one that promises less is believed.
-            let follows = field.follows.as_deref().map(FieldPath::dotted);
-            let hint = FieldHint {
-                distinct,
-                presence,
-                follows,
-            };
-            let known = hints.entry(field.path.clone()).or_insert(hint);
-            known.distinct = known.distinct.min(distinct);
-            known.presence = known.presence.min(presence);
-        }
-        Self(hints)
-    }
-
-    fn get(&self, path: &FieldPath) -> Option<FieldHint> {
-        self.0.get(&path.keys().join(".")).cloned()
     }
 }

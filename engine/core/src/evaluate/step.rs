@@ -7,6 +7,7 @@ use super::evaluator::{Evaluator, describe};
 use super::finding::{Shaped, shape};
 use super::group_key::group_text;
 use super::rule_set::RuleIndex;
+use super::scored::{Known, nothing_known};
 use crate::event::{Event, Json, Parser};
 use crate::rule::kind::{EventTime, Firing, StoredEvent};
 use crate::selector::value::{Entries, MapValue, Moment};
@@ -65,6 +66,23 @@ impl Evaluator<'_> {
                 .map_err(|fault| describe(&fault, program))
         })
         .unwrap_or(Ok(false))
+    }
+
+    /// Whether an exception of a rule excuses a kept event.
+    pub fn excuses(&mut self, rule: RuleIndex, event: &StoredEvent, parsers: &mut Parsers) -> bool {
+        let exceptions = &self.set.rules()[rule.0 as usize].exceptions;
+        if exceptions.is_empty() {
+            return false;
+        }
+        let Ok(document) = parsers.event.parse(&event.bytes) else {
+            return false;
+        };
+        let event = Event::new(document);
+        let time = event.time();
+        self.on_event(&event, |evaluation, _| {
+            let mut covering = exceptions.iter().filter(|one| one.covers(time));
+            covering.any(|one| evaluation.test(one.node) == Ok(true))
+        })
     }
 
     /// Title, severity, key and context of what a rule that remembers found, and the parts of its group as text.
@@ -133,7 +151,10 @@ impl Evaluator<'_> {
             Some(firing) => map(window_values(firing))?,
             None => map([])?,
         };
-        let variables = [steps, window];
+        let known = self.known.as_ref();
+        let [insight, entity] = known.map_or_else(nothing_known, Known::values);
+        let null = || Value::Null;
+        let variables = [steps, window, null(), null(), null(), insight, entity];
         let program = &self.set.program;
         self.set.plan.extract(event.root(), &mut self.slots);
         let view = EventView {

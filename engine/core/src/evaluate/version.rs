@@ -1,7 +1,7 @@
 //! What a change of a rule changes: what it finds, and what it remembers.
 
 use super::finding::hex;
-use crate::rule::kind::{Kind, Memory, Period, Temporal};
+use crate::rule::kind::{Insight, Kind, Memory, Period, Temporal};
 use crate::rule::{Condition, Rule, RuleEffect, Selector};
 use crate::selector::print;
 use sha2::{Digest, Sha256};
@@ -77,6 +77,9 @@ fn parameters(memory: &Memory) -> String {
             "{} {} {}",
             kind.threshold, kind.half_life, kind.rule_score_max
         ),
+        Kind::Insight(kind) => kind.to_string(),
+        Kind::Entity(kind) => kind.to_string(),
+        Kind::Scored => String::new(),
     };
     format!("{} {kind_text} {lateness} {groups_max}", kind.as_str())
 }
@@ -85,6 +88,24 @@ fn parameters(memory: &Memory) -> String {
 fn temporal_inputs(kind: &Temporal) -> String {
     let without = kind.without.map(|input| format!(" {input}"));
     format!("{:?}{}", kind.repeats, without.unwrap_or_default())
+}
+
+/// Selectors as trees, in one way of writing.
+fn texts<'s>(selectors: impl IntoIterator<Item = &'s Selector>) -> Vec<String> {
+    selectors.into_iter().map(|one| print(&one.expr)).collect()
+}
+
+/// What gives meaning to the series of an insight.
+fn of_insight(insight: &Insight, part: &mut impl FnMut(&str, &[String])) {
+    part("value", &[insight.value.as_str().to_owned()]);
+    part("direction", &[insight.direction.as_str().to_owned()]);
+    part("of", &texts(&insight.of));
+    part("fails", &texts(&insight.fails));
+    let all = insight.attributions.iter();
+    let (names, of): (Vec<String>, Vec<&Selector>) =
+        all.map(|(name, of)| (name.clone(), of)).unzip();
+    part("attributions", &names);
+    part("attributed", &texts(of));
 }
 
 /// Hash of what gives meaning to what a rule remembers: its kind, what it looks at, its keys and values. Titles,
@@ -100,9 +121,6 @@ pub(super) fn memory_version(rule: &Rule) -> String {
         }
         hash.update((texts.len() as u64).to_le_bytes());
     };
-    fn texts<'s>(selectors: impl IntoIterator<Item = &'s Selector>) -> Vec<String> {
-        selectors.into_iter().map(|one| print(&one.expr)).collect()
-    }
     let word = |word: &str| word.to_owned();
     if let Some(memory) = &rule.memory {
         part("kind", &[word(memory.kind.as_str())]);
@@ -135,6 +153,12 @@ pub(super) fn memory_version(rule: &Rule) -> String {
                 part("by", &texts(&kind.by));
             }
             Kind::Risk(kind) => part("score", &texts(&kind.score)),
+            Kind::Entity(kind) => {
+                part("of", &texts(&kind.of));
+                part("peers", &texts(&kind.peers));
+            }
+            Kind::Scored => {}
+            Kind::Insight(kind) => of_insight(kind, &mut part),
         }
     }
     for input in &rule.inputs {

@@ -123,7 +123,16 @@ impl<'r> Examiner<'r> {
     pub fn new(rules: &'r RuleSet, partition: Partition) -> Self {
         let cites = rules.rules().iter().map(|rule| {
             let kind = rule.rule.memory.as_ref().map(|memory| &memory.kind);
-            !matches!(kind, None | Some(Kind::FirstSeen(_) | Kind::Rare(_)))
+            !matches!(
+                kind,
+                None | Some(
+                    Kind::FirstSeen(_)
+                        | Kind::Rare(_)
+                        | Kind::Insight(_)
+                        | Kind::Entity(_)
+                        | Kind::Scored
+                )
+            )
         });
         Self {
             rules,

@@ -138,6 +138,15 @@ impl Reader {
         }
     }
 
+    /// A text that is in no file: what is wrong with it is told at `span`.
+    pub(super) fn unwritten(&self, text: &str, span: Span) -> Written {
+        Written {
+            text: text.to_owned(),
+            place: self.place(span),
+            map: OffsetMap::fixed(span),
+        }
+    }
+
     /// Parses a selector, noting what is wrong with it.
     pub(super) fn selector(&mut self, written: Written) -> Option<Selector> {
         let Written { text, place, map } = written;

@@ -5,7 +5,7 @@
 
 use super::attack;
 use super::exception::read_exceptions;
-use super::kind::{integer, read_looks, read_suppress};
+use super::kind::{Kind, integer, read_looks, read_questions, read_suppress};
 use super::model::{AttackTag, Effect, FindingTemplate, Rule, RuleId, Selector, Severity, Status};
 use super::plugin::{OnError, RuleEffect, policy_named};
 use super::read::{Fields, Reader, asks_policy, in_order, span_of};
@@ -37,7 +37,7 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
     let (id, id_span) = id?;
     let severity = Severity::from_word(fields.text("severity")?.0)?;
     let looks = looks?;
-    Some(Rule {
+    let mut rule = Rule {
         id,
         name: fields.string("name")?,
         description: fields.string("description")?.trim().to_owned(),
@@ -73,7 +73,32 @@ pub(super) fn read_rule(reader: &mut Reader, table: &DeTable<'_>) -> Option<Rule
         disabled: None,
         layers: Vec::new(),
         place: reader.place(id_span),
-    })
+    };
+    check_profile(reader, &fields, &rule)?;
+    read_questions(reader, &fields, &mut rule)?;
+    Some(rule)
+}
+
+/// A profile finds nothing, so nothing shapes its findings.
+fn check_profile(reader: &mut Reader, fields: &Fields<'_, '_>, rule: &Rule) -> Option<()> {
+    let kind = rule.memory.as_ref().map(|memory| &memory.kind);
+    if !matches!(kind, Some(Kind::Entity(_))) {
+        return Some(());
+    }
+    let idle = ["suppress", "finding", "risk_score"];
+    let (name, value) = idle
+        .into_iter()
+        .find_map(|name| Some((name, fields.value(name)?)))
+        .unzip();
+    let (Some(name), Some(value)) = (name, value) else {
+        return Some(());
+    };
+    let message = format!("a profile finds nothing, so `{name}` has no effect");
+    reader.report(
+        Diagnostic::new(Code::RuleKind, span_of(value), message)
+            .with_help("Take it out: rules that mention `entity` make findings."),
+    );
+    None
 }
 
 /// A signal makes no findings, so there is nothing to suppress.

@@ -157,6 +157,8 @@ pub(super) static RULE: Shape = Shape {
         optional("first_seen", Kind::Table(&FIRST_SEEN)),
         optional("rare", Kind::Table(&RARE)),
         optional("risk", Kind::Table(&RISK)),
+        optional("insight", Kind::Table(&INSIGHT)),
+        optional("entity", Kind::Table(&ENTITY)),
         optional("suppress", Kind::Table(&SUPPRESS)),
         optional("finding", Kind::Table(&FINDING)),
         optional("exceptions", Kind::Tables(&EXCEPTION)),
@@ -255,6 +257,31 @@ pub(super) static RISK: Shape = Shape {
         required("half_life", Kind::Period),
         optional("rule_score_max", Kind::Integer),
         optional("score", Kind::Selector),
+    ],
+};
+
+/// `[insight]`.
+pub(super) static INSIGHT: Shape = Shape {
+    name: "`[insight]`",
+    keys: &[
+        optional("value", Kind::Word(super::kind::Counted::WORDS)),
+        optional("of", Kind::Selector),
+        optional("fails", Kind::Selector),
+        optional("direction", Kind::Word(super::kind::Direction::WORDS)),
+        optional("is", Kind::Comparison),
+        optional("false_alarms_per_week", Kind::Integer),
+        optional("attributions", Kind::SelectorMap),
+    ],
+};
+
+/// `[entity]`.
+pub(super) static ENTITY: Shape = Shape {
+    name: "`[entity]`",
+    keys: &[
+        required("of", Kind::Selectors),
+        optional("peers", Kind::Selectors),
+        optional("history", Kind::Period),
+        optional("learning", Kind::Period),
     ],
 };
 

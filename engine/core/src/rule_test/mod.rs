@@ -7,6 +7,7 @@
 use crate::diagnostic::Level;
 use crate::evaluate::{Evaluator, Outcome, Reason, RuleIndex, RuleSet};
 use crate::event::{Event, Facts, Parser};
+use crate::rule::kind::{Asks, Kind};
 use crate::rule::{
     Catalog, EventTest, Expect, Place, RefusedTest, Rule, Scenario, Suite, TestCase, TestFacts,
 };
@@ -95,9 +96,15 @@ fn run_suite(
         return;
     };
     let index = RuleIndex(index as u32);
+    let is_asking = set.is_asking(index);
     let mut evaluator = Evaluator::new(&set);
     for test in &suite.tests {
         let failure = match &test.scenario {
+            Scenario::Event(_) if is_asking => Some(failure_of(vec![
+                "the rule asks what is known at the event's time, which one event does not tell: write a \
+                 `[[test.timeline]]`"
+                    .to_owned(),
+            ])),
             Scenario::Event(event) => run_event_test(event, index, &mut evaluator, parser),
             Scenario::Timeline(timeline) => timeline::run(timeline, index, &set),
         };
@@ -112,6 +119,14 @@ fn run_suite(
 fn with_feeders(rule: &Rule, catalog: &Catalog) -> Vec<Rule> {
     let mut wanted: BTreeSet<&str> = BTreeSet::from([rule.id.as_str()]);
     let mut waiting: Vec<&Rule> = vec![rule];
+    let asks = Asks::of(rule);
+    let answers = |one: &&Rule| match one.memory.as_ref().map(|memory| &memory.kind) {
+        Some(Kind::Insight(_)) => asks.insight,
+        Some(Kind::Entity(_)) => asks.entity,
+        _ => false,
+    };
+    let answering = catalog.rules.iter().filter(answers);
+    waiting.extend(answering.filter(|one| wanted.insert(one.id.as_str())));
     while let Some(next) = waiting.pop() {
         for reference in next.inputs.iter().flat_map(|input| &input.rules) {
             let named = catalog

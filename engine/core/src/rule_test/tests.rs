@@ -1331,3 +1331,21 @@ event = "a"
         ]
     );
 }
+
+#[test]
+fn a_rule_that_asks_is_tested_with_timelines() {
+    let asks = r#"when = 'event.n == 1 && insight.state == "unknown"'"#;
+    let one = r#"
+[[test]]
+name = "one event"
+event = "a"
+expect = "match"
+"#;
+    let failed = failures(asks, one);
+    assert_eq!(
+        failed,
+        [
+            "the rule asks what is known at the event's time, which one event does not tell: write a `[[test.timeline]]`"
+        ]
+    );
+}

@@ -115,6 +115,16 @@ impl Expr {
         }
     }
 
+    /// Whether it mentions a variable: one that a macro makes of the same name is another.
+    pub fn mentions(&self, name: &str) -> bool {
+        if let ExprKind::Ident(ident) = &self.kind {
+            return ident == name;
+        }
+        let mut found = false;
+        self.for_each_child_seeing(name, &mut |child| found = found || child.mentions(name));
+        found
+    }
+
     /// Whether the expression itself makes a variable of this name for some of its parts.
     pub fn binds(&self, name: &str) -> bool {
         match &self.kind {

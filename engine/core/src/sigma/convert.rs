@@ -212,7 +212,12 @@ fn memory_text(inputs: &[Input], memory: &Memory, renamed: &Renamed<'_>, out: &m
             let _ = writeln!(out, "within = \"{within}\"\norder = \"{order}\"");
         }
         // No correlation is one of these.
-        Kind::FirstSeen(_) | Kind::Rare(_) | Kind::Risk(_) => {}
+        Kind::FirstSeen(_)
+        | Kind::Rare(_)
+        | Kind::Risk(_)
+        | Kind::Insight(_)
+        | Kind::Entity(_)
+        | Kind::Scored => {}
     }
     if steps {
         for step in inputs.iter().filter(|one| !one.name.is_empty()) {

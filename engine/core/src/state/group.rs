@@ -21,6 +21,10 @@ pub(super) enum GroupMemory {
     /// Of a temporal rule with `without`. What is new comes last, so that older snapshots mean what they meant; it is
     /// larger than the others, which are not to grow with it.
     TemporalWait(Box<TemporalWaitGroup>),
+    /// All series of an insight, as they are written: only snapshots have it, under the key 0.
+    Insight(Vec<u8>),
+    /// What the entities of a profile usually do, in the same way.
+    Entities(Vec<u8>),
 }
 
 /// A group in its table.
@@ -57,10 +61,23 @@ impl Group {
             Kind::FirstSeen(_) => GroupMemory::Began(now),
             Kind::Rare(_) => GroupMemory::Rare(RareGroup::default()),
             Kind::Risk(_) => GroupMemory::Risk(RiskGroup::default()),
+            // These have no groups.
+            Kind::Insight(_) | Kind::Scored => GroupMemory::Insight(Vec::new()),
+            Kind::Entity(_) => GroupMemory::Entities(Vec::new()),
         };
         Self {
             memory,
             last: now,
+            timer: None,
+            bytes: 0,
+        }
+    }
+
+    /// All series of an insight, or all entities of a profile, as they are written.
+    pub(super) fn written(memory: GroupMemory) -> Self {
+        Self {
+            memory,
+            last: EventTime::MIN,
             timer: None,
             bytes: 0,
         }
@@ -174,6 +191,7 @@ impl Group {
             GroupMemory::Rare(group) => group.heap_bytes(),
             GroupMemory::Risk(group) => group.heap_bytes(),
             GroupMemory::Began(_) => 0,
+            GroupMemory::Insight(bytes) | GroupMemory::Entities(bytes) => bytes.len(),
             GroupMemory::TemporalWait(group) => size_of::<TemporalWaitGroup>() + group.heap_bytes(),
         }
     }

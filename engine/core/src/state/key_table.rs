@@ -4,10 +4,9 @@
 //! at a load between a half and seven eighths. Seconds count from 2000 on, so that 32 bits reach the year 2136;
 //! what was seen earlier or later counts as the nearest end.
 
-use crate::rule::kind::EventTime;
+use crate::rule::kind::{EventTime, OfHash};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
-use std::hash::{BuildHasher, Hasher};
 
 /// 2000-01-01, in seconds after 1970.
 const EPOCH_SECONDS: i64 = 946_684_800;
@@ -160,49 +159,6 @@ fn second_of(time: EventTime) -> u32 {
 
 fn time_of(second: u32) -> EventTime {
     EventTime::from_micros((i64::from(second) + EPOCH_SECONDS) * 1_000_000)
-}
-
-/// The keys are hashes already: SHA-256, of which nobody can choose the bits that matter without work that grows with
-/// the table.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct OfHash;
-
-#[derive(Debug)]
-pub(super) struct OfHashState(u64);
-
-impl BuildHasher for OfHash {
-    type Hasher = OfHashState;
-    fn build_hasher(&self) -> OfHashState {
-        OfHashState(0)
-    }
-}
-
-impl Hasher for OfHashState {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = mixed ^ (mixed >> 31);
-    }
-
-    fn write_u128(&mut self, word: u128) {
-        self.write_u64(word as u64);
-        self.write_u64((word >> 64) as u64);
-    }
-
-    fn write_usize(&mut self, _length: usize) {
-        // Lengths of fixed-size keys say nothing.
-    }
 }
 
 #[cfg(test)]

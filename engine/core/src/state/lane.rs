@@ -13,6 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct HeldKey {
     pub(super) time: EventTime,
+    pub(super) turn: Turn,
     pub(super) rule: RuleIndex,
     pub(super) rank: u16,
     pub(super) event: EventKey,
@@ -27,6 +28,10 @@ impl HeldKey {
     pub(super) fn new(event: &StoredEvent, observation: &Observation, rank: u16) -> Self {
         Self {
             time: event.time,
+            turn: match observation.captured {
+                Captured::Sight { .. } => Turn::Profile,
+                _ => Turn::Rule,
+            },
             rule: observation.rule,
             rank,
             event: event.key.clone(),
@@ -38,10 +43,19 @@ impl HeldKey {
     }
 }
 
+/// Who comes first of one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Turn {
+    /// Profiles, as others ask what held before the event.
+    Profile,
+    /// All others.
+    Rule,
+}
+
 /// What tells apart the observations of one event for several values.
 fn value_of(captured: Captured) -> u128 {
     match captured {
-        Captured::Hash(hash) => hash,
+        Captured::Hash(_) | Captured::Sight { .. } => captured.hash(),
         _ => 0,
     }
 }
@@ -71,6 +85,8 @@ pub(super) struct Lane {
     pub(super) timers: BTreeSet<Timer>,
     /// Those of its rules whose findings are suppressed for a time.
     pub(super) suppressing: Vec<RuleIndex>,
+    /// Those of its rules that are insights: their minutes close at the times at which the others see events.
+    pub(super) insights: Vec<RuleIndex>,
     /// No window of suppression is over before.
     pub(super) closing: EventTime,
     /// All its rules have seen everything up to here.

@@ -36,7 +36,9 @@ impl State<'_> {
     /// Measures a rule again, whose open findings changed.
     pub(super) fn measure(&mut self, rule: usize) {
         let state = &mut self.rules[rule];
-        let bytes = state.shard_bytes + state.suppression.bytes();
+        let insight = state.insight.as_ref().map_or(0, |insight| insight.bytes());
+        let profile = state.profile.as_ref().map_or(0, |profile| profile.bytes());
+        let bytes = state.shard_bytes + state.suppression.bytes() + insight + profile;
         self.rules_bytes = self.rules_bytes - state.bytes + bytes;
         state.bytes = bytes;
     }
@@ -53,7 +55,9 @@ impl State<'_> {
     /// Too much memory is taken: the rule that takes most gives way.
     pub(super) fn keep_within_memory(&mut self) {
         while self.bytes() > self.settings.bytes_max {
-            let sizes = self.rules.iter().enumerate();
+            // Profiles keep within their share by themselves.
+            let rules = self.rules.iter().enumerate();
+            let sizes = rules.filter(|(_, rule)| rule.profile.is_none());
             let Some((heaviest, _)) = sizes.max_by_key(|(_, rule)| rule.bytes) else {
                 return;
             };
@@ -79,6 +83,9 @@ impl State<'_> {
                 gone += 1;
                 self.close(told);
             }
+        } else if let Some(insight) = &mut state.insight {
+            gone = insight.give_way();
+            self.measure(rule);
         } else if let Some(shard) = state.shards.iter_mut().max_by_key(|shard| shard.bytes()) {
             let all = &mut self.lanes[state.lane].timers;
             gone = shard.give_way(&mut Timers {

@@ -18,10 +18,12 @@
 
 mod counters;
 mod group;
+mod insight;
 mod key_table;
 mod lane;
 mod memory;
 mod release;
+mod scored;
 mod shard;
 mod snapshot;
 mod suppression;
@@ -36,14 +38,18 @@ use crate::evaluate::{
     Evaluator, OWN_DETECTION, Observation, Observations, Parsers, RuleIndex, RuleSet,
 };
 use crate::event::Parser;
+use crate::insight::entity::Entities;
+use crate::insight::{Record, SeriesMemory};
 use crate::limits::{SHARDS, STATE_BYTES_DEFAULT};
 use crate::rule::kind::{Captured, EventTime, Kind, Period, StoredEvent};
 use crate::wire::Finding;
+use group::GroupMemory;
 use lane::{HELD_BYTES, Held, HeldKey, Lane};
+use scored::{LastKnown, SeenNow};
 use shard::Shard;
 use snapshot::Absent;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use suppression::Suppression;
 
@@ -92,6 +98,10 @@ pub struct Told {
 struct RuleState {
     shards: Vec<Shard>,
     suppression: Suppression,
+    /// The series of an insight.
+    insight: Option<Box<SeriesMemory>>,
+    /// What the entities of a profile usually do.
+    profile: Option<Box<Entities>>,
     /// The number of its lane.
     lane: usize,
     /// What it saw before its lane began: everything up to here.
@@ -132,11 +142,17 @@ pub struct State<'r> {
     pending_bytes: usize,
     /// Bytes of all rules.
     rules_bytes: usize,
+    /// What profiles found at the present moment.
+    seen_now: SeenNow,
+    /// What was known of the event that was asked about last, as long as nothing was learnt since.
+    last_known: Option<LastKnown>,
     /// Rules that may have groups to forget.
     to_sweep: Vec<RuleIndex>,
     /// Observations seen since memory was last looked at.
     since_looked: usize,
     told: Vec<Told>,
+    /// Records of insights since the last call, where somebody wants them.
+    records: Option<Vec<Record>>,
 }
 
 impl<'r> State<'r> {
@@ -146,6 +162,8 @@ impl<'r> State<'r> {
         for rule in set.remembering() {
             let state = &mut rules[rule.0 as usize];
             state.shards = (0..SHARDS).map(|_| Shard::default()).collect();
+            state.insight = insight::of(set, *rule).map(|of| Box::new(SeriesMemory::new(of)));
+            state.profile = scored::profile(set, *rule, &settings).map(Box::new);
             state.placed_by_value = matches!(
                 set.rules()[rule.0 as usize].rule.memory.as_ref().map(|memory| &memory.kind),
                 Some(Kind::FirstSeen(kind)) if kind.learning_of_group == Period::ZERO
@@ -165,9 +183,12 @@ impl<'r> State<'r> {
             counters: StateCounters::default(),
             pending_bytes: 0,
             rules_bytes: 0,
+            seen_now: SeenNow::default(),
+            last_known: None,
             to_sweep: Vec::new(),
             since_looked: 0,
             told: Vec::new(),
+            records: None,
         }
     }
 
@@ -201,12 +222,19 @@ impl<'r> State<'r> {
         let in_time = observations
             .iter()
             .enumerate()
+            .filter(|(_, one)| !self.counts(one.rule) && !self.is_profile(one.rule))
             .filter(|(_, one)| event.time > self.released(one.rule));
         let longest = in_time
             .max_by_key(|(_, one)| self.lane_of(one.rule).lateness)
             .map(|(at, _)| at);
-        let mut held = false;
+        let (mut held, mut bare) = (false, None);
         for (at, observation) in observations.iter().enumerate() {
+            if self.is_profile(observation.rule) {
+                let bytes = if bare.is_none() { BARE_BYTES } else { 0 };
+                let bare = bare.get_or_insert_with(|| Self::bare(event));
+                held |= self.hold(bare, observation, bytes + event.key.heap_bytes());
+                continue;
+            }
             let bytes = if longest == Some(at) {
                 event.heap_bytes()
             } else {
@@ -223,6 +251,9 @@ impl<'r> State<'r> {
         observation: &Observation,
         event_bytes: usize,
     ) -> bool {
+        if self.counts(observation.rule) {
+            return self.count(event, observation);
+        }
         let is_late = event.time <= self.released(observation.rule);
         let state = &mut self.rules[observation.rule.0 as usize];
         if is_late {
@@ -297,6 +328,20 @@ impl<'r> State<'r> {
         told
     }
 
+    /// From now on records of insights are kept for [`Self::take_insights`].
+    pub fn keep_insights(&mut self) {
+        self.records.get_or_insert_default();
+    }
+
+    /// Records of the insights that began and ended since the last call, in the order of time; none are kept unless that was
+    /// asked for.
+    pub fn take_insights(&mut self) -> Vec<Record> {
+        self.records
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
     /// What became of everything, so far.
     pub fn counters(&self) -> StateCounters {
         let mut counters = self.counters.clone();
@@ -307,12 +352,24 @@ impl<'r> State<'r> {
                 let mut one = state.counters.clone();
                 one.pending = state.pending;
                 one.groups = state.shards.iter().map(|shard| shard.len() as u64).sum();
+                if let Some(profile) = &state.profile {
+                    let known = profile.counters();
+                    one.groups += known.keys;
+                    one.evicted += known.evicted + known.evicted_above;
+                }
+                if let Some(insight) = &state.insight {
+                    one.pending += insight.pending();
+                    one.groups += insight.len() as u64;
+                }
                 counters.rules.push((rule.rule.id.to_string(), one));
             }
         }
         counters
     }
 }
+
+/// What an event takes that is held without its bytes.
+const BARE_BYTES: usize = size_of::<StoredEvent>() + 32;
 
 /// How late detections may come whose rule only suppresses.
 const DEFAULT_LATENESS: Period = Period::from_seconds(crate::limits::LATENESS_SECONDS_DEFAULT);
@@ -322,9 +379,18 @@ const DEFAULT_LATENESS: Period = Period::from_seconds(crate::limits::LATENESS_SE
 fn lanes(set: &RuleSet, rules: &mut [RuleState]) -> Vec<Lane> {
     let mut waits: Vec<(u32, Period)> = vec![(0, Period::ZERO); rules.len()];
     let mut lanes: BTreeMap<(u32, Period), Vec<RuleIndex>> = BTreeMap::new();
+    let lateness_of = |rule: RuleIndex| {
+        let memory = set.rules()[rule.0 as usize].rule.memory.as_ref();
+        memory.map_or(DEFAULT_LATENESS, |memory| memory.lateness)
+    };
+    // Rules that ask see events at the same moments as those that they ask about. None of these takes detections.
+    let together: BTreeSet<RuleIndex> = set.asked().all().collect();
+    let longest = together.iter().map(|rule| lateness_of(*rule)).max();
     for rule in set.remembering() {
-        let own = set.rules()[rule.0 as usize].rule.memory.as_ref();
-        let own = own.map_or(DEFAULT_LATENESS, |memory| memory.lateness);
+        let own = match longest.filter(|_| together.contains(rule)) {
+            Some(longest) => longest,
+            None => lateness_of(*rule),
+        };
         let (level, fed) = waits[rule.0 as usize];
         let lateness = own.max(fed);
         lanes.entry((level, lateness)).or_default().push(*rule);
@@ -338,8 +404,12 @@ fn lanes(set: &RuleSet, rules: &mut [RuleState]) -> Vec<Lane> {
             rules[rule.0 as usize].lane = number;
         }
         let suppresses = |rule: &RuleIndex| set.rules()[rule.0 as usize].rule.suppress.is_some();
+        let insights = of_lane.iter().copied();
         Lane {
             lateness,
+            insights: insights
+                .filter(|rule| insight::of(set, *rule).is_some())
+                .collect(),
             suppressing: of_lane.into_iter().filter(suppresses).collect(),
             closing: EventTime::MAX,
             released: EventTime::MIN,
@@ -378,6 +448,8 @@ impl Default for RuleState {
         Self {
             shards: Vec::new(),
             suppression: Suppression::default(),
+            insight: None,
+            profile: None,
             lane: 0,
             released: EventTime::MIN,
             began: None,

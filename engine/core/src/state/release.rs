@@ -5,7 +5,7 @@ use super::lane::{Held, HeldKey, Lane, Next, Timer};
 use super::memory::SWEPT_AFTER;
 use super::shard::Timers;
 use super::{State, place, shard_of, value_key};
-use crate::evaluate::{OWN_DETECTION, RuleIndex};
+use crate::evaluate::{Known, OWN_DETECTION, RuleIndex};
 use crate::event::Event;
 use crate::rule::kind::{
     EventTime, Firing, FirstSeen, Kind, Memory, Novelty, Observed, Period, StoredEvent,
@@ -19,6 +19,10 @@ pub(super) struct Found {
     pub(super) group: u128,
     pub(super) input: u16,
     pub(super) firing: Firing,
+    /// The parts of its group as text, where the event of the firing does not tell them.
+    pub(super) texts: Vec<String>,
+    /// What was known of its event, where its rule asks.
+    pub(super) known: Option<Box<Known>>,
 }
 
 impl State<'_> {
@@ -51,7 +55,7 @@ impl State<'_> {
             if until <= lane.released {
                 continue;
             }
-            if until >= lane.due() {
+            if until >= lane.due().min(self.insights_due(number)) {
                 self.release(number, until);
             }
             self.lanes[number].released = until;
@@ -63,6 +67,9 @@ impl State<'_> {
     pub(super) fn release_half(&mut self) {
         let waiting = self.lanes.iter().flat_map(|lane| lane.waiting.keys());
         let mut times: Vec<EventTime> = waiting.map(|key| key.time).collect();
+        if self.insights_wait_more(times.len()) {
+            return self.close_half_of_insights();
+        }
         if times.is_empty() {
             return;
         }
@@ -75,18 +82,26 @@ impl State<'_> {
 
     fn release(&mut self, lane: usize, until: EventTime) {
         let mut found = Vec::new();
-        while let Some(next) = self.lanes[lane].next(until) {
-            match next {
-                Next::Timer(timer) => self.time_is_up(timer, &mut found),
-                Next::Held(key, held) => {
-                    self.see(&key, &held, &mut found);
-                    self.look_now_and_then();
+        // Minutes close between what is seen before and after their end.
+        loop {
+            let minute = self.insights_due(lane);
+            while let Some(next) = self.lanes[lane].next(until.min(minute)) {
+                match next {
+                    Next::Timer(timer) => self.time_is_up(timer, &mut found),
+                    Next::Held(key, held) => {
+                        self.see(&key, &held, &mut found);
+                        self.look_now_and_then();
+                    }
+                }
+                // What comes next depends on times, rules, events and groups alone, and so does what is told.
+                for one in found.drain(..) {
+                    self.detection(one);
                 }
             }
-            // What comes next depends on times, rules, events and groups alone, and so does what is told.
-            for one in found.drain(..) {
-                self.detection(one);
+            if minute > until || minute == EventTime::MAX {
+                break;
             }
+            self.close_minutes(lane, minute);
         }
         self.close_suppressed(lane, until);
         for rule in std::mem::take(&mut self.to_sweep) {
@@ -116,6 +131,15 @@ impl State<'_> {
         let state = &mut self.rules[rule.0 as usize];
         state.pending -= 1;
         state.began.get_or_insert(key.time);
+        if state.profile.is_some() {
+            self.take_in(key, held.captured);
+            return;
+        }
+        if self.set.is_asking(rule) && key.input != OWN_DETECTION {
+            found.extend(self.ask(key, held));
+            return;
+        }
+        let state = &mut self.rules[rule.0 as usize];
         let memory = self.set.rules()[rule.0 as usize].rule.memory.as_ref();
         let firing = match memory {
             Some(memory) if key.input != OWN_DETECTION => {
@@ -148,6 +172,8 @@ impl State<'_> {
             group: key.group,
             input: key.input,
             firing,
+            texts: Vec::new(),
+            known: None,
         }));
     }
 
@@ -268,6 +294,8 @@ impl State<'_> {
                 group: key,
                 input: 0,
                 firing,
+                texts: Vec::new(),
+                known: None,
             });
         }
         shard.settle(key, &memory.kind, &mut timers);

@@ -1,10 +1,10 @@
 //! One shard of one rule: its groups, or the values it has seen.
 
 use super::group::Group;
-use super::key_table::{KeyTable, OfHash};
+use super::key_table::KeyTable;
 use super::lane::Timer;
 use crate::evaluate::RuleIndex;
-use crate::rule::kind::{EventTime, Kind};
+use crate::rule::kind::{EventTime, Kind, OfHash};
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 
@@ -74,6 +74,13 @@ impl Shard {
         group.bytes = group.bytes_taken();
         self.group_heap += group.bytes as usize;
         self.groups.insert(key, Box::new(group));
+    }
+
+    /// Takes a group out that was only written there.
+    pub(super) fn take(&mut self, key: u128) -> Option<Box<Group>> {
+        let group = self.groups.remove(&key)?;
+        self.group_heap -= group.bytes as usize;
+        Some(group)
     }
 
     /// Forgets a group.

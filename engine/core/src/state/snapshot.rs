@@ -10,12 +10,12 @@
 //! Rules are written one shard after the other, so that nothing large is there twice. Events that wait come after them,
 //! each once with all that was observed of it, however many rules wait for it.
 
-use super::group::Group;
+use super::group::{Group, GroupMemory};
 use super::key_table::KeyTable;
 use super::lane::{Held, HeldKey};
 use super::shard::Shard;
 use super::suppression::{Open, OpenKept};
-use super::{RuleCounters, State, StateCounters, Told};
+use super::{RuleCounters, RuleState, State, StateCounters, Told};
 use crate::evaluate::{OWN_DETECTION, Observation, RuleIndex};
 use crate::limits::{ABSENT_SECONDS_MAX, SHARDS};
 use crate::rule::kind::{Captured, EventKey, EventTime, Period, StoredEvent};
@@ -154,8 +154,10 @@ impl State<'_> {
         let mut bytes = write(begin(), &head)?;
         for rule in self.set.remembering() {
             bytes = write(bytes, &self.rule_kept(*rule))?;
-            for shard in &self.rules[rule.0 as usize].shards {
-                bytes = write(bytes, &ShardKept::of(shard))?;
+            let state = &self.rules[rule.0 as usize];
+            for (number, shard) in state.shards.iter().enumerate() {
+                let whole = if number == 0 { whole(state) } else { None };
+                bytes = write(bytes, &ShardKept::of(shard, whole))?;
             }
         }
         for absent in &self.absent {
@@ -297,7 +299,12 @@ impl State<'_> {
 
     fn restore_rule(&mut self, rule: RuleIndex, read: RuleRead<'_>) -> Kept {
         let same_key = read.kept.suppress_key == self.set.rules()[rule.0 as usize].suppress_key();
-        let RuleRead { kept, shards, .. } = read;
+        let RuleRead {
+            kept, mut shards, ..
+        } = read;
+        if !self.restore_insight(rule, &mut shards) || !self.restore_profile(rule, &mut shards) {
+            return Kept::Changed;
+        }
         for open in kept.open {
             let key = open.key;
             let Some(open) = open.into_open(rule) else {
@@ -411,6 +418,15 @@ enum Became {
     Absent,
 }
 
+/// What a rule remembers that is in no shard; written as a group of the first.
+fn whole(state: &RuleState) -> Option<GroupMemory> {
+    if let Some(insight) = &state.insight {
+        return Some(GroupMemory::Insight(insight.to_bytes()));
+    }
+    let profile = state.profile.as_ref()?;
+    Some(GroupMemory::Entities(profile.snapshot()))
+}
+
 fn unreadable() -> SnapshotFault {
     SnapshotFault::Content(postcard::Error::DeserializeBadEncoding)
 }
@@ -462,12 +478,13 @@ impl<'b> RuleRead<'b> {
 }
 
 impl ShardKept {
-    fn of(shard: &Shard) -> Self {
+    fn of(shard: &Shard, whole: Option<GroupMemory>) -> Self {
         let groups = shard.groups.iter();
         let mut groups: Vec<(u128, Group)> = groups
             .map(|(key, group)| (*key, (**group).clone()))
             .collect();
         groups.sort_by_key(|(key, _)| *key);
+        groups.extend(whole.map(|memory| (0, Group::written(memory))));
         Self {
             groups,
             keys: shard.keys.clone(),

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 impl State<'_> {
     /// A rule detected something: other rules are told, and it becomes a finding or is counted on one.
-    pub(super) fn detection(&mut self, found: Found) {
+    pub(super) fn detection(&mut self, mut found: Found) {
+        self.evaluator.know(found.known.take().map(|known| *known));
         let (set, rule) = (self.set, found.rule);
         let pre = &set.rules()[rule.0 as usize];
         self.rules[rule.0 as usize].counters.detections += 1;
@@ -60,9 +61,14 @@ impl State<'_> {
     fn shape(&mut self, found: &Found) -> Option<Told> {
         let place = (found.input, found.group);
         let firing = &found.firing;
-        let shaped = self
-            .evaluator
-            .firing_finding(found.rule, place, firing, &mut self.parsers);
+        let mut shaped =
+            self.evaluator
+                .firing_finding(found.rule, place, firing, &mut self.parsers);
+        if let Some(pattern) = shaped.as_mut().and_then(|finding| finding.pattern.as_mut())
+            && !found.texts.is_empty()
+        {
+            pattern.group.clone_from(&found.texts);
+        }
         Some(Told {
             rule: found.rule,
             finding: shaped?,

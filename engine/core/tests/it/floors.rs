@@ -17,12 +17,13 @@ const NEVER_IN_CORE: [&str; 8] = [
 ];
 
 /// Modules of core, lowest first; a module may use those before it on the list.
-const FLOORS: [&str; 13] = [
+const FLOORS: [&str; 14] = [
     "limits",
     "diagnostic",
     "event",
     "selector",
     "rule",
+    "insight",
     "sigma",
     "wire",
     "port",

@@ -141,11 +141,14 @@ status = "experimental"
 source = "aws.cloudtrail"
 "#;
 
-/// The blocks that show the part of a rule by which it remembers, each made a whole rule.
+/// The blocks that show the part of a rule by which it remembers, or asks, each made a whole rule.
 fn parts(readme: &str) -> Vec<File> {
     let tables = ["threshold", "sequence", "temporal", "absence", "first_seen"];
-    let tables = tables.into_iter().chain(["rare", "risk", "suppress"]);
-    let tables: Vec<String> = tables.map(|table| format!("[{table}]\n")).collect();
+    let tables = tables
+        .into_iter()
+        .chain(["rare", "risk", "insight", "entity", "suppress"]);
+    let mut tables: Vec<String> = tables.map(|table| format!("[{table}]\n")).collect();
+    tables.push("entity.first_seen".to_owned());
     let remembers = |text: &&str| tables.iter().any(|table| text.contains(table));
     let all = blocks(readme).into_iter().filter(remembers);
     all.filter(|text| !text.starts_with("# "))
@@ -215,7 +218,7 @@ fn the_examples_of_the_readme_load() {
 #[test]
 fn the_parts_of_rules_in_the_readme_check() {
     let parts = parts(&readme());
-    assert_eq!(parts.len(), 7);
+    assert_eq!(parts.len(), 10);
     assert_formatted(&parts);
     let mut files = Vec::new();
     collect(&root(), &mut files);

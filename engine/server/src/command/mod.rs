@@ -13,6 +13,7 @@ mod dead_letters;
 mod explain;
 mod findings;
 mod fmt;
+mod insights;
 mod plugin;
 mod publish;
 mod replay;
@@ -72,6 +73,7 @@ enum Command {
     Replay(replay::Arguments),
     Publish(publish::Arguments),
     Channels(Box<channels::Arguments>),
+    Insights(Box<insights::Arguments>),
     Findings(findings::Arguments),
     Tail(tail::Arguments),
     Status(status::Arguments),
@@ -175,6 +177,7 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
         Command::Replay(arguments) => replay::run(&arguments, color),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Channels(arguments) => channels::run(&arguments),
+        Command::Insights(arguments) => insights::run(*arguments, color),
         Command::Findings(arguments) => findings::run(&arguments, color),
         Command::Tail(arguments) => tail::run(&arguments, color),
         Command::Status(arguments) => status::run(&arguments),

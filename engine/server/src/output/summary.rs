@@ -64,6 +64,17 @@ pub(crate) fn summary(accounting: &Accounting, ending: Ending, palette: &Palette
     out
 }
 
+/// What became of records, for runs that look for something else than findings.
+pub(crate) fn of_records(accounting: &Accounting, palette: &Palette) -> String {
+    let Palette { warning, reset, .. } = palette;
+    let mut out = String::new();
+    for notice in notices(accounting) {
+        out.push_str(&format!("{warning}warning{reset}: {notice}\n"));
+    }
+    out.push_str(&records(accounting));
+    out
+}
+
 fn records(accounting: &Accounting) -> String {
     let counts = &accounting.total;
     let mut out = format!(

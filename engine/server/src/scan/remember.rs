@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tripline_core::evaluate::{Observations, RuleSet};
 use tripline_core::event::Event;
+use tripline_core::insight::Record;
 use tripline_core::rule::kind::{EventKey, EventTime, Period, StoredEvent};
 use tripline_core::state::{State, StateCounters, StateSettings, Telling, Told, Watermark};
 use tripline_core::wire::PluginMemories;
@@ -194,6 +195,26 @@ impl<'r> Remembering<'r> {
             self.state.advance(reached);
         }
         self.state.take_told()
+    }
+
+    /// Goes on from what another run kept in a folder, which stays as it is.
+    pub(crate) fn go_on_from(
+        &mut self,
+        folder: &StateFolder,
+    ) -> Result<(), crate::state_folder::StateFault> {
+        self.plugins = folder.restore(&mut self.state)?;
+        self.before = self.state.counters();
+        Ok(())
+    }
+
+    /// From now on records of insights are kept.
+    pub(crate) fn keep_insights(&mut self) {
+        self.state.keep_insights();
+    }
+
+    /// Records of insights since the last call, where they are kept.
+    pub(crate) fn insights(&mut self) -> Vec<Record> {
+        self.state.take_insights()
     }
 
     /// The input is at its end. With a folder, what may still be joined by later events is kept in it; what was only

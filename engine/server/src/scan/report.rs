@@ -19,6 +19,7 @@ use crate::state_folder::StateFault;
 use std::io;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::event::{Event, Parser};
+use tripline_core::insight::Record;
 use tripline_core::rule::Severity;
 use tripline_core::state::Told;
 
@@ -308,6 +309,12 @@ impl<'r, O: Outlet> Reporter<'r, O> {
             let (rules, told) = (*rules, told_by(remembering));
             self.tell(Side::Baseline, rules, told);
         }
+    }
+
+    /// Records of insights since the last call, where they are kept.
+    pub(crate) fn insights(&mut self) -> Vec<Record> {
+        let remembering = self.remembering.as_mut();
+        remembering.map(Remembering::insights).unwrap_or_default()
     }
 
     /// Notes what became of what was remembered.

@@ -6,6 +6,7 @@ mod commands;
 mod golden;
 mod harness;
 mod inputs;
+mod insights;
 mod labelled_cases;
 // The bus's own tests use more of it.
 #[allow(dead_code)]

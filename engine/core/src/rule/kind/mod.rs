@@ -9,24 +9,31 @@
 use super::model::{Rule, Selector};
 use super::place::Place;
 use super::read::{Fields, Reader, span_of};
-use super::shape::{ABSENCE, FIRST_SEEN, RARE, RISK, SEQUENCE, Shape, TEMPORAL, THRESHOLD};
+use super::shape::{
+    ABSENCE, ENTITY, FIRST_SEEN, INSIGHT, RARE, RISK, SEQUENCE, Shape, TEMPORAL, THRESHOLD,
+};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::limits::{
-    LATENESS_SECONDS_DEFAULT, LATENESS_SECONDS_MAX, RULE_GROUP_PARTS_MAX, RULE_GROUPS_DEFAULT,
-    RULE_GROUPS_MAX, RULE_INPUT_RULES_MAX, WINDOW_SECONDS_MAX,
+    INSIGHT_LATENESS_SECONDS_DEFAULT, INSIGHT_SERIES_DEFAULT, LATENESS_SECONDS_DEFAULT,
+    LATENESS_SECONDS_MAX, RULE_GROUP_PARTS_MAX, RULE_GROUPS_DEFAULT, RULE_GROUPS_MAX,
+    RULE_INPUT_RULES_MAX, WINDOW_SECONDS_MAX,
 };
 use std::fmt;
 use toml::de::DeTable;
 
 mod absence;
 mod comparison;
+mod entity;
 mod entries;
 mod first_seen;
 mod input;
+mod insight;
 mod moves;
+mod of_hash;
 mod period;
 mod rare;
 mod risk;
+mod scored;
 mod sequence;
 mod suppress;
 mod temporal;
@@ -34,17 +41,22 @@ mod threshold;
 
 pub use absence::{Absence, AbsenceGroup, Order};
 pub use comparison::{Comparison, Relation};
+pub use entity::Entity;
 pub use first_seen::{FirstSeen, Novelty};
 pub use input::{Input, RuleRef};
-pub use moves::{Asked, CITED_MAX, Captured, EventKey, Firing, Observed, StoredEvent};
+pub use insight::{Alarm, Counted, Direction, Insight};
+pub use moves::{Asked, CITED_MAX, Captured, CountedOf, EventKey, Firing, Observed, StoredEvent};
+pub use of_hash::OfHash;
 pub use period::{EventTime, Period};
 pub use rare::{Rare, RareGroup};
 pub use risk::{Risk, RiskGroup, default_score};
+pub use scored::{Asks, ENTITY as ENTITY_VARIABLE, INSIGHT as INSIGHT_VARIABLE};
 pub use sequence::{Sequence, SequenceGroup, Ties};
 pub use suppress::{Suppress, SuppressGroup, Suppressed};
 pub use temporal::{Temporal, TemporalGroup, TemporalWaitGroup};
 pub use threshold::{Measure, Over, Threshold, ThresholdGroup};
 
+pub(super) use scored::read_questions;
 pub(super) use suppress::read_suppress;
 
 /// Longest window, history or learning period.
@@ -52,6 +64,9 @@ const WINDOW_MAX: Period = Period::from_seconds(WINDOW_SECONDS_MAX);
 /// Longest lateness, and the one of rules that do not say.
 const LATENESS_MAX: Period = Period::from_seconds(LATENESS_SECONDS_MAX);
 const LATENESS_DEFAULT: Period = Period::from_seconds(LATENESS_SECONDS_DEFAULT);
+
+/// How far back an insight looks: CloudTrail's own baselines are of 28 days.
+const INSIGHT_REACH: Period = Period::from_days(28);
 
 /// What a rule remembers, and how long it waits for late events.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,10 +100,16 @@ pub enum Kind {
     Rare(Rare),
     /// Many small things about one entity.
     Risk(Risk),
+    /// A rate that is unusual for its series.
+    Insight(Box<Insight>),
+    /// What entities usually do, for others to ask about.
+    Entity(Box<Entity>),
+    /// One event, in the light of what is known of its series and its entity. It has no table.
+    Scored,
 }
 
 impl Kind {
-    /// As the table in the file is called.
+    /// As the table in the file is called, where there is one.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Threshold(_) => "threshold",
@@ -98,6 +119,9 @@ impl Kind {
             Self::FirstSeen(_) => "first_seen",
             Self::Rare(_) => "rare",
             Self::Risk(_) => "risk",
+            Self::Insight(_) => "insight",
+            Self::Entity(_) => "entity",
+            Self::Scored => "scored",
         }
     }
 
@@ -108,7 +132,9 @@ impl Kind {
             Self::FirstSeen(kind) => kind.of.iter().collect(),
             Self::Rare(kind) => kind.of.iter().chain(&kind.by).collect(),
             Self::Risk(kind) => kind.score.iter().collect(),
-            Self::Sequence(_) | Self::Temporal(_) | Self::Absence(_) => Vec::new(),
+            Self::Insight(kind) => kind.selectors(),
+            Self::Entity(kind) => kind.selectors(),
+            Self::Sequence(_) | Self::Temporal(_) | Self::Absence(_) | Self::Scored => Vec::new(),
         }
     }
 
@@ -131,6 +157,9 @@ impl Kind {
             Self::FirstSeen(kind) => kind.history,
             Self::Rare(kind) => kind.window,
             Self::Risk(kind) => kind.reach(),
+            Self::Insight(_) => INSIGHT_REACH,
+            Self::Entity(kind) => kind.history,
+            Self::Scored => Period::ZERO,
         }
     }
 }
@@ -185,12 +214,15 @@ impl fmt::Display for Kind {
                     kind.threshold, kind.half_life
                 )
             }
+            Self::Insight(kind) => kind.fmt(f),
+            Self::Entity(kind) => kind.fmt(f),
+            Self::Scored => f.write_str("with what is known at the event's time"),
         }
     }
 }
 
 /// Words of the tables that make a rule one that remembers, with their shapes.
-pub(super) const TABLES: [(&str, &Shape); 7] = [
+pub(super) const TABLES: [(&str, &Shape); 9] = [
     ("threshold", &THRESHOLD),
     ("sequence", &SEQUENCE),
     ("temporal", &TEMPORAL),
@@ -198,6 +230,8 @@ pub(super) const TABLES: [(&str, &Shape); 7] = [
     ("first_seen", &FIRST_SEEN),
     ("rare", &RARE),
     ("risk", &RISK),
+    ("insight", &INSIGHT),
+    ("entity", &ENTITY),
 ];
 
 /// What a rule looks at: its inputs, and its memory when it has one.
@@ -229,8 +263,12 @@ pub(super) fn read_looks(
     let (inner, span) = fields.table(name)?;
     let place = reader.place(span);
     let inner = Fields::open(reader, inner, shape, span);
-    let (kind, inputs) = read_kind(reader, name, &inner, own)?;
-    let group_by = read_selectors(reader, fields, "group_by", RULE_GROUP_PARTS_MAX)?;
+    let source = fields.text("source").map(|(name, _)| name);
+    let (kind, inputs) = read_kind(reader, (name, source), &inner, own)?;
+    let mut group_by = read_selectors(reader, fields, "group_by", RULE_GROUP_PARTS_MAX)?;
+    if group_by.is_empty() && matches!(kind, Kind::Insight(_)) {
+        group_by = insight::default_group_by(reader, source, place.span);
+    }
     if kind_needs_group(&kind) && group_by.is_empty() {
         let message = format!("`{name}` needs `group_by`: whose is it?");
         reader.report(
@@ -240,13 +278,14 @@ pub(super) fn read_looks(
         return None;
     }
     check_keys(reader, &kind, &inputs, &group_by)?;
-    let lateness = read_lateness(reader, fields)?;
+    let lateness = read_lateness(reader, fields, &kind)?;
     let groups_max = integer(reader, fields, "groups_max", 1, RULE_GROUPS_MAX as u64)?;
+    let groups_max = groups_max.map_or(groups_default(&kind), |most| most as usize);
     let memory = Memory {
         kind,
         group_by,
         lateness,
-        groups_max: groups_max.map_or(RULE_GROUPS_DEFAULT, |most| most as usize),
+        groups_max,
         place,
     };
     Some(Looks {
@@ -256,7 +295,7 @@ pub(super) fn read_looks(
 }
 
 fn kind_needs_group(kind: &Kind) -> bool {
-    matches!(kind, Kind::Risk(_))
+    matches!(kind, Kind::Risk(_) | Kind::Insight(_) | Kind::Entity(_))
 }
 
 /// Inputs whose keys differ in number of parts never come into one group.
@@ -299,14 +338,10 @@ fn read_plain(
     table: &DeTable<'_>,
     own: Option<Input>,
 ) -> Option<Looks> {
-    for key in ["rules", "group_by", "lateness", "groups_max"] {
+    // `lateness` is looked at when it is known whether the rule asks what makes it wait.
+    for key in ["rules", "group_by", "groups_max"] {
         if let Some(value) = table.get(key) {
-            let message = format!("`{key}` belongs to rules that remember");
-            let kinds = TABLES.map(|(name, _)| format!("[{name}]")).join(", ");
-            reader.report(
-                Diagnostic::new(Code::RuleKind, span_of(value), message)
-                    .with_help(format!("Say of which kind the rule is: one of {kinds}.")),
-            );
+            refuse_key(reader, key, span_of(value));
         }
     }
     if !table.contains_key("when") {
@@ -323,9 +358,29 @@ fn read_plain(
     })
 }
 
+/// A key that a rule about single events does not have.
+fn refuse_key(reader: &mut Reader, key: &str, span: Span) {
+    let message = format!("`{key}` belongs to rules that remember");
+    let kinds = TABLES.map(|(name, _)| format!("[{name}]")).join(", ");
+    reader.report(
+        Diagnostic::new(Code::RuleKind, span, message)
+            .with_help(format!("Say of which kind the rule is: one of {kinds}.")),
+    );
+}
+
+/// A rule that waits for nothing has no `lateness`.
+fn refuse_lateness(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<()> {
+    let value = fields.value("lateness");
+    let Some(value) = value else {
+        return Some(());
+    };
+    refuse_key(reader, "lateness", span_of(value));
+    None
+}
+
 fn read_kind(
     reader: &mut Reader,
-    name: &str,
+    (name, source): (&str, Option<&str>),
     fields: &Fields<'_, '_>,
     own: Option<Input>,
 ) -> Option<(Kind, Vec<Input>)> {
@@ -360,15 +415,31 @@ fn read_kind(
                 "absence" => absence::read(reader, fields, own),
                 "first_seen" => first_seen::read(reader, fields, own),
                 "rare" => rare::read(reader, fields, own),
+                "insight" => insight::read(reader, fields, own, source),
+                "entity" => entity::read(reader, fields, own),
                 _ => risk::read(reader, fields, own),
             }
         }
     }
 }
 
-fn read_lateness(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Period> {
+fn groups_default(kind: &Kind) -> usize {
+    match kind {
+        Kind::Insight(_) => INSIGHT_SERIES_DEFAULT,
+        _ => RULE_GROUPS_DEFAULT,
+    }
+}
+
+fn read_lateness(reader: &mut Reader, fields: &Fields<'_, '_>, kind: &Kind) -> Option<Period> {
+    let default = match kind {
+        // Those that ask wait for those that are asked, so all wait equally long when none says.
+        Kind::Insight(_) | Kind::Entity(_) | Kind::Scored => {
+            Period::from_seconds(INSIGHT_LATENESS_SECONDS_DEFAULT)
+        }
+        _ => LATENESS_DEFAULT,
+    };
     period(reader, fields, "lateness", Period::ZERO, LATENESS_MAX)
-        .map(|lateness| lateness.unwrap_or(LATENESS_DEFAULT))
+        .map(|lateness| lateness.unwrap_or(default))
 }
 
 /// What periods look like.

@@ -101,6 +101,33 @@ pub enum Captured {
     Number(f64),
     /// Whether something holds.
     Flag(bool),
+    /// What a series counts.
+    Counted(CountedOf),
+    /// What an entity does, and with whom it is compared, as hashes.
+    Sight {
+        /// What.
+        value: u64,
+        /// With whom.
+        peers: u64,
+    },
+}
+
+/// What a series is told of one event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CountedOf {
+    /// The event is an error.
+    pub is_error: bool,
+    /// The bits of a number, or the hash of a value.
+    pub value: u32,
+    /// Whose it is: the hash of each attribution, in order; 0 beyond them.
+    pub names: [u64; 3],
+}
+
+impl CountedOf {
+    /// The number that is counted.
+    pub fn number(self) -> f64 {
+        f64::from(f32::from_bits(self.value))
+    }
 }
 
 impl Captured {
@@ -110,7 +137,8 @@ impl Captured {
             Self::Hash(hash) => hash,
             Self::Number(number) => u128::from(number.to_bits()),
             Self::Flag(flag) => u128::from(flag),
-            Self::Nothing => 0,
+            Self::Sight { value, peers } => u128::from(value) << 64 | u128::from(peers),
+            Self::Nothing | Self::Counted(_) => 0,
         }
     }
 

@@ -193,7 +193,7 @@ expires = "2026-02-30"
                |
             10 | colour = 1
                | ^^^^^^ unknown key
-               = help: Known keys: id, name, description, severity, status, source, authors, references, false_positives, runbook, attack, tags, when, rules, group_by, lateness, groups_max, signal, risk_score, on_error, effect, threshold, sequence, temporal, absence, first_seen, rare, risk, suppress, finding, exceptions, events, test.
+               = help: Known keys: id, name, description, severity, status, source, authors, references, false_positives, runbook, attack, tags, when, rules, group_by, lateness, groups_max, signal, risk_score, on_error, effect, threshold, sequence, temporal, absence, first_seen, rare, risk, insight, entity, suppress, finding, exceptions, events, test.
 
             error[E0011]: a `}` closes nothing
               --> rules/aws/trail-stopped/rule.toml:13:12

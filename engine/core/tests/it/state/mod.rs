@@ -4,8 +4,10 @@
 
 mod changed;
 mod hostile;
+mod insight;
 mod oracle;
 mod order;
 mod restart;
 mod rules;
+mod scored;
 mod world;

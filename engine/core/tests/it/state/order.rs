@@ -64,6 +64,8 @@ fn every_kind_finds_something_in_such_streams() {
         "fed",
         "fed-sequence",
         "plain",
+        "asks",
+        "kind-asks",
         "suppressed",
     ] {
         assert!(seen.get(id).copied().unwrap_or(0) >= 2, "{id}: {seen:?}");

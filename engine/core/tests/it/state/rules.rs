@@ -182,6 +182,55 @@ fn fed_sequence() -> impl Strategy<Value = String> {
     })
 }
 
+/// A series of each user, or of everybody: a few minutes of events tell how often they come.
+fn insight() -> impl Strategy<Value = String> {
+    let key = one_of(&[
+        "['event.user']",
+        "['event.kind', 'event.host']",
+        "['event.both']",
+    ]);
+    let value = one_of(&["", "value = \"distinct\"\nof = 'event.host'\n"]);
+    (lateness(), key, value).prop_map(|(late, key, value)| {
+        format!(
+            "{late}when = 'event.n > -2'\ngroup_by = {key}\n[insight]\nis = \">= 1.5\"\n{value}\
+             [insight.attributions]\nuser = 'event.user'\n"
+        )
+    })
+}
+
+/// What users, or hosts, do; without learning, as streams are of minutes.
+fn entity() -> impl Strategy<Value = String> {
+    let key = one_of(&["['event.user']", "['event.host']", "['event.both']"]);
+    let peers = one_of(&["", "peers = ['event.kind']\n", "peers = ['event.both']\n"]);
+    let learning = one_of(&["0d", "0d", "1d"]);
+    (lateness(), key, peers, learning).prop_map(|(late, key, peers, learning)| {
+        format!(
+            "{late}when = 'event.n >= 0'\ngroup_by = {key}\n[entity]\nof = ['event.kind', 'event.n']\n\
+             {peers}learning = \"{learning}\"\n"
+        )
+    })
+}
+
+/// A rule that asks; it stands before or after those that it asks about, by its name.
+fn asking() -> impl Strategy<Value = String> {
+    let asked = one_of(&[
+        "entity.first_seen",
+        "entity.count > 1 || entity.rarity > 0.3",
+        "insight.baseline > 0.5",
+        "insight.state == \"warming\" && entity.days == 0",
+    ]);
+    let excuse = one_of(&[
+        "",
+        "[[exceptions]]\nname = \"often\"\nowner = \"o\"\nreason = \"r\"\nwhen = 'entity.count > 2'\n",
+    ]);
+    (lateness(), kind(), asked, excuse).prop_map(|(late, kind, asked, excuse)| {
+        format!(
+            "{late}when = 'event.kind == \"{kind}\" && ({asked})'\n[finding]\n\
+             title = '{{entity.rarity}} {{entity.surprise}} {{entity.of[\"profile\"].peers}} {{insight.baseline}}'\n{excuse}"
+        )
+    })
+}
+
 /// A rule set with everything in it.
 pub(super) fn everything() -> impl Strategy<Value = Vec<(String, String)>> {
     let plain = (kind(), suppress()).prop_map(|(kind, suppress)| {
@@ -200,8 +249,9 @@ pub(super) fn everything() -> impl Strategy<Value = Vec<(String, String)>> {
         rare(),
         risk(),
     );
-    (kinds, fed(), fed_sequence(), plain, silent).prop_map(
-        |(kinds, fed, sequence, plain, silent)| {
+    let scored = (insight(), entity(), asking(), asking());
+    (kinds, fed(), fed_sequence(), plain, silent, scored).prop_map(
+        |(kinds, fed, sequence, plain, silent, scored)| {
             vec![
                 rule("kind-threshold", &kinds.0),
                 rule("kind-sequence", &kinds.1),
@@ -214,6 +264,10 @@ pub(super) fn everything() -> impl Strategy<Value = Vec<(String, String)>> {
                 rule("fed-sequence", &sequence),
                 rule("plain", &plain),
                 rule("silent", &silent),
+                rule("asks", &scored.2),
+                rule("profile", &scored.1),
+                rule("series", &scored.0),
+                rule("kind-asks", &scored.3),
             ]
         },
     )

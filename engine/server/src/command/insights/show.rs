@@ -1,0 +1,424 @@
+//! `tripline insights show`: what is unusual in files, each with its explanation and its chart.
+
+use super::chart::Chart;
+use super::{CommandError, EXIT_CODES};
+use crate::exit::{Exit, after_help};
+use crate::input::resolve::{Input, Resolved, resolve};
+use crate::output::Sighting;
+use crate::output::summary::of_records;
+use crate::plugins::{self, Plugins};
+use crate::rule_files::RuleArguments;
+use crate::rule_loading::{Loaded, today_of};
+use crate::scan::drive::{drive, progress, threads};
+use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
+use crate::scan::outlet::{Outlet, Placed, Shape};
+use crate::scan::progress::{Counters, Wanted};
+use crate::scan::remember::{Arrival, Remembering};
+use crate::scan::report::{Findings, Reporter, Strictness};
+use crate::scan::statistics::{RuleTimes, Statistics};
+use crate::state_folder::StateFolder;
+use crate::terminal::{ColorChoice, Shown, counted, width};
+use crate::writing;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::hash::RandomState;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use tripline_core::diagnostic::Palette;
+use tripline_core::evaluate::RuleSet;
+use tripline_core::insight::Record;
+use tripline_core::rule::Rule;
+use tripline_core::rule::kind::Kind;
+use tripline_core::wire::PluginMemories;
+
+const EXAMPLES: &str = "\
+Examples:
+  tripline insights show --demo
+  tripline insights show --key RunInstances 'logs/**/*.json.gz'
+  tripline insights show --state state/ today/     with what was learnt before, which is not changed";
+
+/// What is unusual, with charts.
+#[derive(Args, Debug)]
+#[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
+pub(crate) struct Arguments {
+    /// Files, folders, patterns, or - for standard input.
+    #[arg(value_name = "INPUT", required_unless_present = "demo")]
+    inputs: Vec<String>,
+
+    #[command(flatten)]
+    rules: RuleArguments,
+
+    /// An invented week of a small company, with a burst in its last night.
+    #[arg(long, conflicts_with = "inputs")]
+    demo: bool,
+
+    /// Only series of which a part of the key, or the rule, holds this text.
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+
+    /// How insights are written.
+    #[arg(long, value_enum, default_value = "pretty", value_name = "FORMAT")]
+    format: Format,
+
+    /// Write a picture of each insight into this folder.
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+
+    /// Begin with what rules learnt before, from this folder; it is only read.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+
+    /// Most memory for what rules remember, in MiB; at least 16.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..))]
+    state_memory: u32,
+
+    /// Threads that evaluate; all cores without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
+
+    /// The time to take for now, for output that must be the same tomorrow.
+    #[arg(long, value_name = "TIME", value_parser = super::super::scan::time)]
+    now: Option<Timestamp>,
+}
+
+/// How insights are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people, with charts.
+    Pretty,
+    /// The records, one a line.
+    Jsonl,
+}
+
+/// Shows.
+pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
+    let now = arguments.now.unwrap_or_else(Timestamp::now);
+    let resolved = if arguments.demo {
+        Resolved {
+            inputs: vec![Input::bundled("demo", super::demo::demo())],
+            faults: Vec::new(),
+        }
+    } else {
+        resolve(&arguments.inputs)?
+    };
+    let catalog = arguments.rules.load(Vec::new(), today_of(now))?;
+    let mut catalog = catalog;
+    catalog.rules.retain(is_insight);
+    let rules = Loaded { catalog }.compile(color);
+    if rules.rules().is_empty() {
+        let words =
+            "no rule of the kind insight is in force; `tripline rules` lists those that are";
+        return Err(CommandError::Usage(words.to_owned()));
+    }
+    let hosted = arguments.rules.plugins.start(rules.plugins())?;
+    let plugins = plugins::asked(&hosted);
+    let (records, exit) = Showing {
+        arguments: &arguments,
+        rules: &rules,
+        plugins: &plugins,
+        resolved: &resolved,
+        now,
+        palette: color.palette(&io::stderr()),
+    }
+    .read()?;
+    let told: Vec<(Record, Value)> = records
+        .into_iter()
+        .filter_map(|record| {
+            let value = serde_json::from_slice(&record.bytes).ok()?;
+            Some((record, value))
+        })
+        .filter(|(record, value)| is_wanted(record, value, arguments.key.as_deref()))
+        .collect();
+    let palette = color.palette(&io::stdout());
+    match arguments.format {
+        Format::Pretty => pretty(&told, &rules, &palette)?,
+        Format::Jsonl => {
+            let mut out = io::stdout().lock();
+            for (record, _) in &told {
+                out.write_all(&record.bytes)?;
+                out.write_all(b"\n")?;
+            }
+        }
+    }
+    if let Some(folder) = &arguments.svg {
+        pictures(&told, folder)?;
+    }
+    Ok(exit)
+}
+
+fn is_insight(rule: &Rule) -> bool {
+    let memory = rule.memory.as_ref();
+    memory.is_some_and(|memory| matches!(memory.kind, Kind::Insight(_)))
+}
+
+fn is_wanted(record: &Record, value: &Value, text: Option<&str>) -> bool {
+    let Some(text) = text else { return true };
+    let rule = value["insight"]["rule"].as_str().unwrap_or("");
+    rule.contains(text) || record.key.iter().any(|part| part.contains(text))
+}
+
+struct Showing<'s> {
+    arguments: &'s Arguments,
+    rules: &'s RuleSet,
+    plugins: &'s Plugins<'s>,
+    resolved: &'s Resolved,
+    now: Timestamp,
+    palette: Palette,
+}
+
+impl Showing<'_> {
+    /// Reads all inputs, and gives the records of insights in the order of time.
+    fn read(&self) -> Result<(Vec<Record>, Exit), CommandError> {
+        let inputs: &[Input] = &self.resolved.inputs;
+        let counters = Counters::default();
+        let progress = progress(Wanted::WhenTerminal, inputs, &counters);
+        let times = RuleTimes::new(self.rules.rules().len());
+        let how = (
+            Arrival::Archive,
+            Findings::Learnt,
+            (self.arguments.state_memory as usize).saturating_mul(1024 * 1024),
+        );
+        let mut remembering = Remembering::fresh((self.rules, self.plugins), how, self.now, None);
+        if let Some(remembering) = &mut remembering {
+            if let Some(path) = &self.arguments.state {
+                remembering.go_on_from(&StateFolder::open(path)?)?;
+            }
+            remembering.keep_insights();
+        }
+        let examination = Examination {
+            rules: self.rules,
+            baseline: None,
+            inputs,
+            shape: &Nothing,
+            counters,
+            dedup: Dedup::ById,
+            strictness: Strictness::Tolerant,
+            statistics: Statistics::Unwanted,
+            findings_bytes_max: FINDINGS_BYTES_MAX,
+            times: &times,
+            plugins: self.plugins,
+            memories: PluginMemories::new(),
+            answered: Mutex::default(),
+            hash_states: [RandomState::new(), RandomState::new()],
+        };
+        let mut reporter = Reporter::new(
+            (inputs, self.rules),
+            (&Nothing, Nothing),
+            (Dedup::ById, Strictness::Tolerant),
+            (Findings::Learnt, remembering),
+        );
+        for (path, error) in &self.resolved.faults {
+            reporter.unresolved(path.clone(), error);
+        }
+        let threads = match self.plugins.remember() {
+            true => 1,
+            false => threads(self.arguments.threads),
+        };
+        let mut reporter = drive(&examination, reporter, threads, &progress, |_| {
+            let words = "interrupted: the inputs were not read to their end";
+            let _ = writeln!(io::stderr(), "{words}");
+            Exit::Interrupted
+        });
+        reporter.finish_remembering();
+        reporter.note_state();
+        let records = reporter.insights();
+        let unread = reporter.unread;
+        let text = of_records(&reporter.accounting, &self.palette);
+        // If standard error is closed, nobody wants to know.
+        let _ = io::stderr().write_all(text.as_bytes());
+        let exit = if unread { Exit::Fault } else { Exit::Success };
+        Ok((records, exit))
+    }
+}
+
+/// Findings are not asked for.
+struct Nothing;
+
+impl Shape for Nothing {
+    type Shaped = ();
+    fn shape(&self, _: &Sighting<'_>) {}
+    fn bytes((): &()) -> usize {
+        0
+    }
+}
+
+impl Outlet for Nothing {
+    type Shape = Self;
+    fn finding(&mut self, _: &Placed<'_>, (): ()) {}
+}
+
+/// A start with its end, if it has come.
+struct Pair<'t> {
+    start: Option<&'t Value>,
+    end: Option<&'t Value>,
+}
+
+fn pairs<'t>(told: &'t [(Record, Value)]) -> Vec<Pair<'t>> {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut pairs: Vec<Pair<'t>> = Vec::new();
+    for (record, value) in told {
+        let shared = value["sharedEventID"].as_str().unwrap_or("");
+        let at = *places.entry(shared).or_insert_with(|| {
+            pairs.push(Pair {
+                start: None,
+                end: None,
+            });
+            pairs.len() - 1
+        });
+        let side = if record.begins {
+            &mut pairs[at].start
+        } else {
+            &mut pairs[at].end
+        };
+        *side = Some(value);
+    }
+    pairs
+}
+
+fn pretty(
+    told: &[(Record, Value)],
+    rules: &RuleSet,
+    palette: &Palette,
+) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    let pairs = pairs(told);
+    for pair in &pairs {
+        out.write_all(shown(pair, rules, palette).as_bytes())?;
+    }
+    let count = counted(pairs.len() as u64, "insight");
+    let watched = counted(rules.rules().len() as u64, "rule");
+    writeln!(out, "{count} of {watched} that watch series")?;
+    Ok(())
+}
+
+/// One insight for people.
+fn shown(pair: &Pair<'_>, rules: &RuleSet, palette: &Palette) -> String {
+    let Palette {
+        bold,
+        quiet,
+        reset,
+        warning,
+        ..
+    } = palette;
+    let Some(told) = pair.end.or(pair.start) else {
+        return String::new();
+    };
+    let first = pair.start.unwrap_or(told);
+    let id = first["insight"]["rule"].as_str().unwrap_or("");
+    let rule = rules
+        .rules()
+        .iter()
+        .find(|rule| rule.rule.id.as_str() == id);
+    let name = rule.map_or(id, |rule| rule.rule.name.as_str());
+    let mut out = format!("{warning}INSIGHT{reset} {bold}{}{reset}\n", Shown(name));
+    let mut row = |name: &str, text: &str| {
+        out.push_str(&format!("  {quiet}{name:<10}{reset} {}\n", Shown(text)));
+    };
+    row("series", &series(first));
+    row("rule", id);
+    let began = first["eventTime"].as_str().unwrap_or("");
+    row("start", &format!("{began}  {}", explanation(first)));
+    match pair.end {
+        Some(end) => {
+            let ended = end["eventTime"].as_str().unwrap_or("");
+            row("end", &format!("{ended}  {}", explanation(end)));
+        }
+        None => row("end", "not yet"),
+    }
+    let surprise = first["insight"]["surprise"].as_f64().unwrap_or(0.0);
+    row(
+        "surprise",
+        &format!("{surprise:.1}: about one day in {}", days(surprise)),
+    );
+    for line in attributions(first) {
+        row("by", &line);
+    }
+    if let Some(chart) = Chart::of(told) {
+        out.push('\n');
+        out.push_str(&chart.text(width().min(100), palette));
+    }
+    out.push('\n');
+    out
+}
+
+/// How many days it takes, about, for such a thing to happen by chance.
+fn days(surprise: f64) -> String {
+    match surprise {
+        surprise if surprise < 6.0 => format!("{:.0}", 10f64.powf(surprise)),
+        _ => format!("10^{surprise:.0}"),
+    }
+}
+
+fn explanation(record: &Value) -> &str {
+    record["insight"]["explanation"].as_str().unwrap_or("")
+}
+
+fn series(record: &Value) -> String {
+    let key = record["insight"]["key"].as_object();
+    let parts = key.into_iter().flatten();
+    let parts = parts.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or("")));
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+/// Names of one attribution that are shown.
+const NAMES_SHOWN: usize = 2;
+
+/// Longest name that is shown: user agents go on for ever.
+const NAME_CHARS_MAX: usize = 90;
+
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(NAME_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &name[..at]),
+        None => name.to_owned(),
+    }
+}
+
+/// Whose it is, and what is usual for them: a line for each of the first of each attribution.
+fn attributions(record: &Value) -> Vec<String> {
+    let all = &record["insightDetails"]["insightContext"]["attributions"];
+    let mut lines = Vec::new();
+    for attribution in all.as_array().into_iter().flatten() {
+        let of = attribution["attribute"].as_str().unwrap_or("");
+        let usual = attribution["baseline"].as_array();
+        let all = attribution["insight"].as_array().into_iter().flatten();
+        for one in all.take(NAMES_SHOWN) {
+            let (value, average) = (&one["value"], one["average"].as_f64().unwrap_or(0.0));
+            let mut before = usual.into_iter().flatten();
+            let before = before.find(|other| &other["value"] == value);
+            let before = match before.and_then(|other| other["average"].as_f64()) {
+                Some(average) => format!("usually {average:.3}"),
+                None => "not among the usual".to_owned(),
+            };
+            let value = shortened(value.as_str().unwrap_or(""));
+            lines.push(format!("{of} {value}: {average:.2} a minute, {before}"));
+        }
+    }
+    lines
+}
+
+/// Writes a picture of each insight.
+fn pictures(told: &[(Record, Value)], folder: &Path) -> Result<(), CommandError> {
+    let failed = |path: &Path, source| CommandError::Write {
+        path: path.display().to_string(),
+        source,
+    };
+    std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+    for pair in pairs(told) {
+        let Some(record) = pair.end.or(pair.start) else {
+            continue;
+        };
+        let Some(chart) = Chart::of(record) else {
+            continue;
+        };
+        let id = record["sharedEventID"].as_str().unwrap_or("");
+        // Ids are ours: hexadecimal digits and hyphens.
+        let path = folder.join(format!("{id}.svg"));
+        let title = format!("{} {}", series(record), explanation(record));
+        let text = path.display().to_string();
+        writing::write(&text, &chart.svg(&title)).map_err(|source| failed(&path, source))?;
+    }
+    Ok(())
+}
