@@ -9,6 +9,7 @@ use tripline_core::evaluate::RuleSet;
 use tripline_core::event::Json;
 use tripline_core::port::{AppendMax, Bus, Durability, Partition};
 use tripline_core::rule::Selector;
+use tripline_core::rule::kind::{Kind, Memory};
 
 /// What findings are told apart by where their rule does not say.
 const DEFAULT_PATH: &str = "recipientAccountId";
@@ -83,7 +84,9 @@ impl Partitions {
                     rule.id
                 ));
             };
-            if let Some(memory) = &rule.memory {
+            // What a rule that asks is told is as exact as the rules that it asks, which are looked at themselves.
+            let asks = |memory: &&Memory| !matches!(memory.kind, Kind::Scored);
+            if let Some(memory) = rule.memory.as_ref().filter(asks) {
                 let inputs = rule.inputs.iter().filter_map(|one| one.group_by.as_deref());
                 let is_apart = holds(&memory.group_by) && inputs.clone().all(holds);
                 if !is_apart {
