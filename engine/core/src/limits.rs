@@ -165,6 +165,9 @@ pub const FIRST_SEEN_PARTS_MAX: usize = 5;
 /// Most sights after which a value can still be rare.
 pub const RARE_SIGHTS_MAX: u64 = 1000;
 
+/// Most parts of the key of an insight: CloudTrail's have four. Millions of series have room for as many.
+pub const INSIGHT_KEY_PARTS_MAX: usize = 4;
+
 /// Most attributions of an insight: CloudTrail has three. What is computed of each event for them is kept in its observation.
 pub const INSIGHT_ATTRIBUTIONS_MAX: usize = 3;
 

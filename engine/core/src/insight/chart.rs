@@ -14,7 +14,7 @@ const POINTS_MAX: usize = 240;
 pub(super) const MINUTES_BEFORE: u32 = 60;
 
 /// A series over time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Chart {
     /// The first minute.
     from: u32,
@@ -30,6 +30,12 @@ struct Point {
     value: f32,
     expected: f32,
     high: f32,
+}
+
+impl Default for Chart {
+    fn default() -> Self {
+        Self::new(0)
+    }
 }
 
 impl Chart {
@@ -91,6 +97,22 @@ impl Chart {
             "expected": of(|point| point.expected),
             "high": of(|point| point.high),
         })
+    }
+
+    /// The average of so many minutes from one on, as far as they are drawn.
+    pub(super) fn average(&self, from: u32, minutes: u32) -> Option<f64> {
+        let first = (from.checked_sub(self.from)? / self.step) as usize;
+        let count = (minutes.div_ceil(self.step) as usize).max(1);
+        let points = self.points.get(first..)?;
+        let points = &points[..count.min(points.len())];
+        let sum: f64 = points.iter().map(|point| f64::from(point.value)).sum();
+        (!points.is_empty()).then(|| sum / points.len() as f64)
+    }
+
+    /// Whether it is one that could have been drawn.
+    pub(super) fn is_sound(&self) -> bool {
+        let steps = (1..=1 << 20).contains(&self.step) && self.step.is_power_of_two();
+        steps && self.points.len() <= POINTS_MAX && self.from < u32::MAX / 2
     }
 
     /// The minute after the last one that was more than usual.

@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 16;
 
 impl SeriesMemory {
     /// Makes room for one series: of a few, the one that was not active for longest goes.
-    pub(super) fn evict_one(&mut self) -> bool {
+    pub(super) fn evict_one(&mut self, minute: u32) -> bool {
         let mut oldest: Option<(u32, u32)> = None;
         let mut looked = 0;
         for _ in 0..self.series.len() {
@@ -23,7 +23,8 @@ impl SeriesMemory {
             let Some(series) = &self.series[self.cursor] else {
                 continue;
             };
-            if self.open.contains_key(&id) {
+            // What was active in this minute is being counted.
+            if series.last == minute || self.open.contains_key(&id) {
                 continue;
             }
             if oldest.is_none_or(|(last, _)| series.last < last) {
@@ -39,6 +40,12 @@ impl SeriesMemory {
 
     /// For want of memory: the eighth of the series that was not active for longest goes. Says how many that is.
     pub fn give_way(&mut self) -> u64 {
+        // What nobody needs goes before what was learnt.
+        let before = self.called.len();
+        self.sweep_now();
+        if self.called.len() < before / 2 {
+            return (before - self.called.len()) as u64;
+        }
         let mut all: Vec<(u32, KeyWords, u32)> = Vec::with_capacity(self.ids.len());
         for (id, series) in (0u32..).zip(&self.series) {
             let open = self.open.contains_key(&id);

@@ -16,7 +16,7 @@ use super::record::{KeyNames, Record, minute_time};
 use super::settings::{detector, surprise};
 use super::telling::{add_all, drawn};
 use super::texts::{SeriesTexts, Texts};
-use crate::limits::{INSIGHT_NAMES_MAX, INSIGHT_RECENT_BYTES_MAX};
+use crate::limits::{INSIGHT_KEY_PARTS_MAX, INSIGHT_NAMES_MAX, INSIGHT_RECENT_BYTES_MAX};
 use crate::rule::Rule;
 use crate::rule::kind::{Counted, CountedOf, EventTime, Insight, OfHash};
 use hashbrown::HashMap;
@@ -29,8 +29,10 @@ pub(super) const OPEN_NAMES_MAX: usize = 20;
 /// Events of a series after which it is counted whose they are: most series have fewer for ever.
 const NAMED_FROM: f32 = 5.0;
 
-/// Minutes without any event after which they are not gone through one by one: two days.
+/// Minutes without any event after which they are not gone through one by one: two days, and a fortnight where it is a gap in the
+/// delivery, which series must not take for silence.
 const STEPS_MAX: u32 = 2880;
+const STEPS_OF_GAP_MAX: u32 = 14 * 1440;
 
 /// Events a minute, of all series, below which a minute without any is no gap but silence: by chance alone one in
 /// 20,000 such minutes is empty.
@@ -84,8 +86,8 @@ pub(super) struct Series {
     pub(super) names: Option<Box<Names>>,
 }
 
-/// Parts of a key that are kept in place; longer keys are rare, and show the first.
-pub(super) const PARTS: usize = 4;
+/// Parts of a key.
+pub(super) const PARTS: usize = INSIGHT_KEY_PARTS_MAX;
 pub(super) const NO_PART: u32 = u32::MAX;
 
 /// A series that is unusual.
@@ -94,6 +96,8 @@ pub(super) struct Open {
     pub(super) names: Names,
     /// What was usual when it began.
     pub(super) usual: Names,
+    /// The minute in which it was found, whose names it has.
+    pub(super) found: u32,
     pub(super) chart: Chart,
     /// It is about errors, of which this many a minute are usual.
     pub(super) errors: Option<f64>,
@@ -158,6 +162,7 @@ impl SeriesMemory {
             detector: detector(of.insight),
             how: match of.insight.value {
                 Counted::Distinct => How::Distinct,
+                Counted::ErrorShare => How::Shares,
                 _ => How::Sum,
             },
             key_names: KeyNames::of(group_by),
@@ -207,20 +212,23 @@ impl SeriesMemory {
         let is_called = |name: &u64| *name == 0 || self.called.contains_key(name);
         let before = pending.bytes();
         let added = pending.add(moment.event, key, of, self.how);
-        if is_new || !of.names.iter().all(is_called) {
+        // What is not counted needs no name: names that nobody is to see must not fill the memory.
+        let is_named = added == Added::Counted { is_named: true };
+        let wants_names = is_named && !of.names.iter().all(is_called);
+        if is_new || wants_names {
             let texts = texts();
             if is_new {
                 pending.call(key, &texts, &mut self.texts);
             }
             for (hash, name) in of.names.iter().zip(&texts.names) {
-                if *hash != 0 && !self.called.contains_key(hash) {
+                if wants_names && *hash != 0 && !self.called.contains_key(hash) {
                     self.called.insert(*hash, self.texts.number(name));
                 }
             }
         }
         self.pending_bytes = self.pending_bytes + pending.bytes() - before;
         match added {
-            Added::Counted => {
+            Added::Counted { .. } => {
                 self.pending_events += 1;
                 Taken::Counted
             }
@@ -246,8 +254,12 @@ impl SeriesMemory {
     /// the next one with an event.
     fn next_minute(&self) -> Option<u32> {
         let first = self.pending.keys().next().copied();
+        let steps = match self.rate >= GAP_FROM {
+            true => STEPS_OF_GAP_MAX,
+            false => STEPS_MAX,
+        };
         match self.next {
-            Some(next) if next <= self.active.saturating_add(STEPS_MAX) => Some(next),
+            Some(next) if next <= self.active.saturating_add(steps) => Some(next),
             _ => first,
         }
     }
@@ -259,6 +271,8 @@ impl SeriesMemory {
         let pending = self.pending.remove(&minute).unwrap_or_default();
         self.pending_bytes -= pending.bytes();
         self.pending_events -= pending.len() as u64;
+        // Events, and not what they add up to: a sum is large with one.
+        let events = pending.len() as f64;
         let rows = pending.into_rows();
         if !rows.is_empty() {
             self.active = minute;
@@ -268,7 +282,6 @@ impl SeriesMemory {
         } else {
             Coverage::Delivered
         };
-        let events: f64 = rows.iter().map(|(_, row)| row.count).sum();
         if coverage == Coverage::Delivered {
             self.rate = self.rate * RATE_LEFT + events * (1.0 - RATE_LEFT);
         }
@@ -278,12 +291,14 @@ impl SeriesMemory {
         for (key, row) in rows {
             let (id, gave_way) = self.series_of(key, &row, minute);
             evicted += gave_way;
+            // There is no room for so many new ones in one minute.
+            let Some(id) = id else { continue };
             counts.push(Count {
                 series: SeriesId(id),
                 calls: row.count,
                 errors: row.errors,
             });
-            self.note(id, minute, &row);
+            self.touch(id, minute, row.count);
             recent.push(RecentRow {
                 id,
                 count: row.count as f32,
@@ -303,6 +318,7 @@ impl SeriesMemory {
         for change in &changes {
             out.extend(self.tell(of, change));
         }
+        self.note_names(minute);
         // By key, not by number: numbers depend on what gave way before.
         out[from..].sort_by(|left, right| left.key.cmp(&right.key).then(left.id.cmp(&right.id)));
         self.changes = changes;
@@ -318,13 +334,16 @@ impl SeriesMemory {
     }
 
     /// The number of a series, which is made when it is new, and how many gave way for it.
-    fn series_of(&mut self, key: KeyWords, row: &Tally, minute: u32) -> (u32, u64) {
+    fn series_of(&mut self, key: KeyWords, row: &Tally, minute: u32) -> (Option<u32>, u64) {
         if let Some(id) = self.ids.get(&key) {
-            return (*id, 0);
+            return (Some(*id), 0);
         }
         let mut evicted = 0;
         if self.ids.len() >= self.series_max {
-            evicted += u64::from(self.evict_one());
+            if !self.evict_one(minute) {
+                return (None, 1);
+            }
+            evicted += 1;
         }
         let mut parts = [NO_PART; PARTS];
         for (place, part) in parts.iter_mut().zip(row.key.iter().flatten()) {
@@ -346,28 +365,47 @@ impl SeriesMemory {
         self.ids.insert(key, id);
         self.detector
             .open_series(SeriesId(id), DetectorMinute(minute));
-        (id, evicted)
+        (Some(id), evicted)
     }
 
-    /// Notes that a series was active, and whose that was.
-    fn note(&mut self, id: u32, minute: u32, row: &Tally) {
-        let Some(series) = self.series.get_mut(id as usize).and_then(Option::as_mut) else {
+    /// Notes that a series was active.
+    fn touch(&mut self, id: u32, minute: u32, count: f64) {
+        if let Some(series) = self.series.get_mut(id as usize).and_then(Option::as_mut) {
+            series.last = minute;
+            series.total += count as f32;
+        }
+    }
+
+    /// Notes whose the activity of a minute was: of what is unusual where that minute was more than usual, and else of what is
+    /// usual. After what began was told, so that nobody is usual by what made it unusual.
+    fn note_names(&mut self, minute: u32) {
+        let Some(recent) = self.recent.back().filter(|recent| recent.minute == minute) else {
             return;
         };
-        series.last = minute;
-        series.total += row.count as f32;
-        if let Some(open) = self.open.get_mut(&id) {
-            add_all(&mut open.names, &row.names, OPEN_NAMES_MAX);
-            return;
+        for row in &recent.rows {
+            let Some(series) = self
+                .series
+                .get_mut(row.id as usize)
+                .and_then(Option::as_mut)
+            else {
+                continue;
+            };
+            if let Some(open) = self.open.get_mut(&row.id) {
+                let (value, band) = drawn(&self.detector, (row.id, minute), Some(row), open.errors);
+                if open.found != minute && value > band.high {
+                    add_all(&mut open.names, &row.names, OPEN_NAMES_MAX);
+                }
+                continue;
+            }
+            if series.total < NAMED_FROM {
+                continue;
+            }
+            let before = series.named_bytes();
+            let names = series.names.get_or_insert_default();
+            names.fade(minute);
+            add_all(names, &row.names, INSIGHT_NAMES_MAX);
+            self.named_bytes = self.named_bytes + series.named_bytes() - before;
         }
-        if series.total < NAMED_FROM {
-            return;
-        }
-        let before = series.named_bytes();
-        let names = series.names.get_or_insert_default();
-        names.fade(minute);
-        add_all(names, &row.names, INSIGHT_NAMES_MAX);
-        self.named_bytes = self.named_bytes + series.named_bytes() - before;
     }
 
     /// Goes on with the charts of what is unusual.
@@ -436,6 +474,11 @@ impl SeriesMemory {
             }
         }
         None
+    }
+
+    /// From which surprise on a series is told at the moment.
+    pub fn threshold(&self) -> f64 {
+        self.detector.threshold()
     }
 
     /// How many series there are.

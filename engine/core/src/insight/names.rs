@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// How much of a count is left after a day: what is counted stands for the last week or so.
 const LEFT_AFTER_A_DAY: f32 = 6.0 / 7.0;
 
+/// What is less is nothing.
+const LEAST: f32 = 0.01;
+
 /// Minutes of a day.
 const DAY: u32 = 1440;
 
@@ -73,6 +76,15 @@ impl Names {
         }
     }
 
+    /// Takes back what was counted of a name.
+    pub(super) fn take(&mut self, attribution: u8, hash: u64, count: f32) {
+        let mut all = self.all.iter_mut();
+        if let Some(name) = all.find(|name| name.attribution == attribution && name.hash == hash) {
+            name.count -= count;
+        }
+        self.all.retain(|name| name.count > LEAST);
+    }
+
     /// Time has come to a minute: older counts fade.
     pub(super) fn fade(&mut self, minute: u32) {
         let day = minute / DAY;
@@ -82,7 +94,7 @@ impl Names {
             for name in &mut self.all {
                 name.count *= left;
             }
-            self.all.retain(|name| name.count > 0.01);
+            self.all.retain(|name| name.count > LEAST);
         }
         self.day = self.day.max(day);
     }

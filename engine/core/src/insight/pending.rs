@@ -48,7 +48,10 @@ pub(super) struct MinuteKept {
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
-    Counted,
+    Counted {
+        /// Whose it is was kept.
+        is_named: bool,
+    },
     Again,
 }
 
@@ -66,15 +69,19 @@ impl Minute {
         }
         let tally = self.rows.entry(key).or_default();
         let amount = match how {
-            How::Sum => of.number(),
+            How::Sum | How::Shares => of.number(),
             How::Distinct => tally.distinct(of.value),
         };
         tally.count += amount;
         tally.errors += if of.is_error { amount } else { 0.0 };
         let before = names_bytes(tally.names.len());
-        tally.whose(of.names, amount as f32);
+        let whose = match how {
+            How::Shares if !of.is_error => 0.0,
+            _ => amount as f32,
+        };
+        let is_named = whose > 0.0 && tally.whose(of.names, whose);
         self.heap += names_bytes(tally.names.len()) - before;
-        Added::Counted
+        Added::Counted { is_named }
     }
 
     /// Notes what a new series is called.
@@ -130,6 +137,10 @@ impl Minute {
 }
 
 impl MinuteKept {
+    pub(super) fn minute(&self) -> u32 {
+        self.minute
+    }
+
     pub(super) fn restored(self) -> (u32, Minute) {
         let heap = self.rows.iter().map(|(_, row)| {
             names_bytes(row.names.len()) + row.key.as_ref().map_or(0, |key| 24 + 4 * key.len())
@@ -167,6 +178,8 @@ pub(super) enum How {
     Sum,
     /// By different values.
     Distinct,
+    /// By their number, and whose the errors among them are.
+    Shares,
 }
 
 impl Tally {
@@ -177,12 +190,17 @@ impl Tally {
         f64::from(u8::from(is_new))
     }
 
-    fn whose(&mut self, names: [u64; 3], amount: f32) {
+    /// Whether there was room for it.
+    fn whose(&mut self, names: [u64; 3], amount: f32) -> bool {
         let mut all = self.names.iter_mut();
         if let Some((_, count)) = all.find(|(known, _)| *known == names) {
             *count += amount;
-        } else if self.names.len() < INSIGHT_MINUTE_NAMES_MAX {
+            return true;
+        }
+        let has_room = self.names.len() < INSIGHT_MINUTE_NAMES_MAX;
+        if has_room {
             self.names.push((names, amount));
         }
+        has_room
     }
 }

@@ -10,7 +10,7 @@ use super::pending::{Minute, MinuteKept};
 use super::settings::detector_settings;
 use super::texts::Texts;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 
 /// The version of the layout.
@@ -44,6 +44,7 @@ struct MemoryKept {
     cursor: u64,
     swept: u64,
     rate: f64,
+    threshold: f64,
 }
 
 impl SeriesMemory {
@@ -77,6 +78,7 @@ impl SeriesMemory {
             cursor: self.cursor as u64,
             swept: self.swept as u64,
             rate: self.rate,
+            threshold: self.detector.threshold(),
         };
         // Plain data in memory always serialises.
         postcard::to_allocvec(&kept).unwrap_or_default()
@@ -90,6 +92,7 @@ impl SeriesMemory {
             return Err(MemoryFault::Version(version));
         }
         let kept: MemoryKept = postcard::from_bytes(bytes).map_err(|_| MemoryFault::Content)?;
+        let is_ordered = is_in_order(&kept);
         let mut memory = Self::new(of);
         memory.detector = Detector::restore(detector_settings(of.insight), &kept.detector)
             .map_err(|_| MemoryFault::Content)?;
@@ -111,10 +114,12 @@ impl SeriesMemory {
                 .values()
                 .all(|id| memory.detector.reading(SeriesId(*id)).is_some())
             && kept.cursor <= kept.series.len() as u64
-            && kept.rate.is_finite();
+            && kept.rate.is_finite()
+            && is_ordered;
         if !sound {
             return Err(MemoryFault::Content);
         }
+        memory.detector.set_threshold(kept.threshold);
         memory.series = kept.series;
         memory.named_bytes = memory
             .series
@@ -141,4 +146,21 @@ impl SeriesMemory {
         memory.rate = kept.rate;
         Ok(memory)
     }
+}
+
+/// Whether minutes are in the order in which they are written: nobody is to be led back in time.
+fn is_in_order(kept: &MemoryKept) -> bool {
+    let next = kept.next.unwrap_or(0);
+    let pending: Vec<u32> = kept.pending.iter().map(MinuteKept::minute).collect();
+    let recent: Vec<u32> = kept.recent.iter().map(|recent| recent.minute).collect();
+    let rises = |minutes: &[u32]| minutes.windows(2).all(|pair| pair[0] < pair[1]);
+    let free: BTreeSet<u32> = kept.free.iter().copied().collect();
+    rises(&pending)
+        && rises(&recent)
+        && pending.first().is_none_or(|first| *first >= next)
+        && pending.last().is_none_or(|last| *last < u32::MAX)
+        && recent.last().is_none_or(|last| *last < next)
+        && (kept.active < next || kept.active == 0)
+        && free.len() == kept.free.len()
+        && kept.open.values().all(|open| open.chart.is_sound())
 }

@@ -15,7 +15,7 @@ impl SeriesMemory {
         let id = change.series.0;
         let series = self.series.get(id as usize)?.as_ref()?;
         let (names, usual, chart) = if change.kind == ChangeKind::Start {
-            let usual = series.names.as_deref().cloned().unwrap_or_default();
+            let mut usual = series.names.as_deref().cloned().unwrap_or_default();
             let mut names = Names::default();
             for recent in self
                 .recent
@@ -24,6 +24,10 @@ impl SeriesMemory {
             {
                 if let Some(row) = recent.row(id) {
                     add_all(&mut names, &row.names, OPEN_NAMES_MAX);
+                    // What made it unusual is not usual.
+                    if recent.minute < change.minute.0 {
+                        take_all(&mut usual, &row.names);
+                    }
                 }
             }
             let open = Open {
@@ -31,6 +35,7 @@ impl SeriesMemory {
                 usual: usual.clone(),
                 errors: (change.test == Test::Errors).then_some(change.baseline_average),
                 chart: self.chart_before(id, change),
+                found: change.minute.0,
             };
             let chart = open.chart.clone();
             self.open.insert(id, open);
@@ -124,8 +129,10 @@ fn without_quiet_end(change: &Change, chart: &Chart) -> Change {
     }
     if let Some(until) = until.filter(|until| *until > change.start.0) {
         let shorter = (until - change.start.0).min(change.duration_minutes);
-        change.insight_average *= f64::from(change.duration_minutes) / f64::from(shorter);
         change.duration_minutes = shorter;
+        if let Some(average) = chart.average(change.start.0, shorter) {
+            change.insight_average = average;
+        }
     }
     change
 }
@@ -144,10 +151,11 @@ pub(super) fn drawn(
             expected.unwrap_or_default(),
         ),
         Some(usual) => {
+            // Errors that come one by one stray as chance does; one more than that is no wonder.
             let band = Band {
                 expected: usual,
                 low: 0.0,
-                high: usual,
+                high: usual + 3.0 * usual.sqrt() + 1.0,
             };
             (row.map_or(0.0, |row| f64::from(row.errors)), band)
         }
@@ -161,6 +169,14 @@ pub(super) fn add_all(names: &mut Names, of: &[([u64; 3], f32)], most: usize) {
     for (hashes, count) in sorted {
         for (attribution, hash) in (0u8..).zip(hashes) {
             names.add(attribution, *hash, *count, most);
+        }
+    }
+}
+
+fn take_all(names: &mut Names, of: &[([u64; 3], f32)]) {
+    for (hashes, count) in of {
+        for (attribution, hash) in (0u8..).zip(hashes) {
+            names.take(attribution, *hash, *count);
         }
     }
 }

@@ -76,6 +76,12 @@ impl State<'_> {
         taken == Taken::Counted
     }
 
+    /// From which surprise on an insight begins at the moment; nothing of a rule that is none.
+    pub fn insight_threshold(&self, rule: u32) -> Option<f64> {
+        let insight = self.rules.get(rule as usize)?.insight.as_ref()?;
+        Some(insight.threshold())
+    }
+
     /// When the next minute of an insight in a lane is over.
     pub(super) fn insights_due(&self, lane: usize) -> EventTime {
         let insights = self.lanes[lane].insights.iter();

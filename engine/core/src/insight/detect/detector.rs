@@ -267,7 +267,7 @@ impl Detector {
         let Some(Some(slot)) = self.slots.get_mut(id as usize) else {
             return;
         };
-        let begin = slot.begin.clamp(slot.first, env.minute);
+        let begin = slot.begin.max(slot.first).min(env.minute);
         let mut warm = Box::new(Warm::new(id, slot.first, begin));
         warm.remember(slot.calls - slot.episode, slot.errors - errors);
         // Of up to two events before this one, the first came at the beginning and the other last.
@@ -275,7 +275,7 @@ impl Detector {
         let early = recent.min(1.0);
         if early > 0.0 {
             warm.add(early, 0.0);
-            warm.advance(env, slot.last.clamp(begin, env.minute));
+            warm.advance(env, slot.last.max(begin).min(env.minute));
             warm.add(recent - early, 0.0);
         }
         let index = match self.free.pop() {

@@ -14,9 +14,9 @@ use super::shape::{
 };
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::limits::{
-    INSIGHT_LATENESS_SECONDS_DEFAULT, INSIGHT_SERIES_DEFAULT, LATENESS_SECONDS_DEFAULT,
-    LATENESS_SECONDS_MAX, RULE_GROUP_PARTS_MAX, RULE_GROUPS_DEFAULT, RULE_GROUPS_MAX,
-    RULE_INPUT_RULES_MAX, WINDOW_SECONDS_MAX,
+    INSIGHT_KEY_PARTS_MAX, INSIGHT_LATENESS_SECONDS_DEFAULT, INSIGHT_SERIES_DEFAULT,
+    LATENESS_SECONDS_DEFAULT, LATENESS_SECONDS_MAX, RULE_GROUP_PARTS_MAX, RULE_GROUPS_DEFAULT,
+    RULE_GROUPS_MAX, RULE_INPUT_RULES_MAX, WINDOW_SECONDS_MAX,
 };
 use std::fmt;
 use toml::de::DeTable;
@@ -265,7 +265,11 @@ pub(super) fn read_looks(
     let inner = Fields::open(reader, inner, shape, span);
     let source = fields.text("source").map(|(name, _)| name);
     let (kind, inputs) = read_kind(reader, (name, source), &inner, own)?;
-    let mut group_by = read_selectors(reader, fields, "group_by", RULE_GROUP_PARTS_MAX)?;
+    let parts_max = match kind {
+        Kind::Insight(_) => INSIGHT_KEY_PARTS_MAX,
+        _ => RULE_GROUP_PARTS_MAX,
+    };
+    let mut group_by = read_selectors(reader, fields, "group_by", parts_max)?;
     if group_by.is_empty() && matches!(kind, Kind::Insight(_)) {
         group_by = insight::default_group_by(reader, source, place.span);
     }

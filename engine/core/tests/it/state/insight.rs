@@ -155,6 +155,19 @@ fn a_burst_is_told_with_start_end_and_whose_it_is() {
         (average - 0.2).abs() < 0.03,
         "one in five minutes, not {average}"
     );
+    let newcomer = attribution["baseline"].as_array().expect("names");
+    let newcomer = newcomer.iter().find(|one| one["value"] == mallory);
+    assert_eq!(newcomer, None, "what made it unusual is not usual");
+    let averages = &last["insightDetails"]["insightContext"];
+    let average = averages["statistics"]["insight"]["average"]
+        .as_f64()
+        .expect("a number");
+    assert!(
+        (40.0..61.0).contains(&average),
+        "two hundred in four minutes, not {average} in each"
+    );
+    let end = &averages["attributions"][0]["insight"][0];
+    assert_eq!(end["value"], mallory, "{end}");
     let baseline = &details["insightContext"]["statistics"]["baseline"]["average"];
     assert!((baseline.as_f64().expect("a number") - 0.2).abs() < 0.01);
     let own = &first["insight"];
@@ -374,6 +387,36 @@ fn shares_of_errors_follow_the_calls() {
     );
     assert_eq!(start["eventTime"], "2027-01-18T06:00:00Z");
     assert_eq!(start["insight"]["test"], "errors");
+}
+
+#[test]
+fn a_restart_keeps_the_threshold_that_a_day_began_with() {
+    let set = rule_set(&[rule(
+        "calls",
+        "when = 'has(event.eventName)'\ngroup_by = ['event.userIdentity.arn']\n\
+         [insight]\nfalse_alarms_per_week = 1\n",
+    )]);
+    // So many series that the budget wants more than the least surprise there is.
+    let mut run = Run::new(&set);
+    let mut one = days_and_burst().swap_remove(0);
+    let mut number = 0;
+    for hour in 0..30 {
+        for user in 0..400 {
+            number += 1;
+            (one.number, one.at) = (number, hour * HOUR + user);
+            let text = one
+                .text()
+                .replace("user/dana", &format!("user/user-{user}"));
+            run.take(&text);
+        }
+        run.advance();
+    }
+    let bytes = run.state.snapshot("").expect("written");
+    let mut next = Run::new(&set);
+    next.state.restore(&bytes).expect("read");
+    let threshold = |run: &Run<'_>| run.state.insight_threshold(0);
+    assert!(threshold(&run) > Some(3.2), "{:?}", threshold(&run));
+    assert_eq!(threshold(&next), threshold(&run));
 }
 
 /// The lateness that is waited for when a rule does not say is the one of insights.

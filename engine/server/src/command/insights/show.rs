@@ -184,6 +184,10 @@ impl Showing<'_> {
         let mut remembering = Remembering::fresh((self.rules, self.plugins), how, self.now, None);
         if let Some(remembering) = &mut remembering {
             if let Some(path) = &self.arguments.state {
+                if !path.is_dir() {
+                    let words = format!("{}: no folder of a state", path.display());
+                    return Err(CommandError::Usage(words));
+                }
                 remembering.go_on_from(&StateFolder::open(path)?)?;
             }
             remembering.keep_insights();
@@ -320,7 +324,10 @@ fn shown(pair: &Pair<'_>, rules: &RuleSet, palette: &Palette) -> String {
     row("series", &series(first));
     row("rule", id);
     let began = first["eventTime"].as_str().unwrap_or("");
-    row("start", &format!("{began}  {}", explanation(first)));
+    match pair.start {
+        Some(_) => row("start", &format!("{began}  {}", explanation(first))),
+        None => row("start", "before these inputs"),
+    }
     match pair.end {
         Some(end) => {
             let ended = end["eventTime"].as_str().unwrap_or("");
