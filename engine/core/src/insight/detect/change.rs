@@ -1,7 +1,7 @@
 //! What a detector is told and what it says.
 //!
-//! Plain values that rely on nothing and do nothing. Averages are per minute and mean what AWS means by them (guide,
-//! section 1): the baseline is that of seven whole days and the day so far, up to the start.
+//! Plain values that rely on nothing and do nothing. Averages are per minute and mean what CloudTrail's
+//! Insights events mean by them: the baseline is that of seven whole days and the day so far, up to the start.
 
 /// Whole minutes since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

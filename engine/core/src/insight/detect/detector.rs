@@ -26,7 +26,7 @@ const KNOWN_EVENTS: f32 = 20.0;
 const MINUTE_MAX: u32 = u32::MAX / 2;
 /// Counts above this are taken for it: sums of them stay exact enough.
 const COUNT_MAX: f64 = 1e12;
-/// The part of active series that may be low before that says nothing about one, and how many at least (guide, section 3.8).
+/// The part of active series that may be low before that says nothing about one, and how many at least.
 const LOW_PART: f32 = 0.15;
 const LOW_LEAST: u32 = 3;
 

@@ -2,7 +2,7 @@
 //!
 //! Probabilities of a model are as wrong as the model, and it is in the tail that it is wrong. So each window of each
 //! series keeps the mean and variance of its daily highest scores, and a new score is read off the Gumbel distribution that
-//! they make (guide, section 3.5). They are kept apart by how busy the time is against the series' mean ([`pace`]): deployments of
+//! they make. They are kept apart by how busy the time is against the series' mean ([`pace`]): deployments of
 //! working hours must not excuse a burst at night, nor the hour of a daily job every other one. The tail may only get
 //! heavier than that of an exact probability, for which the scale is 1 / ln 10. A generalised Pareto tail has one
 //! parameter more than 28 maxima can tell.
@@ -27,7 +27,7 @@ pub(super) struct Days {
     pub(super) today: u8,
 }
 
-/// Days that are looked at (guide, section 3.5).
+/// Days that are looked at.
 const DAYS: f32 = 28.0;
 /// Scale of exact probabilities: 1 / ln 10.
 const SCALE_LEAST: f32 = std::f32::consts::LOG10_E;

@@ -10,7 +10,7 @@ use super::windows::{BLOCK, BLOCKS, Windows};
 
 /// The window over which an insight is watched for its end.
 const WATCH: u32 = 15;
-/// Minutes of the baseline before the present day (guide, section 1).
+/// Minutes of the baseline before the present day.
 const BASELINE_DAYS: u32 = 7;
 /// So much must be expected of an hour, and so many deviations missing, squared, for a series to count as low.
 pub(super) const LOW_EXPECTED_LEAST: f32 = 8.0;

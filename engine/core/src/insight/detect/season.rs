@@ -17,9 +17,9 @@ const DAY: usize = 48;
 pub(super) const BIN_MINUTES: u32 = 30;
 /// Half hours of the past whose expectation is kept: enough for windows of eight hours.
 const PAST: usize = 17;
-/// What a week before counts against this one (guide, section 3.1).
+/// What a week before counts against this one.
 const WEEK_KEPT: f32 = 0.8;
-/// Half-life of the level: 36 hours (guide, section 3.2), per half hour.
+/// Half-life of the level: 36 hours, per half hour.
 const LEVEL_KEPT: f32 = 0.990_42;
 /// Events of prior belief in the level, in a half hour of the day, in a bin, in a part of a day.
 const LEVEL_PRIOR: f32 = 8.0;

@@ -99,9 +99,9 @@ pub(super) struct Warm {
     pub(super) down: [Extremes; WINDOWS_MAX],
 }
 
-/// Kept by day of calls and errors: a half-life of ten days (guide, section 3.4).
+/// Kept by day of calls and errors: a half-life of ten days.
 const RATIO_KEPT: f32 = 0.933;
-/// Prior errors and calls (guide, section 3.4).
+/// Prior errors and calls.
 pub(super) const ERRORS_PRIOR: f32 = 0.3;
 pub(super) const CALLS_PRIOR: f32 = 20.0;
 /// What is expected in the first day is a guess, and residuals from it teach nothing.

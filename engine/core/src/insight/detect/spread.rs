@@ -3,7 +3,7 @@
 //! The variance is `mean * (1 + clump) + wander * mean^2`. Calls that come in sessions add the first term, which does not
 //! vanish where the mean does: five calls at once are as likely at night as the sessions are. Slow wander of the rate adds the
 //! second. Both are fitted by least squares to squared residuals, so a size of the distribution that was learned by day is
-//! not used by night as it is. A negative binomial with one size for a window (guide, section 3.3) takes a session at
+//! not used by night as it is. A negative binomial with one size for a window takes a session at
 //! night for a miracle.
 
 /// Sums of the fit, and what came of them.
@@ -27,7 +27,7 @@ const FAR: f32 = 8.0;
 const FAR_EVENTS: f32 = 10.0;
 /// Means beyond this are taken for it, so that squares of squares stay finite.
 const MEAN_MAX: f32 = 1e8;
-/// Kept by day: a half-life of 14 days (guide, section 3.3).
+/// Kept by day: a half-life of 14 days.
 const KEPT: f32 = 0.951_7;
 
 impl Spread {
