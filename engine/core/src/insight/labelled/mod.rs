@@ -16,7 +16,7 @@ mod tests;
 pub mod trial;
 
 pub use generate::{Profile, generate};
-pub use score::{Breakdown, Found, Measure, Swept, breakdown, measure, sweep};
+pub use score::{Breakdown, Found, Measure, breakdown, measure};
 pub use shape::Class;
 
 /// What is unusual about a planted span.

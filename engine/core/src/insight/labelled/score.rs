@@ -38,50 +38,6 @@ pub struct Measure {
     pub series_weeks: f64,
 }
 
-impl Measure {
-    /// Hits among hits and false alarms.
-    pub fn precision(&self) -> f64 {
-        part(self.hits.len(), self.hits.len() + self.false_alarms.len())
-    }
-
-    /// Hits among labels.
-    pub fn recall(&self) -> f64 {
-        part(self.hits.len(), self.labels)
-    }
-
-    /// The harmonic mean of both.
-    pub fn f1(&self) -> f64 {
-        let (p, r) = (self.precision(), self.recall());
-        if p + r > 0.0 {
-            2.0 * p * r / (p + r)
-        } else {
-            0.0
-        }
-    }
-
-    /// False alarms of one series in a week.
-    pub fn false_alarms_per_series_week(&self) -> f64 {
-        self.false_alarms.len() as f64 / self.series_weeks
-    }
-
-    /// Delays in minutes: the median, and that of nine in ten.
-    pub fn delays(&self) -> Option<(f64, u32)> {
-        let mut all = self.hits.values().copied().collect::<Vec<_>>();
-        all.sort_unstable();
-        let last = all.len().checked_sub(1)?;
-        let middle = f64::from(all[last / 2] + all[all.len() / 2]) / 2.0;
-        Some((middle, all[last.min((0.9 * all.len() as f64) as usize)]))
-    }
-}
-
-fn part(some: usize, all: usize) -> f64 {
-    if all > 0 {
-        some as f64 / all as f64
-    } else {
-        0.0
-    }
-}
-
 /// Minutes that a find may start before its label, and be decided after it.
 const EARLY: u32 = 5;
 const LATE: u32 = 10;
@@ -152,61 +108,6 @@ pub fn measure(set: &Set, found: &[Found], least: f64) -> Measure {
         }
     }
     result
-}
-
-/// What thresholds can do.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Swept {
-    /// The threshold of the best F1, and the measure there.
-    pub best: (f64, Measure),
-    /// For each budget of false alarms per series-week, the threshold of the highest recall, and the measure there.
-    pub budgets: Vec<(f64, Option<(f64, Measure)>)>,
-}
-
-/// Thresholds looked at: all scores, or about so many of them.
-const CUTS: usize = 400;
-
-/// Tries all thresholds; nothing if nothing was found.
-pub fn sweep(set: &Set, found: &[Found], budgets: &[f64]) -> Option<Swept> {
-    let mut cuts = found.iter().map(|found| found.score).collect::<Vec<_>>();
-    cuts.sort_by(f64::total_cmp);
-    cuts.dedup();
-    let last = *cuts.last()?;
-    if cuts.len() > CUTS {
-        cuts = cuts
-            .iter()
-            .copied()
-            .step_by(cuts.len() / CUTS + 1)
-            .chain([last])
-            .collect();
-    }
-    let all = cuts
-        .iter()
-        .map(|cut| (*cut, measure(set, found, *cut)))
-        .collect::<Vec<_>>();
-    let mut best = all.first()?;
-    for one in &all {
-        if one.1.f1() > best.1.f1() {
-            best = one;
-        }
-    }
-    let within = |budget: f64| {
-        let mut most: Option<&(f64, Measure)> = None;
-        for one in all
-            .iter()
-            .filter(|one| one.1.false_alarms_per_series_week() <= budget)
-        {
-            if most.is_none_or(|most| one.1.recall() > most.1.recall()) {
-                most = Some(one);
-            }
-        }
-        (budget, most.cloned())
-    };
-    let budgets = budgets.iter().map(|budget| within(*budget)).collect();
-    Some(Swept {
-        best: best.clone(),
-        budgets,
-    })
 }
 
 /// Labels and hits of each kind.

@@ -1,6 +1,7 @@
 //! What generated sets and measures must be.
 
-use super::{Found, Kind, Label, Profile, Set, breakdown, generate, measure, sweep};
+use super::trial::{Trial, best, within};
+use super::{Found, Kind, Label, Profile, Set, breakdown, generate, measure};
 
 /// The sum of a span, of calls or errors.
 fn sum(set: &Set, label: &Label) -> u64 {
@@ -142,16 +143,24 @@ fn thresholds_trade_recall_for_precision() {
         find(1, 14_000, 5.0),
         find(1, 12_000, 2.0),
     ];
-    let swept = sweep(&set, &found, &[0.1, 0.5]).expect("there are finds");
-    assert_eq!(swept.best.0, 2.0);
+    let at = |threshold: f64| {
+        let mut trial = Trial {
+            threshold,
+            ..Trial::default()
+        };
+        trial.add(&set, &measure(&set, &found, threshold));
+        trial
+    };
+    let trials = [9.0, 5.0, 4.0, 2.0].map(at);
+    let top = best(&trials).expect("there are trials");
     assert_eq!(
-        (swept.best.1.precision(), swept.best.1.recall()),
-        (0.75, 1.0)
+        (top.threshold, top.precision(), top.recall()),
+        (2.0, 0.75, 1.0)
     );
-    assert_eq!(swept.best.1.delays(), Some((5.0, 105)));
-    let strict = swept.budgets[0].1.as_ref().expect("there is a threshold");
-    assert_eq!((strict.0, strict.1.recall()), (9.0, 1.0 / 3.0));
-    let loose = swept.budgets[1].1.as_ref().expect("there is a threshold");
-    assert_eq!((loose.0, loose.1.recall()), (2.0, 1.0));
-    assert!(sweep(&set, &[], &[]).is_none());
+    assert_eq!((top.delay(0.5), top.delay(0.9)), (Some(5), Some(105)));
+    let strict = within(&trials, 0.1).expect("there is a threshold");
+    assert_eq!((strict.threshold, strict.recall()), (9.0, 1.0 / 3.0));
+    let loose = within(&trials, 0.5).expect("there is a threshold");
+    assert_eq!((loose.threshold, loose.recall()), (2.0, 1.0));
+    assert!(best(&[]).is_none() && within(&trials, -1.0).is_none());
 }

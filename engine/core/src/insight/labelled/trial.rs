@@ -65,7 +65,8 @@ impl Trial {
         self.delays.get(at.min(last)).copied()
     }
 
-    fn add(&mut self, set: &Set, measure: &Measure) {
+    /// Adds what a detector was measured by in a set.
+    pub fn add(&mut self, set: &Set, measure: &Measure) {
         self.labels += measure.labels;
         self.hits += measure.hits.len();
         self.false_alarms += measure.false_alarms.len();
