@@ -3,9 +3,9 @@
 use super::world::{Run, rule, rule_set};
 use serde_json::Value;
 use tripline_core::evaluate::RuleSet;
-use tripline_core::insight::Record;
-use tripline_core::rule::kind::{EventTime, Period};
-use tripline_core::state::{Kept, State, StateSettings, Told};
+use tripline_core::insight::{InsightOf, Moment, Record, SeriesMemory, SeriesTexts};
+use tripline_core::rule::kind::{CountedOf, EventTime, Kind, Period};
+use tripline_core::state::{Kept, Told};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -323,21 +323,57 @@ fn a_year_of_silence_and_a_clock_far_away_end() {
 }
 
 #[test]
-fn memory_that_was_tampered_with_begins_anew() {
+fn memory_that_was_tampered_with_is_refused_or_goes_on() {
     let set = rules();
-    let mut run = Run::new(&set);
-    for one in &days_and_burst()[..500] {
-        run.take(&one.text());
-        run.advance();
+    let rule = &set.rules()[0].rule;
+    let Some(Kind::Insight(insight)) = rule.memory.as_ref().map(|memory| &memory.kind) else {
+        panic!("it is an insight");
+    };
+    let of = InsightOf { rule, insight };
+    let at = |minute: u64| EventTime::from_micros((START + minute as i64 * 60) * 1_000_000);
+    let mut memory = SeriesMemory::new(of);
+    let count = |memory: &mut SeriesMemory, number: u64, minute: u64| {
+        let moment = Moment {
+            time: at(minute),
+            event: number,
+        };
+        let counted = CountedOf {
+            value: 1f32.to_bits(),
+            names: [7 + number % 3 * 2, 9, 0],
+            ..CountedOf::default()
+        };
+        let texts = || SeriesTexts {
+            key: vec!["account".to_owned(); 4],
+            names: vec!["somebody".to_owned(); 3],
+        };
+        memory.count(moment, u128::from(number % 5) << 96 | 1, &counted, texts);
+    };
+    for number in 0..600 {
+        count(&mut memory, number, number);
     }
-    let bytes = run.state.snapshot("").expect("written");
-    for at in (0..bytes.len()).step_by(97) {
+    memory.close(of, at(590), &mut Vec::new());
+    let bytes = memory.to_bytes();
+    let again = SeriesMemory::from_bytes(of, &bytes).expect("what was written");
+    assert_eq!(again.to_bytes(), bytes);
+    for length in (0..bytes.len()).step_by(61) {
+        assert!(
+            SeriesMemory::from_bytes(of, &bytes[..length]).is_err(),
+            "{length}"
+        );
+    }
+    let mut refused = 0;
+    for place in (0..bytes.len()).step_by(7) {
         let mut torn = bytes.clone();
-        torn[at] ^= 0x41;
-        let mut state = State::new(&set, StateSettings::default());
-        // The envelope refuses it; what comes through all the same must be bounded and sound.
-        let _ = state.restore(&torn);
+        torn[place] ^= 0x41;
+        match SeriesMemory::from_bytes(of, &torn) {
+            Err(_) => refused += 1,
+            Ok(mut memory) => {
+                count(&mut memory, 1000, 600);
+                memory.close(of, at(610), &mut Vec::new());
+            }
+        }
     }
+    assert!(refused > 0);
 }
 
 #[test]
