@@ -823,7 +823,12 @@ fn whoever_is_there_is_waited_for() {
     let done = shorten(&store);
     assert_eq!((done.image, done.through), (None, waits.waits));
     assert_eq!(images_of(&ledger).len(), 2);
-    assert_eq!(shorten(&store), Shortened::default());
+    // What keeps the head of a key is an entry too, which may be read by now or not: a few entries are no reason for an image.
+    let all = || Some(store.follows().place);
+    assert_eq!(
+        store.shorten(100, &all).expect("shortens"),
+        Shortened::default()
+    );
 }
 
 /// Opens a store of which nothing is there, or says why not.
