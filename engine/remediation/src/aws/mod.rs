@@ -1,0 +1,1 @@
+//! The API of AWS: operations as data, requests, signatures, answers.

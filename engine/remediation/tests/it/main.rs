@@ -1,0 +1,1 @@
+//! Tests of remediation against everything that is not its own.
