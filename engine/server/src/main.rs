@@ -12,6 +12,7 @@ mod output;
 mod overwriting;
 mod pipeline;
 mod plugins;
+mod remediation;
 mod rule_files;
 mod rule_loading;
 mod scan;

@@ -175,6 +175,8 @@ codes! {
     SigmaUnsupported = "E5007", Error;
     /// A pipeline that cannot be used.
     SigmaPipeline = "E5008", Error;
+    /// A policy, an exemption or a part of one that cannot be used.
+    PolicyMistake = "E6001", Error;
     /// A YAML document that is no Sigma rule.
     SigmaForeign = "W5001", Warning;
     /// A part of a Sigma file or a pipeline that has no effect here.

@@ -185,6 +185,8 @@ pub(super) enum Content {
     Overrides,
     List,
     Schema,
+    /// Policies of remediation, which are read where remediation is.
+    Policies,
     Unknown,
 }
 
@@ -193,6 +195,8 @@ pub(super) fn content_of(table: &DeTable<'_>) -> Content {
     let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
     if has(&["override"]) {
         Content::Overrides
+    } else if has(&["remediation", "exempt"]) {
+        Content::Policies
     } else if has(&["fields"]) {
         Content::Schema
     } else if has(&["when", "severity", "finding", "attack", "runbook"]) {
@@ -274,7 +278,7 @@ impl<'f> Loading<'f> {
             }
             Content::Schema if !broken => self.schema(reader, &source.text),
             Content::Unknown if !broken => unknown_file(reader, table),
-            Content::Schema | Content::Unknown => {}
+            Content::Schema | Content::Unknown | Content::Policies => {}
         }
         if broken {
             drop_consequences(reader);
@@ -559,7 +563,7 @@ fn unknown_file(reader: &mut Reader, table: &DeTable<'_>) {
         "this file is nothing that we know"
     };
     reader.report(Diagnostic::new(Code::UnknownFile, span, message).with_help(
-        "A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`.",
+        "A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`, policies `[remediation.…]`.",
     ));
 }
 

@@ -1,1 +1,3 @@
 //! Tests of remediation against everything that is not its own.
+
+mod aws;

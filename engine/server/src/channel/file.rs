@@ -521,7 +521,7 @@ pub(crate) fn is_id(text: &str) -> bool {
 }
 
 /// The text of a file that is no longer than it may be.
-pub(super) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
+pub(crate) fn read_bounded(path: &Path, max: u64) -> Result<String, String> {
     use std::io::Read;
     let told = |fault: std::io::Error| format!("cannot be read: {fault}");
     // Anything else may keep whoever opens it waiting for ever.

@@ -3,6 +3,7 @@
 //! Adding one is a file, a variant and a line in `run`. A command writes to standard output what was asked
 //! for, to standard error what else a person should know, and ends with one of the published codes.
 
+mod approvals;
 mod backtest;
 mod channels;
 mod check;
@@ -16,6 +17,7 @@ mod fmt;
 mod insights;
 mod plugin;
 mod publish;
+mod remediate;
 mod replay;
 mod rules;
 mod sample;
@@ -74,6 +76,8 @@ enum Command {
     Publish(publish::Arguments),
     Channels(Box<channels::Arguments>),
     Insights(Box<insights::Arguments>),
+    Remediate(Box<remediate::Arguments>),
+    Approvals(Box<approvals::Arguments>),
     Findings(findings::Arguments),
     Tail(tail::Arguments),
     Status(status::Arguments),
@@ -178,6 +182,8 @@ pub(crate) fn run(arguments: Arguments) -> Exit {
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Channels(arguments) => channels::run(&arguments),
         Command::Insights(arguments) => insights::run(*arguments, color),
+        Command::Remediate(arguments) => remediate::run(&arguments, color),
+        Command::Approvals(arguments) => approvals::run(&arguments),
         Command::Findings(arguments) => findings::run(&arguments, color),
         Command::Tail(arguments) => tail::run(&arguments, color),
         Command::Status(arguments) => status::run(&arguments),

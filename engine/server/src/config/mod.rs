@@ -8,12 +8,14 @@ mod channels;
 mod length;
 mod nats;
 mod place;
+mod remediation;
 mod sink;
 
 pub(crate) use channels::ChannelsConfig;
 pub(crate) use length::Length;
 pub(crate) use nats::{Bus, BusKind, InexactRules, Nats, Released, RulesFrom, Store};
 pub(crate) use place::Place;
+pub(crate) use remediation::RemediationConfig;
 use sink::is_subject;
 pub(crate) use sink::{FileFormat, From, SinkConfig, SinkKind, Template};
 
@@ -48,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) channels: ChannelsConfig,
     pub(crate) decisions: DecisionsConfig,
+    pub(crate) remediation: RemediationConfig,
     pub(crate) telemetry: Telemetry,
     pub(crate) sinks: BTreeMap<String, SinkConfig>,
 }
@@ -281,6 +284,9 @@ impl Config {
         }
         self.channels.validate().map_err(ConfigError::Value)?;
         self.nats.validate().map_err(ConfigError::Value)?;
+        self.remediation
+            .validate(self.store.shared)
+            .map_err(ConfigError::Value)?;
         self.store
             .validate(&self.bus, &self.rules.plugins)
             .map_err(ConfigError::Value)?;
@@ -375,6 +381,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
         channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_client_ca_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String>, nats_subject: String },
         decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize, subject: String },
+        remediation: PartlyRemediation { enabled: bool, policies: Vec<String>, threads: usize, endpoint: String, roles: Vec<String>, protected: Vec<String>, protected_accounts: Vec<String>, approvers_file: String, kill_file: String, checkpoint_every: Length, checkpoints_file: String, max: u32, window: Length, storm: usize, frozen: Vec<remediation::Frozen> },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
     }
     toml::from_str::<Partly>(text)

@@ -82,6 +82,7 @@ pub(super) struct Epochs<'s> {
     pub(super) control: &'s Mutex<Receiver<Control>>,
     /// For what is heard too early.
     pub(super) back: Sender<Control>,
+    pub(super) remediation: Option<&'s crate::remediation::Remediation>,
 }
 
 /// What comes after an epoch.
@@ -313,6 +314,15 @@ impl Epochs<'_> {
             .map_err(|fault| crate::causes::with_causes(&fault))?;
         check_exact(self.config, self.partitions, &prepared)
             .map_err(|fault| crate::causes::with_causes(&fault))?;
+        if let Some(engine) = self.remediation {
+            let paths = &self.config.remediation.policies;
+            let (count, wrong) = crate::remediation::policies::reload(engine, paths)
+                .map_err(|fault| crate::causes::with_causes(&fault))?;
+            for complaint in wrong {
+                tracing::error!(complaint, "policy");
+            }
+            tracing::info!(count, "policies in force");
+        }
         match prepared.broken.as_slice() {
             [] => Ok(Arc::new(prepared)),
             broken => Err(format!(

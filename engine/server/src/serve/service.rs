@@ -23,6 +23,9 @@ use super::tls;
 use super::versions::Versions;
 use crate::channel::ids::IdsFault;
 use crate::config::{Config, ConfigError, From, RulesFrom};
+use crate::remediation::{
+    Remediation, policies, running, settings, sink as answering, world::World,
+};
 use crate::terminal::ColorChoice;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -90,6 +93,8 @@ pub(crate) enum ServeError {
     Drive(#[from] DriveFault),
     #[error("nothing can be evaluated again: {0}")]
     Replay(String),
+    #[error("remediation: {0}")]
+    Remediation(String),
     #[error("another process took the data over")]
     Fenced,
     #[error(
@@ -209,13 +214,27 @@ impl Service {
         self,
         listening: impl FnOnce(Option<std::net::SocketAddr>),
     ) -> Result<(), ServeError> {
-        let sinks = self.sinks()?;
+        let mut sinks = self.sinks()?;
+        let remediation = self.remediation()?;
         let decisions = self.decisions();
         self.store.set_now(now());
         let newest = self.store.newest().map_err(ServeError::Store)?;
         self.status.stored.tell(newest);
         self.register_sinks(newest)?;
-        let api = self.api()?;
+        if let Some(engine) = &remediation {
+            let settings = OutboxSettings {
+                sink: answering::NAME.to_owned(),
+                batch: OUTBOX_FINDINGS_MAX.min(100),
+                tries_max: None,
+                waiting_max: None,
+            };
+            let sink = answering::Answering {
+                engine: engine.clone(),
+                store: self.store.clone(),
+            };
+            sinks.push((settings, Box::new(sink)));
+        }
+        let api = self.api(remediation.clone())?;
         let _answering = self.answering(&api)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -277,6 +296,9 @@ impl Service {
             scope.spawn(|| assignment.run(&is_gone));
             scope.spawn(|| door.run(&is_gone));
             scope.spawn(|| pulling.run(&is_gone));
+            if let Some(engine) = &remediation {
+                running::start(scope, engine, &config.remediation, &is_gone);
+            }
             if let Some(shared) = &shared {
                 let (assignment, status, failed) = (&assignment, &status, control.0.clone());
                 let is_gone = &is_gone;
@@ -317,6 +339,7 @@ impl Service {
                 decisions,
                 control: &Mutex::new(control.1),
                 back: control.0,
+                remediation: remediation.as_ref(),
             };
             let ended = epochs.run(first);
             is_gone.store(true, Ordering::Relaxed);
@@ -351,10 +374,18 @@ impl Service {
                 .sink_reached(name, from, &[])
                 .map_err(ServeError::Store)?;
         }
+        let is_new = !known.iter().any(|(name, _)| name == answering::NAME);
+        if self.config.remediation.enabled && is_new {
+            // What was found before nobody wanted answered.
+            self.store
+                .sink_reached(answering::NAME, newest, &[])
+                .map_err(ServeError::Store)?;
+        }
         let unknown: Vec<String> = known
             .into_iter()
             .map(|(name, _)| name)
             .filter(|name| !self.config.sinks.contains_key(name))
+            .filter(|name| name != answering::NAME || !self.config.remediation.enabled)
             .collect();
         for sink in &unknown {
             let words = "it is not in the configuration; what it has yet to take is kept until it is there again, or until \
@@ -363,6 +394,35 @@ impl Service {
         }
         self.status.set(|now| now.sinks_unknown = unknown);
         Ok(())
+    }
+
+    /// The engine that answers findings, when it is to.
+    fn remediation(&self) -> Result<Option<Remediation>, ServeError> {
+        let config = &self.config.remediation;
+        if !config.enabled {
+            return Ok(None);
+        }
+        let wrong = ServeError::Remediation;
+        let read = policies::read(&config.policies)?;
+        for complaint in read.complaints(self.color.palette(&io::stderr())) {
+            eprintln!("{complaint}");
+        }
+        let folder = self.config.data.join("remediation");
+        let key = settings::checkpoint_key(&folder).map_err(wrong)?;
+        let public = key.public();
+        let world = World::new(&config.endpoint);
+        let settings = settings::settings(config).map_err(wrong)?;
+        let opened = tripline_remediation::engine::Engine::open(&folder, world, settings, key);
+        let (engine, opened) = opened.map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
+        tracing::info!(
+            policies = read.policies.policies.len(),
+            records = opened.records,
+            cut = opened.cut,
+            checkpoints = public,
+            "remediation"
+        );
+        engine.set_policies(read.policies);
+        Ok(Some(Arc::new(engine)))
     }
 
     fn sinks(&self) -> Result<Vec<Built>, ServeError> {
@@ -424,7 +484,7 @@ impl Service {
         }
     }
 
-    fn api(&self) -> Result<Arc<Api>, ServeError> {
+    fn api(&self, remediation: Option<Remediation>) -> Result<Arc<Api>, ServeError> {
         let http = &self.config.http;
         let token = match http.token_file.as_str() {
             "" => None,
@@ -452,6 +512,7 @@ impl Service {
             data: self.config.data.clone(),
             free_bytes_min: self.config.data_free_min_mib * MIB,
             sinks: self.config.sinks.keys().cloned().collect(),
+            remediation,
         }))
     }
 }

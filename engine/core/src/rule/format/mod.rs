@@ -43,7 +43,7 @@ pub fn format(path: &str, text: &str) -> Result<String, Vec<Report>> {
         Content::Tests => &TESTS,
         Content::Overrides => &OVERRIDES,
         Content::List => &LIST,
-        Content::Schema | Content::Unknown => return Ok(text.to_owned()),
+        Content::Schema | Content::Policies | Content::Unknown => return Ok(text.to_owned()),
     };
     let document: DocumentMut = match text.parse() {
         Ok(document) => document,

@@ -18,6 +18,7 @@ mod metrics;
 mod otlp;
 mod peers;
 mod plugins;
+mod remediation;
 mod subjects;
 
 pub(crate) use decide::decide_message;
@@ -84,6 +85,8 @@ pub(crate) struct Api {
     pub(crate) free_bytes_min: u64,
     /// Sinks of the configuration.
     pub(crate) sinks: Vec<String>,
+    /// What answers findings, when it is to.
+    pub(crate) remediation: Option<crate::remediation::Remediation>,
 }
 
 /// What somebody asks of the service as a whole.
@@ -223,6 +226,23 @@ fn app(api: Shared) -> Router {
         .route("/v1/channels/{id}/resume", post(channel_admin::resume))
         .route("/v1/channels/{id}/rotate", post(channel_admin::rotate))
         .route("/v1/channels/{id}/test", post(channel_admin::test))
+        .route("/v1/remediation", get(remediation::status))
+        .route("/v1/remediation/actions", get(remediation::list))
+        .route("/v1/remediation/actions/{id}", get(remediation::one))
+        .route(
+            "/v1/remediation/actions/{id}/revert",
+            post(remediation::revert),
+        )
+        .route(
+            "/v1/remediation/actions/{id}/cancel",
+            post(remediation::cancel),
+        )
+        .route(
+            "/v1/remediation/actions/{id}/resolve",
+            post(remediation::resolve),
+        )
+        .route("/v1/remediation/votes", post(remediation::vote))
+        .route("/v1/remediation/switch", post(remediation::switch))
         .route("/v1/status", get(metrics::status))
         .route("/v1/reload", post(reload))
         .route("/metrics", get(metrics::metrics))

@@ -1,0 +1,407 @@
+//! The engine: findings in, requests out, and a commit before and after each of them.
+//!
+//! It decides nothing that the `machine` and the `book` do not decide. What it asks of the world goes through [`Outside`],
+//! clock included, so a test can end it anywhere and go on with the journal that is left.
+
+mod consider;
+mod outside;
+mod settings;
+mod work;
+
+pub use consider::{Considered, Proposed, propose};
+pub use outside::{Identity, Outside, Sent};
+pub use settings::{EndsAt, Settings};
+pub use work::{Turn, plan};
+
+use crate::action::LastKnown;
+use crate::ask::Questions;
+use crate::book::{Book, Hold};
+use crate::journal::{CheckpointKey, Entry, FileJournal, JournalFault, Opened, Scope};
+use crate::machine::{Action, Illegal, Input, Resolution, State};
+use crate::policy::{Exempt, Policy};
+use crate::shadow::Shadow;
+use crate::vote::{Ballot, SignedVote, VoteFault, count};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why something was not done.
+#[derive(Debug, Error)]
+pub enum EngineFault {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    /// It cannot be so.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// A vote.
+    #[error(transparent)]
+    Vote(#[from] VoteFault),
+    /// There is no such action.
+    #[error("there is no action {0}")]
+    NoAction(String),
+    /// Somebody else was faster; it is looked at again.
+    #[error("the action {0} changed meanwhile")]
+    Changed(String),
+    /// It cannot begin.
+    #[error("it cannot begin now")]
+    Held(Hold),
+    /// A test ended it here.
+    #[error("ended at {0}")]
+    Ended(&'static str),
+    /// Something that it was given cannot be used.
+    #[error("{0}")]
+    Settings(String),
+}
+
+/// What policies are in force.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// The policies.
+    pub policies: Vec<Policy>,
+    /// What they ask.
+    pub questions: Questions,
+    /// The exemptions.
+    pub exempt: Vec<Exempt>,
+    /// Whether an exemption could not be read: then nothing is done.
+    pub is_exemption_lost: bool,
+}
+
+/// See the module.
+pub struct Engine<O> {
+    outside: O,
+    settings: Settings,
+    policies: RwLock<Arc<Policies>>,
+    book: Mutex<Book>,
+    shadow: Mutex<Shadow>,
+    journal: FileJournal,
+    key: CheckpointKey,
+    busy: Mutex<HashSet<String>>,
+    epoch: u64,
+    checkpointed: Mutex<u64>,
+    /// How often something happened that may be due at once, for those who wait.
+    bell: (Mutex<u64>, Condvar),
+}
+
+impl<O: std::fmt::Debug> std::fmt::Debug for Engine<O> {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.debug_struct("Engine")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<O: Outside> Engine<O> {
+    /// Opens the journal of a folder and takes it over.
+    pub fn open(
+        folder: &Path,
+        outside: O,
+        settings: Settings,
+        key: CheckpointKey,
+    ) -> Result<(Self, Opened), EngineFault> {
+        let mut book = Book::new(settings.rules.clone());
+        let (journal, opened) = FileJournal::open(folder, |record| {
+            book.take(&record.entry, record.time)
+                .map_err(|fault| JournalFault::Record(format!("record {}: {fault}", record.seq)))
+        })?;
+        let epoch = book.epoch() + 1;
+        let engine = Self {
+            outside,
+            settings,
+            policies: RwLock::default(),
+            book: Mutex::new(book),
+            shadow: Mutex::default(),
+            journal,
+            key,
+            busy: Mutex::default(),
+            epoch,
+            checkpointed: Mutex::new(0),
+            bell: Default::default(),
+        };
+        engine.write(Entry::TakenOver { epoch })?;
+        Ok((engine, opened))
+    }
+
+    /// Puts policies in force.
+    pub fn set_policies(&self, policies: Policies) {
+        let mut place = self
+            .policies
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = Arc::new(policies);
+    }
+
+    /// The policies in force.
+    pub fn policies(&self) -> Arc<Policies> {
+        self.policies
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What is known of resources.
+    pub fn shadow(&self) -> MutexGuard<'_, Shadow> {
+        locked(&self.shadow)
+    }
+
+    /// All actions, for whoever looks.
+    pub fn book(&self) -> MutexGuard<'_, Book> {
+        locked(&self.book)
+    }
+
+    /// The world.
+    pub fn outside(&self) -> &O {
+        &self.outside
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// An action as it is.
+    pub fn action(&self, id: &str) -> Option<Action> {
+        self.book().action(id).cloned()
+    }
+
+    /// Wakes those who wait.
+    pub fn ring(&self) {
+        *locked(&self.bell.0) += 1;
+        self.bell.1.notify_all();
+    }
+
+    /// How often it rang: to be asked before it is looked what is due, and given to [`Self::wait`].
+    pub fn rung(&self) -> u64 {
+        *locked(&self.bell.0)
+    }
+
+    /// Waits until it rings again, at most so long.
+    pub fn wait(&self, rung: u64, at_most: Duration) {
+        let bell = locked(&self.bell.0);
+        let waits = |now: &mut u64| *now == rung;
+        drop(self.bell.1.wait_timeout_while(bell, at_most, waits));
+    }
+
+    fn point(&self, name: &'static str) -> Result<(), EngineFault> {
+        match &self.settings.ends_at {
+            Some(ends) if ends(name) => Err(EngineFault::Ended(name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes an entry that is about no action, and waits until it is on the disk.
+    fn write(&self, entry: Entry) -> Result<u64, EngineFault> {
+        let now = self.outside.now();
+        let seq = {
+            let mut book = self.book();
+            let seq = self.journal.append(now, VERSION, entry.clone())?;
+            book.take(&entry, now)?;
+            seq
+        };
+        self.journal.flush(seq)?;
+        Ok(seq)
+    }
+
+    /// Lets something happen to an action that must be as it was looked at. It is in the journal when `flush` of the number
+    /// returned has returned.
+    fn append(&self, id: &str, revision: u64, input: Input) -> Result<u64, EngineFault> {
+        let mut book = self.book();
+        // The clock is read within the lock, so that records are in the order of their times.
+        let now = self.outside.now();
+        match book.action(id) {
+            Some(action) if action.revision != revision => {
+                return Err(EngineFault::Changed(id.to_owned()));
+            }
+            Some(action) => {
+                if matches!(input, Input::Began { .. } | Input::Intent { .. }) {
+                    book.may_send(action, now).map_err(EngineFault::Held)?;
+                }
+            }
+            None if revision == 0 => {}
+            None => return Err(EngineFault::NoAction(id.to_owned())),
+        }
+        let entry = book.entry(id, input, now)?;
+        let seq = self.journal.append(now, VERSION, entry.clone())?;
+        book.take(&entry, now)?;
+        Ok(seq)
+    }
+
+    /// The same, on the disk when it returns.
+    fn commit(&self, id: &str, revision: u64, input: Input) -> Result<(), EngineFault> {
+        let seq = self.append(id, revision, input)?;
+        self.point("appended")?;
+        self.journal.flush(seq)?;
+        Ok(())
+    }
+
+    /// Counts a vote. How the action is then.
+    pub fn vote(&self, signed: SignedVote) -> Result<State, EngineFault> {
+        let id = signed.vote.action.clone();
+        let action = self
+            .action(&id)
+            .ok_or_else(|| VoteFault::NoAction(id.clone()))?;
+        let proposal = &action.proposal;
+        let plan_hash = action
+            .plan
+            .as_ref()
+            .map(|(_, hash)| hash.as_str())
+            .unwrap_or_default();
+        let suspects = Book::suspects(&proposal.origin, &proposal.subject.resource);
+        let approval = &proposal.terms.approval;
+        let ballot = Ballot {
+            action: &action.id,
+            plan_hash,
+            suspects: suspects.iter().map(String::as_str).collect(),
+            owner: &proposal.terms.owner,
+            groups: &approval.groups,
+            quorum: approval.quorum,
+            votes: &action.votes,
+            now: self.outside.now(),
+        };
+        let is_enough = count(&ballot, &signed, &self.settings.approvers)?;
+        let takes_votes = matches!(
+            action.state,
+            State::AwaitingApproval { .. } | State::VetoWindow { .. }
+        );
+        let takes_glass =
+            takes_votes || matches!(action.state, State::Deferred { .. } | State::DryRun);
+        let is_open = if signed.vote.break_glass {
+            takes_glass
+        } else {
+            takes_votes
+        };
+        if !is_open {
+            return Err(VoteFault::Closed(id, action.state.name().to_owned()).into());
+        }
+        let input = match signed.vote.break_glass {
+            true => Input::BrokenGlass {
+                by: signed.vote.approver.clone(),
+                reason: signed.vote.reason.clone(),
+                vote: signed,
+            },
+            false => Input::Voted {
+                vote: signed,
+                is_enough,
+            },
+        };
+        self.point("vote.counted")?;
+        self.commit(&action.id, action.revision, input)?;
+        self.ring();
+        let action = self.action(&action.id).unwrap_or(action);
+        self.outside.told(&action);
+        Ok(action.state)
+    }
+
+    /// Takes an action back.
+    pub fn revert(&self, id: &str, by: &str, reason: &str) -> Result<(), EngineFault> {
+        self.say(
+            id,
+            |by, reason| Input::RevertAsked { by, reason },
+            by,
+            reason,
+        )
+    }
+
+    /// Withdraws an action that has not begun.
+    pub fn cancel(&self, id: &str, by: &str, reason: &str) -> Result<(), EngineFault> {
+        self.say(id, |by, reason| Input::Canceled { by, reason }, by, reason)
+    }
+
+    /// Says what became of a request of which nothing tells.
+    pub fn resolve(&self, id: &str, by: &str, resolution: Resolution) -> Result<(), EngineFault> {
+        self.say(id, |by, _| Input::Resolved { by, resolution }, by, "")
+    }
+
+    fn say(
+        &self,
+        id: &str,
+        input: impl FnOnce(String, String) -> Input,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), EngineFault> {
+        let action = self
+            .action(id)
+            .ok_or_else(|| EngineFault::NoAction(id.to_owned()))?;
+        self.commit(id, action.revision, input(by.to_owned(), reason.to_owned()))?;
+        self.ring();
+        if let Some(action) = self.action(id) {
+            self.outside.told(&action);
+        }
+        Ok(())
+    }
+
+    /// Turns a switch. When it returns no request is begun any more that it stops.
+    pub fn switch(
+        &self,
+        scope: Scope,
+        is_off: bool,
+        by: &str,
+        reason: &str,
+    ) -> Result<(), EngineFault> {
+        let (by, reason) = (by.to_owned(), reason.to_owned());
+        self.write(Entry::Switch {
+            scope,
+            is_off,
+            by,
+            reason,
+        })?;
+        Ok(())
+    }
+
+    /// Writes that the service's own trail shows a request of ours. Whether it is one that the journal knows.
+    pub fn witness(&self, action: &str, request: &str, event: &str) -> Result<bool, EngineFault> {
+        if self.action(action).is_none() {
+            return Ok(false);
+        }
+        let (id, request, event) = (action.to_owned(), request.to_owned(), event.to_owned());
+        self.write(Entry::Witnessed { id, request, event })?;
+        Ok(true)
+    }
+
+    /// Signs how far the journal is, if anything was written since the last time. The line, to be kept elsewhere.
+    pub fn checkpoint(&self) -> Result<Option<String>, EngineFault> {
+        let mut done = locked(&self.checkpointed);
+        let mut book = self.book();
+        let (seq, hash) = self.journal.newest()?;
+        if seq == *done {
+            return Ok(None);
+        }
+        let now = self.outside.now();
+        let signed = self
+            .key
+            .sign(seq, &hash, now)
+            .map_err(EngineFault::Settings)?;
+        let line = signed.line();
+        let entry = Entry::Checkpoint(signed);
+        let seq = self.journal.append(now, VERSION, entry.clone())?;
+        book.take(&entry, now)?;
+        drop(book);
+        self.journal.flush(seq)?;
+        *done = seq;
+        Ok(Some(line))
+    }
+
+    /// How many actions are in each state.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = BTreeMap::new();
+        for action in self.book().actions() {
+            *counts.entry(action.state.name()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl<O: Outside> LastKnown for Engine<O> {
+    fn before(&self, arn: &str, aspect: &str, time: i64) -> Option<crate::action::Known> {
+        self.shadow().before(arn, aspect, time)
+    }
+}
+
+/// What stands in records.
+const VERSION: &str = env!("CARGO_PKG_VERSION");

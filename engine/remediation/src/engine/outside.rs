@@ -1,0 +1,44 @@
+//! What the engine asks of the world.
+
+use crate::plan::{Answer, Call, Plan};
+
+/// As whom a request is sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Identity {
+    /// The action, which the session is named after; empty for reading without one.
+    pub action: String,
+    /// The role that is assumed; empty for the service's own credentials.
+    pub role: String,
+    /// What the session may do: what this plan says and nothing else. Without one it may read.
+    pub plan: Option<Plan>,
+    /// How long the request may take, in microseconds.
+    pub timeout: i64,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    /// It was answered for good.
+    Answered {
+        /// The answer.
+        answer: Answer,
+        /// The service's number for it.
+        request: String,
+    },
+    /// It was certainly not done, and is worth another try: refused for now, or never sent.
+    NotDone(String),
+    /// It may have been done: the connection ended, the time was over, the service failed.
+    Unknown(String),
+}
+
+/// The world. Shared by threads.
+pub trait Outside: Send + Sync {
+    /// The time; microseconds since 1970.
+    fn now(&self) -> i64;
+
+    /// Sends a request and waits for its answer, at most as long as the identity says.
+    fn send(&self, call: &Call, identity: &Identity) -> Sent;
+
+    /// Tells people of an action that has just changed. Must not wait for them.
+    fn told(&self, action: &crate::machine::Action);
+}

@@ -1,0 +1,141 @@
+//! Guardrails that need nothing but the event, the settings and the day: own events, what is never touched, exemptions.
+//!
+//! The others are where what they need is: switches, locks and caps in the `book`, approval in the `machine`,
+//! preconditions in the `engine`.
+
+use crate::machine::{Origin, Subject};
+use crate::policy::{Exempt, Policy, glob};
+use jiff::civil::Date;
+use serde_json::Value;
+
+/// What no policy may touch, whatever it says: ARNs, `*` for anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// ARNs that are never acted on.
+    pub arns: Vec<String>,
+    /// Accounts in which nothing is done, as the management account.
+    pub accounts: Vec<String>,
+    /// The roles that the engine itself acts as.
+    pub own_roles: Vec<String>,
+}
+
+/// What is protected without anybody saying so.
+const ALWAYS: [&str; 4] = [
+    "arn:aws*:iam::*:root",
+    "arn:aws*:iam::*:role/aws-service-role/*",
+    "arn:aws*:iam::*:role/aws-reserved/*",
+    "arn:aws*:iam::*:role/OrganizationAccountAccessRole",
+];
+
+/// How many actions of ours may lead to one another.
+const DEPTH_MAX: u32 = 1;
+
+/// Why nothing is done about a subject, if so.
+pub fn refusal(
+    policy: &Policy,
+    origin: &Origin,
+    subject: &Subject,
+    event: &Value,
+    protected: &Protected,
+    exempt: &[Exempt],
+    today: Date,
+) -> Option<String> {
+    if let Some(actor) = own_action(&origin.actors, &protected.own_roles) {
+        return Some(format!("own event: it was made by the action {actor}"));
+    }
+    if origin.depth > DEPTH_MAX {
+        return Some("it follows from an action of ours, through somebody else".to_owned());
+    }
+    if event.get("errorCode").is_some_and(|code| !code.is_null()) {
+        return Some("nothing was changed: the event tells of an error".to_owned());
+    }
+    if event
+        .get("readOnly")
+        .is_some_and(|is| is == true || is == "true")
+    {
+        return Some("nothing was changed: the event tells of reading".to_owned());
+    }
+    let arn = &subject.resource.arn;
+    let listed = ALWAYS
+        .iter()
+        .copied()
+        .chain(protected.arns.iter().map(String::as_str));
+    for pattern in listed.chain(protected.own_roles.iter().map(String::as_str)) {
+        if glob(pattern, arn) {
+            return Some(format!("protected: {pattern}"));
+        }
+    }
+    if protected.accounts.contains(&subject.resource.account) {
+        return Some(format!(
+            "protected: the account {}",
+            subject.resource.account
+        ));
+    }
+    let one = exempt
+        .iter()
+        .find(|one| one.holds(&policy.id, arn, today))?;
+    Some(format!(
+        "exempt until {} ({}): {}",
+        one.expires, one.owner, one.reason
+    ))
+}
+
+/// The action whose session made an event, when one of ours did. Only the role tells, which nobody else may assume: the name
+/// of a session alone proves nothing.
+pub fn own_action(actors: &[String], own_roles: &[String]) -> Option<String> {
+    actors.iter().find_map(|arn| {
+        let (start, session) = arn.rsplit_once('/')?;
+        let action = session.strip_prefix("rem-")?;
+        let (account, role) = start.split_once(":assumed-role/")?;
+        let account = account.rsplit(':').next()?;
+        let is_own = own_roles.iter().any(|own| {
+            let Some((own_start, own_role)) = own.split_once(":role/") else {
+                return false;
+            };
+            let name = own_role.rsplit('/').next().unwrap_or(own_role);
+            let own_account = own_start.rsplit(':').next().unwrap_or_default();
+            glob(name, role) && glob(own_account, account)
+        });
+        is_own.then(|| action.to_owned())
+    })
+}
+
+/// Who did what an event tells of: the session or the user, and the role behind a session.
+pub fn actors(event: &Value) -> Vec<String> {
+    let pointers = [
+        "/userIdentity/arn",
+        "/userIdentity/sessionContext/sessionIssuer/arn",
+        "/userIdentity/onBehalfOf/userId",
+    ];
+    let found = pointers
+        .iter()
+        .filter_map(|pointer| event.pointer(pointer)?.as_str());
+    found
+        .filter(|arn| arn.len() <= 2_048)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_action;
+
+    #[test]
+    fn only_a_session_of_our_role_is_ours() {
+        let own = vec!["arn:aws:iam::*:role/tripline-remediation".to_owned()];
+        let of = |arn: &str| own_action(&[arn.to_owned()], &own);
+        assert_eq!(
+            of("arn:aws:sts::123456789012:assumed-role/tripline-remediation/rem-00ff"),
+            Some("00ff".to_owned())
+        );
+        assert_eq!(
+            of("arn:aws:sts::123456789012:assumed-role/other/rem-00ff"),
+            None
+        );
+        assert_eq!(
+            of("arn:aws:sts::123456789012:assumed-role/tripline-remediation/me"),
+            None
+        );
+        assert_eq!(of("arn:aws:iam::123456789012:user/rem-00ff"), None);
+    }
+}

@@ -1,0 +1,433 @@
+//! Reads policies from the texts of files.
+
+use super::{Credentials, Exempt, Notify, Policy, SEVERITIES, Stage, exempt, terms};
+use crate::action::Action;
+use crate::plan::{Risk, hex};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use tripline_core::diagnostic::{Code, Diagnostic, Source, Span};
+use tripline_core::rule::Report;
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The policies without mistakes, by id.
+    pub policies: Vec<Policy>,
+    /// The exemptions.
+    pub exempt: Vec<Exempt>,
+    /// Whether an exemption could not be read: then nothing may be done, for nobody knows what it was to protect.
+    pub is_exemption_lost: bool,
+    /// What is wrong, by file and place.
+    pub reports: Vec<Report>,
+    /// Where each policy stands, for what is found out later.
+    pub(crate) places: BTreeMap<String, Place>,
+}
+
+/// Where a policy stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    source: Arc<Source>,
+    /// Of its name.
+    name: Span,
+    /// Of its `when` and its parameters.
+    parts: BTreeMap<String, Span>,
+}
+
+impl Loaded {
+    /// Says what is wrong with a part of a policy: `when`, a parameter, or anything else for its name. The policy is off.
+    pub(crate) fn refuse(&mut self, policy: &str, part: &str, message: String, help: &str) {
+        self.policies.retain(|one| one.id != policy);
+        if let Some(place) = self.places.get(policy) {
+            let span = place.parts.get(part).copied().unwrap_or(place.name);
+            self.reports
+                .push(report(&place.source, span, message, help));
+        }
+    }
+}
+
+fn report(source: &Arc<Source>, span: Span, message: String, help: &str) -> Report {
+    let diagnostic = Diagnostic::new(Code::PolicyMistake, span, message);
+    Report {
+        source: source.clone(),
+        diagnostic: match help {
+            "" => diagnostic,
+            help => diagnostic.with_help(help.to_owned()),
+        },
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: String,
+    description: String,
+    runbook: String,
+    owner: String,
+    on_finding: Vec<String>,
+    min_severity: Option<String>,
+    #[serde(default)]
+    when: String,
+    action: String,
+    risk: Option<Risk>,
+    #[serde(default)]
+    allow_irreversible: bool,
+    #[serde(default)]
+    params: BTreeMap<String, String>,
+    #[serde(default)]
+    stage: Stage,
+    #[serde(default)]
+    limits: terms::Limits,
+    #[serde(default)]
+    approval: terms::Approval,
+    #[serde(default)]
+    execution: terms::Execution,
+    #[serde(default)]
+    credentials: Credentials,
+    #[serde(default)]
+    notify: Notify,
+}
+
+/// Reads the policies among files, given as path and text. A file that has none is passed over.
+pub fn load<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Loaded {
+    let mut loaded = Loaded::default();
+    for (path, text) in files {
+        let Ok(table) = DeTable::parse(text) else {
+            // Whoever loads the rules says what is wrong with its TOML.
+            continue;
+        };
+        let table = table.into_inner();
+        if !table.contains_key("remediation") && !table.contains_key("exempt") {
+            continue;
+        }
+        let source = Arc::new(Source {
+            name: path.to_owned(),
+            text: text.to_owned(),
+        });
+        file(&mut loaded, &source, table);
+    }
+    loaded.policies.sort_by(|one, other| one.id.cmp(&other.id));
+    loaded
+}
+
+fn span_of(range: Range<usize>) -> Span {
+    Span::new(range.start, range.end)
+}
+
+fn file(loaded: &mut Loaded, source: &Arc<Source>, table: DeTable<'_>) {
+    for (key, value) in table {
+        let span = span_of(key.span());
+        match (key.get_ref().as_ref(), value) {
+            ("remediation", value) if value.get_ref().is_table() => {
+                if let DeValue::Table(policies) = value.into_inner() {
+                    for (id, policy) in policies {
+                        one(loaded, source, &id, policy);
+                    }
+                }
+            }
+            ("exempt", value) if value.get_ref().is_array() => {
+                if let DeValue::Array(list) = value.into_inner() {
+                    for one in list {
+                        let span = span_of(one.span());
+                        let read = read::<exempt::Written>(one);
+                        match read.and_then(|one| one.read().map_err(|fault| (fault, None))) {
+                            Ok(one) => loaded.exempt.push(one),
+                            Err((fault, at)) => {
+                                loaded.is_exemption_lost = true;
+                                let at = at.map_or(span, span_of);
+                                loaded.reports.push(report(source, at, fault, EXEMPTION));
+                            }
+                        }
+                    }
+                }
+            }
+            (name, _) => {
+                let message = format!("`{name}` does not belong into a file of policies");
+                let help = "A policy is a table `[remediation.ID]`, an exemption `[[exempt]]`.";
+                loaded.is_exemption_lost |= name == "exempt";
+                loaded.reports.push(report(source, span, message, help));
+            }
+        }
+    }
+}
+
+const EXEMPTION: &str =
+    "Until this is mended no policy acts: nobody can tell what the exemption was to protect.";
+
+/// Reads a value as what it must be; what is wrong and where.
+fn read<T: DeserializeOwned>(
+    value: Spanned<DeValue<'_>>,
+) -> Result<T, (String, Option<Range<usize>>)> {
+    T::deserialize(ValueDeserializer::from(value))
+        .map_err(|fault| (fault.message().to_owned(), fault.span()))
+}
+
+fn one(
+    loaded: &mut Loaded,
+    source: &Arc<Source>,
+    id: &Spanned<std::borrow::Cow<'_, str>>,
+    value: Spanned<DeValue<'_>>,
+) {
+    let span = span_of(id.span());
+    let name = id.get_ref().to_string();
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.is_empty() || name.len() > 60 || !name.bytes().all(is_name) {
+        let message = format!("`{name}` is no name of a policy");
+        let help = "Lower-case letters, digits and `_`, at most 60 bytes.";
+        return loaded.reports.push(report(source, span, message, help));
+    }
+    if let Some(first) = loaded.places.get(&name) {
+        let message = format!("the policy `{name}` is there already");
+        let help = format!("The first one is in {}.", first.source.name);
+        return loaded.reports.push(report(source, span, message, &help));
+    }
+    let place = Place {
+        source: source.clone(),
+        name: span,
+        parts: parts_of(value.get_ref()),
+    };
+    loaded.places.insert(name.clone(), place);
+    let text = whole_text(&source.text, &value);
+    match read::<Written>(value) {
+        Ok(written) => match policy(&name, &source.name, &text, written) {
+            Ok(policy) => loaded.policies.push(policy),
+            Err((part, message, help)) => loaded.refuse(&name, part, message, help),
+        },
+        Err((message, at)) => {
+            let at = at.map_or(span, span_of);
+            let help = "The policy is off. `rules/README.md` lists what a policy has.";
+            loaded.reports.push(report(source, at, message, help));
+        }
+    }
+}
+
+/// The places of what is looked at later.
+fn parts_of(value: &DeValue<'_>) -> BTreeMap<String, Span> {
+    let mut parts = BTreeMap::new();
+    if let Some(table) = value.as_table() {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            parts.insert(name.to_owned(), span_of(value.span()));
+            if let ("params" | "limits" | "stage" | "approval", Some(inner)) =
+                (name, value.get_ref().as_table())
+            {
+                for (key, value) in inner {
+                    let name = format!("{name}.{}", key.get_ref());
+                    parts.insert(name, span_of(value.span()));
+                }
+            }
+        }
+    }
+    parts
+}
+
+/// A policy's own text: what its hash is of. The values as they were read, so that spaces and comments do not count.
+fn whole_text(_: &str, value: &Spanned<DeValue<'_>>) -> String {
+    format!("{:?}", strip(value.get_ref()))
+}
+
+/// A value without its places.
+#[derive(Debug)]
+#[expect(dead_code, reason = "read by Debug, which is what is hashed")]
+enum Plain {
+    Text(String),
+    List(Vec<Plain>),
+    Table(BTreeMap<String, Plain>),
+}
+
+fn strip(value: &DeValue<'_>) -> Plain {
+    match value {
+        DeValue::Array(items) => {
+            Plain::List(items.iter().map(|item| strip(item.get_ref())).collect())
+        }
+        DeValue::Table(table) => {
+            let members = table
+                .iter()
+                .map(|(key, value)| (key.get_ref().to_string(), strip(value.get_ref())));
+            Plain::Table(members.collect())
+        }
+        DeValue::String(text) => Plain::Text(format!("s{text}")),
+        DeValue::Integer(number) => Plain::Text(format!("i{number:?}")),
+        DeValue::Float(number) => Plain::Text(format!("f{number:?}")),
+        DeValue::Boolean(is) => Plain::Text(format!("b{is}")),
+        DeValue::Datetime(time) => Plain::Text(format!("t{time}")),
+    }
+}
+
+type Refusal = (&'static str, String, &'static str);
+
+fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, Refusal> {
+    let needed = [
+        ("runbook", &written.runbook),
+        ("owner", &written.owner),
+        ("description", &written.description),
+    ];
+    for (part, text) in needed {
+        if text.trim().is_empty() {
+            let help = "Whoever is woken at night needs to know what it does, whose it is, and where to read on.";
+            return Err((part, format!("`{part}` is empty"), help));
+        }
+    }
+    let numbers: Vec<_> = written.version.split('.').collect();
+    if numbers.len() != 3 || numbers.iter().any(|one| one.parse::<u32>().is_err()) {
+        let message = format!("`{}` is no version", written.version);
+        return Err((
+            "version",
+            message,
+            "Write MAJOR.MINOR.PATCH, as in \"1.0.0\".",
+        ));
+    }
+    if written.on_finding.is_empty() {
+        return Err((
+            "on_finding",
+            "no rule is named".to_owned(),
+            "Name the rules whose findings are answered; a name may end in `*`.",
+        ));
+    }
+    if let Some(severity) = &written.min_severity
+        && !SEVERITIES.contains(&severity.as_str())
+    {
+        let message = format!("`{severity}` is no severity");
+        return Err((
+            "min_severity",
+            message,
+            "One of informational, low, medium, high, critical.",
+        ));
+    }
+    let Some(action) = Action::parse(&written.action) else {
+        let message = format!("there is no action `{}`", written.action);
+        return Err((
+            "action",
+            message,
+            "`tripline remediate actions` lists them.",
+        ));
+    };
+    for name in written.params.keys() {
+        if !action.parameters().iter().any(|one| one.name == name) {
+            let message = format!("`{}` has no parameter `{name}`", written.action);
+            return Err((
+                "params",
+                message,
+                "`tripline remediate actions` lists the parameters of each action.",
+            ));
+        }
+    }
+    let least = action.risk();
+    if written.risk.is_some_and(|risk| risk < least) {
+        let message = format!(
+            "the risk of `{}` is at least {}",
+            written.action,
+            risk_name(least)
+        );
+        return Err(("risk", message, "A policy may only say that it is more."));
+    }
+    let stage = &written.stage;
+    if stage.percent > 100 {
+        return Err((
+            "stage.percent",
+            format!("{} of a hundred", stage.percent),
+            "0 to 100.",
+        ));
+    }
+    if stage.mode >= terms::Mode::Veto {
+        let limits = &written.limits;
+        for (part, cap) in [
+            ("limits.per_policy", limits.per_policy),
+            ("limits.per_account", limits.per_account),
+        ] {
+            if cap.is_none() {
+                let message = format!("`mode = \"{}\"` needs `{part}`", stage.mode.name());
+                let help = "What runs by itself needs a bound, as in `per_policy = { max = 20, window = \"10m\" }`.";
+                return Err((
+                    if part == "limits.per_policy" {
+                        "limits"
+                    } else {
+                        "limits.per_policy"
+                    },
+                    message,
+                    help,
+                ));
+            }
+        }
+    }
+    if written.approval.quorum == 0 || written.approval.quorum > 20 {
+        let message = format!("a quorum of {}", written.approval.quorum);
+        return Err(("approval.quorum", message, "1 to 20 people."));
+    }
+    if action.is_irreversible()
+        && !(written.allow_irreversible
+            && written.approval.quorum >= 2
+            && stage.mode <= terms::Mode::Approve)
+    {
+        let message = format!("`{}` cannot be taken back", written.action);
+        return Err((
+            "action",
+            message,
+            "It needs `allow_irreversible = true`, a quorum of at least 2, and at most `mode = \"approve\"`.",
+        ));
+    }
+    if written.limits.concurrency == 0 {
+        return Err((
+            "limits.concurrency",
+            "nothing could ever run".to_owned(),
+            "At least 1.",
+        ));
+    }
+    let answers_itself = action.makes().iter().any(|made| {
+        action
+            .triggers()
+            .iter()
+            .any(|trigger| trigger.0 == made.0 && made.1.starts_with(trigger.1))
+    });
+    if answers_itself && written.when.trim().is_empty() {
+        let message = format!(
+            "`{}` makes events of the kind that it answers",
+            written.action
+        );
+        return Err((
+            "action",
+            message,
+            "Give a `when` that holds only while the state is bad, so that what it does itself does not start it again.",
+        ));
+    }
+    let digest = Sha256::digest(format!("{id}\n{text}").as_bytes());
+    Ok(Policy {
+        id: id.to_owned(),
+        version: written.version,
+        hash: hex(&digest),
+        file: file.to_owned(),
+        description: written.description,
+        runbook: written.runbook,
+        on_finding: written.on_finding,
+        min_severity: written.min_severity,
+        when: written.when,
+        risk: written.risk.unwrap_or(least),
+        params: written.params,
+        terms: terms::Terms {
+            stage: written.stage,
+            limits: written.limits,
+            approval: written.approval,
+            execution: written.execution,
+            role: written.credentials.role,
+            allow_irreversible: written.allow_irreversible,
+            risk: written.risk.unwrap_or(least),
+            owner: written.owner.clone(),
+        },
+        owner: written.owner,
+        action,
+        notify: written.notify,
+    })
+}
+
+fn risk_name(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Low => "low",
+        Risk::Medium => "medium",
+        Risk::High => "high",
+    }
+}

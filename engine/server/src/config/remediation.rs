@@ -1,0 +1,72 @@
+//! The section `[remediation]`: whether findings are answered, and what holds for all policies.
+
+use super::Length;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemediationConfig {
+    pub(crate) enabled: bool,
+    pub(crate) policies: Vec<String>,
+    pub(crate) threads: usize,
+    pub(crate) endpoint: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) protected: Vec<String>,
+    pub(crate) protected_accounts: Vec<String>,
+    pub(crate) approvers_file: String,
+    pub(crate) kill_file: String,
+    pub(crate) checkpoint_every: Length,
+    pub(crate) checkpoints_file: String,
+    pub(crate) max: u32,
+    pub(crate) window: Length,
+    pub(crate) storm: usize,
+    pub(crate) frozen: Vec<Frozen>,
+}
+
+/// A stretch of time in which nothing begins.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Frozen {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) reason: String,
+}
+
+impl RemediationConfig {
+    pub(super) fn validate(&self, is_shared: bool) -> Result<(), String> {
+        if !self.enabled {
+            return Ok(());
+        }
+        if is_shared {
+            return Err(
+                "remediation.enabled = true does not work with store.shared yet: its journal is of one process. Run one service \
+                 with a store of its own that takes the findings"
+                    .to_owned(),
+            );
+        }
+        if !(1..=64).contains(&self.threads) {
+            return Err(format!(
+                "remediation.threads = {} is out of range; give 1 to 64",
+                self.threads
+            ));
+        }
+        let is_url = self.endpoint.is_empty()
+            || self.endpoint.starts_with("http://")
+            || self.endpoint.starts_with("https://");
+        if !is_url {
+            return Err(format!(
+                "remediation.endpoint = \"{}\" is no address; give http:// or https:// and a host, or nothing for AWS",
+                self.endpoint.escape_debug()
+            ));
+        }
+        for role in &self.roles {
+            if !role.starts_with("arn:") || !role.contains(":role/") {
+                return Err(format!(
+                    "remediation.roles: `{}` is no role, such as arn:aws:iam::*:role/tripline-remediation",
+                    role.escape_debug()
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The threads: some that do what is due, one that signs checkpoints and looks at the file that switches everything off.
+
+use super::Remediation;
+use crate::causes::with_causes;
+use crate::config::RemediationConfig;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+use tripline_remediation::engine::{EngineFault, Outside, Turn};
+use tripline_remediation::journal::Scope as Stops;
+
+/// How often the file that switches everything off is looked for. What it stops is stopped within twice this.
+const LOOKS_EVERY: Duration = Duration::from_millis(40);
+
+/// Nobody sleeps longer: somebody may have turned the clock.
+const SLEEPS: Duration = Duration::from_millis(250);
+
+/// Who turned a switch by the file.
+const BY_FILE: &str = "kill file";
+
+/// Starts the threads.
+pub(crate) fn start<'s>(
+    scope: &'s Scope<'s, '_>,
+    engine: &'s Remediation,
+    config: &'s RemediationConfig,
+    is_gone: &'s AtomicBool,
+) {
+    for _ in 0..config.threads.max(1) {
+        scope.spawn(move || work(engine, is_gone));
+    }
+    scope.spawn(move || watch(engine, config, is_gone));
+}
+
+fn work(engine: &Remediation, is_gone: &AtomicBool) {
+    while !is_gone.load(Ordering::Relaxed) {
+        let rung = engine.rung();
+        match engine.turn() {
+            Ok(Turn::Worked) => {}
+            Ok(Turn::IdleUntil(at)) => {
+                let left = at.saturating_sub(engine.outside().now()).max(0);
+                let left = Duration::from_micros(left as u64).min(SLEEPS);
+                engine.wait(rung, left);
+            }
+            Ok(Turn::Idle) => engine.wait(rung, SLEEPS),
+            Err(EngineFault::Journal(fault)) => {
+                let words = "nothing is done any more until the service starts again";
+                tracing::error!(
+                    fault = with_causes(&fault),
+                    words,
+                    "journal of remediation failed"
+                );
+                return;
+            }
+            Err(fault) => {
+                tracing::error!(fault = with_causes(&fault), "action");
+                engine.wait(rung, SLEEPS);
+            }
+        }
+    }
+}
+
+fn watch(engine: &Remediation, config: &RemediationConfig, is_gone: &AtomicBool) {
+    let mut signed = Instant::now();
+    let mut was_there = false;
+    while !is_gone.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOKS_EVERY);
+        if !config.kill_file.is_empty() {
+            let is_there = Path::new(&config.kill_file).exists();
+            if is_there != was_there {
+                let reason = format!(
+                    "{} is {}",
+                    config.kill_file,
+                    if is_there { "there" } else { "gone" }
+                );
+                let turned = engine.switch(Stops::All, is_there, BY_FILE, &reason);
+                match turned {
+                    Ok(()) => was_there = is_there,
+                    Err(fault) => tracing::error!(fault = with_causes(&fault), "switch"),
+                }
+                tracing::warn!(reason, "remediation switched");
+            }
+        }
+        if signed.elapsed() >= config.checkpoint_every.duration() {
+            signed = Instant::now();
+            match engine.checkpoint() {
+                Ok(Some(line)) if !config.checkpoints_file.is_empty() => {
+                    if let Err(fault) = append(Path::new(&config.checkpoints_file), &line) {
+                        let path = &config.checkpoints_file;
+                        tracing::error!(path, %fault, "a copy of a checkpoint is not kept");
+                    }
+                }
+                Ok(_) => {}
+                Err(fault) => tracing::error!(fault = with_causes(&fault), "checkpoint"),
+            }
+        }
+    }
+}
+
+/// Appends a line to a file of checkpoints.
+pub(crate) fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    file.write_all(line.as_bytes())?;
+    file.sync_all()
+}

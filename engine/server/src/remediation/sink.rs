@@ -1,0 +1,51 @@
+//! Findings on their way to policies: a sink like any other, so that each is considered at least once, in its order.
+
+use super::Remediation;
+use crate::causes::with_causes;
+use crate::serve::sink::Sink;
+use std::sync::Arc;
+use tripline_core::pipeline::SendFault;
+use tripline_core::port::{Outgoing, Store};
+
+/// The name under which the store knows how far it is.
+pub(crate) const NAME: &str = "remediation";
+
+/// See the module.
+pub(crate) struct Answering {
+    pub(crate) engine: Remediation,
+    pub(crate) store: Arc<dyn Store>,
+}
+
+impl Sink for Answering {
+    fn send(&mut self, batch: &[Outgoing]) -> Result<(), SendFault> {
+        let later = |detail: String| SendFault::Retry {
+            detail,
+            after: None,
+        };
+        for one in batch {
+            let finding = &one.finding;
+            let event = self.store.event(&finding.event_id);
+            let event = event.map_err(|fault| later(with_causes(&fault)))?;
+            let Some(event) = event else {
+                tracing::warn!(
+                    finding = finding.finding_id,
+                    "no action: its event is not kept"
+                );
+                continue;
+            };
+            let considered = self.engine.consider(finding, &event);
+            for one in considered.map_err(|fault| later(with_causes(&fault)))? {
+                if let (None, Some(why)) = (&one.action, &one.why) {
+                    tracing::info!(
+                        policy = one.policy,
+                        finding = finding.finding_id,
+                        why,
+                        "no action"
+                    );
+                }
+            }
+        }
+        self.engine.ring();
+        Ok(())
+    }
+}

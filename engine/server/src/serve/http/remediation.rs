@@ -1,0 +1,281 @@
+//! Actions: what waits, what was done, votes, and the switch.
+//!
+//! Whoever may use this API may turn a switch off, take something back or withdraw it. Nobody may agree to anything by it:
+//! that needs a signature of an approver, which the API only hands on.
+
+use super::answer::{Refusal, json};
+use super::{Shared, blocking, body_of, part};
+use crate::remediation::Remediation;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json as value};
+use tripline_remediation::engine::EngineFault;
+use tripline_remediation::journal::Scope;
+use tripline_remediation::machine::{Action, Resolution};
+use tripline_remediation::vote::SignedVote;
+
+/// Actions of one answer, when nobody says how many, and at most.
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1_000;
+
+impl From<EngineFault> for Refusal {
+    fn from(fault: EngineFault) -> Self {
+        let words = crate::causes::with_causes(&fault);
+        match fault {
+            EngineFault::NoAction(_) => Self::not_found(words),
+            EngineFault::Vote(_) => Self::new(StatusCode::FORBIDDEN, "vote_refused", words),
+            EngineFault::Illegal(_) | EngineFault::Changed(_) | EngineFault::Held(_) => {
+                Self::conflict(words)
+            }
+            EngineFault::Journal(_) | EngineFault::Ended(_) | EngineFault::Settings(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", words).retry_after(30)
+            }
+        }
+    }
+}
+
+fn engine(api: &Shared) -> Result<Remediation, Refusal> {
+    api.remediation.clone().ok_or_else(|| {
+        Refusal::conflict(
+            "this service answers no findings; set remediation.enabled = true in its configuration",
+        )
+    })
+}
+
+fn read<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Refusal> {
+    serde_json::from_slice(bytes).map_err(|fault| Refusal::bad(format!("the body: {fault}")))
+}
+
+/// How many actions are in which state, what is off, what each policy did.
+pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusal> {
+    let engine = engine(&api)?;
+    blocking(move || {
+        let counts = engine.counts();
+        let policies = engine.policies();
+        let book = engine.book();
+        let off: Vec<Value> = book
+            .off()
+            .iter()
+            .map(|(scope, reason)| value!({ "scope": scope, "reason": reason }))
+            .collect();
+        let policies: Vec<Value> = policies
+            .policies
+            .iter()
+            .map(|policy| {
+                value!({
+                    "id": policy.id,
+                    "version": policy.version,
+                    "stage": policy.terms.stage.mode.name(),
+                    "action": policy.action.name(),
+                    "done": book.tallies().get(&policy.id),
+                })
+            })
+            .collect();
+        Ok(json(&value!({
+            "states": counts,
+            "off": off,
+            "waiting": book.waiting(),
+            "policies": policies,
+        })))
+    })
+    .await
+}
+
+/// Which actions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    state: Option<String>,
+    policy: Option<String>,
+    limit: Option<usize>,
+}
+
+/// An action in a few words.
+fn brief(action: &Action) -> Value {
+    let proposal = &action.proposal;
+    value!({
+        "id": action.id,
+        "state": action.state.name(),
+        "reason": action.state.reason(),
+        "policy": proposal.policy.id,
+        "action": proposal.action,
+        "resource": proposal.subject.resource.arn,
+        "finding": proposal.origin.finding,
+        "summary": action.plan.as_ref().map(|(plan, _)| &plan.summary),
+        "plan_hash": action.plan.as_ref().map(|(_, hash)| hash),
+        "proposed": time(action.proposed),
+        "changed": time(action.changed),
+    })
+}
+
+fn time(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros)
+        .map(|time| time.to_string())
+        .unwrap_or_default()
+}
+
+/// Actions, the newest first.
+pub(super) async fn list(
+    State(api): State<Shared>,
+    wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(wanted) = wanted.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
+    let engine = engine(&api)?;
+    blocking(move || {
+        let book = engine.book();
+        let mut found: Vec<&Action> = book
+            .actions()
+            .filter(|one| {
+                wanted
+                    .state
+                    .as_deref()
+                    .is_none_or(|state| one.state.name() == state)
+            })
+            .filter(|one| {
+                let policy = wanted.policy.as_deref();
+                policy.is_none_or(|policy| one.proposal.policy.id == policy)
+            })
+            .collect();
+        found.sort_by(|one, other| (other.proposed, &other.id).cmp(&(one.proposed, &one.id)));
+        let most = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+        let all = found.len();
+        let found: Vec<Value> = found.into_iter().take(most).map(brief).collect();
+        Ok(json(&value!({ "actions": found, "of": all })))
+    })
+    .await
+}
+
+/// An action with all that is known of it.
+pub(super) async fn one(
+    State(api): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let (engine, id) = (engine(&api)?, part(id)?);
+    blocking(move || {
+        let action = engine.action(&id).ok_or(EngineFault::NoAction(id))?;
+        let mut whole = brief(&action);
+        whole["record"] = value!(action);
+        Ok(json(&whole))
+    })
+    .await
+}
+
+/// A vote, as an approver signed it.
+pub(super) async fn vote(
+    State(api): State<Shared>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let engine = engine(&api)?;
+    let vote: SignedVote = read(&body_of(&api, body)?)?;
+    blocking(move || {
+        let state = engine.vote(vote)?;
+        Ok(json(&value!({ "state": state.name() })))
+    })
+    .await
+}
+
+/// Who says something of an action, and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Word {
+    by: String,
+    #[serde(default)]
+    reason: String,
+    resolution: Option<Resolution>,
+}
+
+async fn said(
+    api: Shared,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+    say: fn(&Remediation, &str, &Word) -> Result<(), Refusal>,
+) -> Result<Response, Refusal> {
+    let (engine, id) = (engine(&api)?, part(id)?);
+    let word: Word = read(&body_of(&api, body)?)?;
+    if word.by.trim().is_empty() || word.by.len() > 200 || word.reason.len() > 1_000 {
+        return Err(Refusal::bad(
+            "give `by`, at most 200 bytes, and `reason`, at most 1,000",
+        ));
+    }
+    blocking(move || {
+        say(&engine, &id, &word)?;
+        let action = engine.action(&id).ok_or(EngineFault::NoAction(id))?;
+        Ok(json(&brief(&action)))
+    })
+    .await
+}
+
+/// Takes an action back.
+pub(super) async fn revert(
+    State(api): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    said(api, id, body, |engine, id, word| {
+        Ok(engine.revert(id, &word.by, &word.reason)?)
+    })
+    .await
+}
+
+/// Withdraws an action that has not begun.
+pub(super) async fn cancel(
+    State(api): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    said(api, id, body, |engine, id, word| {
+        Ok(engine.cancel(id, &word.by, &word.reason)?)
+    })
+    .await
+}
+
+/// Says what became of a request of which nothing tells.
+pub(super) async fn resolve(
+    State(api): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    said(api, id, body, |engine, id, word| {
+        let resolution = word
+            .resolution
+            .ok_or_else(|| Refusal::bad("give `resolution`: done, again or give_up"))?;
+        Ok(engine.resolve(id, &word.by, resolution)?)
+    })
+    .await
+}
+
+/// A switch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Turn {
+    scope: Scope,
+    off: bool,
+    by: String,
+    reason: String,
+}
+
+/// Turns a switch.
+pub(super) async fn switch(
+    State(api): State<Shared>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let engine = engine(&api)?;
+    let turn: Turn = read(&body_of(&api, body)?)?;
+    blocking(move || {
+        engine.switch(turn.scope, turn.off, &turn.by, &turn.reason)?;
+        engine.ring();
+        let off: Vec<Value> = engine
+            .book()
+            .off()
+            .iter()
+            .map(|(scope, reason)| value!({ "scope": scope, "reason": reason }))
+            .collect();
+        Ok(json(&value!({ "off": off })))
+    })
+    .await
+}
