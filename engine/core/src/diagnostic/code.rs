@@ -185,6 +185,8 @@ codes! {
     SigmaFilterIdle = "W5003", Warning;
     /// A sample of a Sigma rule of which no test is made.
     SigmaSample = "W5004", Warning;
+    /// A policy answers a rule that is not there.
+    PolicyIdle = "W6001", Warning;
     /// An override that changes nothing.
     OverrideIdle = "W4001", Warning;
     /// ATT&CK has no such tactic or technique, or not in this combination.

@@ -40,6 +40,29 @@ pub(crate) struct Place {
 }
 
 impl Loaded {
+    /// Warns of policies that answer rules that are not among those known.
+    pub fn warn_of_unknown_rules(&mut self, known: &std::collections::BTreeSet<String>) {
+        for policy in &self.policies {
+            for name in &policy.on_finding {
+                let is_there = match name.strip_suffix('*') {
+                    Some(start) => known.iter().any(|id| id.starts_with(start)),
+                    None => known.contains(name),
+                };
+                let Some(place) = self.places.get(&policy.id).filter(|_| !is_there) else {
+                    continue;
+                };
+                let span = place.parts.get("on_finding").copied().unwrap_or(place.name);
+                let message = format!("no rule `{name}` is among those that were loaded");
+                let help = "Mend the name, or give the rules as well.";
+                self.reports.push(Report {
+                    source: place.source.clone(),
+                    diagnostic: Diagnostic::new(Code::PolicyIdle, span, message)
+                        .with_help(help.to_owned()),
+                });
+            }
+        }
+    }
+
     /// Says what is wrong with a part of a policy: `when`, a parameter, or anything else for its name. The policy is off.
     pub(crate) fn refuse(&mut self, policy: &str, part: &str, message: String, help: &str) {
         self.policies.retain(|one| one.id != policy);

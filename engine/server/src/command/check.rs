@@ -83,9 +83,15 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         sigma: arguments.sigma,
         plugins: arguments.plugins,
     };
+    let files = rules.texts()?.files;
     let catalog = rules.load(Vec::new(), today_of(now))?;
+    let mut policies = crate::remediation::policies::of_files(&files).loaded;
+    if !catalog.ids.is_empty() {
+        policies.warn_of_unknown_rules(&catalog.ids);
+    }
     let rules = catalog.rules.len() as u64;
-    let reports = all_reports(catalog);
+    let mut reports = all_reports(catalog);
+    reports.append(&mut policies.reports);
     let count = |level| {
         reports
             .iter()
@@ -103,7 +109,12 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
             let totals = [(errors, "error"), (warnings, "warning")]
                 .map(|(count, noun)| counted(count, noun))
                 .join(", ");
-            text.push_str(&format!("{}: {totals}\n", counted(rules, "rule")));
+            let policies = match policies.policies.len() as u64 {
+                0 => String::new(),
+                1 => ", 1 policy".to_owned(),
+                many => format!(", {many} policies"),
+            };
+            text.push_str(&format!("{}{policies}: {totals}\n", counted(rules, "rule")));
             text
         }
         CheckFormat::Json => to_json(&reports, (errors, warnings)),

@@ -1,7 +1,7 @@
 //! `tripline remediate demo`: one answer to one finding, from the event to the trail of it.
 
 use super::CommandError;
-use super::show::whole;
+use super::show::plan_text;
 use super::target::{Rule, Target};
 use crate::exit::Exit;
 use crate::remediation::policies;
@@ -136,7 +136,7 @@ fn play(folder: &std::path::Path, out: &mut impl Write) -> Result<Exit, CommandE
         out,
         "\n3. The policy plans an answer, and waits for somebody to agree:\n"
     )?;
-    write!(out, "{}", told(&engine, &id))?;
+    write!(out, "{}", planned(&engine, &id))?;
 
     let hash = engine
         .action(&id)
@@ -162,18 +162,18 @@ fn play(folder: &std::path::Path, out: &mut impl Write) -> Result<Exit, CommandE
         .map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
     writeln!(
         out,
-        "\n4. Alice agrees, with her signature under this very plan. It is carried out and verified:\n"
+        "\n4. Alice agrees, with her signature under this very plan. It is carried out and verified."
     )?;
     until(&engine, &id, &|state| state.is_settled())?;
-    write!(out, "{}", told(&engine, &id))?;
+    steps(&engine, &id, out)?;
     shown(&target, out)?;
 
     engine
         .revert(&id, "alice", "it was a drill")
         .map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
     until(&engine, &id, &|state| state.is_settled())?;
-    writeln!(out, "\n5. It was a drill; alice has it taken back:\n")?;
-    write!(out, "{}", told(&engine, &id))?;
+    writeln!(out, "\n5. It was a drill; alice has it taken back.")?;
+    steps(&engine, &id, out)?;
     shown(&target, out)?;
 
     engine
@@ -210,32 +210,45 @@ fn until(
             std::thread::sleep(Duration::from_millis(10));
         }
         if begun.elapsed() > PATIENCE {
-            return Err(wrong(format!(
-                "the action {id} does not go on: {}",
-                told(engine, id)
-            )));
+            let state = engine.action(id).map_or("gone", |one| one.state.name());
+            return Err(wrong(format!("the action {id} stays {state}")));
         }
     }
 }
 
-fn told(engine: &Engine<World>, id: &str) -> String {
-    let Some(action) = engine.action(id) else {
+/// What is agreed to.
+fn planned(engine: &Engine<World>, id: &str) -> String {
+    let Some((plan, hash)) = engine.action(id).and_then(|action| action.plan) else {
         return String::new();
     };
-    let proposal = &action.proposal;
-    let value = json!({
-        "id": action.id,
-        "state": action.state.name(),
-        "reason": action.state.reason(),
-        "policy": proposal.policy.id,
-        "action": proposal.action,
-        "resource": proposal.subject.resource.arn,
-        "summary": action.plan.as_ref().map(|(plan, _)| &plan.summary),
-        "plan_hash": action.plan.as_ref().map(|(_, hash)| hash),
-        "proposed": jiff::Timestamp::from_microsecond(action.proposed).unwrap_or_default().to_string(),
-        "record": action,
-    });
-    whole(&value)
+    let text = plan_text(&json!(plan));
+    format!("  action    {id}\n{text}  plan hash {hash}\n")
+}
+
+/// How an action is, and what became of its steps.
+fn steps(engine: &Engine<World>, id: &str, out: &mut impl Write) -> io::Result<()> {
+    let Some(action) = engine.action(id) else {
+        return Ok(());
+    };
+    let reason = action.state.reason().map(|reason| format!(" ({reason})"));
+    writeln!(
+        out,
+        "   {}{}",
+        action.state.name(),
+        reason.unwrap_or_default()
+    )?;
+    let run = match &action.state {
+        State::Reverted(_) => action.back,
+        _ => action.run,
+    };
+    for (step, progress) in run
+        .iter()
+        .flat_map(|run| run.steps.iter().zip(&run.progress))
+    {
+        let word = if progress.is_over() { "done" } else { "open" };
+        writeln!(out, "   {word}: {}", step.summary)?;
+    }
+    Ok(())
 }
 
 fn shown(target: &Target, out: &mut impl Write) -> io::Result<()> {
