@@ -89,7 +89,7 @@ fn plan(context: &Context<'_>, reads: &mut dyn Reads) -> Result<Drafted, PlanFau
         diff: vec![change("instance profile", profile, Value::Null)],
         preconditions: vec![check(
             &question,
-            vec![has(pointer, json!({"AssociationId": id}))],
+            vec![has(pointer, its(text(found, "/State")))],
         )],
         steps: vec![one],
         verify: vec![check(

@@ -10,12 +10,17 @@ const SHOWN_MAX: usize = 120;
 /// What a person reads in one line, in bytes.
 const LINE_BYTES_MAX: usize = 512;
 
+/// Whether a letter shows as what it is: none that a terminal acts on, or that turns the direction of what follows.
+fn is_plain(letter: char) -> bool {
+    letter.is_alphanumeric() || letter.is_ascii_graphic() || matches!(letter, ' ' | '…')
+}
+
 /// A foreign text for people: short, and without what a terminal would act on.
 pub(super) fn shown(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(SHOWN_MAX)
-        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .map(|letter| if is_plain(letter) { letter } else { '?' })
         .collect();
     if text.chars().nth(SHOWN_MAX).is_some() {
         shown.push('…');
@@ -27,7 +32,7 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(LINE_BYTES_MAX));
     for letter in text.chars() {
-        let letter = if letter.is_control() { ' ' } else { letter };
+        let letter = if is_plain(letter) { letter } else { ' ' };
         // Three bytes are kept for the mark that something is left out.
         if line.len() + letter.len_utf8() > LINE_BYTES_MAX - 3 {
             line.push('…');
@@ -73,7 +78,9 @@ pub(super) fn action_id(text: &str) -> Result<&str, PlanFault> {
 
 /// A name made of the letters that most services allow.
 pub(super) fn plain_name(text: &str) -> Result<&str, PlanFault> {
-    checked(text, is_made_of(text, "_.-/#:+=@", 512), "name")
+    // Some names become part of a path, where two dots lead elsewhere.
+    let is_it = is_made_of(text, "_.-/#:+=@", 512) && !text.contains("..");
+    checked(text, is_it, "name")
 }
 
 /// An id of EC2 that begins with a prefix, as `sg-`.
@@ -85,7 +92,7 @@ pub(super) fn id<'a>(text: &'a str, prefix: &str) -> Result<&'a str, PlanFault> 
 
 /// The name of a bucket.
 pub(super) fn bucket(text: &str) -> Result<&str, PlanFault> {
-    let is_it = is_made_of(text, ".-_", 255) && text.len() >= 3;
+    let is_it = is_made_of(text, ".-_", 255) && text.len() >= 3 && !text.contains("..");
     checked(text, is_it, "name of a bucket")
 }
 
@@ -107,8 +114,7 @@ pub(crate) struct Arn<'a> {
 impl<'a> Arn<'a> {
     /// The parts, when it is one and holds nothing odd.
     pub(crate) fn of(text: &'a str) -> Option<Self> {
-        let is_odd = |letter: char| letter.is_control() || letter.is_whitespace();
-        if text.len() > 2048 || text.contains(is_odd) {
+        if text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
         let mut parts = text.splitn(6, ':');
