@@ -4,11 +4,13 @@
 //! clock included, so a test can end it anywhere and go on with the journal that is left.
 
 mod consider;
+mod news;
 mod outside;
 mod settings;
 mod work;
 
 pub use consider::{Considered, Proposed, propose};
+pub use news::News;
 pub use outside::{Identity, Outside, Sent};
 pub use settings::{EndsAt, Settings};
 pub use work::{Turn, plan};
@@ -21,7 +23,7 @@ use crate::machine::{Action, Illegal, Input, Resolution, State};
 use crate::policy::{Exempt, Policy};
 use crate::shadow::Shadow;
 use crate::vote::{Ballot, SignedVote, VoteFault, count};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -83,6 +85,8 @@ pub struct Engine<O> {
     checkpointed: Mutex<u64>,
     /// How often something happened that may be due at once, for those who wait.
     bell: (Mutex<u64>, Condvar),
+    /// What happened to actions and was not told yet, in the order of the journal.
+    news: Mutex<VecDeque<News>>,
 }
 
 impl<O: std::fmt::Debug> std::fmt::Debug for Engine<O> {
@@ -106,9 +110,14 @@ impl<O: Outside> Engine<O> {
         key: CheckpointKey,
     ) -> Result<(Self, Opened), EngineFault> {
         let mut book = Book::new(settings.rules.clone());
+        let mut news = VecDeque::new();
         let (journal, opened) = FileJournal::open(folder, |record| {
             book.take(&record.entry, record.time)
-                .map_err(|fault| JournalFault::Record(format!("record {}: {fault}", record.seq)))
+                .map_err(|fault| JournalFault::Record(format!("record {}: {fault}", record.seq)))?;
+            if record.seq > settings.told {
+                news.extend(News::of(record.seq, record.time, &record.entry, &book));
+            }
+            Ok(())
         })?;
         let epoch = book.epoch() + 1;
         let engine = Self {
@@ -123,6 +132,7 @@ impl<O: Outside> Engine<O> {
             epoch,
             checkpointed: Mutex::new(0),
             bell: Default::default(),
+            news: Mutex::new(news),
         };
         engine.write(Entry::TakenOver { epoch })?;
         Ok((engine, opened))
@@ -202,6 +212,7 @@ impl<O: Outside> Engine<O> {
             let mut book = self.book();
             let seq = self.journal.append(now, VERSION, entry.clone())?;
             book.take(&entry, now)?;
+            locked(&self.news).extend(News::of(seq, now, &entry, &book));
             seq
         };
         self.journal.flush(seq)?;
@@ -229,6 +240,7 @@ impl<O: Outside> Engine<O> {
         let entry = book.entry(id, input, now)?;
         let seq = self.journal.append(now, VERSION, entry.clone())?;
         book.take(&entry, now)?;
+        locked(&self.news).extend(News::of(seq, now, &entry, &book));
         Ok(seq)
     }
 

@@ -16,6 +16,8 @@ pub struct Settings {
     pub protected: Protected,
     /// Who may vote.
     pub approvers: Vec<Approver>,
+    /// The newest record that was told to others, as [`super::Engine::told_until`] was given it.
+    pub told: u64,
     /// See [`EndsAt`].
     pub ends_at: Option<EndsAt>,
 }

@@ -1,9 +1,11 @@
 //! Remediation as the service and the commands have it: the world that actions act on, policies from files, threads.
 
+pub(crate) mod learning;
 pub(crate) mod policies;
 pub(crate) mod running;
 pub(crate) mod settings;
 pub(crate) mod sink;
+pub(crate) mod telling;
 pub(crate) mod world;
 
 use std::sync::Arc;

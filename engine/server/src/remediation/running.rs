@@ -1,6 +1,8 @@
 //! The threads: some that do what is due, one that signs checkpoints and looks at the file that switches everything off.
 
 use super::Remediation;
+use super::telling::Telling;
+use crate::serve::Partitions;
 use crate::causes::with_causes;
 use crate::config::RemediationConfig;
 use std::io::Write;
@@ -23,10 +25,19 @@ const BY_FILE: &str = "kill file";
 /// Starts the threads.
 pub(crate) fn start<'s>(
     scope: &'s Scope<'s, '_>,
-    engine: &'s Remediation,
-    config: &'s RemediationConfig,
+    (engine, partitions): (&'s Remediation, &Partitions),
+    (config, folder): (&'s RemediationConfig, &Path),
     is_gone: &'s AtomicBool,
 ) {
+    let telling = Telling::new(folder.to_owned(), partitions.clone());
+    scope.spawn(move || {
+        while !is_gone.load(Ordering::Relaxed) {
+            let rung = engine.rung();
+            telling.tell(engine);
+            engine.wait(rung, SLEEPS);
+        }
+        telling.tell(engine);
+    });
     for _ in 0..config.threads.max(1) {
         scope.spawn(move || work(engine, is_gone));
     }
@@ -84,6 +95,8 @@ fn watch(engine: &Remediation, config: &RemediationConfig, is_gone: &AtomicBool)
         }
         if signed.elapsed() >= config.checkpoint_every.duration() {
             signed = Instant::now();
+            let inventory = engine.shadow().inventory();
+            engine.book().set_inventory(inventory);
             match engine.checkpoint() {
                 Ok(Some(line)) if !config.checkpoints_file.is_empty() => {
                     if let Err(fault) = append(Path::new(&config.checkpoints_file), &line) {

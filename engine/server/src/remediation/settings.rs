@@ -46,7 +46,7 @@ pub(crate) fn approvers(path: &str) -> Result<Vec<Approver>, String> {
 }
 
 /// What the engine is told.
-pub(crate) fn settings(config: &RemediationConfig) -> Result<Settings, String> {
+pub(crate) fn settings(config: &RemediationConfig, folder: &Path) -> Result<Settings, String> {
     let mut frozen = Vec::new();
     for one in &config.frozen {
         let time = |text: &str| {
@@ -72,6 +72,7 @@ pub(crate) fn settings(config: &RemediationConfig) -> Result<Settings, String> {
             own_roles: config.roles.clone(),
         },
         approvers: approvers(&config.approvers_file)?,
+        told: super::telling::told(folder),
         ends_at: None,
     })
 }

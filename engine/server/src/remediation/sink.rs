@@ -33,6 +33,15 @@ impl Sink for Answering {
                 );
                 continue;
             };
+            let policies = self.engine.policies();
+            let is_answered = policies
+                .policies
+                .iter()
+                .any(|policy| policy.answers(&finding.rule_id, &finding.severity));
+            if is_answered && let Ok(event) = serde_json::from_slice(&event) {
+                // What is to be put right is not what was good.
+                self.engine.shadow().doubt(&event);
+            }
             let considered = self.engine.consider(finding, &event);
             for one in considered.map_err(|fault| later(with_causes(&fault)))? {
                 if let (None, Some(why)) = (&one.action, &one.why) {

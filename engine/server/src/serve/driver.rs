@@ -11,6 +11,7 @@ use super::versions::InForce;
 use crate::causes::with_causes;
 use crate::config::Place;
 use crate::plugins::Plugins;
+use crate::remediation::learning::Learning;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
@@ -37,6 +38,8 @@ pub(crate) struct Engine<'e> {
     pub(crate) status: &'e Status,
     /// Where the partition begins when nobody has worked on it yet.
     pub(crate) start: Place,
+    /// Learns what resources are like, when findings are answered.
+    pub(crate) learning: Option<&'e Learning>,
 }
 
 /// What somebody asks of a driver.
@@ -135,7 +138,8 @@ pub(crate) fn drive(
             scope.spawn(move || {
                 let rules = (engine.rules, partition);
                 let plugins = (engine.plugins, memories);
-                examine(rules, plugins, jobs, &inputs, engine.status);
+                let beside = (engine.status, engine.learning);
+                examine(rules, plugins, jobs, &inputs, beside);
             });
         }
         let to_worker = inputs.clone();

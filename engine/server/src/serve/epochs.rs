@@ -83,6 +83,7 @@ pub(super) struct Epochs<'s> {
     /// For what is heard too early.
     pub(super) back: Sender<Control>,
     pub(super) remediation: Option<&'s crate::remediation::Remediation>,
+    pub(super) learning: Option<&'s crate::remediation::learning::Learning>,
 }
 
 /// What comes after an epoch.
@@ -170,6 +171,7 @@ impl Epochs<'_> {
             },
             threads,
             status: self.status,
+            learning: self.learning,
         };
         let (request, requests) = channel();
         let next = Mutex::new(None);

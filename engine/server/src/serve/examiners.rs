@@ -8,6 +8,7 @@ use super::status::Status;
 use crate::input::reader::Batch;
 use crate::input::split::{Piece, PieceKind};
 use crate::plugins::{self, Gatherer, Plugins};
+use crate::remediation::learning::Learning;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
@@ -93,7 +94,7 @@ pub(super) fn examine(
     (plugins, memories): (&Plugins<'_>, PluginMemories),
     jobs: &Jobs,
     answers: &Sender<Input>,
-    status: &Status,
+    (status, learning): (&Status, Option<&Learning>),
 ) {
     let mut tools = Tools::new(rules, partition, plugins, &memories);
     let mut before = memories;
@@ -107,6 +108,10 @@ pub(super) fn examine(
             }
         };
         before = tools.memories();
+        if let Some(learning) = learning {
+            // Before it is committed, so that nothing that was taken is missing.
+            learning.see(&job.delivered);
+        }
         jobs.give_back(job.delivered);
         // Nobody listens any more when the worker was stopped.
         let _ = answers.send(Input::Examined(Box::new(examined)));

@@ -13,6 +13,7 @@ use super::versions::{InForce, NotNow, Until, Versions};
 use crate::causes::with_causes;
 use crate::config::Place;
 use crate::plugins::Plugins;
+use crate::remediation::learning::Learning;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -46,6 +47,8 @@ pub(super) struct Holding<'h> {
     pub(super) threads: usize,
     /// Where a partition begins that nobody has worked on yet.
     pub(super) start: Place,
+    /// Learns what resources are like, when findings are answered.
+    pub(super) learning: Option<&'h Learning>,
 }
 
 /// What ended, and how.
@@ -224,6 +227,7 @@ impl Holding<'_> {
             threads: self.threads.div_ceil(share),
             status: self.status,
             start: self.start,
+            learning: self.learning,
         };
         drive(&engine, requests, |restored| {
             tell_restored(partition, restored);

@@ -157,6 +157,7 @@ impl Again<'_> {
             threads,
             status: &status,
             start: Place::First,
+            learning: None,
         };
         match drive(&engine, &requests, |_| {})? {
             Ended::Drained => {}

@@ -23,6 +23,7 @@ use super::tls;
 use super::versions::Versions;
 use crate::channel::ids::IdsFault;
 use crate::config::{Config, ConfigError, From, RulesFrom};
+use crate::remediation::learning::Learning;
 use crate::remediation::{
     Remediation, policies, running, settings, sink as answering, world::World,
 };
@@ -216,6 +217,14 @@ impl Service {
     ) -> Result<(), ServeError> {
         let mut sinks = self.sinks()?;
         let remediation = self.remediation()?;
+        let learning = match &remediation {
+            Some(engine) => {
+                let folder = self.config.data.join("remediation");
+                let opened = Learning::open(engine.clone(), &folder);
+                Some(opened.map_err(ServeError::Remediation)?)
+            }
+            None => None,
+        };
         let decisions = self.decisions();
         self.store.set_now(now());
         let newest = self.store.newest().map_err(ServeError::Store)?;
@@ -297,7 +306,9 @@ impl Service {
             scope.spawn(|| door.run(&is_gone));
             scope.spawn(|| pulling.run(&is_gone));
             if let Some(engine) = &remediation {
-                running::start(scope, engine, &config.remediation, &is_gone);
+                let folder = config.data.join("remediation");
+                let settings = (&config.remediation, folder.as_path());
+                running::start(scope, (engine, &partitions), settings, &is_gone);
             }
             if let Some(shared) = &shared {
                 let (assignment, status, failed) = (&assignment, &status, control.0.clone());
@@ -340,6 +351,7 @@ impl Service {
                 control: &Mutex::new(control.1),
                 back: control.0,
                 remediation: remediation.as_ref(),
+                learning: learning.as_ref(),
             };
             let ended = epochs.run(first);
             is_gone.store(true, Ordering::Relaxed);
@@ -411,7 +423,7 @@ impl Service {
         let key = settings::checkpoint_key(&folder).map_err(wrong)?;
         let public = key.public();
         let world = World::new(&config.endpoint);
-        let settings = settings::settings(config).map_err(wrong)?;
+        let settings = settings::settings(config, &folder).map_err(wrong)?;
         let opened = tripline_remediation::engine::Engine::open(&folder, world, settings, key);
         let (engine, opened) = opened.map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
         tracing::info!(

@@ -119,13 +119,18 @@ pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
         }
     }
     let mut out = io::stdout().lock();
+    let mut idle = 0;
     let is_over = tallies.values().any(|tally| !tally.held.is_empty());
     for policy in &in_force.policies {
         let tally = &tallies[&policy.id];
         match arguments.json {
             true => writeln!(out, "{}", as_json(policy, tally))?,
+            false if tally.answered == 0 => idle += 1,
             false => write!(out, "{}", as_text(policy, tally))?,
         }
+    }
+    if idle > 0 {
+        writeln!(out, "{idle} more policies had nothing to answer")?;
     }
     Ok(match exit {
         Exit::Success if !complaints.is_empty() || (is_over && arguments.fail_over) => {

@@ -1,0 +1,237 @@
+//! What resources were like, learnt from all events that the service evaluates, and kept over restarts.
+//!
+//! An event that says something of a resource goes to a file before it is acknowledged; now and then all that is known takes the
+//! place of that file. Events may come twice and in any order: what is known is the same. It is written without being
+//! flushed, so a machine that loses its power may forget what it saw last.
+
+use super::Remediation;
+use serde_json::Value;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tripline_core::port::{Delivered, RecordKind};
+use tripline_remediation::guard::{actors, own_action};
+use tripline_remediation::shadow::{Bounds, Shadow};
+
+/// All that is known takes the place of the events when they have more bytes than this: 16 MiB.
+const EVENTS_BYTES_MAX: u64 = 16 << 20;
+
+/// Events that are looked into are no longer than this: CloudTrail's longest.
+const EVENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Events whose names begin so may say what something is like.
+const VERBS: [&[u8]; 7] = [
+    b"Create",
+    b"Update",
+    b"Put",
+    b"Set",
+    b"Delete",
+    b"Run",
+    b"Terminate",
+];
+
+/// See the module.
+pub(crate) struct Learning {
+    engine: Remediation,
+    folder: PathBuf,
+    events: Mutex<(File, u64)>,
+}
+
+const KNOWN: &str = "known.json";
+const EVENTS: &str = "known-events.jsonl";
+
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let file = options.open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+/// What is known in a folder, and how many lines of it could not be read.
+pub(crate) fn read(folder: &Path) -> Result<(Shadow, u64), String> {
+    let told = |path: &Path, fault: &dyn std::fmt::Display| format!("{}: {fault}", path.display());
+    let path = folder.join(KNOWN);
+    let mut shadow = match fs::read(&path) {
+        Ok(bytes) => {
+            Shadow::from_bytes(&bytes, Bounds::default()).map_err(|fault| told(&path, &fault))?
+        }
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Shadow::default(),
+        Err(fault) => return Err(told(&path, &fault)),
+    };
+    let path = folder.join(EVENTS);
+    let mut broken = 0;
+    match fs::read(&path) {
+        Ok(bytes) => {
+            for line in bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                match serde_json::from_slice::<Value>(line) {
+                    Ok(event) => {
+                        shadow.fold(&event);
+                    }
+                    // The last one, of a process that was killed while it wrote.
+                    Err(_) => broken += 1,
+                }
+            }
+        }
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+        Err(fault) => return Err(told(&path, &fault)),
+    }
+    Ok((shadow, broken))
+}
+
+impl Learning {
+    /// Goes on with what is known in a folder.
+    pub(crate) fn open(engine: Remediation, folder: &Path) -> Result<Self, String> {
+        let (shadow, broken) = read(folder)?;
+        if broken > 0 {
+            tracing::warn!(broken, "events of what resources were like cannot be read");
+        }
+        tracing::info!(aspects = shadow.len(), "what resources were like");
+        *engine.shadow() = shadow;
+        let path = folder.join(EVENTS);
+        let events = open(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
+        Ok(Self {
+            engine,
+            folder: folder.to_owned(),
+            events: Mutex::new(events),
+        })
+    }
+
+    fn events(&self) -> MutexGuard<'_, (File, u64)> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what the events of a batch say.
+    pub(crate) fn see(&self, delivered: &Delivered) {
+        let mut lines = Vec::new();
+        for record in delivered
+            .records
+            .iter()
+            .filter(|one| one.kind == RecordKind::Event)
+        {
+            let Some(bytes) = delivered.buffer.get(record.payload.clone()) else {
+                continue;
+            };
+            let may_be_ours = memchr::memmem::find(bytes, b"/rem-").is_some();
+            if !may_be_ours && !may_say(bytes) {
+                continue;
+            }
+            let Ok(event) = serde_json::from_slice::<Value>(bytes) else {
+                continue;
+            };
+            if may_be_ours {
+                self.witness(&event);
+            }
+            if self.engine.shadow().fold(&event) {
+                // An event may have line feeds between its members.
+                let _ = serde_json::to_writer(&mut lines, &event);
+                lines.push(b'\n');
+            }
+        }
+        if lines.is_empty() {
+            return;
+        }
+        let mut events = self.events();
+        if let Err(fault) = events.0.write_all(&lines) {
+            tracing::error!(%fault, "what resources were like is not kept");
+        }
+        events.1 += lines.len() as u64;
+        if events.1 > EVENTS_BYTES_MAX
+            && let Err(fault) = self.keep(&mut events)
+        {
+            tracing::error!(%fault, "what resources were like is not kept");
+        }
+    }
+
+    /// Joins what a session of ours did, as the service's own trail shows it, to the action that it is named after.
+    fn witness(&self, event: &Value) {
+        let own_roles = &self.engine.settings().protected.own_roles;
+        let Some(action) = own_action(&actors(event), own_roles) else {
+            return;
+        };
+        let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+        let is_read = event.get("readOnly").is_some_and(|is| is == true || is == "true");
+        let request = text("requestID");
+        if is_read || request.is_empty() {
+            return;
+        }
+        let (name, id) = (text("eventName"), text("eventID"));
+        match self.engine.witness(&action, request, id) {
+            Ok(true) => {}
+            Ok(false) => {
+                let words = "a session of our role did something for an action that is not in the journal: somebody else uses the role";
+                tracing::error!(action, event = id, name, words, "witness without a record");
+            }
+            Err(fault) => {
+                let fault = crate::causes::with_causes(&fault);
+                tracing::error!(fault, "what the service's own trail shows is not kept");
+            }
+        }
+    }
+
+    /// Keeps all that is known in the place of the events.
+    fn keep(&self, events: &mut (File, u64)) -> io::Result<()> {
+        keep(&self.folder, &self.engine.shadow())?;
+        events.0.set_len(0)?;
+        events.1 = 0;
+        Ok(())
+    }
+}
+
+/// Writes all that is known into a folder.
+pub(crate) fn keep(folder: &Path, shadow: &Shadow) -> io::Result<()> {
+    let (whole, part) = (folder.join(KNOWN), folder.join("known.part"));
+    let mut file = File::create(&part)?;
+    file.write_all(&shadow.to_bytes())?;
+    file.sync_all()?;
+    fs::rename(&part, &whole)
+}
+
+/// Whether an event may say what something is like: quick, and never no when it does.
+fn may_say(bytes: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"eventName\"";
+    if bytes.len() > EVENT_BYTES_MAX {
+        return false;
+    }
+    // A name in another place, and one that is written with escapes, does no harm: then it is looked into.
+    let mut from = 0;
+    while let Some(at) = memchr::memmem::find(&bytes[from..], NAME) {
+        let rest = &bytes[from + at + NAME.len()..];
+        let rest = rest.trim_ascii_start();
+        let value = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
+        let value = value.strip_prefix(b"\"").unwrap_or(value);
+        if value.first() == Some(&b'\\') || VERBS.iter().any(|verb| value.starts_with(verb)) {
+            return true;
+        }
+        from += at + NAME.len();
+    }
+    // The name of the member itself may be written with escapes.
+    memchr::memmem::find(bytes, b"\\u").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_say;
+
+    #[test]
+    fn only_what_changes_something_is_looked_into() {
+        assert!(may_say(br#"{"eventName": "PutBucketPolicy"}"#));
+        assert!(may_say(
+            br#"{"a":{"eventName":"Get"},"eventName":"CreateTrail"}"#
+        ));
+        assert!(may_say(br#"{"event\u004eame":"CreateTrail"}"#));
+        assert!(!may_say(
+            br#"{"eventName":"DescribeInstances","x":"CreateTrail"}"#
+        ));
+        assert!(!may_say(br#"{"eventname":"CreateTrail"}"#));
+    }
+}
