@@ -58,7 +58,7 @@ fn the_readme_does_as_it_says() {
         assert_eq!(outputs(&folder, &commands.text), block.text);
         shown += 1;
     }
-    assert_eq!((files, shown), (17, 11));
+    assert_eq!((files, shown), (18, 12));
     outputs(
         &folder,
         "tripline fmt --check my-rules/ client-rules/ guard-rules/ insight-rules/",

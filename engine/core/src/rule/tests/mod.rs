@@ -330,14 +330,14 @@ fn broken_toml_and_strange_files_are_reported() {
               |
             1 | [settings]
               |  ^^^^^^^^
-              = help: A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`.
+              = help: A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`, policies `[remediation.…]`.
 
             error[E0013]: this file says nothing
              --> c.toml:1:1
               |
             1 | 
               | ^
-              = help: A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`.
+              = help: A rule has `when`, tests have `[[test]]`, overrides `[[override]]`, a list `values`, policies `[remediation.…]`.
 
         "#]],
     );
