@@ -62,7 +62,7 @@ impl<'a> Trail<'a> {
         })
     }
 
-    /// A request about it, whose parameter `member` names it.
+    /// A request about it, whose parameter `member` names it. It goes to the trail's own region, where its name tells it.
     pub(super) fn call(
         &self,
         asked: &Asked<'_>,
@@ -71,7 +71,7 @@ impl<'a> Trail<'a> {
         more: Map<String, Value>,
     ) -> Call {
         let mut parameters = Map::new();
-        parameters.insert(member.to_owned(), json!(self.arn));
+        parameters.insert(member.to_owned(), json!(self.name));
         parameters.extend(more);
         asked.call_in(self.region, operation, Value::Object(parameters))
     }

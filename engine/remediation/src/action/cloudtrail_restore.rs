@@ -3,7 +3,7 @@
 use super::building::{change, check, is, picked, refused, step};
 use super::cloudtrail::{FIELDS, GONE, TRAIL, Trail, settings, trail_of};
 use super::events::{Event, as_asked};
-use super::reading::{lacks, look};
+use super::reading::{self, ask, lacks, look};
 use super::recipe::{
     About, Asked, Context, Draft, Drafted, Kind, Parameter, Recipe, nothing, optional,
 };
@@ -157,8 +157,7 @@ fn restore_selectors(
     let asked = context.asked()?;
     let trail = Trail::of(&asked)?;
     let question = trail.call(&asked, kind.get, "TrailName", Map::new());
-    let fault = |why| PlanFault::Read(question.operation.clone(), why);
-    let (current, held) = match reads.read(&question).map_err(fault)? {
+    let (current, held) = match ask(reads, &question)? {
         Answer::Done(answer) => {
             let current = picked(&answer, kind.members);
             let held = current
@@ -172,7 +171,9 @@ fn restore_selectors(
         Answer::Refused { code, .. } if kind.none.contains(&code.as_str()) => {
             (json!({}), vec![refused(kind.none)])
         }
-        Answer::Refused { code, message } => return Err(fault(format!("{code}: {message}"))),
+        Answer::Refused { code, message } => {
+            return Err(reading::refused(&question, &code, &message));
+        }
     };
     if asked.json("bad").is_some_and(|bad| !is_same(bad, &current)) {
         return nothing(format!("the {} were changed since the event", kind.words));
@@ -189,7 +190,9 @@ fn restore_selectors(
         return nothing(format!("the {} are as before", kind.words));
     }
     let put = |selectors: Map<String, Value>| trail.call(&asked, kind.put, "TrailName", selectors);
-    let mut earlier = plain(&current).as_object().cloned().unwrap_or_default();
+    // An answer may hold an empty list of the kind that is not in use, which no request takes beside the other.
+    let mut earlier = current.as_object().cloned().unwrap_or_default();
+    earlier.retain(|_, list| list.as_array().is_some_and(|list| !list.is_empty()));
     if earlier.is_empty() {
         earlier.insert(kind.members[0].to_owned(), json!([]));
     }

@@ -63,12 +63,21 @@ fn plan(context: &Context<'_>, reads: &mut dyn Reads) -> Result<Drafted, PlanFau
     let id = naming::id(text(found, "/AssociationId"), "iip-assoc-")?;
     let profile = text(found, "/IamInstanceProfile/Arn");
     let back = json!({"IamInstanceProfile": {"Arn": profile}, "InstanceId": instance});
-    let back = step(
-        "associate",
-        format!("give the instance {instance} the profile {profile} again"),
-        Class::Set,
-        asked.call("ec2.AssociateIamInstanceProfile", back),
-    );
+    // The service refuses a second one with a code that it has for other troubles as well, so it is asked what is there.
+    let is_there = json!({
+        "InstanceId": instance,
+        "IamInstanceProfile": {"Arn": profile},
+        "State": "associated",
+    });
+    let back = Step {
+        probe: Some(check(&question, vec![has(pointer, is_there)])),
+        ..step(
+            "associate",
+            format!("give the instance {instance} the profile {profile} again"),
+            Class::Create,
+            asked.call("ec2.AssociateIamInstanceProfile", back),
+        )
+    };
     let summary = format!("take the profile {profile} from the instance {instance}");
     let one = Step {
         done_codes: codes(&["InvalidAssociationID.NotFound"]),

@@ -3,13 +3,13 @@
 //! All volumes are snapshotted by one request, so that they are of one moment. The snapshots are taken first: whoever is on the
 //! instance may notice that it is shut off.
 
-use super::building::{change, check, codes, from_step, has, step};
+use super::building::{change, check, codes, from_step, has, is, step};
 use super::reading::{lacks, list, look, text};
 use super::recipe::{
     About, Asked, Context, Draft, Drafted, Kind, Recipe, nothing, optional, required,
 };
 use super::{ITEMS_MAX, PlanFault, Reads};
-use crate::plan::{Call, Class, Risk, Step};
+use crate::plan::{Call, Class, Expect, Risk, Step};
 use serde_json::{Map, Value, json};
 
 const EC2: &str = "ec2.amazonaws.com";
@@ -26,6 +26,7 @@ pub(super) const ISOLATE: Recipe = Recipe {
     makes: &[
         (EC2, "CreateSnapshots"),
         (EC2, "DeleteSnapshot"),
+        (EC2, "ModifyInstanceAttribute"),
         (EC2, "ModifyNetworkInterfaceAttribute"),
     ],
     operations: &[
@@ -34,6 +35,7 @@ pub(super) const ISOLATE: Recipe = Recipe {
         "ec2.DescribeInstances",
         "ec2.DescribeSecurityGroups",
         "ec2.DescribeSnapshots",
+        "ec2.ModifyInstanceAttribute",
         "ec2.ModifyNetworkInterfaceAttribute",
     ],
     parameters: &[
@@ -78,9 +80,63 @@ pub(super) fn described(
     Ok((question, found))
 }
 
-fn groups(interface: &Value) -> Vec<&str> {
-    let groups = list(interface, "/Groups").iter();
-    groups.map(|group| text(group, "/GroupId")).collect()
+/// Where groups are set: at the instance while it has one interface, else at each of them. The service takes groups of an instance
+/// with several from nobody.
+struct Door<'a> {
+    interface: Option<&'a str>,
+    before: Vec<&'a str>,
+}
+
+impl<'a> Door<'a> {
+    fn of(found: &'a Value, interfaces: &'a [Value]) -> Vec<Self> {
+        let ids = |of: &'a Value, pointer: &str| -> Vec<&'a str> {
+            let groups = list(of, pointer).iter();
+            groups.map(|group| text(group, "/GroupId")).collect()
+        };
+        if interfaces.len() == 1 {
+            return vec![Self {
+                interface: None,
+                before: ids(found, "/SecurityGroups"),
+            }];
+        }
+        let one = |interface: &'a Value| Self {
+            interface: Some(text(interface, "/NetworkInterfaceId")),
+            before: ids(interface, "/Groups"),
+        };
+        interfaces.iter().map(one).collect()
+    }
+
+    fn words(&self, instance: &str) -> String {
+        match self.interface {
+            Some(id) => format!("interface {id} of {instance}"),
+            None => format!("instance {instance}"),
+        }
+    }
+
+    fn call(&self, asked: &Asked<'_>, instance: &str, groups: &[&str]) -> Call {
+        match self.interface {
+            Some(id) => {
+                let parameters = json!({"NetworkInterfaceId": id, "Groups": groups});
+                asked.call("ec2.ModifyNetworkInterfaceAttribute", parameters)
+            }
+            None => {
+                let parameters = json!({"InstanceId": instance, "Groups": groups});
+                asked.call("ec2.ModifyInstanceAttribute", parameters)
+            }
+        }
+    }
+
+    fn state(&self, groups: &[&str]) -> Expect {
+        let groups = groups.iter().map(|group| json!({"GroupId": group}));
+        let groups: Vec<_> = groups.collect();
+        match self.interface {
+            Some(id) => has(
+                &format!("{INSTANCE}/NetworkInterfaces"),
+                json!({"NetworkInterfaceId": id, "Groups": groups}),
+            ),
+            None => is(&format!("{INSTANCE}/SecurityGroups"), groups),
+        }
+    }
 }
 
 fn plan(context: &Context<'_>, reads: &mut dyn Reads) -> Result<Drafted, PlanFault> {
@@ -99,11 +155,9 @@ fn plan(context: &Context<'_>, reads: &mut dyn Reads) -> Result<Drafted, PlanFau
         let why = format!("{instance} has more than {ITEMS_MAX} interfaces");
         return Err(PlanFault::Refused(why));
     }
-    let free: Vec<_> = interfaces
-        .iter()
-        .filter(|interface| groups(interface) != [quarantine])
-        .collect();
-    if free.is_empty() {
+    let mut doors = Door::of(&found, interfaces);
+    doors.retain(|door| door.before != [quarantine]);
+    if doors.is_empty() {
         return nothing("the instance is in quarantine already");
     }
     check_network(&asked, reads, quarantine, text(&found, "/VpcId"))?;
@@ -117,48 +171,29 @@ fn plan(context: &Context<'_>, reads: &mut dyn Reads) -> Result<Drafted, PlanFau
             .extend(snapshots(context, &asked, instance, &found)?);
     }
     let (mut held, mut wanted) = (Vec::new(), Vec::new());
-    let pointer = format!("{INSTANCE}/NetworkInterfaces");
-    for (place, interface) in free.into_iter().enumerate() {
-        let id = text(interface, "/NetworkInterfaceId");
-        let before = groups(interface);
-        let set = |groups: &[&str]| {
-            let parameters = json!({"NetworkInterfaceId": id, "Groups": groups});
-            asked.call("ec2.ModifyNetworkInterfaceAttribute", parameters)
-        };
-        let state = |groups: &[&str]| {
-            let groups: Vec<_> = groups
-                .iter()
-                .map(|group| json!({"GroupId": group}))
-                .collect();
-            has(
-                &pointer,
-                json!({"NetworkInterfaceId": id, "Groups": groups}),
-            )
-        };
+    for (place, door) in doors.iter().enumerate() {
+        let (words, before) = (door.words(instance), &door.before);
         let back = step(
             "release",
-            format!("give the interface {id} of {instance} its groups again"),
+            format!("give the {words} its groups again"),
             Class::Set,
-            set(&before),
+            door.call(&asked, instance, before),
         );
         draft.steps.push(Step {
             inverse: vec![back],
             ..step(
                 &format!("isolate_{}", place + 1),
-                format!(
-                    "put the interface {id} of {instance} behind {quarantine}; open connections stay open"
-                ),
+                format!("put the {words} behind {quarantine}; open connections stay open"),
                 Class::Set,
-                set(&[quarantine]),
+                door.call(&asked, instance, &[quarantine]),
             )
         });
-        held.push(state(&before));
-        wanted.push(state(&[quarantine]));
-        draft.diff.push(change(
-            format!("groups of {id}"),
-            json!(before),
-            json!([quarantine]),
-        ));
+        held.push(door.state(before));
+        wanted.push(door.state(&[quarantine]));
+        let field = format!("groups of the {words}");
+        draft
+            .diff
+            .push(change(field, json!(before), json!([quarantine])));
     }
     draft.preconditions = vec![check(&question, held)];
     draft.verify = vec![check(&question, wanted)];

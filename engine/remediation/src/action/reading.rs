@@ -1,5 +1,6 @@
 //! Asking what the state is.
 
+use super::naming::line;
 use super::{PlanFault, Reads};
 use crate::plan::{Answer, Call};
 use serde_json::Value;
@@ -10,13 +11,22 @@ pub(super) fn look(
     call: &Call,
     gone: &[&str],
 ) -> Result<Option<Value>, PlanFault> {
-    let fault = |why: String| PlanFault::Read(call.operation.clone(), why);
-    match reads.read(call) {
-        Ok(Answer::Done(value)) => Ok(Some(value)),
-        Ok(Answer::Refused { code, .. }) if gone.contains(&code.as_str()) => Ok(None),
-        Ok(Answer::Refused { code, message }) => Err(fault(format!("{code}: {message}"))),
-        Err(why) => Err(fault(why)),
+    match ask(reads, call)? {
+        Answer::Done(value) => Ok(Some(value)),
+        Answer::Refused { code, .. } if gone.contains(&code.as_str()) => Ok(None),
+        Answer::Refused { code, message } => Err(refused(call, &code, &message)),
     }
+}
+
+/// What a service answers.
+pub(super) fn ask(reads: &mut dyn Reads, call: &Call) -> Result<Answer, PlanFault> {
+    let fault = |why: String| PlanFault::Read(call.operation.clone(), line(&why));
+    reads.read(call).map_err(fault)
+}
+
+/// A refusal that is not expected. Its words are a service's, and may be long.
+pub(super) fn refused(call: &Call, code: &str, message: &str) -> PlanFault {
+    PlanFault::Read(call.operation.clone(), line(&format!("{code}: {message}")))
 }
 
 /// The elements of a list in an answer; none where there is no list.

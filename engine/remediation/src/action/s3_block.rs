@@ -3,6 +3,7 @@
 use super::building::{change, check, is, refused, step};
 use super::document::{is_public, parse, statements};
 use super::events::{Event, flag};
+use super::reading::{self, ask};
 use super::recipe::{About, Asked, Draft, Drafted, Kind, Recipe, nothing, required};
 use super::s3_acl::is_public_acl;
 use super::{PlanFault, Reads, naming};
@@ -157,14 +158,15 @@ fn block(
     blocked: &Blocked,
 ) -> Result<Drafted, PlanFault> {
     let question = blocked.call(asked, "GetPublicAccessBlock", None);
-    let fault = |why| PlanFault::Read(question.operation.clone(), why);
-    let before = match reads.read(&question).map_err(fault)? {
+    let before = match ask(reads, &question)? {
         Answer::Done(answer) => answer.pointer(POINTER).cloned().unwrap_or_default(),
         Answer::Refused { code, .. } if NONE.contains(&code.as_str()) => Value::Null,
         Answer::Refused { code, .. } if blocked.gone.contains(&code.as_str()) => {
             return nothing(format!("{} is gone", blocked.words));
         }
-        Answer::Refused { code, message } => return Err(fault(format!("{code}: {message}"))),
+        Answer::Refused { code, message } => {
+            return Err(reading::refused(&question, &code, &message));
+        }
     };
     let is_on = |name: &str| before.get(name) == Some(&Value::Bool(true));
     if FLAGS.iter().all(|name| is_on(name)) {

@@ -1,6 +1,6 @@
 //! Secrets: keeping one from deletion.
 
-use super::building::{change, check, is, step};
+use super::building::{change, check, codes, is, step};
 use super::naming::{self, Arn};
 use super::reading::look;
 use super::recipe::{About, Asked, Context, Draft, Drafted, Kind, Recipe, nothing, required};
@@ -73,12 +73,16 @@ fn plan(context: &Context<'_>, reads: &mut dyn Reads) -> Result<Drafted, PlanFau
         return nothing("the secret is not being deleted");
     }
     let back = json!({"SecretId": secret, "RecoveryWindowInDays": 30});
-    let back = step(
-        "delete",
-        format!("have the secret {secret} deleted again, in 30 days"),
-        Class::Set,
-        asked.call("secretsmanager.DeleteSecret", back),
-    );
+    let back = Step {
+        // It says so of a secret that is being deleted already.
+        done_codes: codes(&["InvalidRequestException"]),
+        ..step(
+            "delete",
+            format!("have the secret {secret} deleted again, in 30 days"),
+            Class::Set,
+            asked.call("secretsmanager.DeleteSecret", back),
+        )
+    };
     let summary = format!("keep the secret {secret} from deletion");
     let one = Step {
         inverse: vec![back],

@@ -113,12 +113,12 @@ fn is_fine(planned: Result<Planned, PlanFault>) -> bool {
                 && plan.hash().len() == 64
         }
         Ok(Planned::Nothing(why)) => !why.is_empty(),
-        Err(fault) => fault.to_string().len() < 2000,
+        Err(fault) => fault.to_string().len() < 5000,
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn made_up_events_are_faults_and_not_panics(
