@@ -87,6 +87,9 @@ impl<'a> Event<'a> {
 
     /// The user or the role that did it. A role is the one that issued the session.
     pub(super) fn doer(&self) -> Option<Doer<'a>> {
+        if !self.is_by_own_account() {
+            return None;
+        }
         match self.text("/userIdentity/type")? {
             "IAMUser" => Some(Doer::User(self.text("/userIdentity/userName")?)),
             "AssumedRole" => {
@@ -110,6 +113,17 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Whether it was done by somebody of the account that it was done in. Somebody of another one is not to be found here: a role
+    /// of the same name would be, which has done nothing.
+    fn is_by_own_account(&self) -> bool {
+        let own = self.text("/recipientAccountId");
+        let whose = self.first(&[
+            "/userIdentity/sessionContext/sessionIssuer/accountId",
+            "/userIdentity/accountId",
+        ]);
+        own.is_none() || whose.is_none() || own == whose
+    }
+
     /// Whether the role that did it is one that only AWS may change.
     pub(super) fn is_by_role_of_aws(&self) -> bool {
         let arn = self.text("/userIdentity/sessionContext/sessionIssuer/arn");
@@ -128,6 +142,9 @@ impl<'a> Event<'a> {
             "/requestParameters/instancesSet/items/0/instanceId",
         ]);
         said.or_else(|| {
+            if !self.is_by_own_account() {
+                return None;
+            }
             // Sessions of an instance's own role are named after the instance.
             let arn = self.text("/userIdentity/arn")?;
             let session = arn.split_once(":assumed-role/")?.1.split('/').nth(1)?;

@@ -225,3 +225,35 @@ fn who_cannot_be_contained_is_not() {
         }
     }
 }
+
+#[test]
+fn somebody_of_another_account_is_not_looked_for_in_this_one() {
+    let event = |account: &str| {
+        json!({
+            "eventSource": "ec2.amazonaws.com",
+            "eventName": "RunInstances",
+            "recipientAccountId": "111122223333",
+            "userIdentity": {
+                "type": "AssumedRole",
+                "accountId": account,
+                "arn": format!("arn:aws:sts::{account}:assumed-role/admin/i-0abc"),
+                "sessionContext": {"sessionIssuer": {
+                    "type": "Role",
+                    "accountId": account,
+                    "arn": format!("arn:aws:iam::{account}:role/admin"),
+                    "userName": "admin",
+                }},
+            },
+        })
+    };
+    for action in [
+        Action::DenyAll,
+        Action::RevokeSessions,
+        Action::DisassociateInstanceProfile,
+    ] {
+        let own = action.parameters_of(&event("111122223333")).unwrap();
+        assert!(!own.is_empty());
+        let other = action.parameters_of(&event("999988887777")).unwrap();
+        assert!(other.is_empty(), "{other:?}");
+    }
+}
