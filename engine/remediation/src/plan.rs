@@ -72,6 +72,8 @@ pub enum Expect {
     /// What stands at a JSON pointer is this. Objects hold at least these members; lists are compared in any order. A place
     /// that is not there is `null`.
     Is(String, Value),
+    /// What stands at a JSON pointer is nothing like this. A place that is not there is `null`, so that what is not `null` is there.
+    IsNot(String, Value),
     /// The list at a JSON pointer has an element like this. A list that is not there is empty.
     Has(String, Value),
     /// The list at a JSON pointer has no element like this.
@@ -246,6 +248,7 @@ impl Expect {
                 matches!(answer, Answer::Refused { code, .. } if codes.contains(code))
             }
             Self::Is(path, wanted) => found(path).is_some_and(|value| is_like(value, wanted)),
+            Self::IsNot(path, wanted) => found(path).is_some_and(|value| !is_like(value, wanted)),
             Self::Has(path, wanted) => has(path, wanted) == Some(true),
             Self::HasNot(path, wanted) => has(path, wanted) == Some(false),
         }
@@ -287,6 +290,10 @@ mod tests {
         assert!(gone.holds(&Answer::Done(json!({"Keys": [{"Id": 2}]}))));
         assert!(!gone.holds(&Answer::Done(json!({"Keys": [{"Id": 1, "More": 2}]}))));
         assert!(Expect::Refused(vec!["Throttling".to_owned()]).holds(&refused));
+        let some = Expect::IsNot("/Keys/0".to_owned(), Value::Null);
+        assert!(!some.holds(&refused));
+        assert!(!some.holds(&Answer::Done(json!({"Keys": []}))));
+        assert!(some.holds(&Answer::Done(json!({"Keys": ["a"]}))));
     }
 
     #[test]

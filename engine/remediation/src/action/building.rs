@@ -34,6 +34,11 @@ pub(super) fn is(pointer: &str, value: impl Into<Value>) -> Expect {
     Expect::Is(pointer.to_owned(), value.into())
 }
 
+/// Something stands at a pointer.
+pub(super) fn is_there(pointer: &str) -> Expect {
+    Expect::IsNot(pointer.to_owned(), Value::Null)
+}
+
 /// A list has an element.
 pub(super) fn has(pointer: &str, value: impl Into<Value>) -> Expect {
     Expect::Has(pointer.to_owned(), value.into())

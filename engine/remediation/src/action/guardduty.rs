@@ -1,6 +1,6 @@
 //! GuardDuty: enabling a detector again, and making a deleted one again. Findings of a deleted one are lost.
 
-use super::building::{change, check, codes, from_step, is, picked, step};
+use super::building::{change, check, codes, from_step, is, is_there, picked, step};
 use super::naming;
 use super::reading::{list, look, text};
 use super::recipe::{
@@ -96,7 +96,6 @@ pub(super) const RECREATE: Recipe = Recipe {
     operations: &[
         "guardduty.CreateDetector",
         "guardduty.DeleteDetector",
-        "guardduty.GetDetector",
         "guardduty.ListDetectors",
     ],
     parameters: &[DETECTOR],
@@ -146,12 +145,11 @@ fn recreate(context: &Context<'_>, reads: &mut dyn Reads) -> Result<Drafted, Pla
             asked.call("guardduty.CreateDetector", Value::Object(parameters)),
         )
     };
-    let its = asked.call("guardduty.GetDetector", json!({"DetectorId": made}));
     Ok(Drafted::Draft(Draft {
         summary,
         diff: vec![change("detector", Value::Null, known)],
         preconditions: vec![check(&question, vec![is("/DetectorIds", json!([]))])],
         steps: vec![one],
-        verify: vec![check(&its, vec![is("/Status", "ENABLED")])],
+        verify: vec![check(&question, vec![is_there("/DetectorIds/0")])],
     }))
 }

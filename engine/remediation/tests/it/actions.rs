@@ -309,6 +309,10 @@ fn step_is_whole(name: &str, step: &Step, ids: &mut BTreeSet<String>) {
 fn checks_are_whole(name: &str, checks: &[Check]) {
     for check in checks {
         assert!(!check.expect.is_empty(), "{name}: {}", check.call.operation);
+        // Nothing fills in what a step answered where something is only asked.
+        let mut found = Vec::new();
+        sources(&json!(check), &mut found);
+        assert!(found.is_empty(), "{name}: {found:?}");
     }
 }
 
