@@ -159,7 +159,9 @@ impl Learning {
             return;
         };
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-        let is_read = event.get("readOnly").is_some_and(|is| is == true || is == "true");
+        let is_read = event
+            .get("readOnly")
+            .is_some_and(|is| is == true || is == "true");
         let request = text("requestID");
         if is_read || request.is_empty() {
             return;

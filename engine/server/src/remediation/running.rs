@@ -2,9 +2,9 @@
 
 use super::Remediation;
 use super::telling::Telling;
-use crate::serve::Partitions;
 use crate::causes::with_causes;
 use crate::config::RemediationConfig;
+use crate::serve::Partitions;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -415,7 +415,8 @@ impl Service {
             return Ok(None);
         }
         let wrong = ServeError::Remediation;
-        let read = policies::read(&config.policies)?;
+        let mut read = policies::read(&config.policies)?;
+        read.keep_to_roles(&config.roles);
         for complaint in read.complaints(self.color.palette(&io::stderr())) {
             eprintln!("{complaint}");
         }

@@ -157,9 +157,13 @@ async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
 pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refusal> {
     let plugins = api.status.in_force.plugins();
     let door = api.door.clone();
+    let remediation = api.remediation.clone();
     let mut text = render(&now_of(api).await?);
     plugins::render(&plugins, &mut text);
     channel_metrics::render(&door, &mut text);
+    if let Some(engine) = remediation {
+        super::remediation::render(&engine, &mut text);
+    }
     Ok((
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,

@@ -279,3 +279,62 @@ pub(super) async fn switch(
     })
     .await
 }
+
+/// Actions in the text format of Prometheus.
+pub(super) fn render(engine: &Remediation, out: &mut String) {
+    use super::metrics::{family, label, label_with};
+    let states = engine.counts();
+    let states: Vec<(String, f64)> = states
+        .iter()
+        .map(|(state, count)| (label("state", state), *count as f64))
+        .collect();
+    family(
+        out,
+        "tripline_remediation_actions",
+        "gauge",
+        "Actions that are remembered, by state.",
+        &states,
+    );
+    let book = engine.book();
+    let single = |value: f64| vec![(String::new(), value)];
+    family(
+        out,
+        "tripline_remediation_waiting",
+        "gauge",
+        "Actions that wait for people or for room.",
+        &single(book.waiting() as f64),
+    );
+    family(
+        out,
+        "tripline_remediation_switched_off",
+        "gauge",
+        "Switches that are off: everything, policies, accounts.",
+        &single(book.off().len() as f64),
+    );
+    let done: Vec<(String, f64)> = book
+        .tallies()
+        .iter()
+        .flat_map(|(policy, tally)| {
+            [
+                ("proposed", tally.proposed),
+                ("began", tally.began),
+                ("succeeded", tally.succeeded),
+                ("failed", tally.failed),
+                ("reverted", tally.reverted),
+            ]
+            .map(|(what, count)| {
+                (
+                    label_with(&[("policy", policy), ("what", what)]),
+                    count as f64,
+                )
+            })
+        })
+        .collect();
+    family(
+        out,
+        "tripline_remediation_policy_total",
+        "counter",
+        "What policies did, in all of the journal; `reverted` by people.",
+        &done,
+    );
+}
