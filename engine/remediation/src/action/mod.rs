@@ -22,6 +22,7 @@ mod ebs_encryption;
 mod event_rule;
 mod flow_logs;
 mod guardduty;
+mod http;
 mod iam_access_key;
 mod iam_attached_policy;
 mod iam_contain;
@@ -227,6 +228,8 @@ actions! {
     UnshareDocument => ssm_document::UNSHARE,
     /// An account is moved to a quarantine unit.
     MoveAccount => move_account::MOVE,
+    /// A request to an API of anybody.
+    HttpRequest => http::REQUEST,
 }
 
 impl Action {
