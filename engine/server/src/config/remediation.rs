@@ -1,7 +1,9 @@
 //! The section `[remediation]`: whether findings are answered, and what holds for all policies.
 
 use super::Length;
+use crate::remediation::targets::TargetConfig;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,8 @@ pub(crate) struct RemediationConfig {
     pub(crate) window: Length,
     pub(crate) storm: usize,
     pub(crate) frozen: Vec<Frozen>,
+    #[serde(default)]
+    pub(crate) http: BTreeMap<String, TargetConfig>,
 }
 
 /// A stretch of time in which nothing begins.
@@ -58,6 +62,11 @@ impl RemediationConfig {
                 "remediation.endpoint = \"{}\" is no address; give http:// or https:// and a host, or nothing for AWS",
                 self.endpoint.escape_debug()
             ));
+        }
+        for (name, target) in &self.http {
+            target
+                .validate()
+                .map_err(|words| format!("remediation.http.{name}: {words}"))?;
         }
         for role in &self.roles {
             if !role.starts_with("arn:") || !role.contains(":role/") {

@@ -5,6 +5,7 @@ pub(crate) mod policies;
 pub(crate) mod running;
 pub(crate) mod settings;
 pub(crate) mod sink;
+pub(crate) mod targets;
 pub(crate) mod telling;
 pub(crate) mod world;
 

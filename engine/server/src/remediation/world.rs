@@ -1,5 +1,6 @@
 //! The world: requests to AWS, signed as the role that a policy names, in a session that may do what its plan says.
 
+use super::targets::Targets;
 use crate::causes::with_causes;
 use crate::outgoing::{Proxy, agent};
 use crate::serve::now;
@@ -45,6 +46,7 @@ pub(crate) struct World {
     endpoint: Option<String>,
     own: Mutex<Option<Credentials>>,
     sessions: Mutex<HashMap<(String, String), Credentials>>,
+    targets: Targets,
     environment: fn(&str) -> Option<String>,
 }
 
@@ -61,7 +63,7 @@ fn from_environment(name: &str) -> Option<String> {
 }
 
 /// What became of a request before it was read.
-enum Failed {
+pub(super) enum Failed {
     /// It was certainly not done.
     NotDone(String),
     /// It may have been done.
@@ -76,8 +78,14 @@ impl World {
             endpoint: Some(endpoint.trim_end_matches('/').to_owned()).filter(|one| !one.is_empty()),
             own: Mutex::default(),
             sessions: Mutex::default(),
+            targets: Targets::default(),
             environment: from_environment,
         }
+    }
+
+    /// The same, with targets of `http.request`.
+    pub(crate) fn with_targets(self, targets: Targets) -> Self {
+        Self { targets, ..self }
     }
 
     /// The same with credentials that are known.
@@ -446,7 +454,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn refused(code: &str, message: &str) -> Sent {
+pub(super) fn refused(code: &str, message: &str) -> Sent {
     Sent::Answered {
         answer: Answer::Refused {
             code: code.to_owned(),
@@ -468,7 +476,7 @@ fn told(sent: &Sent) -> String {
 }
 
 /// Whether a request that got no answer can have been done.
-fn failed(operation: &str, fault: &ureq::Error) -> Failed {
+pub(super) fn failed(operation: &str, fault: &ureq::Error) -> Failed {
     let why = format!("{operation}: {}", with_causes(fault));
     let never_sent = match fault {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::BadUri(_) => true,
@@ -514,7 +522,9 @@ impl Outside for World {
 
     fn send(&self, call: &Call, identity: &Identity) -> Sent {
         let timeout = Duration::from_micros(identity.timeout.max(1) as u64).min(TIMEOUT_MAX);
-        let is_read = operation(&call.operation).is_some_and(|one| one.is_read);
+        let is_http = call.operation.starts_with("http.");
+        let is_read = call.operation == "http.read"
+            || operation(&call.operation).is_some_and(|one| one.is_read);
         // Whatever is wrong elsewhere: what changes something is in a plan that was journaled, or it is not sent.
         if !is_read && !identity.plan.as_ref().is_some_and(|plan| has(plan, call)) {
             return refused(
@@ -522,16 +532,23 @@ impl Outside for World {
                 &format!("{} changes something and is in no plan", call.operation),
             );
         }
-        let credentials = match self.session(identity, call, timeout) {
-            Ok(credentials) => credentials,
-            Err(sent) => return sent,
-        };
-        match self.exchange(call, Some(&credentials), timeout) {
+        let told = |sent: Result<Sent, Failed>| match sent {
             Ok(sent) => sent,
             Err(Failed::NotDone(why)) => Sent::NotDone(why),
             Err(Failed::Unknown(why)) if is_read => Sent::NotDone(why),
             Err(Failed::Unknown(why)) => Sent::Unknown(why),
+        };
+        if is_http {
+            return told(
+                self.targets
+                    .send(&self.agent, &call.parameters, is_read, timeout),
+            );
         }
+        let credentials = match self.session(identity, call, timeout) {
+            Ok(credentials) => credentials,
+            Err(sent) => return sent,
+        };
+        told(self.exchange(call, Some(&credentials), timeout))
     }
 
     fn told(&self, action: &Action) {
@@ -565,7 +582,9 @@ mod tests {
     #[test]
     fn every_operation_of_every_action_is_known() {
         let all = action::operations().iter().copied();
-        let unknown: Vec<&str> = all.filter(|name| operation(name).is_none()).collect();
+        let unknown: Vec<&str> = all
+            .filter(|name| !name.starts_with("http.") && operation(name).is_none())
+            .collect();
         assert_eq!(unknown, Vec::<&str>::new());
     }
 }

@@ -24,6 +24,7 @@ use super::versions::Versions;
 use crate::channel::ids::IdsFault;
 use crate::config::{Config, ConfigError, From, RulesFrom};
 use crate::remediation::learning::Learning;
+use crate::remediation::targets::Targets;
 use crate::remediation::{
     Remediation, policies, running, settings, sink as answering, world::World,
 };
@@ -423,7 +424,8 @@ impl Service {
         let folder = self.config.data.join("remediation");
         let key = settings::checkpoint_key(&folder).map_err(wrong)?;
         let public = key.public();
-        let world = World::new(&config.endpoint);
+        let targets = Targets::new(config.http.clone());
+        let world = World::new(&config.endpoint).with_targets(targets);
         let settings = settings::settings(config, &folder).map_err(wrong)?;
         let opened = tripline_remediation::engine::Engine::open(&folder, world, settings, key);
         let (engine, opened) = opened.map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
