@@ -192,14 +192,26 @@ impl Learning {
 /// Writes all that is known into a folder.
 pub(crate) fn keep(folder: &Path, shadow: &Shadow) -> io::Result<()> {
     let (whole, part) = (folder.join(KNOWN), folder.join("known.part"));
-    let mut file = File::create(&part)?;
+    // Made anew, so that nobody has it open, or has put a link there.
+    match fs::remove_file(&part) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file = options.open(&part)?;
     file.write_all(&shadow.to_bytes())?;
     file.sync_all()?;
     fs::rename(&part, &whole)
 }
 
 /// Whether an event may say what something is like: quick, and never no when it does.
-fn may_say(bytes: &[u8]) -> bool {
+pub(crate) fn may_say(bytes: &[u8]) -> bool {
     const NAME: &[u8] = b"\"eventName\"";
     if bytes.len() > EVENT_BYTES_MAX {
         return false;

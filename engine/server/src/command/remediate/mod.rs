@@ -5,6 +5,7 @@ mod audit;
 mod backtest;
 mod demo;
 mod gathering;
+mod learn;
 mod plan;
 pub(super) mod show;
 mod target;
@@ -57,6 +58,7 @@ enum Command {
     /// The same with the state as AWS tells it now: steps, what each changes, how it is taken back. Nothing is changed.
     DryRun(plan::Arguments),
     Backtest(backtest::Arguments),
+    Learn(Box<learn::Arguments>),
     Status(show::StatusArguments),
     List(show::ListArguments),
     Show(show::ShowArguments),
@@ -80,6 +82,7 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
         Command::Plan(arguments) => plan::run(arguments, false, color),
         Command::DryRun(arguments) => plan::run(arguments, true, color),
         Command::Backtest(arguments) => backtest::run(arguments, color),
+        Command::Learn(arguments) => learn::run(arguments, color),
         Command::Status(arguments) => show::status(arguments),
         Command::List(arguments) => show::list(arguments),
         Command::Show(arguments) => show::show(arguments),
