@@ -1,5 +1,6 @@
 //! Runs the real binary, as a person or a script does.
 
+mod answers;
 mod backtest;
 mod bad_input;
 mod commands;

@@ -35,7 +35,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
 #[derive(Args, Debug)]
 #[command(after_help = after_help(EXAMPLES, EXIT_CODES))]
 pub(crate) struct Arguments {
-    /// Files, folders, patterns, or - for standard input.
+    /// Files, folders or patterns.
     #[arg(value_name = "INPUT", required_unless_present = "known")]
     inputs: Vec<String>,
 
@@ -62,6 +62,10 @@ const EVENT_BYTES_MAX: usize = 1 << 20;
 pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     let folder = arguments.data.join("remediation");
     let wrong = |words: String| CommandError::Usage(words);
+    if arguments.inputs.iter().any(|one| one == "-") {
+        let words = "standard input can be read only once, and inputs are read twice; give files";
+        return Err(wrong(words.to_owned()));
+    }
     std::fs::create_dir_all(&folder)
         .map_err(|fault| wrong(format!("{}: {fault}", folder.display())))?;
     let _lock = lock(&folder.join("lock")).map_err(wrong)?;
