@@ -42,12 +42,11 @@ impl Questions {
         let texts: Vec<(String, File)> = loaded
             .policies
             .iter()
-            .map(|policy| {
-                let id = rule_id(&policy.id);
-                (
-                    policy.id.clone(),
-                    File::found(format!("{id}.toml"), rule_text(policy)),
-                )
+            .enumerate()
+            .map(|(number, policy)| {
+                let id = rule_id(number);
+                let text = rule_text(policy, &id);
+                (policy.id.clone(), File::found(format!("{id}.toml"), text))
             })
             .collect();
         let files: Vec<File> = texts.iter().map(|(_, file)| file.clone()).collect();
@@ -78,7 +77,8 @@ impl Questions {
         }
         let names = texts
             .into_iter()
-            .map(|(id, _)| (rule_id(&id), id))
+            .enumerate()
+            .map(|(number, (id, _))| (rule_id(number), id))
             .collect();
         Self {
             set: Some(set),
@@ -139,12 +139,12 @@ impl Questions {
     }
 }
 
-fn rule_id(policy: &str) -> String {
-    let words: Vec<&str> = policy.split('_').filter(|word| !word.is_empty()).collect();
-    format!("policy-{}", words.join("-"))
+/// By number: names of policies may differ in ways in which names of rules cannot.
+fn rule_id(number: usize) -> String {
+    format!("policy-{number}")
 }
 
-fn rule_text(policy: &Policy) -> String {
+fn rule_text(policy: &Policy, id: &str) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let when = match policy.when.trim() {
         "" => "true",
@@ -152,7 +152,7 @@ fn rule_text(policy: &Policy) -> String {
     };
     let mut text = format!(
         "id = {}\nname = \"Policy\"\ndescription = \"A policy.\"\nseverity = \"low\"\nstatus = \"experimental\"\nsource = \"aws.cloudtrail\"\nwhen = {}\n\n[finding.context]\n",
-        quoted(&rule_id(&policy.id)),
+        quoted(id),
         quoted(when),
     );
     for (name, value) in &policy.params {

@@ -165,6 +165,8 @@ pub struct Ballot<'a> {
     pub quorum: u32,
     /// The votes that are there.
     pub votes: &'a [SignedVote],
+    /// The nonces of all votes that were ever cast on it, also on plans that are void.
+    pub nonces: &'a [String],
     /// The time; microseconds since 1970.
     pub now: i64,
 }
@@ -205,6 +207,9 @@ pub fn count(
     if is_suspect {
         return Err(VoteFault::Suspect(name()));
     }
+    if ballot.nonces.contains(&vote.nonce) {
+        return Err(VoteFault::Again(name()));
+    }
     match (vote.break_glass, one.break_glass) {
         (true, false) => return Err(VoteFault::Glass(name(), "is not for emergencies")),
         (false, true) => {
@@ -213,12 +218,27 @@ pub fn count(
                 "is for emergencies alone: say that it is one",
             ));
         }
+        (true, true) if vote.decision == Decision::Deny => {
+            return Err(VoteFault::Glass(
+                name(),
+                "is for emergencies, in which something is done: it denies nothing",
+            ));
+        }
         (true, true) => return Ok(true),
         (false, false) => {}
     }
-    let is_used =
-        |other: &SignedVote| other.vote.approver == vote.approver || other.vote.nonce == vote.nonce;
-    if ballot.votes.iter().any(is_used) {
+    // A vote counts until its time is over, and as long as its key is that of its approver.
+    let counts = |other: &&SignedVote| {
+        other.vote.not_after > ballot.now
+            && approvers
+                .iter()
+                .any(|one| one.name == other.vote.approver && other.is_by(&one.key))
+    };
+    let votes: Vec<&SignedVote> = ballot.votes.iter().filter(counts).collect();
+    if votes
+        .iter()
+        .any(|other| other.vote.approver == vote.approver)
+    {
         return Err(VoteFault::Again(name()));
     }
     if one.name == ballot.owner
@@ -235,7 +255,7 @@ pub fn count(
     // Somebody with two names and one key is one person.
     let mut keys = vec![one.key.as_str()];
     let mut groups: Vec<&String> = one.groups.iter().collect();
-    for other in ballot.votes {
+    for other in votes {
         let Some(other) = approvers.iter().find(|one| one.name == other.vote.approver) else {
             continue;
         };

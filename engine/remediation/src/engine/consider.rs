@@ -1,6 +1,6 @@
 //! From a finding to proposals.
 
-use super::{Engine, EngineFault, Outside, Policies};
+use super::{Engine, EngineFault, Outside, Policies, VERSION};
 use crate::ask::Asked;
 use crate::book::{Judged, key_of};
 use crate::guard::{self, Protected};
@@ -31,6 +31,9 @@ pub struct Proposed {
     pub refusal: Option<String>,
 }
 
+/// The longest event that is answered: 1 MiB. Those of CloudTrail are at most 256 KiB.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+
 /// What policies make of a finding at a time, in microseconds since 1970. Nothing is asked and nothing is written.
 pub fn propose(
     policies: &Policies,
@@ -47,7 +50,10 @@ pub fn propose(
     if answering.is_empty() {
         return Vec::new();
     }
-    let value = serde_json::from_slice::<Value>(event);
+    let value = match event.len() <= EVENT_BYTES_MAX {
+        true => serde_json::from_slice::<Value>(event).map_err(|_| "its event cannot be read"),
+        false => Err("its event is longer than 1 MiB"),
+    };
     let asked = policies.questions.ask(event);
     let today = day_of(now);
     let mut proposed = Vec::new();
@@ -56,7 +62,7 @@ pub fn propose(
             _ if policies.is_exemption_lost => {
                 Err("an exemption cannot be read, so nothing is done".to_owned())
             }
-            (Err(_), _) => Err("its event cannot be read".to_owned()),
+            (Err(why), _) => Err((*why).to_owned()),
             (Ok(value), Some(Asked::Yes(params))) => proposal_of(policy, finding, value, params),
             (Ok(_), Some(Asked::Unclear(why))) => Err(why.clone()),
             (Ok(_), Some(Asked::No) | None) => Err("its `when` does not hold".to_owned()),
@@ -92,13 +98,12 @@ impl<O: Outside> Engine<O> {
         let policies = self.policies();
         let proposed = propose(&policies, &self.settings.protected, finding, event, now);
         let mut considered = Vec::new();
-        let mut newest = None;
         for one in proposed {
             let (action, why) = match one.proposal {
                 Ok(proposal) => {
-                    let (action, seq, why) = self.write_down(proposal, one.refusal)?;
-                    newest = newest.max(seq);
-                    (action, why)
+                    let (action, why) = self.write_down(proposal, one.refusal)?;
+                    self.point("proposed.one")?;
+                    (Some(action), why)
                 }
                 Err(why) => (None, Some(why)),
             };
@@ -108,47 +113,50 @@ impl<O: Outside> Engine<O> {
                 why,
             });
         }
-        if let Some(seq) = newest {
+        if considered.iter().any(|one| one.action.is_some()) {
             self.point("proposed.appended")?;
-            self.journal.flush(seq)?;
+            // Also what is known already: whoever wrote it down may wait for the disk.
+            self.journal.newest()?;
             self.point("proposed.flushed")?;
+            self.ring();
         }
         Ok(considered)
     }
 
-    /// The action of a proposal, the number of the newest record of it, and why it is not done, if so.
-    #[allow(clippy::type_complexity)]
+    /// The action of a proposal, and why it is not done, if so. It is judged and written down in one, so that nobody proposes
+    /// the same in between.
     fn write_down(
         &self,
         proposal: Proposal,
         refused: Option<String>,
-    ) -> Result<(Option<String>, Option<u64>, Option<String>), EngineFault> {
+    ) -> Result<(String, Option<String>), EngineFault> {
+        let mut book = self.book();
         let now = self.outside.now();
-        let judged = self.book().judge(&proposal, now);
-        let (id, why) = match (judged, refused) {
-            (Judged::Known(id), _) => return Ok((Some(id), None, None)),
-            (Judged::New(id), why) => (id, why),
-            (Judged::Refused(id, why), other) => (id, Some(other.unwrap_or(why))),
+        let (id, why, is_again) = match (book.judge(&proposal, now), refused) {
+            (Judged::Known(id), _) => return Ok((id, None)),
+            (Judged::New(id) | Judged::Refused(id, _), Some(why)) => (id, Some(why), false),
+            (Judged::New(id), None) => (id, None, false),
+            (Judged::Refused(id, why), None) => (id, Some(why), true),
         };
-        let proposed = self.append(&id, 0, Input::Proposed(Box::new(proposal)));
-        let mut seq = match proposed {
-            Ok(seq) => seq,
-            // Somebody proposed it at the same moment.
-            Err(EngineFault::Changed(_)) => return Ok((Some(id), None, None)),
-            Err(fault) => return Err(fault),
+        let proposal = Box::new(proposal);
+        let input = match &why {
+            None => Input::Proposed(proposal),
+            Some(reason) => Input::Refused {
+                proposal,
+                reason: reason.clone(),
+                is_again,
+            },
         };
-        if let Some(reason) = &why {
-            let reason = reason.clone();
-            match self.append(&id, 1, Input::Suppressed { reason }) {
-                Ok(newer) => seq = newer,
-                Err(EngineFault::Changed(_)) => {}
-                Err(fault) => return Err(fault),
-            }
-            if let Some(action) = self.action(&id) {
-                self.outside.told(&action);
-            }
+        let entry = book.entry(&id, input, now)?;
+        self.journal.append(now, VERSION, entry.clone())?;
+        book.take(&entry, now)?;
+        drop(book);
+        if why.is_some()
+            && let Some(action) = self.action(&id)
+        {
+            self.outside.told(&action);
         }
-        Ok((Some(id), Some(seq), why))
+        Ok((id, why))
     }
 }
 

@@ -215,7 +215,9 @@ impl<O: Outside> Engine<O> {
             locked(&self.news).extend(News::of(seq, now, &entry, &book));
             seq
         };
+        self.point("written.appended")?;
         self.journal.flush(seq)?;
+        self.point("written.flushed")?;
         Ok(seq)
     }
 
@@ -249,15 +251,33 @@ impl<O: Outside> Engine<O> {
         let seq = self.append(id, revision, input)?;
         self.point("appended")?;
         self.journal.flush(seq)?;
-        Ok(())
+        self.point("flushed")
     }
 
     /// Counts a vote. How the action is then.
     pub fn vote(&self, signed: SignedVote) -> Result<State, EngineFault> {
         let id = signed.vote.action.clone();
-        let action = self
-            .action(&id)
-            .ok_or_else(|| VoteFault::NoAction(id.clone()))?;
+        loop {
+            let action = self
+                .action(&id)
+                .ok_or_else(|| VoteFault::NoAction(id.clone()))?;
+            let input = self.counted(&action, &signed)?;
+            self.point("vote.counted")?;
+            match self.commit(&action.id, action.revision, input) {
+                // Somebody else voted at the same moment: it is counted with theirs.
+                Err(EngineFault::Changed(_)) => continue,
+                done => done?,
+            }
+            self.point("vote.committed")?;
+            self.ring();
+            let action = self.action(&action.id).unwrap_or(action);
+            self.outside.told(&action);
+            return Ok(action.state);
+        }
+    }
+
+    /// What a vote is for an action as it is.
+    fn counted(&self, action: &Action, signed: &SignedVote) -> Result<Input, VoteFault> {
         let proposal = &action.proposal;
         let plan_hash = action
             .plan
@@ -274,40 +294,33 @@ impl<O: Outside> Engine<O> {
             groups: &approval.groups,
             quorum: approval.quorum,
             votes: &action.votes,
+            nonces: &action.nonces,
             now: self.outside.now(),
         };
-        let is_enough = count(&ballot, &signed, &self.settings.approvers)?;
+        let is_enough = count(&ballot, signed, &self.settings.approvers)?;
         let takes_votes = matches!(
             action.state,
             State::AwaitingApproval { .. } | State::VetoWindow { .. }
         );
         let takes_glass =
             takes_votes || matches!(action.state, State::Deferred { .. } | State::DryRun);
-        let is_open = if signed.vote.break_glass {
-            takes_glass
-        } else {
-            takes_votes
+        let is_open = match signed.vote.break_glass {
+            true => takes_glass,
+            false => takes_votes,
         };
         if !is_open {
-            return Err(VoteFault::Closed(id, action.state.name().to_owned()).into());
+            let state = action.state.name().to_owned();
+            return Err(VoteFault::Closed(action.id.clone(), state));
         }
-        let input = match signed.vote.break_glass {
+        let vote = signed.clone();
+        Ok(match signed.vote.break_glass {
             true => Input::BrokenGlass {
-                by: signed.vote.approver.clone(),
-                reason: signed.vote.reason.clone(),
-                vote: signed,
+                by: vote.vote.approver.clone(),
+                reason: vote.vote.reason.clone(),
+                vote,
             },
-            false => Input::Voted {
-                vote: signed,
-                is_enough,
-            },
-        };
-        self.point("vote.counted")?;
-        self.commit(&action.id, action.revision, input)?;
-        self.ring();
-        let action = self.action(&action.id).unwrap_or(action);
-        self.outside.told(&action);
-        Ok(action.state)
+            false => Input::Voted { vote, is_enough },
+        })
     }
 
     /// Takes an action back.
@@ -333,14 +346,23 @@ impl<O: Outside> Engine<O> {
     fn say(
         &self,
         id: &str,
-        input: impl FnOnce(String, String) -> Input,
+        input: impl Fn(String, String) -> Input,
         by: &str,
         reason: &str,
     ) -> Result<(), EngineFault> {
-        let action = self
-            .action(id)
-            .ok_or_else(|| EngineFault::NoAction(id.to_owned()))?;
-        self.commit(id, action.revision, input(by.to_owned(), reason.to_owned()))?;
+        loop {
+            let action = self
+                .action(id)
+                .ok_or_else(|| EngineFault::NoAction(id.to_owned()))?;
+            let input = input(by.to_owned(), reason.to_owned());
+            match self.commit(id, action.revision, input) {
+                // Something happened to it at the same moment: it is said of what it is then.
+                Err(EngineFault::Changed(_)) => continue,
+                done => done?,
+            }
+            break;
+        }
+        self.point("said.committed")?;
         self.ring();
         if let Some(action) = self.action(id) {
             self.outside.told(&action);
@@ -363,6 +385,7 @@ impl<O: Outside> Engine<O> {
             by,
             reason,
         })?;
+        self.ring();
         Ok(())
     }
 
@@ -385,6 +408,7 @@ impl<O: Outside> Engine<O> {
             return Ok(None);
         }
         let now = self.outside.now();
+        self.point("checkpoint.read")?;
         let signed = self
             .key
             .sign(seq, &hash, now)
@@ -394,7 +418,9 @@ impl<O: Outside> Engine<O> {
         let seq = self.journal.append(now, VERSION, entry.clone())?;
         book.take(&entry, now)?;
         drop(book);
+        self.point("checkpoint.appended")?;
         self.journal.flush(seq)?;
+        self.point("checkpoint.flushed")?;
         *done = seq;
         Ok(Some(line))
     }

@@ -39,6 +39,15 @@ pub trait Outside: Send + Sync {
     /// Sends a request and waits for its answer, at most as long as the identity says.
     fn send(&self, call: &Call, identity: &Identity) -> Sent;
 
+    /// The same for a request that changes something, if it may still be sent. That is asked last, just before the first byte
+    /// goes out: who gets a session first must ask after that.
+    fn send_if(&self, call: &Call, identity: &Identity, may: &dyn Fn() -> bool) -> Sent {
+        match may() {
+            true => self.send(call, identity),
+            false => Sent::NotDone("it was switched off, or too late to be sent".to_owned()),
+        }
+    }
+
     /// Tells people of an action that has just changed. Must not wait for them.
     fn told(&self, action: &crate::machine::Action);
 }

@@ -3,7 +3,7 @@
 use super::{Engine, EngineFault, Identity, Outside, Sent, locked};
 use crate::action::{self, Context, LastKnown, PlanFault, Planned, Reads};
 use crate::book::Hold;
-use crate::machine::{Action, Input, Proposal, State, Wanted, wanted};
+use crate::machine::{Action, Input, Progress, Proposal, State, Wanted, wanted};
 use crate::plan::{Answer, Call, Check};
 use serde_json::Value;
 
@@ -18,8 +18,37 @@ pub enum Turn {
     Idle,
 }
 
-/// How soon what is switched off is looked at again: 100 ms.
-const SWITCHED: i64 = 100_000;
+/// How soon what is switched off is looked at again: after a minute, and when a switch is turned on.
+const SWITCHED: i64 = 60_000_000;
+
+/// The pause after something that must not be.
+const FAULT_PAUSE: i64 = 60_000_000;
+
+/// A request is not sent later than this after it was written down: 60 s. How long it can have an effect is counted from then.
+const SEND_WITHIN: i64 = 60_000_000;
+
+/// So long after an event it is not believed that there is nothing to do: what is read may be of before it. 10 s.
+const STALE: i64 = 10_000_000;
+
+/// The longest answer that is kept: 1 MiB.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// The longest plan: 4 MiB.
+const PLAN_BYTES_MAX: usize = 4 << 20;
+
+/// An answer as it is kept. What is too long is not: nobody needs it, and a record must hold it.
+fn kept(answer: Answer) -> Answer {
+    match answer {
+        Answer::Done(value) if value.to_string().len() > ANSWER_BYTES_MAX => {
+            Answer::Done(serde_json::json!({}))
+        }
+        Answer::Refused { code, message } => Answer::Refused {
+            code: code.chars().take(256).collect(),
+            message: message.chars().take(2_048).collect(),
+        },
+        answer => answer,
+    }
+}
 
 /// The pause after a read that failed: 2 s.
 const READ_PAUSE: i64 = 2_000_000;
@@ -79,8 +108,16 @@ impl<O: Outside> Engine<O> {
         match self.work(&action) {
             Ok(()) => {}
             Err(EngineFault::Changed(_)) => {}
-            Err(EngineFault::Held(hold)) => self.held(&action, hold)?,
-            Err(fault) => return Err(fault),
+            Err(EngineFault::Held(hold)) => match self.held(&action, hold) {
+                Err(EngineFault::Changed(_)) => {}
+                done => done?,
+            },
+            Err(fault) => {
+                // Whatever it is, it is not tried without a pause.
+                let later = self.outside.now().saturating_add(FAULT_PAUSE);
+                self.put_off(&action, later);
+                return Err(fault);
+            }
         }
         if let Some(now) = self.action(&id)
             && now.state != action.state
@@ -90,14 +127,14 @@ impl<O: Outside> Engine<O> {
         Ok(Turn::Worked)
     }
 
-    fn put_off(&self, id: &str, until: i64) {
-        self.book().put_off(id, until);
+    fn put_off(&self, action: &Action, until: i64) {
+        self.book().put_off(&action.id, action.revision, until);
     }
 
     fn held(&self, action: &Action, hold: Hold) -> Result<(), EngineFault> {
         let now = self.outside.now();
         match hold {
-            Hold::Off(_) => self.put_off(&action.id, now + SWITCHED),
+            Hold::Off(_) => self.put_off(action, now + SWITCHED),
             Hold::Later(reason, until) => {
                 // Once is enough for the trail; what waits is looked at again and again.
                 if action.state == State::Approved {
@@ -107,7 +144,7 @@ impl<O: Outside> Engine<O> {
                         .map_or(action.revision, |one| one.revision);
                     self.commit(&action.id, current, input)?;
                 } else {
-                    self.put_off(&action.id, until);
+                    self.put_off(action, until);
                 }
             }
         }
@@ -135,8 +172,8 @@ impl<O: Outside> Engine<O> {
         let (id, revision) = (action.id.as_str(), action.revision);
         let fence = self.book().rules().fence;
         match wanted(action, now, fence) {
-            Wanted::Nothing => self.put_off(id, i64::MAX),
-            Wanted::Wait(until) => self.put_off(id, until),
+            Wanted::Nothing => self.put_off(action, i64::MAX),
+            Wanted::Wait(until) => self.put_off(action, until),
             Wanted::Plan => return self.plan(action),
             Wanted::Begin => return self.begin(action),
             Wanted::Send { step } => return self.send(action, step),
@@ -169,7 +206,7 @@ impl<O: Outside> Engine<O> {
             .is_off(&proposal.policy.id, &proposal.subject.resource.account)
             .is_some()
         {
-            self.put_off(&action.id, now + SWITCHED);
+            self.put_off(action, now + SWITCHED);
             return Ok(());
         }
         let mut reads = Reading {
@@ -179,15 +216,28 @@ impl<O: Outside> Engine<O> {
         let planned = plan(proposal, &action.id, self, &mut reads);
         self.point("plan.read")?;
         let input = match planned {
+            Ok(Planned::Plan(plan))
+                if serde_json::to_vec(&plan).map_or(0, |text| text.len()) > PLAN_BYTES_MAX =>
+            {
+                Input::Unplannable {
+                    reason: "its plan is longer than 4 MiB".to_owned(),
+                }
+            }
             Ok(Planned::Plan(plan)) => {
                 let mode = self.book().mode(action, now);
                 Input::Planned { plan, mode }
+            }
+            Ok(Planned::Nothing(_))
+                if (0..STALE).contains(&now.saturating_sub(proposal.origin.event_time)) =>
+            {
+                self.put_off(action, now + READ_PAUSE);
+                return Ok(());
             }
             Ok(Planned::Nothing(reason)) => Input::Nothing { reason },
             Err(PlanFault::Read(operation, why)) => {
                 // The service may be there again soon; the finding is not gone because it is not.
                 if now - action.changed <= proposal.terms.execution.total_timeout.0 {
-                    self.put_off(&action.id, now + READ_PAUSE);
+                    self.put_off(action, now + READ_PAUSE);
                     return Ok(());
                 }
                 Input::Unplannable {
@@ -237,7 +287,7 @@ impl<O: Outside> Engine<O> {
                 return self.commit(&action.id, action.revision, Input::Outdated { reason });
             }
             Err(_) => {
-                self.put_off(&action.id, now + READ_PAUSE);
+                self.put_off(action, now + READ_PAUSE);
                 return Ok(());
             }
         }
@@ -299,7 +349,19 @@ impl<O: Outside> Engine<O> {
             return Ok(());
         };
         let one = &run.steps[step];
-        let sent = self.outside.send(call, &self.identity(&action, true));
+        let written = match &run.progress[step] {
+            Progress::Intent { at, .. } => *at,
+            _ => return Ok(()),
+        };
+        let resource = &action.proposal.subject.resource;
+        let policy = &action.proposal.policy.id;
+        // Between the record and the request there may be a flush, a session, and somebody who switches it off.
+        let may = || {
+            let is_late = self.outside.now().saturating_sub(written) > SEND_WITHIN;
+            !is_late && self.book().is_off(policy, &resource.account).is_none()
+        };
+        let identity = self.identity(&action, true);
+        let sent = self.outside.send_if(call, &identity, &may);
         self.point("request.sent")?;
         let until = self.outside.now() + action.proposal.terms.execution.retry.pause(attempt);
         let input = match sent {
@@ -310,8 +372,8 @@ impl<O: Outside> Engine<O> {
                 };
                 Input::Answered {
                     step,
-                    answer,
-                    request,
+                    answer: kept(answer),
+                    request: request.chars().take(256).collect(),
                     is_done,
                 }
             }
@@ -347,14 +409,31 @@ impl<O: Outside> Engine<O> {
         let answer = match answer {
             Sent::Answered { answer, .. } => answer,
             Sent::NotDone(_) | Sent::Unknown(_) => {
-                self.put_off(&action.id, now + READ_PAUSE);
+                self.put_off(action, now + READ_PAUSE);
                 return Ok(());
             }
         };
-        if let Answer::Done(value) = &answer
-            && check.holds(&answer)
+        // A question that is refused says nothing about what is there.
+        if let Answer::Refused { code, message } = &answer
+            && !check.holds(&answer)
         {
-            let answer = value.clone();
+            return match send_at {
+                Some(at) if now < at => {
+                    self.put_off(action, at.min(now + READ_PAUSE));
+                    Ok(())
+                }
+                _ => {
+                    let reason = format!("{}: {code}: {message}", check.call.operation);
+                    self.commit(
+                        &action.id,
+                        action.revision,
+                        Input::Ambiguous { step, reason },
+                    )
+                }
+            };
+        }
+        if let (Answer::Done(value), true) = (kept(answer.clone()), check.holds(&answer)) {
+            let answer = value;
             return self.commit(&action.id, action.revision, Input::Adopted { step, answer });
         }
         match send_at {
@@ -373,7 +452,7 @@ impl<O: Outside> Engine<O> {
                 }
             }
             Some(at) => {
-                self.put_off(&action.id, at.min(now + READ_PAUSE));
+                self.put_off(action, at.min(now + READ_PAUSE));
                 Ok(())
             }
             None => {
@@ -405,7 +484,7 @@ impl<O: Outside> Engine<O> {
         match now < until {
             true => {
                 let every = action.proposal.terms.execution.verify.every.0.max(1_000);
-                self.put_off(&action.id, now + every);
+                self.put_off(action, now + every);
                 Ok(())
             }
             false => self.commit(&action.id, action.revision, Input::NotVerified { reason }),
@@ -421,7 +500,7 @@ impl<O: Outside> Engine<O> {
             Ok(Some(reason)) => self.commit(&action.id, action.revision, Input::Drifted { reason }),
             Err(_) => {
                 let now = self.outside.now();
-                self.put_off(&action.id, now + READ_PAUSE);
+                self.put_off(action, now + READ_PAUSE);
                 Ok(())
             }
         }

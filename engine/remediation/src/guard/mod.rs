@@ -20,12 +20,39 @@ pub struct Protected {
 }
 
 /// What is protected without anybody saying so.
-const ALWAYS: [&str; 4] = [
-    "arn:aws*:iam::*:root",
+const ALWAYS: [&str; 6] = [
+    ROOT,
     "arn:aws*:iam::*:role/aws-service-role/*",
     "arn:aws*:iam::*:role/aws-reserved/*",
+    // Most events tell no path, so the names tell: they are reserved for these.
+    "arn:aws*:iam::*:role/AWSServiceRoleFor*",
+    "arn:aws*:iam::*:role/AWSReservedSSO_*",
     "arn:aws*:iam::*:role/OrganizationAccountAccessRole",
 ];
+
+/// The root user. An account as a whole has the same ARN.
+const ROOT: &str = "arn:aws*:iam::*:root";
+
+/// Whether an ARN is meant by a pattern. Subjects of IAM have no path, as most events tell none, so one that a pattern has
+/// does not count.
+fn is_meant(pattern: &str, arn: &str) -> bool {
+    if glob(pattern, arn) {
+        return true;
+    }
+    let Some((start, rest)) = pattern
+        .split_once(":role/")
+        .or(pattern.split_once(":user/"))
+    else {
+        return false;
+    };
+    match rest.rsplit_once('/') {
+        Some((_, name)) if name.chars().any(|one| one != '*') => {
+            let kind = &pattern[start.len()..start.len() + ":role/".len()];
+            glob(&format!("{start}{kind}{name}"), arn)
+        }
+        _ => false,
+    }
+}
 
 /// How many actions of ours may lead to one another.
 const DEPTH_MAX: u32 = 1;
@@ -49,9 +76,12 @@ pub fn refusal(
     if event.get("errorCode").is_some_and(|code| !code.is_null()) {
         return Some("nothing was changed: the event tells of an error".to_owned());
     }
-    if event
-        .get("readOnly")
-        .is_some_and(|is| is == true || is == "true")
+    // Who reads with stolen credentials is contained all the same: that is about who did it, and not about what was done.
+    let is_about_what = !policy.action.triggers().is_empty();
+    if is_about_what
+        && event
+            .get("readOnly")
+            .is_some_and(|is| is == true || is == "true")
     {
         return Some("nothing was changed: the event tells of reading".to_owned());
     }
@@ -61,7 +91,10 @@ pub fn refusal(
         .copied()
         .chain(protected.arns.iter().map(String::as_str));
     for pattern in listed.chain(protected.own_roles.iter().map(String::as_str)) {
-        if glob(pattern, arn) {
+        if pattern == ROOT && subject.resource.kind == "aws.account" {
+            continue;
+        }
+        if is_meant(pattern, arn) {
             return Some(format!("protected: {pattern}"));
         }
     }
@@ -71,9 +104,10 @@ pub fn refusal(
             subject.resource.account
         ));
     }
-    let one = exempt
-        .iter()
-        .find(|one| one.holds(&policy.id, arn, today))?;
+    let one = exempt.iter().find(|one| {
+        let pattern_means = || is_meant(&one.arn, arn);
+        one.holds(&policy.id, arn, today) || (one.is_in_force(&policy.id, today) && pattern_means())
+    })?;
     Some(format!(
         "exempt until {} ({}): {}",
         one.expires, one.owner, one.reason

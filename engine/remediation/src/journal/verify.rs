@@ -60,6 +60,7 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
     let mut verified = Verified::default();
     let mut actions: HashMap<String, Action> = HashMap::new();
     let mut hashes: Vec<String> = Vec::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
     let mut epoch = 0;
     let last = read_all(folder, |record, path| {
         if record.seq > 1 {
@@ -105,6 +106,7 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
                 if let Input::Answered { request, .. } = &**input
                     && !request.is_empty()
                 {
+                    numbers.insert(request.clone(), verified.requests.len());
                     verified.requests.push((id.clone(), request.clone(), false));
                 }
                 actions.insert(id.clone(), next);
@@ -118,7 +120,8 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
                 epoch = *new;
             }
             Entry::Witnessed { request, .. } => {
-                for one in verified.requests.iter_mut().filter(|one| one.1 == *request) {
+                let one = numbers.get(request);
+                if let Some(one) = one.and_then(|place| verified.requests.get_mut(*place)) {
                     one.2 = true;
                 }
             }

@@ -87,6 +87,16 @@ pub enum Resolution {
 pub enum Input {
     /// It was proposed. The first of each.
     Proposed(Box<Proposal>),
+    /// It was proposed, and is not done. The first of its action and one record with the proposal, so that no crash and no
+    /// other thread comes between the two.
+    Refused {
+        /// What was proposed.
+        proposal: Box<Proposal>,
+        /// Which guardrail says no, and why.
+        reason: String,
+        /// Whether that is because it was answered lately, and not because of the event or the settings.
+        is_again: bool,
+    },
     /// A guardrail says no.
     Suppressed {
         /// Which, and why.

@@ -87,8 +87,12 @@ pub struct Run {
     pub steps: Vec<Step>,
     /// How far each is.
     pub progress: Vec<Progress>,
-    /// When its first request was written down; microseconds since 1970.
+    /// When its first request was written down, or somebody had it go on; microseconds since 1970.
     pub began: i64,
+    /// When the newest request was written down of which nobody knows what became: it may be done later than what follows
+    /// it. 0 without any.
+    #[serde(default)]
+    pub unsure: i64,
 }
 
 impl Run {
@@ -98,6 +102,7 @@ impl Run {
             progress: vec![Progress::Idle; steps.len()],
             steps,
             began,
+            unsure: 0,
         }
     }
 
@@ -132,6 +137,27 @@ impl Run {
                 _ => None,
             }
         })
+    }
+
+    /// The steps that were or may have been done and that nothing takes back, and whether that is certain.
+    pub fn left(&self) -> Vec<(&Step, bool)> {
+        let left = self
+            .steps
+            .iter()
+            .zip(&self.progress)
+            .filter(|(step, progress)| {
+                let may_be_done = matches!(progress, Progress::Done(_)) || progress.is_unsure();
+                let can = |inverse: &Step| {
+                    let mut values = inverse.call.parameters.values();
+                    values.all(|value| self.filled(value).is_ok())
+                };
+                let is_taken_back = step.class != Class::Irreversible
+                    && !step.inverse.is_empty()
+                    && step.inverse.iter().all(can);
+                may_be_done && !is_taken_back
+            });
+        left.map(|(step, progress)| (step, !progress.is_unsure()))
+            .collect()
     }
 
     /// What takes back what was done, the last first, with everything filled in. A step that may have been done counts. What

@@ -73,6 +73,8 @@ pub enum State {
         reason: String,
         /// Whether that was while it was taken back.
         is_back: bool,
+        /// What it was, and is again when it goes on.
+        was: Box<State>,
     },
 }
 
@@ -187,9 +189,18 @@ pub struct Action {
     pub rechecks: usize,
     /// Whether somebody used the key for emergencies.
     pub is_glass_broken: bool,
+    /// The nonces of all votes that were ever cast on it: one that was cast on a plan that is void is not cast again.
+    #[serde(default)]
+    pub nonces: Vec<String>,
 }
 
 impl Action {
+    /// When the newest request was written down of which nobody knows what became; 0 without any.
+    pub fn unsure(&self) -> i64 {
+        let of = |run: &Option<Run>| run.as_ref().map_or(0, |run| run.unsure);
+        of(&self.run).max(of(&self.back))
+    }
+
     /// The run that is under way.
     pub fn current(&self) -> Option<&Run> {
         match &self.state {

@@ -1,7 +1,7 @@
 //! What an action is after something happened to it.
 
 use super::{Action, Input, Progress, Resolution, Run, State};
-use crate::plan::{Class, Plan, Risk};
+use crate::plan::{Class, Plan, Risk, Step};
 use crate::policy::{Mode, OnTimeout, Rollback};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -23,14 +23,18 @@ const PLANS_MAX: u32 = 3;
 impl Action {
     /// A new action.
     pub fn proposed(id: String, input: &Input, now: i64) -> Option<Self> {
-        let Input::Proposed(proposal) = input else {
-            return None;
+        let (proposal, state) = match input {
+            Input::Proposed(proposal) => (proposal, State::Proposed),
+            Input::Refused {
+                proposal, reason, ..
+            } => (proposal, State::Suppressed(reason.clone())),
+            _ => return None,
         };
         Some(Self {
             id,
             revision: 1,
             proposal: (**proposal).clone(),
-            state: State::Proposed,
+            state,
             plan: None,
             plans: 0,
             votes: Vec::new(),
@@ -41,6 +45,7 @@ impl Action {
             succeeded: None,
             rechecks: 0,
             is_glass_broken: false,
+            nonces: Vec::new(),
         })
     }
 
@@ -61,7 +66,7 @@ impl Action {
     /// Whether it can be.
     fn take(&mut self, input: &Input, now: i64) -> bool {
         match input {
-            Input::Proposed(_) => false,
+            Input::Proposed(_) | Input::Refused { .. } => false,
             Input::Suppressed { reason } => {
                 let is_before = matches!(
                     self.state,
@@ -87,6 +92,7 @@ impl Action {
                     return false;
                 }
                 self.votes.push(vote.clone());
+                self.nonces.push(vote.vote.nonce.clone());
                 match vote.vote.decision {
                     crate::vote::Decision::Deny => self.state = State::Rejected,
                     crate::vote::Decision::Approve if *is_enough => self.state = State::Approved,
@@ -103,6 +109,7 @@ impl Action {
                         | State::DryRun
                 );
                 self.votes.extend(waits.then(|| vote.clone()));
+                self.nonces.extend(waits.then(|| vote.vote.nonce.clone()));
                 self.is_glass_broken |= waits;
                 self.become_if(waits, State::Approved)
             }
@@ -158,6 +165,7 @@ impl Action {
                 call,
             } => {
                 let (at, attempt, epoch) = (now, *attempt, *epoch);
+                self.note_unsure(*step);
                 let call = call.clone();
                 self.step(*step, |progress| {
                     (attempt == progress.attempts() + 1).then_some(Progress::Intent {
@@ -205,30 +213,35 @@ impl Action {
                 is_undone,
                 until,
                 ..
-            } => self.step(*step, |progress| {
-                let Progress::Intent {
-                    attempt,
-                    at,
-                    is_unsure: was_unsure,
-                    ..
-                } = progress
-                else {
-                    return None;
-                };
-                Some(if *is_undone {
-                    Progress::Waiting {
-                        attempts: *attempt,
-                        until: *until,
-                        is_unsure: *was_unsure,
-                    }
-                } else {
-                    Progress::Unsure {
-                        attempts: *attempt,
-                        at: *at,
-                        until: *until,
-                    }
+            } => {
+                if !is_undone {
+                    self.note_unsure(*step);
+                }
+                self.step(*step, |progress| {
+                    let Progress::Intent {
+                        attempt,
+                        at,
+                        is_unsure: was_unsure,
+                        ..
+                    } = progress
+                    else {
+                        return None;
+                    };
+                    Some(if *is_undone {
+                        Progress::Waiting {
+                            attempts: *attempt,
+                            until: *until,
+                            is_unsure: *was_unsure,
+                        }
+                    } else {
+                        Progress::Unsure {
+                            attempts: *attempt,
+                            at: *at,
+                            until: *until,
+                        }
+                    })
                 })
-            }),
+            }
             Input::Adopted { step, answer } => {
                 let answer = answer.clone();
                 self.step(*step, |progress| {
@@ -236,6 +249,7 @@ impl Action {
                 }) && self.went_on(now)
             }
             Input::Skipped { step } => {
+                self.note_unsure(*step);
                 self.step(*step, |progress| {
                     progress.is_unsure().then_some(Progress::Skipped)
                 }) && self.went_on(now)
@@ -243,15 +257,24 @@ impl Action {
             Input::Ambiguous { step, reason } => {
                 let is_back = matches!(self.state, State::RollingBack(_) | State::Reverting(_));
                 let mut is_so = false;
+                self.note_unsure(*step);
                 self.step(*step, |progress| {
                     is_so = progress.is_unsure();
                     None
                 });
-                let reason = reason.clone();
-                self.become_if(is_so, State::NeedsHuman { reason, is_back })
+                let (reason, was) = (reason.clone(), Box::new(self.state.clone()));
+                self.become_if(
+                    is_so,
+                    State::NeedsHuman {
+                        reason,
+                        is_back,
+                        was,
+                    },
+                )
             }
             Input::StepFailed { step, reason } => {
                 let mut unsure = None;
+                self.note_unsure(*step);
                 self.step(*step, |progress| {
                     unsure = Some(progress.is_unsure());
                     None
@@ -306,7 +329,7 @@ impl Action {
                 if !may || steps.is_empty() {
                     return false;
                 }
-                self.back = Some(Run::of(steps, now));
+                self.set_back(steps, now);
                 self.become_if(true, State::Reverting(format!("{by}: {reason}")))
             }
             Input::Canceled { by, reason } => {
@@ -380,6 +403,42 @@ impl Action {
         }
     }
 
+    /// A request of the step of the run may be under way that nothing more is known of.
+    fn note_unsure(&mut self, step: usize) {
+        if let Some(run) = self.current_mut()
+            && let Some(Progress::Intent { at, .. }) = run.progress.get(step)
+        {
+            run.unsure = run.unsure.max(*at);
+        }
+    }
+
+    /// Begins to take back. What an earlier attempt at that left under way may still be done.
+    fn set_back(&mut self, steps: Vec<Step>, now: i64) {
+        let unsure = self.back.as_ref().map_or(0, |back| back.unsure);
+        let mut back = Run::of(steps, now);
+        back.unsure = unsure;
+        self.back = Some(back);
+    }
+
+    /// What it is after everything was taken back that can be.
+    fn back(&self, reason: String, as_it_was: impl FnOnce(String) -> State) -> State {
+        let left = self.run.as_ref().map(Run::left).unwrap_or_default();
+        let names = |is_certain: bool| {
+            let names = left.iter().filter(|(_, certain)| *certain == is_certain);
+            let names: Vec<_> = names.map(|(step, _)| format!("`{}`", step.id)).collect();
+            names.join(", ")
+        };
+        match (names(false), names(true)) {
+            (maybe, done) if maybe.is_empty() && done.is_empty() => as_it_was(reason),
+            (maybe, done) if maybe.is_empty() => {
+                as_it_was(format!("{reason}; {done} cannot be taken back and stays"))
+            }
+            (maybe, _) => State::RollbackFailed(format!(
+                "{reason}; {maybe} may have been done, and nothing names what it left"
+            )),
+        }
+    }
+
     /// Changes how far the step of the run is that is next; whether it is that step, and it can be so.
     fn step(&mut self, step: usize, to: impl FnOnce(&Progress) -> Option<Progress>) -> bool {
         let Some(run) = self.current_mut() else {
@@ -407,8 +466,8 @@ impl Action {
             State::Executing => State::Verifying {
                 until: now.saturating_add(within),
             },
-            State::RollingBack(reason) => State::RolledBack(reason.clone()),
-            State::Reverting(reason) => State::Reverted(reason.clone()),
+            State::RollingBack(reason) => self.back(reason.clone(), State::RolledBack),
+            State::Reverting(reason) => self.back(reason.clone(), State::Reverted),
             other => other.clone(),
         };
         true
@@ -438,21 +497,29 @@ impl Action {
         if steps.is_empty() {
             return self.become_if(true, State::Failed(reason));
         }
-        self.back = Some(Run::of(steps, now));
+        self.set_back(steps, now);
         self.become_if(true, State::RollingBack(reason))
     }
 
     fn resolved(&mut self, resolution: Resolution, now: i64) -> bool {
-        let State::NeedsHuman { reason, is_back } = self.state.clone() else {
+        let State::NeedsHuman {
+            reason,
+            is_back,
+            was,
+        } = self.state.clone()
+        else {
             return false;
-        };
-        let on = match is_back {
-            true => State::Reverting(reason.clone()),
-            false => State::Executing,
         };
         let Some(step) = self.current().and_then(Run::at) else {
             return false;
         };
+        let on = *was;
+        // People take longer than requests: the time that all of it may take begins anew.
+        if resolution != Resolution::GiveUp
+            && let Some(run) = self.current_mut()
+        {
+            run.began = now;
+        }
         match resolution {
             Resolution::GiveUp if is_back => self.become_if(true, State::RollbackFailed(reason)),
             Resolution::GiveUp => self.become_if(true, State::Failed(reason)),
@@ -481,6 +548,7 @@ impl Input {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Proposed(_) => "proposed",
+            Self::Refused { .. } => "refused",
             Self::Suppressed { .. } => "suppressed",
             Self::Planned { .. } => "planned",
             Self::Nothing { .. } => "nothing",

@@ -59,17 +59,25 @@ pub enum Wanted {
 pub fn wanted(action: &Action, now: i64, fence: i64) -> Wanted {
     let terms = &action.proposal.terms;
     match &action.state {
+        // What was outdated is planned again a little later: what is read right after a change may be of before it.
+        State::Proposed if action.plans > 0 => {
+            match action.changed.saturating_add(REPLAN << action.plans.min(4)) {
+                until if now < until => Wanted::Wait(until),
+                _ => Wanted::Plan,
+            }
+        }
         State::Proposed => Wanted::Plan,
         State::AwaitingApproval { until } | State::VetoWindow { until } => match *until <= now {
             true => Wanted::TimeOver,
             false => Wanted::Wait(*until),
         },
-        State::Approved => Wanted::Begin,
+        State::Approved => match ends(action) <= now {
+            true => Wanted::TimeOver,
+            false => Wanted::Begin,
+        },
         State::Deferred { until, .. } => {
             // What waits for room does not wait for ever: what it was to answer is long past then.
-            let end = action
-                .proposed
-                .saturating_add(terms.approval.timeout.0.max(DEFERRED_MAX));
+            let end = ends(action);
             match (end <= now, *until <= now) {
                 (true, _) => Wanted::TimeOver,
                 (_, true) => Wanted::Begin,
@@ -87,6 +95,12 @@ pub fn wanted(action: &Action, now: i64, fence: i64) -> Wanted {
             let release = terms
                 .execution
                 .release_after
+                .filter(|_| {
+                    action
+                        .run
+                        .as_ref()
+                        .is_some_and(|run| !run.inverse().is_empty())
+                })
                 .map(|after| succeeded + after.0);
             let recheck = terms.execution.verify.then_recheck.get(action.rechecks);
             let recheck = recheck.map(|after| succeeded + after.0);
@@ -105,6 +119,23 @@ pub fn wanted(action: &Action, now: i64, fence: i64) -> Wanted {
 
 /// At least so long an approved action waits for room: one day.
 const DEFERRED_MAX: i64 = 86_400_000_000;
+
+/// When no request of an action can have an effect any more of which nobody knows what became.
+fn settles(action: &Action, fence: i64) -> i64 {
+    match action.unsure() {
+        0 => 0,
+        at => at.saturating_add(fence),
+    }
+}
+
+/// Before an action is planned again: half a second, doubled by each plan.
+const REPLAN: i64 = 500_000;
+
+/// Until when an approved action waits for room. Nobody has agreed to what it would do then.
+fn ends(action: &Action) -> i64 {
+    let longest = action.proposal.terms.approval.timeout.0.max(DEFERRED_MAX);
+    action.proposed.saturating_add(longest)
+}
 
 fn running(action: &Action, now: i64, fence: i64) -> Wanted {
     let Some(run) = action.current() else {
@@ -125,6 +156,10 @@ fn running(action: &Action, now: i64, fence: i64) -> Wanted {
     };
     let (attempts, at, until) = match progress {
         Progress::Idle if is_late => return fail("the action took too long".to_owned()),
+        // What is taken back must not be done again by a request that was under way before.
+        Progress::Idle if !is_forward && step == 0 && now < settles(action, fence) => {
+            return Wanted::Wait(settles(action, fence));
+        }
         Progress::Idle => return Wanted::Send { step },
         Progress::Waiting {
             attempts,
@@ -138,7 +173,7 @@ fn running(action: &Action, now: i64, fence: i64) -> Wanted {
         }
         Progress::Waiting {
             attempts, until, ..
-        } => (*attempts, run.began, *until),
+        } => (*attempts, run.unsure, *until),
         Progress::Unsure {
             attempts,
             at,

@@ -66,10 +66,15 @@ impl Written {
 }
 
 impl Exempt {
+    /// Whether it holds for a policy on a day, for what it is about.
+    pub fn is_in_force(&self, policy: &str, today: Date) -> bool {
+        let is_meant = self.policies.is_empty() || self.policies.iter().any(|one| one == policy);
+        is_meant && today <= self.expires
+    }
+
     /// Whether it holds for a policy and a resource on a day.
     pub fn holds(&self, policy: &str, arn: &str, today: Date) -> bool {
-        let is_meant = self.policies.is_empty() || self.policies.iter().any(|one| one == policy);
-        is_meant && today <= self.expires && glob(&self.arn, arn)
+        self.is_in_force(policy, today) && glob(&self.arn, arn)
     }
 }
 

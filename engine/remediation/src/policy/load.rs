@@ -1,6 +1,6 @@
 //! Reads policies from the texts of files.
 
-use super::{Credentials, Exempt, Notify, Policy, SEVERITIES, Stage, exempt, terms};
+use super::{CAP_MAX, Credentials, Exempt, Notify, Policy, SEVERITIES, Stage, exempt, terms};
 use crate::action::Action;
 use crate::plan::{Risk, hex};
 use serde::Deserialize;
@@ -27,6 +27,8 @@ pub struct Loaded {
     pub reports: Vec<Report>,
     /// Where each policy stands, for what is found out later.
     pub(crate) places: BTreeMap<String, Place>,
+    /// The policies that exemptions name, and where.
+    named: Vec<(Vec<String>, Arc<Source>, Span)>,
 }
 
 /// Where a policy stands.
@@ -120,9 +122,24 @@ struct Written {
 pub fn load<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Loaded {
     let mut loaded = Loaded::default();
     for (path, text) in files {
-        let Ok(table) = DeTable::parse(text) else {
-            // Whoever loads the rules says what is wrong with its TOML.
-            continue;
+        let table = match DeTable::parse(text) {
+            Ok(table) => table,
+            Err(fault) => {
+                // Whoever loads the rules says what is wrong with its TOML. What exemptions it has nobody can tell.
+                if text.contains("exempt") {
+                    let source = Arc::new(Source {
+                        name: path.to_owned(),
+                        text: text.to_owned(),
+                    });
+                    let span = fault.span().map_or(Span::new(0, 0), span_of);
+                    let message = format!("the file cannot be read: {}", fault.message());
+                    loaded.is_exemption_lost = true;
+                    loaded
+                        .reports
+                        .push(report(&source, span, message, EXEMPTION));
+                }
+                continue;
+            }
         };
         let table = table.into_inner();
         if !table.contains_key("remediation") && !table.contains_key("exempt") {
@@ -133,6 +150,18 @@ pub fn load<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Loaded {
             text: text.to_owned(),
         });
         file(&mut loaded, &source, table);
+    }
+    for (exempt, source, span) in std::mem::take(&mut loaded.named) {
+        if let Some(name) = exempt
+            .iter()
+            .find(|name| !loaded.places.contains_key(*name))
+        {
+            let message = format!("the exemption is for the policy `{name}`, which is not there");
+            loaded.is_exemption_lost = true;
+            loaded
+                .reports
+                .push(report(&source, span, message, EXEMPTION));
+        }
     }
     loaded.policies.sort_by(|one, other| one.id.cmp(&other.id));
     loaded
@@ -159,7 +188,11 @@ fn file(loaded: &mut Loaded, source: &Arc<Source>, table: DeTable<'_>) {
                         let span = span_of(one.span());
                         let read = read::<exempt::Written>(one);
                         match read.and_then(|one| one.read().map_err(|fault| (fault, None))) {
-                            Ok(one) => loaded.exempt.push(one),
+                            Ok(one) => {
+                                let named = (one.policies.clone(), source.clone(), span);
+                                loaded.named.push(named);
+                                loaded.exempt.push(one);
+                            }
                             Err((fault, at)) => {
                                 loaded.is_exemption_lost = true;
                                 let at = at.map_or(span, span_of);
@@ -236,7 +269,7 @@ fn parts_of(value: &DeValue<'_>) -> BTreeMap<String, Span> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             parts.insert(name.to_owned(), span_of(value.span()));
-            if let ("params" | "limits" | "stage" | "approval", Some(inner)) =
+            if let ("params" | "limits" | "stage" | "approval" | "execution", Some(inner)) =
                 (name, value.get_ref().as_table())
             {
                 for (key, value) in inner {
@@ -281,6 +314,9 @@ fn strip(value: &DeValue<'_>) -> Plain {
         DeValue::Datetime(time) => Plain::Text(format!("t{time}")),
     }
 }
+
+/// The longest time that a request may take: one minute.
+const STEP_MAX: i64 = 60_000_000;
 
 type Refusal = (&'static str, String, &'static str);
 
@@ -377,6 +413,46 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
                 ));
             }
         }
+    }
+    let limits = &written.limits;
+    let caps = [
+        ("limits.per_policy", limits.per_policy),
+        ("limits.per_account", limits.per_account),
+        ("limits.per_kind", limits.per_kind),
+    ];
+    for (part, cap) in caps {
+        let Some(cap) = cap else { continue };
+        if cap.window.0 == 0 || cap.max > CAP_MAX {
+            let message = format!("a cap of {} within {}", cap.max, cap.window);
+            return Err((part, message, "At most 100000, within more than no time."));
+        }
+    }
+    if let Some(share) = &limits.max_percent {
+        if !(0.0..=100.0).contains(&share.percent) {
+            let message = format!("{} of a hundred", share.percent);
+            return Err(("limits.max_percent", message, "0 to 100."));
+        }
+        if limits.per_policy.is_none() {
+            let help = "The share is counted in the window of `per_policy`.";
+            let message = "`max_percent` needs `per_policy`".to_owned();
+            return Err(("limits.max_percent", message, help));
+        }
+    }
+    if let Some(promote) = &stage.promote
+        && !(0.0..=1.0).contains(&promote.max_revert_rate)
+    {
+        let message = format!("a rate of {}", promote.max_revert_rate);
+        return Err(("stage.promote", message, "`max_revert_rate` is 0 to 1."));
+    }
+    let step = written.execution.step_timeout.0;
+    if step == 0 || step > STEP_MAX {
+        let message = format!("a request may take {}", written.execution.step_timeout);
+        // How long a request of which nobody knows can have an effect is bounded by this.
+        return Err((
+            "execution.step_timeout",
+            message,
+            "More than 0s, at most 1m.",
+        ));
     }
     if written.approval.quorum == 0 || written.approval.quorum > 20 {
         let message = format!("a quorum of {}", written.approval.quorum);

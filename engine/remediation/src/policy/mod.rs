@@ -56,6 +56,9 @@ pub struct Policy {
     pub notify: Notify,
 }
 
+/// No cap is higher: so many begins are remembered.
+pub const CAP_MAX: u32 = 100_000;
+
 /// Severities, the least first.
 const SEVERITIES: [&str; 5] = ["informational", "low", "medium", "high", "critical"];
 

@@ -307,7 +307,7 @@ impl Default for Execution {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Credentials {
-    /// The role that is assumed, `{{ event.recipientAccountId }}` for the account; empty: the service's own credentials.
+    /// The role that is assumed, with `{account}` for the account and `{partition}` for its partition; empty: the service's own credentials.
     pub role: String,
 }
 
