@@ -143,6 +143,7 @@ impl<O: Outside> Engine<O> {
                         .action(&action.id)
                         .map_or(action.revision, |one| one.revision);
                     self.commit(&action.id, current, input)?;
+                    self.point("held.committed")?;
                 } else {
                     self.put_off(action, until);
                 }
@@ -186,6 +187,7 @@ impl<O: Outside> Engine<O> {
             }
             Wanted::Fail { step, reason } => {
                 self.commit(id, revision, Input::StepFailed { step, reason })?;
+                self.point("step.failed")?;
             }
             Wanted::Verify => return self.verify(action),
             Wanted::Recheck => return self.recheck(action),
@@ -329,8 +331,14 @@ impl<O: Outside> Engine<O> {
             epoch: self.epoch,
             call: call.clone(),
         };
+        let is_back = action.state != State::Executing;
+        self.point(if is_back { "back.send" } else { "send" })?;
         self.commit(&action.id, action.revision, input)?;
-        self.point("intent.committed")?;
+        self.point(if is_back {
+            "back.intent.committed"
+        } else {
+            "intent.committed"
+        })?;
         self.request(action, step, &call, attempt)
     }
 
@@ -362,7 +370,12 @@ impl<O: Outside> Engine<O> {
         };
         let identity = self.identity(&action, true);
         let sent = self.outside.send_if(call, &identity, &may);
-        self.point("request.sent")?;
+        let is_back = action.state != State::Executing;
+        self.point(if is_back {
+            "back.request.sent"
+        } else {
+            "request.sent"
+        })?;
         let until = self.outside.now() + action.proposal.terms.execution.retry.pause(attempt);
         let input = match sent {
             Sent::Answered { answer, request } => {
@@ -391,7 +404,11 @@ impl<O: Outside> Engine<O> {
             },
         };
         self.commit(&action.id, action.revision, input)?;
-        self.point("answer.committed")
+        self.point(if is_back {
+            "back.answer.committed"
+        } else {
+            "answer.committed"
+        })
     }
 
     fn probe(&self, action: &Action, step: usize, send_at: Option<i64>) -> Result<(), EngineFault> {
@@ -434,7 +451,8 @@ impl<O: Outside> Engine<O> {
         }
         if let (Answer::Done(value), true) = (kept(answer.clone()), check.holds(&answer)) {
             let answer = value;
-            return self.commit(&action.id, action.revision, Input::Adopted { step, answer });
+            self.commit(&action.id, action.revision, Input::Adopted { step, answer })?;
+            return self.point("probe.adopted");
         }
         match send_at {
             Some(at) if at <= now => {
@@ -477,7 +495,10 @@ impl<O: Outside> Engine<O> {
         self.point("verify.read")?;
         let now = self.outside.now();
         let reason = match failing {
-            Ok(None) => return self.commit(&action.id, action.revision, Input::Verified),
+            Ok(None) => {
+                self.commit(&action.id, action.revision, Input::Verified)?;
+                return self.point("verify.committed");
+            }
             Ok(Some(reason)) => reason,
             Err(reason) => reason,
         };
@@ -495,7 +516,9 @@ impl<O: Outside> Engine<O> {
         let Some((plan, _)) = &action.plan else {
             return Ok(());
         };
-        match self.failing(&plan.verify, action) {
+        let failing = self.failing(&plan.verify, action);
+        self.point("recheck.read")?;
+        match failing {
             Ok(None) => self.commit(&action.id, action.revision, Input::Rechecked),
             Ok(Some(reason)) => self.commit(&action.id, action.revision, Input::Drifted { reason }),
             Err(_) => {
