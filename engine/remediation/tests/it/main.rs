@@ -8,4 +8,5 @@ mod actions_shadow;
 mod aws;
 mod crashes;
 mod stage;
+mod storm;
 mod world;

@@ -125,7 +125,8 @@ impl Cloud {
             }
             "iam.ListAccessKeys" => {
                 let user = text(&asked, "/UserName");
-                let keys = self.keys.iter().filter(|((of, _), _)| *of == user);
+                let keys = self.keys.range((user.clone(), String::new())..);
+                let keys = keys.take_while(|((of, _), _)| *of == user);
                 let keys: Vec<Value> = keys
                     .map(|((_, id), status)| json!({"AccessKeyId": id, "Status": status}))
                     .collect();

@@ -151,14 +151,20 @@ impl Inner {
                 self.requests,
             );
         }
-        let mut cloud = self.cloud.clone();
         if dice < self.faults.unread + self.faults.stale {
             let seen = self.now - self.chance(5 * SECOND as u64) as i64;
             if let Some((_, before)) = self.before.iter().find(|(until, _)| *until > seen) {
-                cloud = before.clone();
+                return answered(before.clone().apply(call, "").0, self.requests);
             }
         }
-        answered(cloud.apply(call, "").0, self.requests)
+        answered(self.cloud.apply(call, "").0, self.requests)
+    }
+
+    /// Has a request land when nobody waits for it any more, but while its signature counts.
+    fn later(&mut self, call: &Call, action: &str, role: &str) {
+        let at = self.now + 1 + self.chance(VALID as u64 - 2) as i64;
+        let under_way = (at, call.clone(), action.to_owned(), role.to_owned());
+        self.under_way.push(under_way);
     }
 
     fn change(&mut self, call: &Call, action: &str, role: &str) -> Sent {
@@ -174,27 +180,28 @@ impl Inner {
             is
         };
         let lost = || Sent::Unknown("no answer".to_owned());
+        // What is not safe to repeat is not repeated by anything on the way.
+        let is_repeatable =
+            !call.operation.contains("CreateSnapshots") && call.operation != "http.request";
         if is(faults.dropped) {
             self.apply(call, action, role);
+            if is_repeatable && self.chance(2) == 0 {
+                self.later(call, action, role);
+            }
             return lost();
         }
         if is(faults.reset) {
             return lost();
         }
         if is(faults.delayed) {
-            let at = self.now + 1 + self.chance(VALID as u64 - 2) as i64;
-            let under_way = (at, call.clone(), action.to_owned(), role.to_owned());
-            self.under_way.push(under_way);
+            self.later(call, action, role);
             self.now += 10 * SECOND;
             return lost();
         }
         if is(faults.doubled) {
-            // A service takes a request once, and what it does again is the same request that was sent again on the way:
-            // only what is safe to repeat is repeated by a network.
-            let at = self.now + self.chance(2 * SECOND as u64) as i64;
-            if !call.operation.contains("CreateSnapshots") && call.operation != "http.request" {
-                let under_way = (at, call.clone(), action.to_owned(), role.to_owned());
-                self.under_way.push(under_way);
+            // Something on the way sends it again, and answers when both are through.
+            if is_repeatable {
+                self.apply(call, action, role);
             }
         } else if is(faults.throttled) {
             return Sent::NotDone("Throttling".to_owned());
@@ -253,6 +260,10 @@ impl World {
 
     pub fn cloud(&self) -> Cloud {
         self.inner().cloud.clone()
+    }
+
+    pub fn time(&self) -> i64 {
+        self.inner().now
     }
 
     /// Changes what is there, as somebody else would.
