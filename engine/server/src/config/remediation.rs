@@ -4,6 +4,10 @@ use super::Length;
 use crate::remediation::targets::TargetConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// For so long AWS takes a signed request.
+const SIGNED_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +26,7 @@ pub(crate) struct RemediationConfig {
     pub(crate) max: u32,
     pub(crate) window: Length,
     pub(crate) storm: usize,
+    pub(crate) settled_after: Length,
     pub(crate) frozen: Vec<Frozen>,
     #[serde(default)]
     pub(crate) http: BTreeMap<String, TargetConfig>,
@@ -67,6 +72,13 @@ impl RemediationConfig {
             target
                 .validate()
                 .map_err(|words| format!("remediation.http.{name}: {words}"))?;
+        }
+        // Whatever answers in place of AWS may be quicker; AWS takes what was signed five minutes ago.
+        if self.endpoint.is_empty() && self.settled_after.duration() < SIGNED_FOR {
+            return Err(
+                "remediation.settled_after is shorter than the five minutes for which AWS takes a signed request"
+                    .to_owned(),
+            );
         }
         for role in &self.roles {
             if !role.starts_with("arn:") || !role.contains(":role/") {

@@ -63,8 +63,8 @@ pub(crate) fn settings(config: &RemediationConfig, folder: &Path) -> Result<Sett
                 window: Period(config.window.period().micros()),
             }),
             storm: config.storm,
+            fence: config.settled_after.period().micros(),
             frozen,
-            ..Rules::default()
         },
         protected: Protected {
             arns: config.protected.clone(),

@@ -21,6 +21,7 @@ mod proposals;
 mod published_schemas;
 mod readme;
 mod real_data;
+mod remediation;
 mod remember;
 mod serve;
 mod sigma;

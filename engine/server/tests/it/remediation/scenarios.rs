@@ -1,0 +1,346 @@
+//! Actions of the catalogue, from the event to what the emulator tells afterwards, and back again.
+
+use super::proxy::Does;
+use super::{Ground, Policy, ROLE, Service};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How an action is taken back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Back {
+    /// All is as it was before.
+    Same,
+    /// It cannot be: this says why not.
+    Never(&'static str),
+}
+
+struct Case {
+    /// The state, as `world.py` calls it, and the policy.
+    name: &'static str,
+    action: &'static str,
+    event: (&'static str, &'static str),
+    /// How things are when it is done; `ID` stands for the action.
+    good: Value,
+    back: Back,
+    /// More of the policy.
+    more: &'static str,
+}
+
+fn case(
+    name: &'static str,
+    action: &'static str,
+    event: (&'static str, &'static str),
+    good: Value,
+) -> Case {
+    Case {
+        name,
+        action,
+        event,
+        good,
+        back: Back::Same,
+        more: "",
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let denied = |more: Value| {
+        let mut all = json!({ "Effect": "Deny", "Action": ["*"], "Resource": ["*"] });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            all[name] = value.clone();
+        }
+        json!({ "Version": "2012-10-17", "Statement": [all] })
+    };
+    let own = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*" }],
+    });
+    let blocked = json!({
+        "BlockPublicAcls": true, "IgnorePublicAcls": true,
+        "BlockPublicPolicy": true, "RestrictPublicBuckets": true,
+    });
+    let isolated = json!({ "groups": ["quarantine"], "volumes": 1, "snapshots": 1, "tagged": 1 });
+    vec![
+        case(
+            "trail",
+            "aws.cloudtrail.start_logging",
+            ("cloudtrail", "StopLogging"),
+            json!(true),
+        ),
+        case(
+            "access_key",
+            "aws.iam.deactivate_access_key",
+            ("iam", "CreateAccessKey"),
+            json!(["Inactive"]),
+        ),
+        case(
+            "deny_all",
+            "aws.iam.deny_all",
+            ("ec2", "DeleteVpc"),
+            json!([denied(json!({})), own]),
+        ),
+        case(
+            "sessions",
+            "aws.iam.revoke_sessions",
+            ("ec2", "DeleteKeyPair"),
+            json!([denied(json!({ "Condition": "older sessions" })), own]),
+        ),
+        case(
+            "bucket_block",
+            "aws.s3.block_public_access",
+            ("s3", "DeleteBucketPublicAccessBlock"),
+            blocked,
+        ),
+        case(
+            "bucket_policy",
+            "aws.s3.remove_public_statements",
+            ("s3", "PutBucketPolicy"),
+            json!(["own"]),
+        ),
+        case(
+            "ingress",
+            "aws.ec2.revoke_ingress_rule",
+            ("ec2", "AuthorizeSecurityGroupIngress"),
+            json!(["tcp 443-443 10.0.0.0/8"]),
+        ),
+        Case {
+            more: "[remediation.instance.params]\nquarantine_group = 'event.requestParameters.quarantine'\n",
+            ..case(
+                "instance",
+                "aws.ec2.isolate_instance",
+                ("ec2", "ModifyInstanceAttribute"),
+                isolated,
+            )
+        },
+        case(
+            "kms_key",
+            "aws.kms.restore_key",
+            ("kms", "ScheduleKeyDeletion"),
+            json!("Enabled"),
+        ),
+        case(
+            "snapshot",
+            "aws.ec2.unshare_snapshot",
+            ("ec2", "ModifySnapshotAttribute"),
+            json!([]),
+        ),
+        case(
+            "image",
+            "aws.ec2.unshare_image",
+            ("ec2", "ModifyImageAttribute"),
+            json!([]),
+        ),
+        case(
+            "db_snapshot",
+            "aws.rds.unshare_snapshot",
+            ("rds", "ModifyDBSnapshotAttribute"),
+            json!([]),
+        ),
+        Case {
+            back: Back::Never("nobody knows the password"),
+            ..case(
+                "login",
+                "aws.iam.delete_login_profile",
+                ("iam", "CreateLoginProfile"),
+                json!("NoSuchEntity"),
+            )
+        },
+        case(
+            "membership",
+            "aws.iam.remove_user_from_group",
+            ("iam", "AddUserToGroup"),
+            json!([]),
+        ),
+        case(
+            "attached",
+            "aws.iam.detach_policy",
+            ("iam", "AttachUserPolicy"),
+            json!([]),
+        ),
+        case(
+            "secret",
+            "aws.secretsmanager.restore_secret",
+            ("secretsmanager", "DeleteSecret"),
+            json!(false),
+        ),
+        case(
+            "event_rule",
+            "aws.events.enable_rule",
+            ("events", "DisableRule"),
+            json!("ENABLED"),
+        ),
+        case(
+            "metadata",
+            "aws.ec2.require_imdsv2",
+            ("ec2", "ModifyInstanceMetadataOptions"),
+            json!("required"),
+        ),
+        case(
+            "ebs",
+            "aws.ec2.enable_ebs_encryption",
+            ("ec2", "DisableEbsEncryptionByDefault"),
+            json!(true),
+        ),
+        case(
+            "function",
+            "aws.lambda.stop_invocations",
+            ("lambda", "UpdateFunctionCode"),
+            json!(0),
+        ),
+    ]
+}
+
+/// What of each resource is called.
+fn tag(name: &str) -> String {
+    format!("a-{}", name.replace('_', "-"))
+}
+
+/// Waits until the action of a policy is done; somebody agrees where somebody must.
+fn done(service: &Service, policy: &str, seed: &str) -> String {
+    service.wait_until(&format!("{policy} is decided"), || {
+        let state = service.newest(policy).map(|one| one["state"].clone());
+        !state.is_none_or(|state| state == "proposed")
+    });
+    let newest = service.newest(policy).expect("it is there");
+    if newest["state"] == "awaiting_approval" {
+        let id = newest["id"].as_str().expect("an id");
+        let voted = service.vote(id, "alice", seed);
+        assert_eq!(voted.code, 0, "{}", voted.stderr);
+    }
+    service.wait_for(policy, "succeeded")
+}
+
+#[test]
+fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
+    let cases = cases();
+    let policies: Vec<Policy<'_>> = cases
+        .iter()
+        .map(|case| Policy {
+            more: case.more,
+            ..Policy::auto(case.name, case.action, case.event)
+        })
+        .collect();
+    let ground = Ground::new("remediation-catalogue", &policies);
+    let seed = ground.approver("alice", "arn:aws:iam::123456789012:user/alice");
+    let (moto, proxy) = (&ground.moto, &ground.proxy);
+    let service = ground.start();
+
+    // The world is no better than it is.
+    proxy.on(
+        "iam.DeleteLoginProfile",
+        3,
+        Does::Refuse(409, "EntityTemporarilyUnmodifiable"),
+    );
+    proxy.on("iam.UpdateAccessKey", 1, Does::DropAnswer);
+    proxy.on("ec2.RevokeSecurityGroupIngress", 1, Does::DropAnswer);
+    proxy.on("cloudtrail.StartLogging", 1, Does::Reset);
+    proxy.on("kms.EnableKey", 2, Does::Refuse(400, "ThrottlingException"));
+    proxy.on("s3.PutPublicAccessBlock", 1, Does::Refuse(503, "SlowDown"));
+    proxy.on("iam.RemoveUserFromGroup", 1, Does::Twice);
+    proxy.on("events.EnableRule", 1, Does::Delay(Duration::from_secs(3)));
+    proxy.on(
+        "ec2.DescribeImageAttribute",
+        1,
+        Does::Stale(Duration::from_secs(3)),
+    );
+    proxy.on("ec2.CreateSnapshots", 1, Does::DropAnswer);
+    proxy.on("sts.AssumeRole", 1, Does::Reset);
+
+    let (unsigned, signed): (Vec<&Case>, Vec<&Case>) =
+        cases.iter().partition(|case| case.name == "function");
+    for (checks, cases) in [(true, signed), (false, unsigned)] {
+        moto.checks(checks);
+        let events: Vec<Value> = cases
+            .iter()
+            .map(|case| moto.set(case.name, &tag(case.name)))
+            .collect();
+        let state = |case: &Case| moto.get(case.name, &tag(case.name));
+        let before: Vec<Value> = cases.iter().map(|case| state(case)).collect();
+        let attackers = || {
+            let told = |name: &str| moto.again("attack", &tag(name));
+            checks.then(|| [told("deny_all"), told("sessions")])
+        };
+        assert!(attackers().is_none_or(|told| told == [json!(""), json!("")]));
+        let events: Vec<String> = events.iter().map(Value::to_string).collect();
+        service.publish(&events);
+        let mut ids = Vec::new();
+        for case in &cases {
+            ids.push(done(&service, case.name, &seed));
+            assert_eq!(state(case), case.good, "{}", case.name);
+        }
+        let denied = [json!("AccessDenied"), json!("AccessDenied")];
+        assert!(attackers().is_none_or(|told| told == denied));
+        for (case, id) in cases.iter().zip(&ids) {
+            let arguments = [
+                "remediate",
+                "revert",
+                id,
+                "--by",
+                "bob",
+                "--reason",
+                "a test",
+            ];
+            match case.back {
+                Back::Same => {
+                    service.good(&arguments);
+                }
+                Back::Never(why) => {
+                    let ran = service.command(&arguments);
+                    assert_eq!(ran.code, 3, "{why}: {}", ran.stdout);
+                }
+            }
+        }
+        for ((case, id), before) in cases.iter().zip(&ids).zip(&before) {
+            if case.back == Back::Same {
+                service.wait_state(id, "reverted");
+                assert_eq!(&state(case), before, "{}", case.name);
+            }
+        }
+        assert!(attackers().is_none_or(|told| told == [json!(""), json!("")]));
+    }
+
+    planned(&service, &ground);
+    // Everything that was done comes back as events, as it does where a trail is kept.
+    let done = proxy.done().len();
+    let actions = service.actions();
+    service.publish(&proxy.events(0, ROLE));
+    service.wait_considered();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(proxy.done().len(), done, "nothing more was done");
+    let known: Vec<&Value> = actions.iter().map(|one| &one["id"]).collect();
+    let new = service.actions();
+    let new: Vec<&Value> = new
+        .iter()
+        .filter(|one| !known.contains(&&one["id"]))
+        .collect();
+    assert!(new.len() >= 5, "they were looked at: {new:#?}");
+    for one in new {
+        let reason = one["reason"].as_str().unwrap_or_default();
+        assert!(
+            one["state"] == "suppressed" && reason.contains("own event"),
+            "{one:#}"
+        );
+    }
+    ground.verify();
+}
+
+/// That each request that changed something is in the plan of the action in whose session it was sent, as a step or as what
+/// takes a step back, and that nothing was done without one.
+pub(super) fn planned(service: &Service, ground: &Ground) {
+    let mut plans = std::collections::HashMap::new();
+    for one in ground.proxy.done() {
+        let id = one.session.strip_prefix("rem-");
+        let id = id.unwrap_or_else(|| panic!("in no action's session: {one:?}"));
+        let steps = plans.entry(id.to_owned()).or_insert_with(|| {
+            let action = service.get(&format!("/v1/remediation/actions/{id}"));
+            action["record"]["plan"][0]["steps"].clone()
+        });
+        let is_there = steps.as_array().into_iter().flatten().any(|step| {
+            let inverse = step["inverse"].as_array().into_iter().flatten();
+            [step]
+                .into_iter()
+                .chain(inverse)
+                .any(|step| step["call"]["operation"] == one.operation.as_str())
+        });
+        assert!(is_there, "not planned: {one:?} {steps:#}");
+    }
+}

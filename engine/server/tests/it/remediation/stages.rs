@@ -1,0 +1,160 @@
+//! How far actions go by themselves, who may let them, how they are stopped, and policies that change.
+
+use super::{Ground, Policy, Service};
+use serde_json::{Value, json};
+use std::thread;
+use std::time::Duration;
+
+const OPENED: (&str, &str) = ("ec2", "AuthorizeSecurityGroupIngress");
+const CLOSED: &[&str] = &["tcp 443-443 10.0.0.0/8"];
+
+/// A group is opened, and the service told.
+fn open(ground: &Ground, service: &Service, tag: &str) -> Value {
+    let event = ground.moto.set("ingress", tag);
+    service.publish(&[event.to_string()]);
+    event
+}
+
+/// Nothing is done for a while.
+fn still(ground: &Ground) {
+    let before = ground.proxy.done().len();
+    thread::sleep(Duration::from_millis(700));
+    assert_eq!(ground.proxy.done().len(), before, "nothing is done");
+}
+
+#[test]
+fn each_goes_as_far_as_it_is_let() {
+    let policies = [
+        Policy {
+            mode: "dry_run",
+            ..Policy::auto("ingress", "aws.ec2.revoke_ingress_rule", OPENED)
+        },
+        Policy {
+            mode: "approve",
+            more: "[remediation.trail.approval]\nquorum = 1\n",
+            ..Policy::auto(
+                "trail",
+                "aws.cloudtrail.start_logging",
+                ("cloudtrail", "StopLogging"),
+            )
+        },
+    ];
+    let ground = Ground::new("remediation-stages", &policies);
+    // The policy that belongs to this file is off, the others are in force.
+    let mistaken =
+        "[remediation.mistaken]\nversion = \"1.0.0\"\naction = \"aws.ec2.reboot_moon\"\n";
+    ground.folder.file("policies/mistaken.toml", mistaken);
+    let alice = ground.approver("alice", "arn:aws:iam::123456789012:user/alice");
+    let mallory = ground.approver("mallory", "arn:aws:iam::123456789012:user/mallory");
+    let (moto, proxy) = (&ground.moto, &ground.proxy);
+    let service = ground.start();
+    let told = service.told();
+    assert!(told.contains("mistaken.toml"), "{told}");
+    let status = service.get("/v1/remediation");
+    let policies = status["policies"].as_array().expect("a list");
+    let names: Vec<&Value> = policies.iter().map(|one| &one["id"]).collect();
+    assert_eq!(names, ["ingress", "trail"]);
+
+    // Dry run: a plan, and nothing else.
+    open(&ground, &service, "dry");
+    let id = service.wait_for("ingress", "dry_run");
+    let shown = service.good(&["remediate", "show", &id]);
+    assert!(shown.contains("ec2.RevokeSecurityGroupIngress"), "{shown}");
+    still(&ground);
+    assert_eq!(proxy.done().len(), 0);
+    assert_eq!(moto.get("ingress", "dry").as_array().map(Vec::len), Some(2));
+
+    // Approve: it waits for somebody who is not the one whose deed it answers.
+    let event = moto.set("trail", "stopped");
+    service.publish(&[event.to_string()]);
+    let id = service.wait_for("trail", "awaiting_approval");
+    let listed = service.good(&["approvals", "list"]);
+    assert!(listed.contains(&id), "{listed}");
+    let shown = service.good(&["approvals", "show", &id]);
+    assert!(shown.contains("plan hash"), "{shown}");
+    let refused = |ran: crate::harness::Ran, why: &str| {
+        assert_eq!(ran.code, 3, "{}", ran.stdout);
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    };
+    refused(service.vote(&id, "mallory", &mallory), "mallory");
+    refused(service.vote(&id, "alice", &mallory), "signature");
+    refused(service.vote(&id, "nobody", &alice), "nobody");
+    let other = "0".repeat(64);
+    let vote = ["approvals", "vote", &id, "--approve", "--name", "alice"];
+    let more = [
+        "--key-file",
+        &alice,
+        "--reason",
+        "a test",
+        "--plan-hash",
+        &other,
+    ];
+    refused(service.command(&[&vote[..], &more].concat()), "plan");
+    still(&ground);
+    assert_eq!(moto.get("trail", "stopped"), json!(false));
+    let voted = service.vote(&id, "alice", &alice);
+    assert_eq!(voted.code, 0, "{}", voted.stderr);
+    service.wait_state(&id, "succeeded");
+    assert_eq!(moto.get("trail", "stopped"), json!(true));
+    assert_eq!(proxy.by_action(&id), ["cloudtrail.StartLogging"]);
+
+    reload(&ground, &service);
+    stopped(&ground, &service);
+    ground.verify();
+}
+
+/// A policy that changed is in force when it was read again; what was proposed under the old one stays under it.
+fn reload(ground: &Ground, service: &Service) {
+    let policy = Policy::auto("ingress", "aws.ec2.revoke_ingress_rule", OPENED);
+    ground.folder.file("policies/ingress.toml", policy.text());
+    let (status, text) = service.post("/v1/reload", "").expect("it answers");
+    assert_eq!(status, 200, "{text}");
+    open(ground, service, "reloaded");
+    service.wait_for("ingress", "succeeded");
+    assert_eq!(ground.moto.get("ingress", "reloaded"), json!(CLOSED));
+    let dry = ground.moto.get("ingress", "dry");
+    assert_eq!(dry.as_array().map(Vec::len), Some(2));
+}
+
+/// By the file, by the switch of everything, of a policy and of an account.
+fn stopped(ground: &Ground, service: &Service) {
+    let path = format!("{}/stop", ground.folder.path());
+    let by = ["--by", "bob", "--reason", "a test"];
+    let ways: [&[&str]; 4] = [
+        &[],
+        &["--policy", "ingress"],
+        &["--account", "123456789012"],
+        &["file"],
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        let tag = format!("switched-{number}");
+        let is_file = way == ["file"];
+        let is_off = || {
+            let status = service.get("/v1/remediation");
+            status["off"].as_array().is_some_and(|off| !off.is_empty())
+        };
+        match is_file {
+            true => std::fs::write(&path, "").expect("written"),
+            false => {
+                service.good(&[&["remediate", "off"], way, &by].concat());
+            }
+        }
+        service.wait_until("it is off", is_off);
+        open(ground, service, &tag);
+        service.wait_considered();
+        still(ground);
+        assert_eq!(
+            ground.moto.get("ingress", &tag).as_array().map(Vec::len),
+            Some(2)
+        );
+        match is_file {
+            true => std::fs::remove_file(&path).expect("removed"),
+            false => {
+                service.good(&[&["remediate", "on"], way, &by].concat());
+            }
+        }
+        service.wait_until("it is on", || !is_off());
+        service.wait_for("ingress", "succeeded");
+        assert_eq!(ground.moto.get("ingress", &tag), json!(CLOSED));
+    }
+}
