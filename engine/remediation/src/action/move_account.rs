@@ -44,7 +44,7 @@ pub(super) const MOVE: Recipe = Recipe {
     subject: |asked| {
         let account = naming::account(asked.text("account_id")?)?;
         let partition = naming::partition(asked.region);
-        let arn = format!("arn:{partition}:iam::{account}:root");
+        let arn = naming::account_arn(partition, account);
         Ok(About::global(arn, json!("free")))
     },
     plan,

@@ -61,6 +61,11 @@ pub(super) fn account(text: &str) -> Result<&str, PlanFault> {
     checked(text, is_it, "account")
 }
 
+/// An account as a whole. Not as its root user, who is protected: nothing could ever be done about an account then.
+pub(super) fn account_arn(partition: &str, account: &str) -> String {
+    format!("arn:{partition}:account::{account}:account")
+}
+
 /// A region, as `eu-central-1`.
 pub(super) fn region(text: &str) -> Result<&str, PlanFault> {
     checked(text, is_made_of(text, "-", 40), "region")

@@ -204,8 +204,7 @@ impl<'a> Asked<'a> {
 
     /// The ARN of the account.
     pub(super) fn account_arn(&self) -> String {
-        let (partition, account) = (naming::partition(self.region), self.account);
-        format!("arn:{partition}:iam::{account}:root")
+        naming::account_arn(naming::partition(self.region), self.account)
     }
 
     /// The ARN of a bucket.

@@ -22,7 +22,10 @@ pub(super) fn write(
         form.value(input, false, parameters, "", "", 0)?;
     }
     let pairs = form.pairs.iter();
-    let pairs = pairs.map(|(name, value)| format!("{}={}", percent(name), percent(value)));
+    // A space is `+` here, as the vendor's clients write it: whoever reads a form and writes it anew to check the signature
+    // finds the same bytes.
+    let field = |text: &str| percent(text).replace("%20", "+");
+    let pairs = pairs.map(|(name, value)| format!("{}={}", field(name), field(value)));
     request.body = pairs.collect::<Vec<_>>().join("&").into_bytes();
     let kind = "application/x-www-form-urlencoded; charset=utf-8";
     request

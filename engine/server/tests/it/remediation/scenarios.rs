@@ -43,13 +43,16 @@ fn case(
 }
 
 fn cases() -> Vec<Case> {
-    let denied = |more: Value| {
-        let mut all = json!({ "Effect": "Deny", "Action": ["*"], "Resource": ["*"] });
-        for (name, value) in more.as_object().into_iter().flatten() {
-            all[name] = value.clone();
-        }
-        json!({ "Version": "2012-10-17", "Statement": [all] })
-    };
+    let denied = json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Deny", "Action": "*", "Resource": "*" }],
+    });
+    let older = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Deny", "Action": ["*"], "Resource": ["*"], "Condition": "older sessions" },
+        ],
+    });
     let own = json!({
         "Version": "2012-10-17",
         "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*" }],
@@ -76,13 +79,13 @@ fn cases() -> Vec<Case> {
             "deny_all",
             "aws.iam.deny_all",
             ("ec2", "DeleteVpc"),
-            json!([denied(json!({})), own]),
+            json!([denied, own]),
         ),
         case(
             "sessions",
             "aws.iam.revoke_sessions",
             ("ec2", "DeleteKeyPair"),
-            json!([denied(json!({ "Condition": "older sessions" })), own]),
+            json!([older, own]),
         ),
         case(
             "bucket_block",
@@ -285,7 +288,7 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
                 }
                 Back::Never(why) => {
                     let ran = service.command(&arguments);
-                    assert_eq!(ran.code, 3, "{why}: {}", ran.stdout);
+                    assert_eq!(ran.code, 2, "{why}: {}", ran.stdout);
                 }
             }
         }

@@ -22,7 +22,8 @@ ENDPOINT = sys.argv[1]
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ROLE = "tripline-remediation"
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-# What the role may do: what the actions that are tried here need, and nothing more.
+# What the role may do: what the actions that are tried here need, and nothing more. What is asked about a bucket's public
+# access block the emulator takes for s3:ListBucket, s3:CreateBucket and s3:DeleteBucket.
 MAY = """
 cloudtrail:GetTrailStatus cloudtrail:StartLogging cloudtrail:StopLogging
 ec2:Describe* ec2:AuthorizeSecurityGroupIngress ec2:RevokeSecurityGroupIngress ec2:CreateSnapshots ec2:DeleteSnapshot
@@ -37,7 +38,7 @@ lambda:GetFunctionConcurrency lambda:PutFunctionConcurrency lambda:DeleteFunctio
 logs:DescribeLogGroups logs:PutRetentionPolicy logs:DeleteRetentionPolicy
 rds:DescribeDBSnapshotAttributes rds:ModifyDBSnapshotAttribute
 s3:GetBucketPolicy s3:PutBucketPolicy s3:DeleteBucketPolicy s3:GetBucketPublicAccessBlock s3:PutBucketPublicAccessBlock
-s3:DeletePublicAccessBlock s3:DeleteBucketPublicAccessBlock s3:PutPublicAccessBlock s3:GetPublicAccessBlock
+s3:ListBucket s3:CreateBucket s3:DeleteBucket
 secretsmanager:DescribeSecret secretsmanager:RestoreSecret secretsmanager:DeleteSecret
 """.split()
 
@@ -176,8 +177,14 @@ def instance(tag):
     ec2, (net, _, image) = client("ec2"), vpc()
     group = ec2.create_security_group(GroupName=f"work-{tag}", Description="work", VpcId=net)["GroupId"]
     subnet = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [net]}])["Subnets"][0]["SubnetId"]
+    # Of an interface that it makes itself, the emulator tells the groups of the instance besides those that were set.
+    made = ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]["NetworkInterfaceId"]
     ran = ec2.run_instances(
-        ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.micro", SecurityGroupIds=[group], SubnetId=subnet
+        ImageId=image,
+        MinCount=1,
+        MaxCount=1,
+        InstanceType="t3.micro",
+        NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": made}],
     )
     return ran["Instances"][0]["InstanceId"]
 
