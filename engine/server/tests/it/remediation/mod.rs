@@ -31,13 +31,19 @@ struct Ground {
     proxy: Proxy,
 }
 
-/// A policy, and the event that the rule of its own finds.
+/// A policy, and the event that a rule finds: one of its own, or one that comes with the binary.
 struct Policy<'p> {
     id: &'p str,
     action: &'p str,
     /// Source and name of the event.
     event: (&'p str, &'p str),
+    /// The rule that comes with the binary.
+    shipped: &'p str,
     mode: &'p str,
+    /// Actions of it in ten minutes.
+    cap: u32,
+    /// How long it is looked for whether an action worked.
+    within: &'p str,
     /// More of it, as TOML.
     more: &'p str,
 }
@@ -48,16 +54,25 @@ impl<'p> Policy<'p> {
             id,
             action,
             event,
+            shipped: "",
             mode: "auto",
+            cap: 1000,
+            within: "20s",
             more: "",
         }
     }
 
+    fn rule_id(&self) -> String {
+        match self.shipped {
+            "" => format!("test-{}", self.id.replace('_', "-")),
+            shipped => shipped.to_owned(),
+        }
+    }
+
     fn rule(&self) -> String {
-        let Self { id, event, .. } = self;
-        let id = id.replace('_', "-");
+        let (id, rule, event) = (self.id, self.rule_id(), self.event);
         format!(
-            "id = \"test-{id}\"\nname = \"{id}\"\ndescription = \"What the policy {id} answers.\"\nseverity = \"high\"\n\
+            "id = \"{rule}\"\nname = \"{id}\"\ndescription = \"What the policy {id} answers.\"\nseverity = \"high\"\n\
              status = \"test\"\nauthors = [\"Tripline\"]\n\
              when = 'event.?eventSource.orValue(\"\") == \"{}.amazonaws.com\" && event.?eventName.orValue(\"\").startsWith(\"{}\")'\n",
             event.0, event.1
@@ -69,18 +84,20 @@ impl<'p> Policy<'p> {
             id,
             action,
             mode,
+            cap,
+            within,
             more,
             ..
         } = self;
-        let rule = id.replace('_', "-");
+        let rule = self.rule_id();
         format!(
             "[remediation.{id}]\nversion = \"1.0.0\"\ndescription = \"Of a test.\"\nrunbook = \"https://runbooks.example.com/{id}\"\n\
-             owner = \"cloud-sec\"\non_finding = [\"test-{rule}\"]\nwhen = '!has(event.errorCode)'\naction = \"{action}\"\n\
+             owner = \"cloud-sec\"\non_finding = [\"{rule}\"]\nwhen = '!has(event.errorCode)'\naction = \"{action}\"\n\
              [remediation.{id}.stage]\nmode = \"{mode}\"\n\
-             [remediation.{id}.limits]\nper_policy = {{ max = 1000, window = \"10m\" }}\nper_account = {{ max = 1000, window = \"10m\" }}\n\
+             [remediation.{id}.limits]\nper_policy = {{ max = {cap}, window = \"10m\" }}\nper_account = {{ max = 1000, window = \"10m\" }}\n\
              cooldown = \"1s\"\nconcurrency = 16\n\
              [remediation.{id}.execution]\nstep_timeout = \"2s\"\nretry = {{ max = 20, base = \"50ms\", cap = \"400ms\" }}\n\
-             verify = {{ within = \"20s\", every = \"100ms\" }}\n\
+             verify = {{ within = \"{within}\", every = \"100ms\" }}\n\
              [remediation.{id}.credentials]\nrole = \"arn:aws:iam::{{account}}:role/{ROLE}\"\n{more}\n"
         )
     }
@@ -91,14 +108,21 @@ impl Ground {
         let moto = Moto::start();
         let proxy = Proxy::before(moto.address);
         let folder = Folder::new(name);
+        let shipped = format!("{}/../../rules/aws", env!("CARGO_MANIFEST_DIR"));
+        let mut rules = vec![format!("{}/rules", folder.path())];
         for policy in policies {
-            folder.file(&format!("rules/{}.toml", policy.id), policy.rule());
+            match policy.shipped {
+                "" => {
+                    folder.file(&format!("rules/{}.toml", policy.id), policy.rule());
+                }
+                rule => rules.push(format!("{shipped}/{rule}/rule.toml")),
+            }
             folder.file(&format!("policies/{}.toml", policy.id), policy.text());
         }
         let path = folder.path();
         folder.file("approvers.toml", "");
         let mut config = format!(
-            "data = \"{path}/data\"\nrules.paths = [\"{path}/rules\"]\nhttp.listen = \"127.0.0.1:0\"\n\
+            "data = \"{path}/data\"\nrules.paths = {rules:?}\nhttp.listen = \"127.0.0.1:0\"\n\
              engine.commit_every = \"20ms\"\n\
              [sinks.file]\ntype = \"file\"\npath = \"{path}/findings.jsonl\"\n"
         );

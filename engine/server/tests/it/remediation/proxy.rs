@@ -48,6 +48,8 @@ pub(super) struct Seen {
     pub(super) operation: String,
     /// The session that sent it, as `rem-…`; empty for none.
     pub(super) session: String,
+    /// The policy of the session.
+    pub(super) may: String,
     /// The service's number for it.
     pub(super) request: String,
     /// Whether the emulator did it.
@@ -65,8 +67,8 @@ struct State {
     /// Of a hundred requests so many are troubled, by chance from a seed.
     trouble: Option<(u32, u64)>,
     seen: Vec<Seen>,
-    /// Names of sessions by their access keys.
-    sessions: HashMap<String, String>,
+    /// Names of sessions and their policies, by their access keys.
+    sessions: HashMap<String, (String, String)>,
     /// The last good answers to questions.
     answers: HashMap<String, Vec<u8>>,
     count: u64,
@@ -295,14 +297,19 @@ impl Inner {
         let mut state = self.state();
         if request.operation == "sts.AssumeRole" && is_accepted {
             let key = wire::between(&body, "AccessKeyId").unwrap_or_default();
-            let name = request.fields().get("RoleSessionName").cloned();
-            state.sessions.insert(key, name.unwrap_or_default());
+            let fields = request.fields();
+            let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+            state
+                .sessions
+                .insert(key, (field("RoleSessionName"), field("Policy")));
         }
         if !request.is_read() {
             let session = state.sessions.get(&request.access_key).cloned();
+            let (session, may) = session.unwrap_or_default();
             state.seen.push(Seen {
                 operation: request.operation.clone(),
-                session: session.unwrap_or_default(),
+                session,
+                may,
                 request: wire::request_id(&answer, &body),
                 is_accepted,
                 is_copy,

@@ -1,5 +1,6 @@
 //! How far actions go by themselves, who may let them, how they are stopped, and policies that change.
 
+use super::proxy::Does;
 use super::{Ground, Policy, Service};
 use serde_json::{Value, json};
 use std::thread;
@@ -38,7 +39,39 @@ fn each_goes_as_far_as_it_is_let() {
                 ("cloudtrail", "StopLogging"),
             )
         },
+        Policy {
+            mode: "veto",
+            more: "[remediation.event_rule.approval]\nveto_window = \"1s\"\n",
+            ..Policy::auto(
+                "event_rule",
+                "aws.events.enable_rule",
+                ("events", "DisableRule"),
+            )
+        },
+        Policy {
+            cap: 3,
+            ..Policy::auto(
+                "access_key",
+                "aws.iam.deactivate_access_key",
+                ("iam", "CreateAccessKey"),
+            )
+        },
+        Policy {
+            within: "1s",
+            more: "[remediation.version.params]\ngood_version_id = '\"v1\"'\n",
+            ..Policy::auto(
+                "version",
+                "aws.iam.restore_policy_version",
+                ("iam", "CreatePolicyVersion"),
+            )
+        },
+        Policy::auto(
+            "trust",
+            "aws.iam.restore_trust_policy",
+            ("iam", "UpdateAssumeRolePolicy"),
+        ),
     ];
+    let count = policies.len();
     let ground = Ground::new("remediation-stages", &policies);
     // The policy that belongs to this file is off, the others are in force.
     let mistaken =
@@ -52,8 +85,7 @@ fn each_goes_as_far_as_it_is_let() {
     assert!(told.contains("mistaken.toml"), "{told}");
     let status = service.get("/v1/remediation");
     let policies = status["policies"].as_array().expect("a list");
-    let names: Vec<&Value> = policies.iter().map(|one| &one["id"]).collect();
-    assert_eq!(names, ["ingress", "trail"]);
+    assert_eq!(policies.len(), count);
 
     // Dry run: a plan, and nothing else.
     open(&ground, &service, "dry");
@@ -76,9 +108,18 @@ fn each_goes_as_far_as_it_is_let() {
         assert_eq!(ran.code, 2, "{}", ran.stdout);
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
     };
-    refused(service.vote(&id, "mallory", &mallory), "mallory");
-    refused(service.vote(&id, "alice", &mallory), "signature");
-    refused(service.vote(&id, "nobody", &alice), "nobody");
+    refused(
+        service.vote(&id, "mallory", &mallory),
+        "`mallory` did what this answers",
+    );
+    refused(
+        service.vote(&id, "alice", &mallory),
+        "the signature is not that of `alice`",
+    );
+    refused(
+        service.vote(&id, "nobody", &alice),
+        "no approver is called `nobody`",
+    );
     let other = "0".repeat(64);
     let vote = ["approvals", "vote", &id, "--approve", "--name", "alice"];
     let more = [
@@ -89,7 +130,10 @@ fn each_goes_as_far_as_it_is_let() {
         "--plan-hash",
         &other,
     ];
-    refused(service.command(&[&vote[..], &more].concat()), "plan");
+    refused(
+        service.command(&[&vote[..], &more].concat()),
+        "on another plan",
+    );
     still(&ground);
     assert_eq!(moto.get("trail", "stopped"), json!(false));
     let voted = service.vote(&id, "alice", &alice);
@@ -98,9 +142,71 @@ fn each_goes_as_far_as_it_is_let() {
     assert_eq!(moto.get("trail", "stopped"), json!(true));
     assert_eq!(proxy.by_action(&id), ["cloudtrail.StartLogging"]);
 
+    veto(&ground, &service);
+    bounds(&ground, &service);
     reload(&ground, &service);
     stopped(&ground, &service);
     ground.verify();
+}
+
+/// It is done when nobody objects in time, and not when somebody takes it away.
+fn veto(ground: &Ground, service: &Service) {
+    let (moto, name) = (&ground.moto, "event_rule");
+    service.publish(&[moto.set(name, "vetoed").to_string()]);
+    let id = service.wait_for(name, "veto_window");
+    service.good(&[
+        "remediate",
+        "cancel",
+        &id,
+        "--by",
+        "bob",
+        "--reason",
+        "ours",
+    ]);
+    service.publish(&[moto.set(name, "let-be").to_string()]);
+    let done = service.wait_for(name, "succeeded");
+    assert_ne!(done, id);
+    assert_eq!(moto.get(name, "let-be"), "ENABLED");
+    assert_eq!(moto.get(name, "vetoed"), "DISABLED");
+    service.wait_state(&id, "canceled");
+}
+
+/// No more than a cap allows, nothing whose past is unknown, and nothing stays that cannot be seen to have worked.
+fn bounds(ground: &Ground, service: &Service) {
+    let (moto, proxy) = (&ground.moto, &ground.proxy);
+    let tags: Vec<String> = (0..10).map(|number| format!("key-{number}")).collect();
+    let events = tags
+        .iter()
+        .map(|tag| moto.set("access_key", tag).to_string());
+    service.publish(&events.collect::<Vec<_>>());
+    let count = |state: &str| {
+        let actions = service.actions();
+        let keys = actions.iter().filter(|one| one["policy"] == "access_key");
+        keys.filter(|one| one["state"] == state).count()
+    };
+    service.wait_until("three are done", || {
+        (count("succeeded"), count("deferred")) == (3, 7)
+    });
+    still(ground);
+    let off = tags.iter().map(|tag| moto.get("access_key", tag));
+    assert_eq!(off.filter(|one| one == &json!(["Inactive"])).count(), 3);
+    let done = proxy.done();
+    let set = done
+        .iter()
+        .filter(|one| one.operation == "iam.UpdateAccessKey");
+    assert_eq!(set.count(), 3);
+
+    service.publish(&[moto.set("trust", "strange").to_string()]);
+    let id = service.wait_for("trust", "unplannable");
+    assert_eq!(proxy.by_action(&id), Vec::<String>::new());
+
+    // Whoever asks is told what was true before.
+    proxy.on("iam.GetPolicy", 1, Does::Stale(Duration::from_secs(60)));
+    service.publish(&[moto.set("version", "unseen").to_string()]);
+    let id = service.wait_for("version", "rolled_back");
+    let set = "iam.SetDefaultPolicyVersion";
+    assert_eq!(proxy.by_action(&id), [set, set]);
+    assert_eq!(moto.get("version", "unseen"), "v2");
 }
 
 /// A policy that changed is in force when it was read again; what was proposed under the old one stays under it.

@@ -32,7 +32,7 @@ ec2:ModifyInstanceMetadataOptions ec2:EnableEbsEncryptionByDefault ec2:DisableEb
 ec2:GetEbsEncryptionByDefault ec2:StopInstances ec2:StartInstances
 events:DescribeRule events:EnableRule events:DisableRule
 iam:Get* iam:List* iam:UpdateAccessKey iam:PutUserPolicy iam:PutRolePolicy iam:DeleteUserPolicy iam:DeleteRolePolicy
-iam:DeleteLoginProfile iam:AddUserToGroup iam:RemoveUserFromGroup iam:AttachUserPolicy iam:DetachUserPolicy
+iam:DeleteLoginProfile iam:SetDefaultPolicyVersion iam:AddUserToGroup iam:RemoveUserFromGroup iam:AttachUserPolicy iam:DetachUserPolicy
 kms:DescribeKey kms:CancelKeyDeletion kms:EnableKey kms:DisableKey kms:ScheduleKeyDeletion
 lambda:GetFunctionConcurrency lambda:PutFunctionConcurrency lambda:DeleteFunctionConcurrency
 logs:DescribeLogGroups logs:PutRetentionPolicy logs:DeleteRetentionPolicy
@@ -102,6 +102,11 @@ def begin():
 
 def trust(principal):
     statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def little():
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
@@ -485,6 +490,28 @@ class World:
 
     def is_ebs(self, tag):
         return client("ec2").get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+
+    def do_version(self, tag):
+        iam = client("iam")
+        made = iam.create_policy(PolicyName=tag, PolicyDocument=json.dumps(little()))["Policy"]["Arn"]
+        known[tag] = made
+        iam.create_policy_version(PolicyArn=made, PolicyDocument=json.dumps(EVERYTHING), SetAsDefault=True)
+        version = {"policyVersion": {"versionId": "v2", "isDefaultVersion": True}}
+        return event("iam", "CreatePolicyVersion", {"policyArn": made, "setAsDefault": True}, version)
+
+    def is_version(self, tag):
+        return client("iam").get_policy(PolicyArn=known[tag])["Policy"]["DefaultVersionId"]
+
+    def do_trust(self, tag):
+        iam = client("iam")
+        iam.create_role(RoleName=tag, AssumeRolePolicyDocument=json.dumps(trust(f"arn:aws:iam::{ACCOUNT}:root")))
+        bad = json.dumps(trust("arn:aws:iam::999988887777:root"))
+        iam.update_assume_role_policy(RoleName=tag, PolicyDocument=bad)
+        return event("iam", "UpdateAssumeRolePolicy", {"roleName": tag, "policyDocument": bad})
+
+    def is_trust(self, tag):
+        document = client("iam").get_role(RoleName=tag)["Role"]["AssumeRolePolicyDocument"]
+        return document["Statement"][0]["Principal"]["AWS"]
 
     def attack(self, tag):
         """What the attacker is told now."""
