@@ -15,6 +15,9 @@ const KILLS: u64 = 25;
 /// Requests of a hundred that are troubled.
 const TROUBLE: u32 = 35;
 
+/// The rule of a group that stays.
+const INSIDE: &str = "tcp 443-443 10.0.0.0/8";
+
 /// The next of a row of numbers that look like chance, below a bound.
 fn chance(seed: &mut u64, below: u64) -> u64 {
     *seed ^= *seed << 13;
@@ -87,55 +90,106 @@ fn nothing_is_lost_or_doubled_however_often_it_is_killed() {
             made.push((*name, tag));
         }
         service.publish(&events);
-        let lives = Duration::from_millis(chance(&mut row, 700));
-        let since = Instant::now();
-        while since.elapsed() < lives {
-            agree(&service, &seed);
-            thread::sleep(Duration::from_millis(10).min(lives.saturating_sub(since.elapsed())));
-        }
-        service.kill();
+        lived(service, &mut row, |service| agree(service, &seed));
     }
-    ground.proxy.trouble(0, 0);
-    let service = ground.start();
-    service.wait_considered();
     // One action for each, and none that failed.
-    let wanted = json!({ "succeeded": made.len() });
-    service.wait_until(&format!("all is {wanted}"), || {
-        agree(&service, &seed);
-        service.get("/v1/remediation")["states"] == wanted
-    });
-
+    let all = made.len();
+    quiet(&ground, "succeeded", all, |service| agree(service, &seed));
     for (name, tag) in &made {
         let good = match *name {
-            "ingress" => json!(["tcp 443-443 10.0.0.0/8"]),
+            "ingress" => json!([INSIDE]),
             "access_key" => json!(["Inactive"]),
             _ => json!({ "groups": ["quarantine"], "volumes": 1, "snapshots": 1, "tagged": 1 }),
         };
         assert_eq!(ground.moto.get(name, tag), good, "{tag}");
     }
-    planned(&service, &ground);
+    let forth = ground.proxy.done().len();
+    let set = once(&ground, 0);
+
+    ground.proxy.trouble(TROUBLE, row);
+    let backs = kills / 3;
+    for _ in 0..backs {
+        let service = ground.start();
+        take_back(&service, all / backs as usize);
+        lived(service, &mut row, |_| {});
+    }
+    quiet(&ground, "reverted", all, |service| take_back(service, all));
+    for (name, tag) in &made {
+        let bad = match *name {
+            "ingress" => json!(["tcp 22-22 0.0.0.0/0 for later", INSIDE]),
+            "access_key" => json!(["Active"]),
+            _ => {
+                let groups = [format!("work-{tag}")];
+                json!({ "groups": groups, "volumes": 1, "snapshots": 0, "tagged": 0 })
+            }
+        };
+        assert_eq!(ground.moto.get(name, tag), bad, "{tag}");
+    }
+    let set_back = once(&ground, forth);
+    let whole = ground.verify();
+    println!(
+        "{} kills, {all} actions, {} requests, {} of them changed something; set again: {set:?}, back: {set_back:?}; {:?}; {whole}",
+        kills + backs,
+        ground.proxy.count(),
+        ground.proxy.done().len(),
+        begun.elapsed()
+    );
+}
+
+/// Has a service live for a while, and kills it.
+fn lived(service: Service, row: &mut u64, does: impl Fn(&Service)) {
+    let lives = Duration::from_millis(chance(row, 700));
+    let since = Instant::now();
+    while since.elapsed() < lives {
+        does(&service);
+        thread::sleep(Duration::from_millis(10).min(lives.saturating_sub(since.elapsed())));
+    }
+    service.kill();
+}
+
+/// Nothing is troubled any more, and everything comes to rest in one state.
+fn quiet(ground: &Ground, state: &str, count: usize, does: impl Fn(&Service)) {
+    ground.proxy.trouble(0, 0);
+    let service = ground.start();
+    service.wait_considered();
+    let wanted = json!({ state: count });
+    service.wait_until(&format!("all is {wanted}"), || {
+        does(&service);
+        service.get("/v1/remediation")["states"] == wanted
+    });
+    planned(&service, ground);
+}
+
+/// Asks for some of what was done to be taken back.
+fn take_back(service: &Service, count: usize) {
+    let done = service.try_actions("succeeded").unwrap_or_default();
+    for one in done.iter().take(count) {
+        let path = format!(
+            "/v1/remediation/actions/{}/revert",
+            one["id"].as_str().expect("an id")
+        );
+        // It may be gone.
+        service.post(&path, r#"{"by":"bob","reason":"a test"}"#);
+    }
+}
+
+/// That nothing was done twice, of the requests from one on, but for what may be set again and again; how often that was.
+fn once(ground: &Ground, from: usize) -> BTreeMap<String, u32> {
     let mut done: BTreeMap<(String, String), u32> = BTreeMap::new();
-    for one in ground.proxy.done() {
+    for one in ground.proxy.done().into_iter().skip(from) {
         *done.entry((one.operation, one.session)).or_default() += 1;
     }
-    let mut twice = BTreeMap::<&str, u32>::new();
-    for ((operation, session), count) in &done {
+    let mut again = BTreeMap::<String, u32>::new();
+    for ((operation, session), count) in done {
         let is_set = matches!(
             operation.as_str(),
             "iam.UpdateAccessKey" | "ec2.ModifyNetworkInterfaceAttribute"
         );
         assert!(
-            *count == 1 || is_set,
+            count == 1 || is_set,
             "{operation} was done {count} times by {session}"
         );
-        *twice.entry(operation).or_default() += count - 1;
+        *again.entry(operation).or_default() += count - 1;
     }
-    let whole = ground.verify();
-    println!(
-        "{kills} kills, {} actions, {} requests, {} of them changed something; set again: {twice:?}; {:?}; {whole}",
-        made.len(),
-        ground.proxy.count(),
-        ground.proxy.done().len(),
-        begun.elapsed()
-    );
+    again
 }
