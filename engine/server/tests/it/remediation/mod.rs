@@ -132,7 +132,7 @@ impl Ground {
              roles = [\"arn:aws:iam::*:role/{ROLE}\"]\napprovers_file = \"{path}/approvers.toml\"\n\
              kill_file = \"{path}/stop\"\ncheckpoint_every = \"1s\"\ncheckpoints_file = \"{path}/checkpoints.jsonl\"\n\
              max = 10000\nstorm = 10000\n\
-             # The proxy holds no request for longer.\nsettled_after = \"2s\"\n",
+             # The proxy holds no request for longer.\nsettled_after = \"4s\"\n",
             proxy.url()
         );
         folder.file("tripline.toml", config);
