@@ -78,6 +78,11 @@ pub fn propose(
                 today,
             )
         });
+        let refusal = refusal.or_else(|| {
+            let age = now.saturating_sub(proposal.as_ref().ok()?.origin.event_time);
+            let most = policy.terms.limits.max_age;
+            (age > most.0).then(|| format!("too old: it happened more than {most} ago"))
+        });
         proposed.push(Proposed {
             policy: policy.id.clone(),
             proposal,
@@ -161,7 +166,7 @@ impl<O: Outside> Engine<O> {
 }
 
 /// The day of a time, in UTC.
-fn day_of(now: i64) -> jiff::civil::Date {
+pub(super) fn day_of(now: i64) -> jiff::civil::Date {
     let time = jiff::Timestamp::from_microsecond(now).unwrap_or_default();
     time.to_zoned(jiff::tz::TimeZone::UTC).date()
 }

@@ -23,7 +23,7 @@ use crate::machine::{Action, Illegal, Input, Resolution, State};
 use crate::policy::{Exempt, Policy};
 use crate::shadow::Shadow;
 use crate::vote::{Ballot, SignedVote, VoteFault, count};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -85,6 +85,8 @@ pub struct Engine<O> {
     checkpointed: Mutex<u64>,
     /// How often something happened that may be due at once, for those who wait.
     bell: (Mutex<u64>, Condvar),
+    /// What keeps actions from going on, as far as it is no record: what was asked and gave no answer.
+    troubles: Mutex<HashMap<String, String>>,
     /// What happened to actions and was not told yet, in the order of the journal.
     news: Mutex<VecDeque<News>>,
 }
@@ -132,6 +134,7 @@ impl<O: Outside> Engine<O> {
             epoch,
             checkpointed: Mutex::new(0),
             bell: Default::default(),
+            troubles: Mutex::default(),
             news: Mutex::new(news),
         };
         engine.write(Entry::TakenOver { epoch })?;
@@ -163,6 +166,20 @@ impl<O: Outside> Engine<O> {
     /// All actions, for whoever looks.
     pub fn book(&self) -> MutexGuard<'_, Book> {
         locked(&self.book)
+    }
+
+    /// What keeps an action from going on, when it is no record of it.
+    pub fn trouble(&self, id: &str) -> Option<String> {
+        locked(&self.troubles).get(id).cloned()
+    }
+
+    fn trouble_with(&self, action: &Action, why: String) {
+        let mut troubles = locked(&self.troubles);
+        // It is for people, who look at what is there now.
+        if troubles.len() >= TROUBLES_MAX {
+            troubles.clear();
+        }
+        troubles.insert(action.id.clone(), why);
     }
 
     /// The world.
@@ -249,6 +266,7 @@ impl<O: Outside> Engine<O> {
     /// The same, on the disk when it returns.
     fn commit(&self, id: &str, revision: u64, input: Input) -> Result<(), EngineFault> {
         let seq = self.append(id, revision, input)?;
+        locked(&self.troubles).remove(id);
         self.point("appended")?;
         self.journal.flush(seq)?;
         self.point("flushed")
@@ -440,6 +458,9 @@ impl<O: Outside> LastKnown for Engine<O> {
         self.shadow().before(arn, aspect, time)
     }
 }
+
+/// So many troubles are remembered at most.
+const TROUBLES_MAX: usize = 10_000;
 
 /// What stands in records.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

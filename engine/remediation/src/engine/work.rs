@@ -1,10 +1,13 @@
 //! What is done about one action at a time.
 
+use super::consider::day_of;
 use super::{Engine, EngineFault, Identity, Outside, Sent, locked};
 use crate::action::{self, Context, LastKnown, PlanFault, Planned, Reads};
 use crate::book::Hold;
+use crate::guard;
 use crate::machine::{Action, Input, Progress, Proposal, State, Wanted, wanted};
 use crate::plan::{Answer, Call, Check};
+use crate::policy::Mode;
 use serde_json::Value;
 
 /// What a turn came to.
@@ -239,6 +242,7 @@ impl<O: Outside> Engine<O> {
             Err(PlanFault::Read(operation, why)) => {
                 // The service may be there again soon; the finding is not gone because it is not.
                 if now - action.changed <= proposal.terms.execution.total_timeout.0 {
+                    self.trouble_with(action, format!("{operation}: {why}"));
                     self.put_off(action, now + READ_PAUSE);
                     return Ok(());
                 }
@@ -275,6 +279,32 @@ impl<O: Outside> Engine<O> {
         Ok(None)
     }
 
+    /// Why an action that was agreed to is not begun: what has changed since it was proposed.
+    fn revoked(&self, action: &Action, now: i64) -> Option<String> {
+        let policies = self.policies();
+        if policies.is_exemption_lost {
+            return Some("an exemption cannot be read, so nothing is done".to_owned());
+        }
+        let proposal = &action.proposal;
+        let mut all = policies.policies.iter();
+        let Some(policy) = all.find(|policy| policy.id == proposal.policy.id) else {
+            return Some("its policy is not in force any more".to_owned());
+        };
+        let stage = policy.terms.stage.mode;
+        if stage < Mode::Approve && !action.is_glass_broken {
+            return Some(format!("its policy is in the stage {} now", stage.name()));
+        }
+        guard::refusal(
+            policy,
+            &proposal.origin,
+            &proposal.subject,
+            &proposal.event,
+            &self.settings.protected,
+            &policies.exempt,
+            day_of(now),
+        )
+    }
+
     fn begin(&self, action: &Action) -> Result<(), EngineFault> {
         let now = self.outside.now();
         self.book()
@@ -283,12 +313,16 @@ impl<O: Outside> Engine<O> {
         let Some((plan, _)) = &action.plan else {
             return Ok(());
         };
+        if let Some(reason) = self.revoked(action, now) {
+            return self.commit(&action.id, action.revision, Input::Suppressed { reason });
+        }
         match self.failing(&plan.preconditions, action) {
             Ok(None) => {}
             Ok(Some(reason)) => {
                 return self.commit(&action.id, action.revision, Input::Outdated { reason });
             }
-            Err(_) => {
+            Err(why) => {
+                self.trouble_with(action, why);
                 self.put_off(action, now + READ_PAUSE);
                 return Ok(());
             }

@@ -67,7 +67,7 @@ pub fn refusal(
     exempt: &[Exempt],
     today: Date,
 ) -> Option<String> {
-    if let Some(actor) = own_action(&origin.actors, &protected.own_roles) {
+    if let Some(actor) = own_action(event, &protected.own_roles) {
         return Some(format!("own event: it was made by the action {actor}"));
     }
     if origin.depth > DEPTH_MAX {
@@ -116,12 +116,19 @@ pub fn refusal(
 
 /// The action whose session made an event, when one of ours did. Only the role tells, which nobody else may assume: the name
 /// of a session alone proves nothing.
-pub fn own_action(actors: &[String], own_roles: &[String]) -> Option<String> {
+pub fn own_action(event: &Value, own_roles: &[String]) -> Option<String> {
+    let actors = actors(event);
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    // Somebody else's account may have a role of any name.
+    let here = text("recipientAccountId");
     actors.iter().find_map(|arn| {
         let (start, session) = arn.rsplit_once('/')?;
         let action = session.strip_prefix("rem-")?;
         let (account, role) = start.split_once(":assumed-role/")?;
         let account = account.rsplit(':').next()?;
+        if account != here {
+            return None;
+        }
         let is_own = own_roles.iter().any(|own| {
             let Some((own_start, own_role)) = own.split_once(":role/") else {
                 return false;
@@ -157,7 +164,13 @@ mod tests {
     #[test]
     fn only_a_session_of_our_role_is_ours() {
         let own = vec!["arn:aws:iam::*:role/tripline-remediation".to_owned()];
-        let of = |arn: &str| own_action(&[arn.to_owned()], &own);
+        let of = |arn: &str| {
+            let event = serde_json::json!({
+                "userIdentity": { "arn": arn },
+                "recipientAccountId": "123456789012",
+            });
+            own_action(&event, &own)
+        };
         assert_eq!(
             of("arn:aws:sts::123456789012:assumed-role/tripline-remediation/rem-00ff"),
             Some("00ff".to_owned())
@@ -171,5 +184,9 @@ mod tests {
             None
         );
         assert_eq!(of("arn:aws:iam::123456789012:user/rem-00ff"), None);
+        assert_eq!(
+            of("arn:aws:sts::666666666666:assumed-role/tripline-remediation/rem-00ff"),
+            None
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Proposal, Run};
 use crate::plan::Plan;
+use crate::policy::Mode;
 use crate::vote::SignedVote;
 use serde::{Deserialize, Serialize};
 
@@ -187,6 +188,9 @@ pub struct Action {
     pub succeeded: Option<i64>,
     /// How often it was looked at again.
     pub rechecks: usize,
+    /// How far it goes by itself, as it was decided when it was planned.
+    #[serde(default)]
+    pub mode: Mode,
     /// Whether somebody used the key for emergencies.
     pub is_glass_broken: bool,
     /// The nonces of all votes that were ever cast on it: one that was cast on a plan that is void is not cast again.

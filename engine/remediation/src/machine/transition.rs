@@ -44,6 +44,7 @@ impl Action {
             changed: now,
             succeeded: None,
             rechecks: 0,
+            mode: Mode::default(),
             is_glass_broken: false,
             nonces: Vec::new(),
         })
@@ -376,6 +377,7 @@ impl Action {
         };
         self.plan = Some((plan.clone(), plan.hash()));
         self.plans += 1;
+        self.mode = mode;
         self.become_if(true, state)
     }
 
@@ -388,7 +390,14 @@ impl Action {
                 });
                 let contains =
                     self.proposal.terms.approval.on_timeout == OnTimeout::ContainReversible;
-                let state = match contains && is_gentle {
+                // Nothing that waits because its policy failed too often, too much waited, or it can do much harm.
+                let terms = &self.proposal.terms;
+                let is_plain = self.mode == terms.stage.mode
+                    && self
+                        .plan
+                        .as_ref()
+                        .is_some_and(|(plan, _)| plan.risk.max(terms.risk) < Risk::High);
+                let state = match contains && is_gentle && is_plain {
                     true => State::Approved,
                     false => State::Expired("nobody agreed in time".to_owned()),
                 };

@@ -393,7 +393,10 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
             "0 to 100.",
         ));
     }
-    if stage.mode >= terms::Mode::Veto {
+    // What nobody voted on in time, and is done then, runs by itself as well.
+    let runs_alone = stage.mode >= terms::Mode::Veto
+        || written.approval.on_timeout == terms::OnTimeout::ContainReversible;
+    if runs_alone {
         let limits = &written.limits;
         for (part, cap) in [
             ("limits.per_policy", limits.per_policy),

@@ -130,6 +130,8 @@ pub struct Limits {
     pub max_flaps: u32,
     /// See `max_flaps`.
     pub flap_window: Period,
+    /// What is older when it is found is told and not answered: logs of before are read too.
+    pub max_age: Period,
     /// So many at the same time.
     pub concurrency: u32,
 }
@@ -144,6 +146,7 @@ impl Default for Limits {
             cooldown: Period::seconds(900),
             max_flaps: 2,
             flap_window: Period::seconds(6 * 3_600),
+            max_age: Period::seconds(86_400),
             concurrency: 4,
         }
     }
