@@ -192,6 +192,8 @@ pub struct Book {
     epoch: u64,
     inventory: BTreeMap<String, u64>,
     rules: Rules,
+    /// Whether a file is there that stops everything. No record: it is as it is now.
+    is_killed: bool,
 }
 
 /// When something is to be done about an action.
@@ -239,6 +241,11 @@ impl Book {
     /// All actions in memory.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.actions.values()
+    }
+
+    /// Stops everything, or no longer, whatever the switches say.
+    pub fn kill(&mut self, is_killed: bool) {
+        self.is_killed = is_killed;
     }
 
     /// What is switched off, and why.
@@ -401,6 +408,9 @@ impl Book {
 
     /// The switch that stops an action, if one does.
     pub fn is_off(&self, policy: &str, account: &str) -> Option<&Scope> {
+        if self.is_killed {
+            return Some(&Scope::KillFile);
+        }
         let scopes = [
             Scope::All,
             Scope::Policy(policy.to_owned()),

@@ -388,6 +388,11 @@ impl<O: Outside> Engine<O> {
         Ok(())
     }
 
+    /// Stops everything while a file is there, or no longer.
+    pub fn kill(&self, is_killed: bool) {
+        self.book().kill(is_killed);
+    }
+
     /// Turns a switch. When it returns no request is begun any more that it stops.
     pub fn switch(
         &self,

@@ -15,6 +15,8 @@ pub struct Protected {
     pub arns: Vec<String>,
     /// Accounts in which nothing is done, as the management account.
     pub accounts: Vec<String>,
+    /// The accounts in which something may be done; all without any.
+    pub only: Vec<String>,
     /// The roles that the engine itself acts as.
     pub own_roles: Vec<String>,
 }
@@ -97,6 +99,12 @@ pub fn refusal(
         if is_meant(pattern, arn) {
             return Some(format!("protected: {pattern}"));
         }
+    }
+    let account = &subject.resource.account;
+    if !protected.only.is_empty() && !protected.only.contains(account) {
+        return Some(format!(
+            "protected: {account} is none of the accounts in which something may be done"
+        ));
     }
     if protected.accounts.contains(&subject.resource.account) {
         return Some(format!(

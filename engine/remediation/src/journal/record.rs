@@ -17,6 +17,8 @@ pub enum Scope {
     Policy(String),
     /// What is done in an account.
     Account(String),
+    /// Everything, by a file that is there. It is noted here; what counts is the file.
+    KillFile,
 }
 
 impl std::fmt::Display for Scope {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Scope {
             Self::All => to.write_str("everything"),
             Self::Policy(id) => write!(to, "the policy {id}"),
             Self::Account(id) => write!(to, "the account {id}"),
+            Self::KillFile => to.write_str("everything, by the kill file"),
         }
     }
 }

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use tripline_remediation::plan::Plan;
 use tripline_remediation::vote::{Decision, Vote};
 
 const EXAMPLES: &str = "\
@@ -96,7 +97,7 @@ struct VoteArguments {
     #[arg(long, value_name = "TEXT")]
     reason: String,
 
-    /// The hash of the plan that you looked at; the plan that waits now without it.
+    /// The hash of the plan that you looked at. Without it the plan that waits now is shown, and voted on.
     #[arg(long, value_name = "HASH")]
     plan_hash: Option<String>,
 
@@ -167,9 +168,19 @@ fn vote(arguments: &VoteArguments) -> Result<Exit, CommandError> {
                 "/v1/remediation/actions/{}",
                 escaped(&arguments.id)
             ))?;
-            let hash = answer["plan_hash"].as_str();
-            hash.ok_or_else(|| usage(format!("the action {} has no plan", arguments.id)))?
-                .to_owned()
+            let plan: Option<Plan> =
+                serde_json::from_value(answer["record"]["plan"][0].clone()).ok();
+            let plan =
+                plan.ok_or_else(|| usage(format!("the action {} has no plan", arguments.id)))?;
+            // What is signed is what is shown, and not what the service says it is.
+            let hash = plan.hash();
+            if answer["plan_hash"] != hash.as_str() {
+                let words =
+                    "the service shows another plan than the one whose hash it gives; do not vote";
+                return Err(usage(words.to_owned()));
+            }
+            write!(io::stderr(), "{}", whole(&answer))?;
+            hash
         }
     };
     let mut nonce = [0; 16];

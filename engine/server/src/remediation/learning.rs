@@ -5,13 +5,14 @@
 //! flushed, so a machine that loses its power may forget what it saw last.
 
 use super::Remediation;
+use super::settings::replace_private;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tripline_core::port::{Delivered, RecordKind};
-use tripline_remediation::guard::{actors, own_action};
+use tripline_remediation::guard::own_action;
 use tripline_remediation::shadow::{Bounds, Shadow};
 
 /// All that is known takes the place of the events when they have more bytes than this: 16 MiB.
@@ -34,6 +35,7 @@ const VERBS: [&[u8]; 7] = [
 /// See the module.
 pub(crate) struct Learning {
     engine: Remediation,
+    channels: Vec<String>,
     folder: PathBuf,
     events: Mutex<(File, u64)>,
 }
@@ -90,7 +92,11 @@ pub(crate) fn read(folder: &Path) -> Result<(Shadow, u64), String> {
 
 impl Learning {
     /// Goes on with what is known in a folder.
-    pub(crate) fn open(engine: Remediation, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn open(
+        engine: Remediation,
+        folder: &Path,
+        channels: &[String],
+    ) -> Result<Self, String> {
         let (shadow, broken) = read(folder)?;
         if broken > 0 {
             tracing::warn!(broken, "events of what resources were like cannot be read");
@@ -101,6 +107,7 @@ impl Learning {
         let events = open(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
         Ok(Self {
             engine,
+            channels: channels.to_vec(),
             folder: folder.to_owned(),
             events: Mutex::new(events),
         })
@@ -128,6 +135,9 @@ impl Learning {
             let Ok(event) = serde_json::from_slice::<Value>(bytes) else {
                 continue;
             };
+            if is_foreign(&event, &self.channels).is_some() {
+                continue;
+            }
             if may_be_ours {
                 self.witness(&event);
             }
@@ -155,7 +165,7 @@ impl Learning {
     /// Joins what a session of ours did, as the service's own trail shows it, to the action that it is named after.
     fn witness(&self, event: &Value) {
         let own_roles = &self.engine.settings().protected.own_roles;
-        let Some(action) = own_action(&actors(event), own_roles) else {
+        let Some(action) = own_action(event, own_roles) else {
             return;
         };
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -189,25 +199,23 @@ impl Learning {
     }
 }
 
+/// The channel that an event came through, when the operator has not said that what comes through it is to be believed: whoever
+/// may push events must not be able to have anything done by them.
+pub(crate) fn is_foreign(event: &Value, channels: &[String]) -> Option<String> {
+    let ingest = event.get("ingest").filter(|ingest| !ingest.is_null())?;
+    let channel = ingest
+        .get("channel")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    match channels.iter().any(|one| one == channel) {
+        true => None,
+        false => Some(channel.to_owned()),
+    }
+}
+
 /// Writes all that is known into a folder.
 pub(crate) fn keep(folder: &Path, shadow: &Shadow) -> io::Result<()> {
-    let (whole, part) = (folder.join(KNOWN), folder.join("known.part"));
-    // Made anew, so that nobody has it open, or has put a link there.
-    match fs::remove_file(&part) {
-        Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file = options.open(&part)?;
-    file.write_all(&shadow.to_bytes())?;
-    file.sync_all()?;
-    fs::rename(&part, &whole)
+    replace_private(&folder.join(KNOWN), &shadow.to_bytes())
 }
 
 /// Whether an event may say what something is like: quick, and never no when it does.

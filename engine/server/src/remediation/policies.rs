@@ -38,23 +38,28 @@ pub(crate) fn of_files(files: &[File]) -> Read {
 impl Read {
     /// Takes policies out that act as a role that is not one of the service's own: what they do could not be told from what
     /// others do, and would be answered.
-    pub(crate) fn keep_to_roles(&mut self, roles: &[String]) {
+    pub(crate) fn keep_to_roles(&mut self, roles: &[String], own_credentials: bool) {
         let acts = |policy: &Policy| policy.terms.stage.mode >= Mode::Approve;
         self.policies.policies.retain(|policy| {
-            let role = policy.terms.role.replace("{account}", "000000000000");
-            let role = role.replace("{partition}", "aws");
-            let is_own = roles.iter().any(|own| glob(own, &role));
-            if acts(policy) && role.is_empty() {
-                let words = "it acts with the service's own credentials, so what it does cannot be told from what others do with them";
-                tracing::warn!(policy = policy.id, words, "policy without a role");
+            let role = policy.terms.role.as_str();
+            // Of requests to others than AWS each target proves who sends them.
+            if !acts(policy)
+                || (role.is_empty() && (own_credentials || policy.action.name() == "http.request"))
+            {
+                return true;
             }
-            let is_kept = !acts(policy) || role.is_empty() || is_own;
-            if !is_kept {
-                let (policy, role) = (policy.id.as_str(), policy.terms.role.as_str());
-                let words = "its role is not among remediation.roles; the policy is off";
+            let is_own = roles.iter().any(|own| may_be(role, own));
+            if !is_own {
+                let policy = policy.id.as_str();
+                let words = match role.is_empty() {
+                    true => {
+                        "it has no role, and remediation.own_credentials is off; the policy is off"
+                    }
+                    false => "its role is not among remediation.roles; the policy is off",
+                };
                 tracing::error!(policy, role, words, "policy with a foreign role");
             }
-            is_kept
+            is_own
         });
     }
 
@@ -68,15 +73,43 @@ impl Read {
     }
 }
 
+/// Whether a role of a policy, with its places for account and partition, can be one of a pattern.
+fn may_be(role: &str, own: &str) -> bool {
+    let mut parts = own.splitn(6, ':');
+    let (_, partition) = (parts.next(), parts.next().unwrap_or_default());
+    let account = parts.nth(2).unwrap_or_default();
+    let filled = role.replace("{account}", account);
+    !role.is_empty() && glob(own, &filled.replace("{partition}", partition))
+}
+
 /// Reads the policies of a service again and puts them in force. How many are in force, and what is wrong.
 pub(crate) fn reload(
     engine: &super::Remediation,
+    config: &crate::config::RemediationConfig,
     paths: &[String],
 ) -> Result<(usize, Vec<String>), RuleFilesError> {
     let mut read = read(paths)?;
-    read.keep_to_roles(&engine.settings().protected.own_roles);
+    read.keep_to_roles(&config.roles, config.own_credentials);
     let wrong = read.complaints(Palette::PLAIN);
     let count = read.policies.policies.len();
     engine.set_policies(read.policies);
     Ok((count, wrong))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_be;
+
+    #[test]
+    fn a_role_with_places_is_one_of_a_pattern() {
+        let role = "arn:{partition}:iam::{account}:role/tripline-remediation";
+        assert!(may_be(role, "arn:aws:iam::*:role/tripline-remediation"));
+        assert!(may_be(
+            role,
+            "arn:aws-us-gov:iam::123456789012:role/tripline-*"
+        ));
+        assert!(!may_be(role, "arn:aws:iam::*:role/other"));
+        assert!(!may_be("arn:aws:iam::1:role/r", "arn:aws:iam::2:role/r"));
+        assert!(!may_be("", "*"));
+    }
 }

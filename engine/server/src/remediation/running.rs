@@ -38,6 +38,10 @@ pub(crate) fn start<'s>(
         }
         telling.tell(engine);
     });
+    // Before anything can begin.
+    if !config.kill_file.is_empty() {
+        engine.kill(is_there(&config.kill_file));
+    }
     for _ in 0..config.threads.max(1) {
         scope.spawn(move || work(engine, is_gone));
     }
@@ -72,20 +76,26 @@ fn work(engine: &Remediation, is_gone: &AtomicBool) {
     }
 }
 
+/// Whether the file is there. When that cannot be known it is.
+fn is_there(path: &str) -> bool {
+    Path::new(path).try_exists().unwrap_or(true)
+}
+
 fn watch(engine: &Remediation, config: &RemediationConfig, is_gone: &AtomicBool) {
     let mut signed = Instant::now();
     let mut was_there = false;
     while !is_gone.load(Ordering::Relaxed) {
         std::thread::sleep(LOOKS_EVERY);
         if !config.kill_file.is_empty() {
-            let is_there = Path::new(&config.kill_file).exists();
+            let is_there = is_there(&config.kill_file);
+            engine.kill(is_there);
             if is_there != was_there {
                 let reason = format!(
                     "{} is {}",
                     config.kill_file,
                     if is_there { "there" } else { "gone" }
                 );
-                let turned = engine.switch(Stops::All, is_there, BY_FILE, &reason);
+                let turned = engine.switch(Stops::KillFile, is_there, BY_FILE, &reason);
                 match turned {
                     Ok(()) => was_there = is_there,
                     Err(fault) => tracing::error!(fault = with_causes(&fault), "switch"),

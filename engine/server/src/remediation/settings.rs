@@ -3,6 +3,7 @@
 use crate::config::RemediationConfig;
 use crate::serve::sink::read_secret;
 use serde::Deserialize;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use tripline_remediation::book::Rules;
 use tripline_remediation::engine::Settings;
@@ -29,6 +30,13 @@ pub(crate) fn approvers(path: &str) -> Result<Vec<Approver>, String> {
     let read: Approvers = toml::from_str(&text)
         .map_err(|fault| format!("{path}: {}", fault.to_string().trim_end()))?;
     for (number, one) in read.approver.iter().enumerate() {
+        if one.principals.is_empty() && !one.break_glass {
+            let words = "it is not known which ARNs are this person, who may so vote on what they did themselves";
+            tracing::warn!(approver = one.name, words, "approver without principals");
+        }
+        if one.name.trim().is_empty() {
+            return Err(format!("{path}: an approver has no name"));
+        }
         if !one.key.starts_with('U') || nkeys::KeyPair::from_public_key(&one.key).is_err() {
             return Err(format!(
                 "{path}: the key of `{}` is no public key; it begins with U (`tripline approvals key` makes one)",
@@ -69,6 +77,7 @@ pub(crate) fn settings(config: &RemediationConfig, folder: &Path) -> Result<Sett
         protected: Protected {
             arns: config.protected.clone(),
             accounts: config.protected_accounts.clone(),
+            only: config.accounts.clone(),
             own_roles: config.roles.clone(),
         },
         approvers: approvers(&config.approvers_file)?,
@@ -92,17 +101,41 @@ pub(crate) fn checkpoint_key(folder: &Path) -> Result<CheckpointKey, String> {
     Ok(key)
 }
 
-/// Writes a file that only its owner may read, where there is none.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), String> {
-    use std::io::Write;
+/// Puts a file that only its owner may read in the place of another, whole.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    // Made anew, so that nobody has it open, or has put a link there.
+    match std::fs::remove_file(&part) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(fault),
+        _ => {}
+    }
+    let mut file = private().create_new(true).open(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&part, path)
+}
+
+/// How a file is opened that only its owner may read.
+fn private() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
+    options.write(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    let mut file = options.open(path).map_err(|fault| fault.to_string())?;
+    options
+}
+
+/// Writes a file that only its owner may read, where there is none.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    let opened = private().create_new(true).open(path);
+    let mut file = opened.map_err(|fault| match fault.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            "a file is there already, and is not written over; give another name".to_owned()
+        }
+        _ => fault.to_string(),
+    })?;
     file.write_all(text.as_bytes())
         .map_err(|fault| fault.to_string())?;
     file.sync_all().map_err(|fault| fault.to_string())

@@ -1,8 +1,10 @@
 //! Findings on their way to policies: a sink like any other, so that each is considered at least once, in its order.
 
 use super::Remediation;
+use super::learning::is_foreign;
 use crate::causes::with_causes;
 use crate::serve::sink::Sink;
+use serde_json::Value;
 use std::sync::Arc;
 use tripline_core::pipeline::SendFault;
 use tripline_core::port::{Outgoing, Store};
@@ -14,6 +16,8 @@ pub(crate) const NAME: &str = "remediation";
 pub(crate) struct Answering {
     pub(crate) engine: Remediation,
     pub(crate) store: Arc<dyn Store>,
+    /// The channels whose events are believed.
+    pub(crate) channels: Vec<String>,
 }
 
 impl Sink for Answering {
@@ -34,13 +38,24 @@ impl Sink for Answering {
                 continue;
             };
             let policies = self.engine.policies();
+            let value: Option<Value> = serde_json::from_slice(&event).ok();
+            if let Some(channel) = value
+                .as_ref()
+                .and_then(|one| is_foreign(one, &self.channels))
+            {
+                let id = finding.finding_id.as_str();
+                let words =
+                    "its event came through a channel that remediation.channels does not name";
+                tracing::debug!(finding = id, channel, words, "no action");
+                continue;
+            }
             let is_answered = policies
                 .policies
                 .iter()
                 .any(|policy| policy.answers(&finding.rule_id, &finding.severity));
-            if is_answered && let Ok(event) = serde_json::from_slice(&event) {
+            if is_answered && let Some(event) = &value {
                 // What is to be put right is not what was good.
-                self.engine.shadow().doubt(&event);
+                self.engine.shadow().doubt(event);
             }
             let considered = self.engine.consider(finding, &event);
             for one in considered.map_err(|fault| later(with_causes(&fault)))? {

@@ -35,9 +35,13 @@ pub(crate) struct TargetConfig {
 impl TargetConfig {
     /// What is wrong with it.
     pub(crate) fn validate(&self) -> Result<(), String> {
-        let is_near = ["http://127.0.0.1", "http://[::1]", "http://localhost"];
-        let is_safe = self.url.starts_with("https://")
-            || is_near.iter().any(|near| self.url.starts_with(near));
+        let uri: Option<ureq::http::Uri> = self.url.parse().ok();
+        let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
+        let is_near = ["127.0.0.1", "[::1]", "localhost"].contains(&host);
+        let scheme = uri.as_ref().and_then(|uri| uri.scheme_str());
+        let is_safe = !host.is_empty()
+            && !self.url.contains('@')
+            && (scheme == Some("https") || (scheme == Some("http") && is_near));
         if !is_safe {
             return Err(format!(
                 "url = \"{}\" is not https://, nor http:// on this machine",
@@ -68,6 +72,32 @@ pub(crate) struct Targets(BTreeMap<String, TargetConfig>);
 /// No answer is read beyond this: 1 MiB.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
+/// Whether a line of `allow` means a request: part by part of the path, so that a star stands within one part. A query is meant
+/// only where one is written.
+fn allows(line: &str, method: &str, path: &str) -> bool {
+    let Some((allowed, pattern)) = line.split_once(' ') else {
+        return false;
+    };
+    let halves = |text: &str| match text.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (text.to_owned(), None),
+    };
+    let ((pattern, wanted), (path, query)) = (halves(pattern), halves(path));
+    let is_query = match (wanted, query) {
+        (None, None) => true,
+        (Some(wanted), query) => glob(&wanted, &query.unwrap_or_default()),
+        (None, Some(_)) => false,
+    };
+    let hides = path.to_ascii_lowercase();
+    let hides = hides.contains("%2f") || hides.contains("%5c") || hides.contains("%3f");
+    let parts = pattern
+        .split('/')
+        .zip(path.split('/'))
+        .all(|(one, part)| glob(one, part));
+    let count = pattern.split('/').count() == path.split('/').count();
+    allowed == method && is_query && !hides && count && parts
+}
+
 impl Targets {
     pub(crate) fn new(targets: BTreeMap<String, TargetConfig>) -> Self {
         Self(targets)
@@ -96,7 +126,7 @@ impl Targets {
             ));
         };
         let line = format!("{method} {path}");
-        if !target.allow.iter().any(|one| glob(one, &line)) {
+        if !target.allow.iter().any(|one| allows(one, method, path)) {
             return Ok(refused(
                 "NotAllowed",
                 &format!("remediation.http.{name} does not allow `{line}`"),
@@ -184,7 +214,7 @@ impl Targets {
 
 #[cfg(test)]
 mod tests {
-    use super::TargetConfig;
+    use super::{TargetConfig, allows};
 
     fn target(url: &str, allow: &[&str]) -> TargetConfig {
         TargetConfig {
@@ -197,11 +227,25 @@ mod tests {
     }
 
     #[test]
+    fn a_star_stands_within_one_part_of_a_path() {
+        let line = "POST /api/users/*/suspend";
+        assert!(allows(line, "POST", "/api/users/00u1/suspend"));
+        assert!(!allows(line, "GET", "/api/users/00u1/suspend"));
+        assert!(!allows(line, "POST", "/api/users/x/y/suspend"));
+        assert!(!allows(line, "POST", "/api/users/x/deactivate?x=/suspend"));
+        assert!(!allows(line, "POST", "/api/users/x%2fy/suspend"));
+        assert!(!allows(line, "POST", "/api/users/x/suspend?a=b"));
+        assert!(allows("GET /api?*", "GET", "/api?limit=1"));
+    }
+
+    #[test]
     fn a_target_is_safe_and_says_what_may_be_sent() {
         let good = ["GET /a", "POST /a/*/b"];
         assert!(target("https://a.example", &good).validate().is_ok());
         assert!(target("http://127.0.0.1:8080", &good).validate().is_ok());
         assert!(target("http://a.example", &good).validate().is_err());
+        let near = "http://localhost.evil.example";
+        assert!(target(near, &good).validate().is_err());
         assert!(target("https://a.example", &[]).validate().is_err());
         assert!(target("https://a.example", &["/a"]).validate().is_err());
         assert!(

@@ -1,12 +1,12 @@
 //! What happened to actions, as events in the service's own log: rules, sinks and history take them like any other.
 
 use super::Remediation;
+use super::settings::replace_private;
 use crate::causes::with_causes;
 use crate::channel::record::event_id;
 use crate::serve::Partitions;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use tripline_core::event::Parser;
 use tripline_core::port::{NewRecord, RecordKind};
@@ -76,11 +76,7 @@ impl Telling {
     }
 
     fn keep(&self, seq: u64) -> std::io::Result<()> {
-        let (whole, part) = (self.folder.join(TOLD), self.folder.join("told.part"));
-        let mut file = fs::File::create(&part)?;
-        writeln!(file, "{seq}")?;
-        file.sync_all()?;
-        fs::rename(&part, &whole)
+        replace_private(&self.folder.join(TOLD), format!("{seq}\n").as_bytes())
     }
 }
 

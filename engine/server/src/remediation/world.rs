@@ -43,6 +43,8 @@ const SESSIONS_MAX: usize = 1_000;
 /// See the module.
 pub(crate) struct World {
     agent: Agent,
+    /// For what is beside the process: never by a proxy, which would see keys.
+    near: Agent,
     endpoint: Option<String>,
     own: Mutex<Option<Credentials>>,
     sessions: Mutex<HashMap<(String, String), Credentials>>,
@@ -75,6 +77,7 @@ impl World {
     pub(crate) fn new(endpoint: &str) -> Self {
         Self {
             agent: agent(TIMEOUT_MAX, Proxy::AsTheEnvironmentSays),
+            near: agent(METADATA, Proxy::Never),
             endpoint: Some(endpoint.trim_end_matches('/').to_owned()).filter(|one| !one.is_empty()),
             own: Mutex::default(),
             sessions: Mutex::default(),
@@ -96,16 +99,17 @@ impl World {
     }
 
     fn own_credentials(&self, timeout: Duration) -> Result<Credentials, String> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = || self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let time = Timestamp::now();
-        if let Some(known) = own.as_ref().filter(|one| one.is_good(time, GOOD_FOR)) {
+        if let Some(known) = own().as_ref().filter(|one| one.is_good(time, GOOD_FOR)) {
             return Ok(known.clone());
         }
+        // Not under the lock: several may fetch at once, and none waits for another.
         let mut why = Vec::new();
         for provider in providers(&self.environment) {
             match self.provided(&provider, timeout) {
                 Ok(found) => {
-                    *own = Some(found.clone());
+                    *own() = Some(found.clone());
                     return Ok(found);
                 }
                 Err(fault) => why.push(fault),
@@ -158,7 +162,7 @@ impl World {
                 }
             }
             Provider::Container { url, authorization } => {
-                let mut request = self.agent.get(url);
+                let mut request = self.near.get(url);
                 match authorization {
                     Some(Fetched::Text(text)) => request = request.header("authorization", text),
                     Some(Fetched::Path(path)) => {
@@ -178,7 +182,7 @@ impl World {
             }
             Provider::Instance { endpoint } => {
                 let put = self
-                    .agent
+                    .near
                     .put(format!("{endpoint}/latest/api/token"))
                     .header("x-aws-ec2-metadata-token-ttl-seconds", "60");
                 let put = put.config().timeout_global(Some(METADATA)).build();

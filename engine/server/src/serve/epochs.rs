@@ -318,8 +318,9 @@ impl Epochs<'_> {
             .map_err(|fault| crate::causes::with_causes(&fault))?;
         if let Some(engine) = self.remediation {
             let paths = &self.config.remediation.policies;
-            let (count, wrong) = crate::remediation::policies::reload(engine, paths)
-                .map_err(|fault| crate::causes::with_causes(&fault))?;
+            let (count, wrong) =
+                crate::remediation::policies::reload(engine, &self.config.remediation, paths)
+                    .map_err(|fault| crate::causes::with_causes(&fault))?;
             for complaint in wrong {
                 tracing::error!(complaint, "policy");
             }

@@ -221,7 +221,8 @@ impl Service {
         let learning = match &remediation {
             Some(engine) => {
                 let folder = self.config.data.join("remediation");
-                let opened = Learning::open(engine.clone(), &folder);
+                let channels = &self.config.remediation.channels;
+                let opened = Learning::open(engine.clone(), &folder, channels);
                 Some(opened.map_err(ServeError::Remediation)?)
             }
             None => None,
@@ -241,6 +242,7 @@ impl Service {
             let sink = answering::Answering {
                 engine: engine.clone(),
                 store: self.store.clone(),
+                channels: self.config.remediation.channels.clone(),
             };
             sinks.push((settings, Box::new(sink)));
         }
@@ -388,6 +390,11 @@ impl Service {
                 .map_err(ServeError::Store)?;
         }
         let is_new = !known.iter().any(|(name, _)| name == answering::NAME);
+        if !self.config.remediation.enabled && !is_new {
+            // What is found while nobody wants answers is not answered later.
+            let name = answering::NAME;
+            self.store.forget_sink(name).map_err(ServeError::Store)?;
+        }
         if self.config.remediation.enabled && is_new {
             // What was found before nobody wanted answered.
             self.store
@@ -398,7 +405,7 @@ impl Service {
             .into_iter()
             .map(|(name, _)| name)
             .filter(|name| !self.config.sinks.contains_key(name))
-            .filter(|name| name != answering::NAME || !self.config.remediation.enabled)
+            .filter(|name| name != answering::NAME)
             .collect();
         for sink in &unknown {
             let words = "it is not in the configuration; what it has yet to take is kept until it is there again, or until \
@@ -417,7 +424,7 @@ impl Service {
         }
         let wrong = ServeError::Remediation;
         let mut read = policies::read(&config.policies)?;
-        read.keep_to_roles(&config.roles);
+        read.keep_to_roles(&config.roles, config.own_credentials);
         for complaint in read.complaints(self.color.palette(&io::stderr())) {
             eprintln!("{complaint}");
         }

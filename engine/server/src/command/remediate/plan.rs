@@ -114,12 +114,12 @@ pub(super) fn run(
     if !arguments.json {
         writeln!(
             out,
-            "{} of {} answered with {}, {nothing} with nothing",
+            "{} looked at, {}: {}, and {nothing} times nothing",
             counted(found.len() as u64, "finding"),
             if asks {
-                "the state as it is now"
+                "with the state as it is now"
             } else {
-                "nothing asked of AWS"
+                "without asking AWS"
             },
             counted(actions, "action"),
         )?;

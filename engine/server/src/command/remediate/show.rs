@@ -247,6 +247,16 @@ pub(crate) fn whole(answer: &Value) -> String {
         Shown(&actors.join(", "))
     );
     let _ = writeln!(out, "  resource  {}", Shown(text(answer, "resource")));
+    let ingest = &proposal["event"]["ingest"];
+    if ingest.is_object() {
+        let _ = writeln!(
+            out,
+            "  came by   channel {}, sender {}, {}",
+            Shown(text(ingest, "channel")),
+            Shown(text(ingest, "sender")),
+            Shown(text(ingest, "verified")),
+        );
+    }
     let _ = writeln!(out, "  runbook   {}", Shown(text(proposal, "runbook")));
     let plan = &record["plan"][0];
     if plan.is_object() {

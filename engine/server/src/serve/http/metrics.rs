@@ -162,7 +162,11 @@ pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refus
     plugins::render(&plugins, &mut text);
     channel_metrics::render(&door, &mut text);
     if let Some(engine) = remediation {
-        super::remediation::render(&engine, &mut text);
+        text = blocking(move || {
+            super::remediation::render(&engine, &mut text);
+            Ok(text)
+        })
+        .await?;
     }
     Ok((
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

@@ -96,12 +96,14 @@ pub(super) struct Wanted {
 }
 
 /// An action in a few words.
-fn brief(action: &Action) -> Value {
+fn brief(engine: &Remediation, action: &Action) -> Value {
     let proposal = &action.proposal;
+    let trouble = || engine.trouble(&action.id);
+    let reason = action.state.reason().map(str::to_owned).or_else(trouble);
     value!({
         "id": action.id,
         "state": action.state.name(),
-        "reason": action.state.reason(),
+        "reason": reason,
         "policy": proposal.policy.id,
         "action": proposal.action,
         "resource": proposal.subject.resource.arn,
@@ -144,7 +146,11 @@ pub(super) async fn list(
         found.sort_by(|one, other| (other.proposed, &other.id).cmp(&(one.proposed, &one.id)));
         let most = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
         let all = found.len();
-        let found: Vec<Value> = found.into_iter().take(most).map(brief).collect();
+        let found: Vec<Value> = found
+            .into_iter()
+            .take(most)
+            .map(|one| brief(&engine, one))
+            .collect();
         Ok(json(&value!({ "actions": found, "of": all })))
     })
     .await
@@ -158,7 +164,7 @@ pub(super) async fn one(
     let (engine, id) = (engine(&api)?, part(id)?);
     blocking(move || {
         let action = engine.action(&id).ok_or(EngineFault::NoAction(id))?;
-        let mut whole = brief(&action);
+        let mut whole = brief(&engine, &action);
         whole["record"] = value!(action);
         Ok(json(&whole))
     })
@@ -205,7 +211,7 @@ async fn said(
     blocking(move || {
         say(&engine, &id, &word)?;
         let action = engine.action(&id).ok_or(EngineFault::NoAction(id))?;
-        Ok(json(&brief(&action)))
+        Ok(json(&brief(&engine, &action)))
     })
     .await
 }
@@ -266,6 +272,14 @@ pub(super) async fn switch(
 ) -> Result<Response, Refusal> {
     let engine = engine(&api)?;
     let turn: Turn = read(&body_of(&api, body)?)?;
+    if turn.scope == Scope::KillFile {
+        return Err(Refusal::bad("the kill file is turned by the file alone"));
+    }
+    if turn.by.trim().is_empty() || turn.by.len() > 200 || turn.reason.len() > 1_000 {
+        return Err(Refusal::bad(
+            "give `by`, at most 200 bytes, and `reason`, at most 1,000",
+        ));
+    }
     blocking(move || {
         engine.switch(turn.scope, turn.off, &turn.by, &turn.reason)?;
         engine.ring();

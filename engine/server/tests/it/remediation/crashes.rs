@@ -183,7 +183,9 @@ fn once(ground: &Ground, from: usize) -> BTreeMap<String, u32> {
     for ((operation, session), count) in done {
         let is_set = matches!(
             operation.as_str(),
-            "iam.UpdateAccessKey" | "ec2.ModifyNetworkInterfaceAttribute"
+            "iam.UpdateAccessKey"
+                | "ec2.ModifyInstanceAttribute"
+                | "ec2.ModifyNetworkInterfaceAttribute"
         );
         assert!(
             count == 1 || is_set,

@@ -27,7 +27,7 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action
 MAY = """
 cloudtrail:GetTrailStatus cloudtrail:StartLogging cloudtrail:StopLogging
 ec2:Describe* ec2:AuthorizeSecurityGroupIngress ec2:RevokeSecurityGroupIngress ec2:CreateSnapshots ec2:DeleteSnapshot
-ec2:CreateTags ec2:ModifyNetworkInterfaceAttribute ec2:ModifyImageAttribute ec2:ModifySnapshotAttribute
+ec2:CreateTags ec2:ModifyInstanceAttribute ec2:ModifyNetworkInterfaceAttribute ec2:ModifyImageAttribute ec2:ModifySnapshotAttribute
 ec2:ModifyInstanceMetadataOptions ec2:EnableEbsEncryptionByDefault ec2:DisableEbsEncryptionByDefault
 ec2:GetEbsEncryptionByDefault ec2:StopInstances ec2:StartInstances
 events:DescribeRule events:EnableRule events:DisableRule
