@@ -72,7 +72,10 @@ impl Questions {
             };
             let place = part.replace("params.", "parameter ");
             let message = format!("{place}: {}", report.diagnostic.message);
-            let help = report.diagnostic.help.first().cloned().unwrap_or_default();
+            let help = report.diagnostic.help.first().cloned();
+            let help = help.unwrap_or_else(|| {
+                "The policy is off. It is CEL over `event`, as in rules.".to_owned()
+            });
             loaded.refuse(policy, &part, message, &help);
         }
         let names = texts

@@ -450,6 +450,10 @@ impl Action {
 
     /// Changes how far the step of the run is that is next; whether it is that step, and it can be so.
     fn step(&mut self, step: usize, to: impl FnOnce(&Progress) -> Option<Progress>) -> bool {
+        // While somebody is asked nothing is known, and nothing is sent.
+        if matches!(self.state, State::NeedsHuman { .. }) {
+            return false;
+        }
         let Some(run) = self.current_mut() else {
             return false;
         };

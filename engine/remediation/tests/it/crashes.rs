@@ -480,7 +480,9 @@ fn check(
             );
         }
     }
-    if scenario.is_capped {
+    // What is taken back waits for no cap.
+    let is_back = book.actions().any(|action| action.back.is_some());
+    if scenario.is_capped && !is_back {
         for one in &effects {
             let is_within =
                 |other: &&Effect| (one.time..=one.time + 5 * MINUTE).contains(&other.time);

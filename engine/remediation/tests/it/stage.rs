@@ -80,9 +80,14 @@ limits = { LIMITS }
 
 pub const WIDE: &str = r#"per_policy = { max = 100000, window = "1m" }, per_account = { max = 100000, window = "1m" }, concurrency = 1000"#;
 
+/// The text of the policies, with limits.
+pub fn text_with(limits: &str) -> String {
+    POLICIES.replace("LIMITS", limits)
+}
+
 /// The policies, with limits.
 pub fn policies_with(limits: &str) -> Policies {
-    policies_of(&POLICIES.replace("LIMITS", limits))
+    policies_of(&text_with(limits))
 }
 
 pub fn policies_of(text: &str) -> Policies {

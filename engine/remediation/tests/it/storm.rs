@@ -54,7 +54,7 @@ fn a_storm_exceeds_no_cap_and_loses_nothing() {
     let count: u64 = std::env::var("TRIPLINE_STORM")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(2_000);
+        .unwrap_or(1_500);
     let mut cloud = Cloud::default();
     let accounts = 40;
     let kinds = [Kind::Group, Kind::Key];
