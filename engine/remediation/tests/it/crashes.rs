@@ -18,7 +18,10 @@ use tripline_remediation::policy::{Mode, OnAmbiguous, Period};
 
 /// Ends the engine when a point is reached for the n-th time.
 #[derive(Clone, Default)]
-struct Ending(Arc<Mutex<(Option<&'static str>, u64, BTreeSet<&'static str>)>>);
+struct Ending(Arc<Mutex<Ends>>);
+
+/// Where it ends and for the how manieth time, and the points that were reached.
+type Ends = (Option<&'static str>, u64, BTreeSet<&'static str>);
 
 impl Ending {
     fn at(&self, point: &'static str, times: u64) {

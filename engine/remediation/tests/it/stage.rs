@@ -324,7 +324,7 @@ pub fn bad(kind: Kind, number: u64, account: &str, time: i64, cloud: &mut Cloud)
         }
         Kind::Function => {
             let name = format!("function{number}");
-            let places = (number % 2 == 0).then_some(7);
+            let places = number.is_multiple_of(2).then_some(7);
             cloud.functions.insert(name.clone(), places);
             let more = json!({"requestParameters": {"functionName": name}});
             let called = "UpdateFunctionCode20150331v2";

@@ -69,11 +69,10 @@ pub struct Effect {
     pub action: String,
     pub what: String,
     pub call: Call,
-    pub role: String,
 }
 
-/// A request under way: when it lands, what it is, of which action, and as whom.
-type UnderWay = (i64, Call, String, String);
+/// A request under way: when it lands, what it is, of which action.
+type UnderWay = (i64, Call, String);
 
 #[derive(Default)]
 struct Inner {
@@ -86,7 +85,6 @@ struct Inner {
     under_way: Vec<UnderWay>,
     effects: Vec<Effect>,
     begun: Vec<(i64, Instant, String)>,
-    told: BTreeMap<String, &'static str>,
     unmodifiable: BTreeMap<String, u64>,
     refused_reads: Vec<String>,
     latency: i64,
@@ -111,14 +109,14 @@ impl Inner {
     fn pass(&mut self, to: i64) {
         self.under_way.sort_by_key(|one| one.0);
         while self.under_way.first().is_some_and(|one| one.0 <= to) {
-            let (at, call, action, role) = self.under_way.remove(0);
+            let (at, call, action) = self.under_way.remove(0);
             self.now = self.now.max(at);
-            self.apply(&call, &action, &role);
+            self.apply(&call, &action);
         }
         self.now = self.now.max(to);
     }
 
-    fn apply(&mut self, call: &Call, action: &str, role: &str) -> Answer {
+    fn apply(&mut self, call: &Call, action: &str) -> Answer {
         if self.keeps_history {
             self.before.push((self.now, self.cloud.clone()));
         }
@@ -129,7 +127,6 @@ impl Inner {
                 action: action.to_owned(),
                 what,
                 call: call.clone(),
-                role: role.to_owned(),
             }),
             None if self.keeps_history => drop(self.before.pop()),
             None => {}
@@ -161,13 +158,13 @@ impl Inner {
     }
 
     /// Has a request land when nobody waits for it any more, but while its signature counts.
-    fn later(&mut self, call: &Call, action: &str, role: &str) {
+    fn later(&mut self, call: &Call, action: &str) {
         let at = self.now + 1 + self.chance(VALID as u64 - 2) as i64;
-        let under_way = (at, call.clone(), action.to_owned(), role.to_owned());
+        let under_way = (at, call.clone(), action.to_owned());
         self.under_way.push(under_way);
     }
 
-    fn change(&mut self, call: &Call, action: &str, role: &str) -> Sent {
+    fn change(&mut self, call: &Call, action: &str) -> Sent {
         let faults = self.faults;
         let mut dice = self.chance(1_000);
         let mut is = |often: u64| {
@@ -184,9 +181,9 @@ impl Inner {
         let is_repeatable =
             !call.operation.contains("CreateSnapshots") && call.operation != "http.request";
         if is(faults.dropped) {
-            self.apply(call, action, role);
+            self.apply(call, action);
             if is_repeatable && self.chance(2) == 0 {
-                self.later(call, action, role);
+                self.later(call, action);
             }
             return lost();
         }
@@ -194,20 +191,20 @@ impl Inner {
             return lost();
         }
         if is(faults.delayed) {
-            self.later(call, action, role);
+            self.later(call, action);
             self.now += 10 * SECOND;
             return lost();
         }
         if is(faults.doubled) {
             // Something on the way sends it again, and answers when both are through.
             if is_repeatable {
-                self.apply(call, action, role);
+                self.apply(call, action);
             }
         } else if is(faults.throttled) {
             return Sent::NotDone("Throttling".to_owned());
         } else if is(faults.failed) {
             if self.chance(2) == 0 {
-                self.apply(call, action, role);
+                self.apply(call, action);
             }
             return Sent::Unknown("500".to_owned());
         } else if is(faults.unmodifiable) {
@@ -222,7 +219,7 @@ impl Inner {
             *left -= 1;
             return Sent::NotDone("EntityTemporarilyUnmodifiable".to_owned());
         }
-        let answer = self.apply(call, action, role);
+        let answer = self.apply(call, action);
         answered(answer, self.requests)
     }
 }
@@ -285,11 +282,6 @@ impl World {
         self.inner().begun.clone()
     }
 
-    /// The last state that people were told of each action.
-    pub fn told(&self) -> BTreeMap<String, &'static str> {
-        self.inner().told.clone()
-    }
-
     pub fn pass(&self, to: i64) {
         self.inner().pass(to);
     }
@@ -302,10 +294,6 @@ impl World {
         self.inner().faults = faults;
     }
 
-    pub fn set_latency(&self, latency: i64) {
-        self.inner().latency = latency;
-    }
-
     pub fn refuse_reads(&self, operations: &[&str]) {
         self.inner().refused_reads = operations.iter().map(|&one| one.to_owned()).collect();
     }
@@ -313,10 +301,6 @@ impl World {
     /// The next of some chance.
     pub fn chance(&self, below: u64) -> u64 {
         self.inner().chance(below)
-    }
-
-    pub fn is_quiet(&self) -> bool {
-        self.inner().under_way.is_empty()
     }
 
     /// When the next thing lands that is under way.
@@ -376,14 +360,10 @@ impl Outside for World {
         assert!(is_planned, "{call:?} is in no plan");
         let at = inner.now + inner.latency;
         inner.pass(at);
-        inner.change(call, &identity.action, &identity.role)
+        inner.change(call, &identity.action)
     }
 
-    fn told(&self, action: &Action) {
-        self.inner()
-            .told
-            .insert(action.id.clone(), action.state.name());
-    }
+    fn told(&self, _: &Action) {}
 }
 
 /// An event of CloudTrail.

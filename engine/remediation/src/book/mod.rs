@@ -3,27 +3,20 @@
 //!
 //! It is the fold over the journal and nothing else, so whoever reads a journal has the same book. It reads no clock.
 
+mod keep;
+mod room;
+mod slots;
+
 use crate::journal::{Entry, Scope};
 use crate::machine::{Action, Illegal, Input, Origin, Proposal, State, Wanted, wanted};
 use crate::plan::{Resource, hex};
 use crate::policy::{Cap, Mode};
 use sha2::{Digest, Sha256};
+use slots::Slots;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-
-/// How many settled actions are kept in memory beside those that are not settled. The journal has all.
-const SETTLED_MAX: usize = 50_000;
-
-/// How many of those that were refused at once are kept in memory: they push nothing else out.
-const REFUSED_MAX: usize = 10_000;
 
 /// So many actions may be open. What comes then is refused.
 const OPEN_MAX: usize = 200_000;
-
-/// How many findings are remembered as answered.
-const ANSWERED_MAX: usize = 1_000_000;
-
-/// How many begins are remembered of one scope: more than any cap allows, see `policy`.
-const SLOTS_MAX: usize = crate::policy::CAP_MAX as usize;
 
 /// Microseconds after which something that cannot begin is looked at again.
 const SOON: i64 = 1_000_000;
@@ -74,55 +67,6 @@ pub enum Judged {
     New(String),
     /// It is a new action, and it is not done; why.
     Refused(String, String),
-}
-
-/// What happened lately in a scope.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Slots {
-    by_time: BTreeSet<(i64, String)>,
-    times: HashMap<String, i64>,
-    /// What is older than this is of no cap; microseconds.
-    keep: i64,
-}
-
-impl Slots {
-    /// How many others than one action began after a time, and when the oldest of them did.
-    fn after(&self, time: i64, but: &str) -> (u32, Option<i64>) {
-        let later = self
-            .by_time
-            .range((time.saturating_add(1), String::new())..);
-        let mut counted = later.filter(|(_, id)| id != but).peekable();
-        let oldest = counted.peek().map(|(at, _)| *at);
-        (u32::try_from(counted.count()).unwrap_or(u32::MAX), oldest)
-    }
-
-    /// An action did something at a time, or may still do it until then.
-    fn stamp(&mut self, id: &str, at: i64, keep: i64, now: i64) {
-        self.keep = self.keep.max(keep);
-        match self.times.get(id) {
-            Some(old) if *old == at => {}
-            old => {
-                if let Some(old) = old {
-                    self.by_time.remove(&(*old, id.to_owned()));
-                }
-                self.by_time.insert((at, id.to_owned()));
-                self.times.insert(id.to_owned(), at);
-            }
-        }
-        let oldest = now.saturating_sub(self.keep);
-        while let Some((at, id)) = self.by_time.first()
-            && (*at < oldest || self.times.len() > SLOTS_MAX)
-        {
-            let (at, id) = (*at, id.clone());
-            self.by_time.remove(&(at, id.clone()));
-            self.times.remove(&id);
-        }
-    }
-
-    fn is_over(&self, now: i64) -> bool {
-        let newest = self.by_time.last().map(|(at, _)| *at);
-        newest.is_none_or(|at| at < now.saturating_sub(self.keep))
-    }
 }
 
 /// The actions of a key.
@@ -422,119 +366,6 @@ impl Book {
             .map(|(scope, _)| scope)
     }
 
-    /// The scopes that an action counts in, and their caps.
-    fn scopes(&self, action: &Action) -> Vec<(String, Option<Cap>)> {
-        let proposal = &action.proposal;
-        let (policy, resource) = (&proposal.policy.id, &proposal.subject.resource);
-        let limits = &proposal.terms.limits;
-        vec![
-            ("all".to_owned(), self.rules.global),
-            (format!("policy:{policy}"), limits.per_policy),
-            (
-                format!("account:{policy}:{}", resource.account),
-                limits.per_account,
-            ),
-            (format!("kind:{}", resource.kind), limits.per_kind),
-            (format!("key:{}", proposal.key), None),
-        ]
-    }
-
-    /// Whether an action may send a request at a time: its first one, or one more after it was interrupted.
-    pub fn may_send(&self, action: &Action, now: i64) -> Result<(), Hold> {
-        let proposal = &action.proposal;
-        let resource = &proposal.subject.resource;
-        if let Some(scope) = self.is_off(&proposal.policy.id, &resource.account) {
-            return Err(Hold::Off(scope.clone()));
-        }
-        let is_back = matches!(action.state, State::RollingBack(_) | State::Reverting(_));
-        if let Some(lock) = self
-            .locks
-            .get(&resource.arn)
-            .filter(|lock| lock.id != action.id && now < lock.until)
-        {
-            let why = format!("{} is at work on {}", lock.id, resource.arn);
-            let until = now.saturating_add(SOON);
-            return Err(Hold::Later(why, lock.until.min(until)));
-        }
-        if is_back {
-            return Ok(());
-        }
-        if let Some((_, end, why)) = self
-            .rules
-            .frozen
-            .iter()
-            .find(|(from, to, _)| (*from..*to).contains(&now))
-            && action.run.is_none()
-        {
-            return Err(Hold::Later(format!("nothing begins now: {why}"), *end));
-        }
-        if !action.is_glass_broken {
-            for (scope, cap) in self.scopes(action) {
-                let (Some(cap), Some(slots)) = (cap, self.slots.get(&scope)) else {
-                    if cap.is_some_and(|cap| cap.max == 0) {
-                        return Err(Hold::Later(
-                            format!("the cap of {scope} is 0"),
-                            now + 60 * SOON,
-                        ));
-                    }
-                    continue;
-                };
-                let (count, oldest) = slots.after(now - cap.window.0, &action.id);
-                if count >= cap.max {
-                    let until = oldest
-                        .map_or(now + SOON, |at| at.min(now) + cap.window.0 + 1)
-                        .max(now + SOON);
-                    let why = format!(
-                        "the cap of {scope} is reached: {} within {}",
-                        cap.max, cap.window
-                    );
-                    return Err(Hold::Later(why, until));
-                }
-            }
-            self.may_by_percent(action, now)?;
-        }
-        let policy = &proposal.policy.id;
-        let running = self
-            .running
-            .get(policy)
-            .map_or(0, |ids| ids.iter().filter(|id| **id != action.id).count());
-        if action.run.is_none() && running >= proposal.terms.limits.concurrency as usize {
-            return Err(Hold::Later(
-                format!("{running} actions of {policy} are at work"),
-                now + SOON,
-            ));
-        }
-        Ok(())
-    }
-
-    fn may_by_percent(&self, action: &Action, now: i64) -> Result<(), Hold> {
-        let limits = &action.proposal.terms.limits;
-        let (Some(share), Some(cap)) = (&limits.max_percent, limits.per_policy) else {
-            return Ok(());
-        };
-        let Some(known) = self.inventory.get(&share.of).filter(|known| **known > 0) else {
-            return Ok(());
-        };
-        let slots = self
-            .slots
-            .get(&format!("policy:{}", action.proposal.policy.id));
-        let (count, oldest) = slots.map_or((0, None), |slots| {
-            slots.after(now - cap.window.0, &action.id)
-        });
-        let most = (*known as f64 * share.percent / 100.0).floor();
-        match f64::from(count) + 1.0 > most {
-            true => {
-                let until = oldest.map_or(now + 60 * SOON, |at| at.min(now) + cap.window.0 + 1);
-                let why = format!(
-                    "{} of a hundred of {known} {} are {most}",
-                    share.percent, share.of
-                );
-                Err(Hold::Later(why, until))
-            }
-            false => Ok(()),
-        }
-    }
-
     /// What an entry makes of an action, which is not changed; what is told of it in the journal.
     pub fn entry(&self, id: &str, input: Input, now: i64) -> Result<Entry, Illegal> {
         let (from, next) = match self.actions.get(id) {
@@ -719,150 +550,6 @@ impl Book {
         self.forget();
         self.sweep(now);
         Ok(())
-    }
-
-    /// Remembers that the finding of a proposal is answered.
-    fn answer(&mut self, proposal: &Proposal) {
-        let one = (short(&proposal.key), short(&proposal.origin.finding));
-        if self.answered.insert(one) {
-            self.answered_in_order.push_back(one);
-        }
-        if self.answered_in_order.len() > ANSWERED_MAX
-            && let Some(oldest) = self.answered_in_order.pop_front()
-        {
-            self.answered.remove(&oldest);
-        }
-    }
-
-    /// Counts what an action does where it is capped. A request takes effect after it was written down and before its answer
-    /// was, and one that nobody knows of until it can have no effect any more: the latest of these times counts.
-    fn stamp(&mut self, action: &Action, input: &Input, now: i64) {
-        let Some(run) = &action.run else { return };
-        let is_sent = matches!(input, Input::Began { .. } | Input::Intent { .. });
-        let is_about_requests = matches!(
-            input,
-            Input::Answered { .. }
-                | Input::Unanswered { .. }
-                | Input::Adopted { .. }
-                | Input::Skipped { .. }
-                | Input::Ambiguous { .. }
-                | Input::StepFailed { .. }
-                | Input::Resolved { .. }
-        );
-        let at = match (is_sent, run.unsure) {
-            _ if !is_sent && !is_about_requests => return,
-            (true, _) => now.saturating_add(self.rules.fence),
-            (false, 0) => now,
-            (false, unsure) => now.max(unsure.saturating_add(self.rules.fence)),
-        };
-        let flaps = action.proposal.terms.limits.flap_window.0;
-        for (scope, cap) in self.scopes(action) {
-            let keep = match scope.starts_with("key:") {
-                true => flaps,
-                false => cap.map_or(0, |cap| cap.window.0),
-            };
-            let percent = action.proposal.terms.limits.per_policy;
-            let keep = keep.max(percent.map_or(0, |cap| cap.window.0));
-            let slots = self.slots.entry(scope).or_default();
-            slots.stamp(&action.id, at, keep, now);
-        }
-    }
-
-    /// Forgets the oldest settled actions when there are too many.
-    fn forget(&mut self) {
-        // A few at a time, as some are put in line again.
-        for _ in 0..4 {
-            let oldest = if self.refused.len() > REFUSED_MAX {
-                self.refused.pop_front()
-            } else if self.settled.len() > SETTLED_MAX {
-                self.settled.pop_front()
-            } else {
-                None
-            };
-            let Some(id) = oldest else { return };
-            let Some(action) = self.actions.get(&id) else {
-                continue;
-            };
-            if !action.state.is_settled() {
-                // It is at work again, and is put in line again when it has ended.
-                continue;
-            }
-            if self.due_of.contains_key(&id) || action.state.is_running() {
-                // It is to be looked at again, or somebody is to say what became of it: its turn comes later.
-                self.settled.push_back(id);
-                continue;
-            }
-            let key = action.proposal.key.clone();
-            if let Some(one) = self.keys.get_mut(&key) {
-                for place in [&mut one.last, &mut one.again, &mut one.refused] {
-                    if place.as_ref() == Some(&id) {
-                        *place = None;
-                    }
-                }
-                if one.last.is_none() && one.again.is_none() && one.refused.is_none() {
-                    self.keys.remove(&key);
-                }
-            }
-            self.actions.remove(&id);
-        }
-    }
-
-    /// Forgets what is over, whenever there is twice as much as was left the last time.
-    fn sweep(&mut self, now: i64) {
-        if self.slots.len() + self.locks.len() <= self.sweeps_at.max(1_000) {
-            return;
-        }
-        self.slots.retain(|_, slots| !slots.is_over(now));
-        self.locks.retain(|_, lock| now < lock.until);
-        self.sweeps_at = 2 * (self.slots.len() + self.locks.len());
-    }
-
-    /// How much is kept, by what it is: for whoever looks whether it grows.
-    pub fn sizes(&self) -> BTreeMap<&'static str, usize> {
-        BTreeMap::from([
-            ("actions", self.actions.len()),
-            ("open", self.open),
-            ("keys", self.keys.len()),
-            ("locks", self.locks.len()),
-            ("scopes", self.slots.len()),
-            (
-                "slots",
-                self.slots.values().map(|slots| slots.times.len()).sum(),
-            ),
-            ("answered", self.answered.len()),
-            ("tallies", self.tallies.len()),
-            ("running", self.running.values().map(HashSet::len).sum()),
-            ("waiting", self.waiting.len()),
-            ("due", self.due_of.len()),
-            ("settled", self.settled.len() + self.refused.len()),
-        ])
-    }
-
-    /// The first part in which another book differs, of all that a journal tells. When something is looked at again is not
-    /// of it.
-    pub fn difference(&self, other: &Self) -> Option<&'static str> {
-        let parts = [
-            ("actions", self.actions == other.actions),
-            ("keys", self.keys == other.keys),
-            ("locks", self.locks == other.locks),
-            ("slots", self.slots == other.slots),
-            ("off", self.off == other.off),
-            ("tallies", self.tallies == other.tallies),
-            ("running", self.running == other.running),
-            ("waiting", self.waiting == other.waiting),
-            ("settled", self.settled == other.settled),
-            ("refused", self.refused == other.refused),
-            ("open", self.open == other.open),
-            ("answered", self.answered == other.answered),
-            ("epoch", self.epoch == other.epoch),
-            (
-                "due",
-                self.due_of.len() == other.due_of.len()
-                    && self.due_of.keys().all(|id| other.due_of.contains_key(id)),
-            ),
-        ];
-        let differs = parts.iter().find(|(_, is_same)| !is_same)?;
-        Some(differs.0)
     }
 
     /// Who did what is answered by an action, for votes.
