@@ -83,7 +83,8 @@ fn is_there(path: &str) -> bool {
 
 fn watch(engine: &Remediation, config: &RemediationConfig, is_gone: &AtomicBool) {
     let mut signed = Instant::now();
-    let mut was_there = false;
+    // As the journal has it, which may be of a process that ended before the file was gone.
+    let mut was_there = engine.book().off().contains_key(&Stops::KillFile);
     while !is_gone.load(Ordering::Relaxed) {
         std::thread::sleep(LOOKS_EVERY);
         if !config.kill_file.is_empty() {

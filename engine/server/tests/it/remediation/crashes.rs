@@ -136,7 +136,7 @@ fn nothing_is_lost_or_doubled_however_often_it_is_killed() {
     );
 }
 
-/// Has a service live for a while, and kills it.
+/// Has a service live for a while, and kills it; now and then it is asked to end, which it does.
 fn lived(service: Service, row: &mut u64, does: impl Fn(&Service)) {
     let lives = Duration::from_millis(chance(row, 700));
     let since = Instant::now();
@@ -144,7 +144,10 @@ fn lived(service: Service, row: &mut u64, does: impl Fn(&Service)) {
         does(&service);
         thread::sleep(Duration::from_millis(10).min(lives.saturating_sub(since.elapsed())));
     }
-    service.kill();
+    match chance(row, 6) {
+        0 => assert_eq!(service.terminate(), Some(0)),
+        _ => service.kill(),
+    }
 }
 
 /// Nothing is troubled any more, and everything comes to rest in one state.

@@ -362,6 +362,13 @@ impl Service {
         self.command(&[&head[..], &["--key-file", seed, "--reason", "of a test"]].concat())
     }
 
+    /// Asks it to end; how it did.
+    fn terminate(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
+        self.child.wait().expect("it ends").code()
+    }
+
     fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");

@@ -146,7 +146,83 @@ fn each_goes_as_far_as_it_is_let() {
     bounds(&ground, &service);
     reload(&ground, &service);
     stopped(&ground, &service);
+    dry_run(&ground, &service);
+    restarted(&ground, service);
     ground.verify();
+}
+
+/// The command plans with the state as it is, and changes nothing.
+fn dry_run(ground: &Ground, service: &Service) {
+    let path = ground.folder.path();
+    let event = ground.moto.set("ingress", "asked");
+    let file = ground.folder.file("trail.jsonl", event.to_string());
+    let (rules, policies) = (format!("{path}/rules"), format!("{path}/policies"));
+    let before = ground.proxy.done().len();
+    let asked = [
+        "remediate",
+        "dry-run",
+        "--rules",
+        &rules,
+        "--policies",
+        &policies,
+        "--endpoint",
+        &ground.proxy.url(),
+        &file,
+    ];
+    let ran = crate::harness::tripline(&asked)
+        .env("AWS_ACCESS_KEY_ID", &ground.moto.key.id)
+        .env("AWS_SECRET_ACCESS_KEY", &ground.moto.key.secret)
+        .output();
+    let ran: crate::harness::Ran = ran.expect("the binary runs").into();
+    // One of the policies has a mistake.
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("ec2.RevokeSecurityGroupIngress"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ground.proxy.done().len(), before);
+    assert!(
+        service
+            .newest("ingress")
+            .is_some_and(|one| one["state"] == "succeeded")
+    );
+}
+
+/// What stops everything stops it from the first moment on, and no longer than it is meant to.
+fn restarted(ground: &Ground, service: Service) {
+    let path = format!("{}/stop", ground.folder.path());
+    let off = |service: &Service| service.get("/v1/remediation")["off"].clone();
+    let policy = ["--policy", "ingress", "--by", "bob", "--reason", "a test"];
+    service.good(&[&["remediate", "off"], &policy[..]].concat());
+    open(ground, &service, "waits");
+    service.wait_considered();
+    service.kill();
+    std::fs::write(&path, "").expect("written");
+
+    // The file was put there while nobody ran.
+    let service = ground.start();
+    assert_eq!(off(&service).as_array().map(Vec::len), Some(2));
+    service.good(&[&["remediate", "on"], &policy[..]].concat());
+    still(ground);
+    let waits = ground.moto.get("ingress", "waits");
+    assert_eq!(waits.as_array().map(Vec::len), Some(2));
+    service.kill();
+    std::fs::remove_file(&path).expect("removed");
+
+    // And taken away so.
+    let service = ground.start();
+    service.wait_for("ingress", "succeeded");
+    assert_eq!(ground.moto.get("ingress", "waits"), json!(CLOSED));
+    assert_eq!(off(&service), json!([]));
+
+    // What a person switched off the file does not switch on.
+    service.good(&["remediate", "off", "--by", "bob", "--reason", "a person"]);
+    std::fs::write(&path, "").expect("written");
+    still(ground);
+    std::fs::remove_file(&path).expect("removed");
+    still(ground);
+    assert_eq!(off(&service)[0]["reason"], "a person");
 }
 
 /// It is done when nobody objects in time, and not when somebody takes it away.
