@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tripline_remediation::aws::encode;
 use tripline_remediation::aws::endpoint;
-use tripline_remediation::aws::{BODY_BYTES_MAX, decode};
+use tripline_remediation::aws::{BODY_BYTES_MAX, Retry, decode};
 use tripline_remediation::aws::{Credentials, sign};
 use tripline_remediation::aws::{
     Fetched, Provider, from_assumed_role, from_metadata, from_profile, providers,
@@ -204,6 +204,15 @@ impl World {
                 from_metadata(&get(&role)?).map_err(|fault| fault.to_string())
             }
         }
+    }
+
+    /// What was refused as expired is fetched anew, whatever the clock here says.
+    fn forget(&self, refused: &Credentials) {
+        let is_it = |one: &Credentials| one.access_key == refused.access_key;
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, one| !is_it(one));
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.take_if(|one| is_it(one));
     }
 
     fn region(&self) -> String {
@@ -419,6 +428,9 @@ impl World {
         }
         let decoded = decode(operation, status, &headers, &body)
             .map_err(|fault| Failed::Unknown(format!("{}: {fault}", call.operation)))?;
+        if let (Retry::Signature, Some(credentials)) = (decoded.retry, credentials) {
+            self.forget(credentials);
+        }
         if let Answer::Refused { code, message } = &decoded.answer
             && decoded.retry.is_passing()
         {

@@ -195,6 +195,16 @@ struct Word {
     resolution: Option<Resolution>,
 }
 
+/// Whoever reads the trail is to know who it was.
+fn check(by: &str, reason: &str) -> Result<(), Refusal> {
+    if by.trim().is_empty() || by.len() > 200 || reason.len() > 1_000 {
+        return Err(Refusal::bad(
+            "give `by`, at most 200 bytes, and `reason`, at most 1,000",
+        ));
+    }
+    Ok(())
+}
+
 async fn said(
     api: Shared,
     id: Result<Path<String>, PathRejection>,
@@ -203,11 +213,7 @@ async fn said(
 ) -> Result<Response, Refusal> {
     let (engine, id) = (engine(&api)?, part(id)?);
     let word: Word = read(&body_of(&api, body)?)?;
-    if word.by.trim().is_empty() || word.by.len() > 200 || word.reason.len() > 1_000 {
-        return Err(Refusal::bad(
-            "give `by`, at most 200 bytes, and `reason`, at most 1,000",
-        ));
-    }
+    check(&word.by, &word.reason)?;
     blocking(move || {
         say(&engine, &id, &word)?;
         let action = engine.action(&id).ok_or(EngineFault::NoAction(id))?;
@@ -275,11 +281,7 @@ pub(super) async fn switch(
     if turn.scope == Scope::KillFile {
         return Err(Refusal::bad("the kill file is turned by the file alone"));
     }
-    if turn.by.trim().is_empty() || turn.by.len() > 200 || turn.reason.len() > 1_000 {
-        return Err(Refusal::bad(
-            "give `by`, at most 200 bytes, and `reason`, at most 1,000",
-        ));
-    }
+    check(&turn.by, &turn.reason)?;
     blocking(move || {
         engine.switch(turn.scope, turn.off, &turn.by, &turn.reason)?;
         engine.ring();

@@ -44,7 +44,8 @@ struct Policy<'p> {
     cap: u32,
     /// How long it is looked for whether an action worked.
     within: &'p str,
-    /// More of it, as TOML.
+    /// More of it, as TOML: settings, and tables.
+    settings: &'p str,
     more: &'p str,
 }
 
@@ -58,6 +59,7 @@ impl<'p> Policy<'p> {
             mode: "auto",
             cap: 1000,
             within: "20s",
+            settings: "",
             more: "",
         }
     }
@@ -86,13 +88,14 @@ impl<'p> Policy<'p> {
             mode,
             cap,
             within,
+            settings,
             more,
             ..
         } = self;
         let rule = self.rule_id();
         format!(
             "[remediation.{id}]\nversion = \"1.0.0\"\ndescription = \"Of a test.\"\nrunbook = \"https://runbooks.example.com/{id}\"\n\
-             owner = \"cloud-sec\"\non_finding = [\"{rule}\"]\nwhen = '!has(event.errorCode)'\naction = \"{action}\"\n\
+             owner = \"cloud-sec\"\non_finding = [\"{rule}\"]\nwhen = '!has(event.errorCode)'\naction = \"{action}\"\n{settings}\n\
              [remediation.{id}.stage]\nmode = \"{mode}\"\n\
              [remediation.{id}.limits]\nper_policy = {{ max = {cap}, window = \"10m\" }}\nper_account = {{ max = 1000, window = \"10m\" }}\n\
              cooldown = \"1s\"\nconcurrency = 16\n\

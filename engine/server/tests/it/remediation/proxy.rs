@@ -28,6 +28,8 @@ pub(super) enum Does {
     Twice,
     /// It is refused, with a status and a code.
     Refuse(u16, &'static str),
+    /// It is refused, and so is whatever comes in the same session from then on: it has expired.
+    Expire,
     /// It is answered as the same question was answered before, for so long.
     Stale(Duration),
 }
@@ -69,6 +71,8 @@ struct State {
     seen: Vec<Seen>,
     /// Names of sessions and their policies, by their access keys.
     sessions: HashMap<String, (String, String)>,
+    /// Access keys of sessions that have expired.
+    expired: Vec<String>,
     /// The last good answers to questions.
     answers: HashMap<String, Vec<u8>>,
     count: u64,
@@ -236,6 +240,7 @@ impl Inner {
                 forwarded(true)?;
                 first
             }
+            Some(Does::Expire) => request.refused(403, "ExpiredToken"),
             Some(Does::Refuse(status, code)) => request.refused(status, code),
         };
         if request.is_read() && wire::status_of(&answer) == 200 {
@@ -253,6 +258,9 @@ impl Inner {
     fn fate(&self, request: &Request) -> Option<Does> {
         let mut state = self.state();
         state.count += 1;
+        if state.expired.contains(&request.access_key) {
+            return Some(Does::Expire);
+        }
         let named = state.faults.iter_mut().find(|one| {
             let is_over = matches!(one.does, Does::Stale(time) if one.since.elapsed() > time);
             one.times > 0 && !is_over && (one.on.is_empty() || one.on == request.operation)
@@ -261,7 +269,11 @@ impl Inner {
             if !matches!(fault.does, Does::Stale(_)) {
                 fault.times -= 1;
             }
-            return Some(fault.does);
+            let does = fault.does;
+            if does == Does::Expire {
+                state.expired.push(request.access_key.clone());
+            }
+            return Some(does);
         }
         let (percent, seed) = state.trouble.as_mut()?;
         let mut chance = |below: u64| {

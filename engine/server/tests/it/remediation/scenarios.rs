@@ -243,6 +243,7 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
     proxy.on("cloudtrail.StartLogging", 1, Does::Reset);
     proxy.on("kms.EnableKey", 2, Does::Refuse(400, "ThrottlingException"));
     proxy.on("s3.PutPublicAccessBlock", 1, Does::Refuse(503, "SlowDown"));
+    proxy.on("iam.DetachUserPolicy", 1, Does::Expire);
     proxy.on("iam.RemoveUserFromGroup", 1, Does::Twice);
     proxy.on("events.EnableRule", 1, Does::Delay(Duration::from_secs(3)));
     proxy.on(
@@ -320,6 +321,8 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
     assert_eq!(service.actions().len(), cases.len(), "one for each");
     planned(&service, &ground);
     // Everything that was done comes back as events, as it does where a trail is kept.
+    // The pause after an action is over, so it is not that which holds anything back.
+    std::thread::sleep(Duration::from_millis(1_200));
     let done = proxy.done().len();
     let actions = service.actions();
     service.publish(&proxy.events(0, ROLE));

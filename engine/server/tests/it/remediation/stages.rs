@@ -65,6 +65,16 @@ fn each_goes_as_far_as_it_is_let() {
                 ("iam", "CreatePolicyVersion"),
             )
         },
+        Policy {
+            mode: "approve",
+            settings: "allow_irreversible = true",
+            more: "[remediation.dead_key.approval]\nquorum = 2\n",
+            ..Policy::auto(
+                "dead_key",
+                "aws.iam.delete_access_key",
+                ("iam", "CreateAccessKey"),
+            )
+        },
         Policy::auto(
             "trust",
             "aws.iam.restore_trust_policy",
@@ -78,6 +88,7 @@ fn each_goes_as_far_as_it_is_let() {
         "[remediation.mistaken]\nversion = \"1.0.0\"\naction = \"aws.ec2.reboot_moon\"\n";
     ground.folder.file("policies/mistaken.toml", mistaken);
     let alice = ground.approver("alice", "arn:aws:iam::123456789012:user/alice");
+    let carol = ground.approver("carol", "arn:aws:iam::123456789012:user/carol");
     let mallory = ground.approver("mallory", "arn:aws:iam::123456789012:user/mallory");
     let (moto, proxy) = (&ground.moto, &ground.proxy);
     let service = ground.start();
@@ -142,6 +153,7 @@ fn each_goes_as_far_as_it_is_let() {
     assert_eq!(moto.get("trail", "stopped"), json!(true));
     assert_eq!(proxy.by_action(&id), ["cloudtrail.StartLogging"]);
 
+    unknown(&ground, &service, [&alice, &carol]);
     veto(&ground, &service);
     bounds(&ground, &service);
     reload(&ground, &service);
@@ -223,6 +235,29 @@ fn restarted(ground: &Ground, service: Service) {
     std::fs::remove_file(&path).expect("removed");
     still(ground);
     assert_eq!(off(&service)[0]["reason"], "a person");
+}
+
+/// What cannot be taken back needs two, and when its answer is lost nobody but a person knows how to go on.
+fn unknown(ground: &Ground, service: &Service, [alice, carol]: [&str; 2]) {
+    let (moto, proxy, name) = (&ground.moto, &ground.proxy, "dead_key");
+    service.publish(&[moto.set(name, "dead").to_string()]);
+    let id = service.wait_for(name, "awaiting_approval");
+    assert_eq!(service.vote(&id, "alice", alice).code, 0);
+    assert_eq!(service.vote(&id, "alice", alice).code, 2, "not twice");
+    still(ground);
+    proxy.on("iam.DeleteAccessKey", 1, Does::DropAnswer);
+    assert_eq!(service.vote(&id, "carol", carol).code, 0);
+    service.wait_state(&id, "needs_human");
+    still(ground);
+    service.good(&["remediate", "resolve", &id, "done", "--by", "bob"]);
+    service.wait_state(&id, "succeeded");
+    assert_eq!(proxy.by_action(&id), ["iam.DeleteAccessKey"]);
+    assert_eq!(moto.get(name, "dead"), json!([]));
+    let nobody = r#"{"scope":"all","off":true,"by":" ","reason":"x"}"#;
+    let (status, text) = service
+        .post("/v1/remediation/switch", nobody)
+        .expect("an answer");
+    assert_eq!(status, 400, "{text}");
 }
 
 /// It is done when nobody objects in time, and not when somebody takes it away.

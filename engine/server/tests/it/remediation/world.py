@@ -31,7 +31,7 @@ ec2:CreateTags ec2:ModifyInstanceAttribute ec2:ModifyNetworkInterfaceAttribute e
 ec2:ModifyInstanceMetadataOptions ec2:EnableEbsEncryptionByDefault ec2:DisableEbsEncryptionByDefault
 ec2:GetEbsEncryptionByDefault ec2:StopInstances ec2:StartInstances
 events:DescribeRule events:EnableRule events:DisableRule
-iam:Get* iam:List* iam:UpdateAccessKey iam:PutUserPolicy iam:PutRolePolicy iam:DeleteUserPolicy iam:DeleteRolePolicy
+iam:Get* iam:List* iam:UpdateAccessKey iam:DeleteAccessKey iam:PutUserPolicy iam:PutRolePolicy iam:DeleteUserPolicy iam:DeleteRolePolicy
 iam:DeleteLoginProfile iam:SetDefaultPolicyVersion iam:AddUserToGroup iam:RemoveUserFromGroup iam:AttachUserPolicy iam:DetachUserPolicy
 kms:DescribeKey kms:CancelKeyDeletion kms:EnableKey kms:DisableKey kms:ScheduleKeyDeletion
 lambda:GetFunctionConcurrency lambda:PutFunctionConcurrency lambda:DeleteFunctionConcurrency
@@ -229,6 +229,14 @@ class World:
     def is_access_key(self, tag):
         found = client("iam").list_access_keys(UserName=tag)["AccessKeyMetadata"]
         return [one["Status"] for one in found]
+
+    def do_dead_key(self, tag):
+        told = self.do_access_key(tag)
+        made = told["responseElements"]["accessKey"]["accessKeyId"]
+        client("iam").update_access_key(UserName=tag, AccessKeyId=made, Status="Inactive")
+        return told
+
+    is_dead_key = is_access_key
 
     def do_deny_all(self, tag):
         iam = client("iam")
