@@ -252,6 +252,11 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
         Does::Stale(Duration::from_secs(3)),
     );
     proxy.on("ec2.CreateSnapshots", 1, Does::DropAnswer);
+    proxy.on(
+        "lambda.PutFunctionConcurrency",
+        1,
+        Does::Refuse(429, "TooManyRequestsException"),
+    );
     proxy.on("sts.AssumeRole", 1, Does::Reset);
 
     let (unsigned, signed): (Vec<&Case>, Vec<&Case>) =
