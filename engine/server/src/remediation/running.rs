@@ -39,9 +39,7 @@ pub(crate) fn start<'s>(
         telling.tell(engine);
     });
     // Before anything can begin.
-    if !config.kill_file.is_empty() {
-        engine.kill(is_there(&config.kill_file));
-    }
+    look(engine, &config.kill_file);
     for _ in 0..config.threads.max(1) {
         scope.spawn(move || work(engine, is_gone));
     }
@@ -81,29 +79,29 @@ fn is_there(path: &str) -> bool {
     Path::new(path).try_exists().unwrap_or(true)
 }
 
+/// Stops everything while the file is there, and notes when that changes.
+fn look(engine: &Remediation, path: &str) {
+    let is_there = !path.is_empty() && is_there(path);
+    engine.kill(is_there);
+    // As the journal has it, which may be of a process that ended before the file was gone.
+    let was_there = engine.book().off().contains_key(&Stops::KillFile);
+    if is_there == was_there {
+        return;
+    }
+    let word = if is_there { "there" } else { "gone" };
+    let reason = format!("{path} is {word}");
+    match engine.switch(Stops::KillFile, is_there, BY_FILE, &reason) {
+        Ok(()) => tracing::warn!(reason, "remediation switched"),
+        Err(fault) => tracing::error!(fault = with_causes(&fault), "switch"),
+    }
+    engine.ring();
+}
+
 fn watch(engine: &Remediation, config: &RemediationConfig, is_gone: &AtomicBool) {
     let mut signed = Instant::now();
-    // As the journal has it, which may be of a process that ended before the file was gone.
-    let mut was_there = engine.book().off().contains_key(&Stops::KillFile);
     while !is_gone.load(Ordering::Relaxed) {
         std::thread::sleep(LOOKS_EVERY);
-        if !config.kill_file.is_empty() {
-            let is_there = is_there(&config.kill_file);
-            engine.kill(is_there);
-            if is_there != was_there {
-                let reason = format!(
-                    "{} is {}",
-                    config.kill_file,
-                    if is_there { "there" } else { "gone" }
-                );
-                let turned = engine.switch(Stops::KillFile, is_there, BY_FILE, &reason);
-                match turned {
-                    Ok(()) => was_there = is_there,
-                    Err(fault) => tracing::error!(fault = with_causes(&fault), "switch"),
-                }
-                tracing::warn!(reason, "remediation switched");
-            }
-        }
+        look(engine, &config.kill_file);
         if signed.elapsed() >= config.checkpoint_every.duration() {
             signed = Instant::now();
             let inventory = engine.shadow().inventory();

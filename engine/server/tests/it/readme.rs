@@ -87,9 +87,12 @@ impl Background {
             .spawn()
             .expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it has standard error"));
+        let mut told = String::new();
         let url = loop {
             let mut line = String::new();
-            assert!(lines.read_line(&mut line).expect("text") > 0, "it ended");
+            let read = lines.read_line(&mut line).expect("text");
+            assert!(read > 0, "{arguments:?} ended: {told}");
+            told.push_str(&line);
             if let Some((_, url)) = line.trim().split_once("listening on ") {
                 break url.to_owned();
             }

@@ -222,7 +222,7 @@ fn planned(engine: &Engine<World>, id: &str) -> String {
         return String::new();
     };
     let text = plan_text(&json!(plan));
-    format!("  action    {id}\n{text}  plan hash {hash}\n")
+    format!("{text}  plan hash {hash}\n")
 }
 
 /// How an action is, and what became of its steps.

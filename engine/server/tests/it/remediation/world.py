@@ -350,7 +350,9 @@ class World:
         volumes = [one["Ebs"]["VolumeId"] for one in found["BlockDeviceMappings"]]
         question = [{"Name": "volume-id", "Values": volumes}]
         snapshots = ec2.describe_snapshots(OwnerIds=["self"], Filters=question)["Snapshots"]
-        groups = [group["GroupName"] for one in found["NetworkInterfaces"] for group in one["Groups"]]
+        # The emulator keeps the groups of an instance apart from those of the interface that it was given.
+        held = found["SecurityGroups"] or [group for one in found["NetworkInterfaces"] for group in one["Groups"]]
+        groups = [group["GroupName"] for group in held]
         ours = [one for one in snapshots if any(tag["Key"] == "tripline-action" for tag in one.get("Tags", []))]
         return {"groups": groups, "volumes": len(volumes), "snapshots": len(snapshots), "tagged": len(ours)}
 
