@@ -126,7 +126,7 @@ fn whoever_has_no_vote_has_none() {
     let good = people.vote(&engine, &id, "alice");
     // Each field altered after it was signed.
     let alter: [fn(&mut Vote); 8] = [
-        |vote| vote.plan_hash = vote.plan_hash.replace('a', "b"),
+        |vote| vote.plan_hash.push('0'),
         |vote| vote.decision = Decision::Deny,
         |vote| vote.reason.push('!'),
         |vote| vote.approver = "carol".to_owned(),
