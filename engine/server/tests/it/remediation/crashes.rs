@@ -73,6 +73,11 @@ fn nothing_is_lost_or_doubled_however_often_it_is_killed() {
             )
         },
     ];
+    // A check that gets no answer in time counts as one that fails, and here many get none.
+    let policies = policies.map(|policy| Policy {
+        within: "10m",
+        ..policy
+    });
     let ground = Ground::new("remediation-crashes", &policies);
     let seed = ground.approver("alice", "arn:aws:iam::123456789012:user/alice");
     let seed = std::fs::read_to_string(seed).expect("a seed");
@@ -186,9 +191,7 @@ fn once(ground: &Ground, from: usize) -> BTreeMap<String, u32> {
     for ((operation, session), count) in done {
         let is_set = matches!(
             operation.as_str(),
-            "iam.UpdateAccessKey"
-                | "ec2.ModifyInstanceAttribute"
-                | "ec2.ModifyNetworkInterfaceAttribute"
+            "iam.UpdateAccessKey" | "ec2.ModifyInstanceAttribute"
         );
         assert!(
             count == 1 || is_set,

@@ -184,6 +184,18 @@ fn cases() -> Vec<Case> {
             json!(true),
         ),
         case(
+            "trust",
+            "aws.iam.restore_trust_policy",
+            ("iam", "UpdateAssumeRolePolicy"),
+            json!("arn:aws:iam::123456789012:root"),
+        ),
+        case(
+            "flow_logs",
+            "aws.ec2.recreate_flow_logs",
+            ("ec2", "DeleteFlowLogs"),
+            json!(["REJECT"]),
+        ),
+        case(
             "function",
             "aws.lambda.stop_invocations",
             ("lambda", "UpdateFunctionCode"),
@@ -274,6 +286,17 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
             checks.then(|| [told("deny_all"), told("sessions")])
         };
         assert!(attackers().is_none_or(|told| told == [json!(""), json!("")]));
+        // What was seen before it was made bad is put back.
+        let past = cases
+            .iter()
+            .filter(|case| ["trust", "flow_logs"].contains(&case.name));
+        let past: Vec<String> = past
+            .map(|case| moto.again("past", &tag(case.name)).to_string())
+            .collect();
+        if !past.is_empty() {
+            service.publish(&past);
+            service.wait_considered();
+        }
         // Somebody says each of them again, as another event: it is the same bad state, and one action.
         let again = events.iter().map(|event| {
             let mut event = event.clone();
@@ -348,7 +371,9 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
             "{one:#}"
         );
     }
-    ground.verify();
+    // The trail of the service shows all that the journal says.
+    let whole = ground.verify();
+    println!("{whole}");
 }
 
 /// That each request that changed something is in the plan of the action in whose session it was sent, as a step or as what

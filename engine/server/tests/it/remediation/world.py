@@ -27,10 +27,11 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action
 MAY = """
 cloudtrail:GetTrailStatus cloudtrail:StartLogging cloudtrail:StopLogging
 ec2:Describe* ec2:AuthorizeSecurityGroupIngress ec2:RevokeSecurityGroupIngress ec2:CreateSnapshots ec2:DeleteSnapshot
-ec2:CreateTags ec2:ModifyInstanceAttribute ec2:ModifyNetworkInterfaceAttribute ec2:ModifyImageAttribute ec2:ModifySnapshotAttribute
+ec2:CreateTags ec2:ModifyInstanceAttribute ec2:ModifyImageAttribute ec2:ModifySnapshotAttribute
 ec2:ModifyInstanceMetadataOptions ec2:EnableEbsEncryptionByDefault ec2:DisableEbsEncryptionByDefault
 ec2:GetEbsEncryptionByDefault ec2:StopInstances ec2:StartInstances
 events:DescribeRule events:EnableRule events:DisableRule
+iam:UpdateAssumeRolePolicy ec2:CreateFlowLogs ec2:DeleteFlowLogs
 iam:Get* iam:List* iam:UpdateAccessKey iam:DeleteAccessKey iam:PutUserPolicy iam:PutRolePolicy iam:DeleteUserPolicy iam:DeleteRolePolicy
 iam:DeleteLoginProfile iam:SetDefaultPolicyVersion iam:AddUserToGroup iam:RemoveUserFromGroup iam:AttachUserPolicy iam:DetachUserPolicy
 kms:DescribeKey kms:CancelKeyDeletion kms:EnableKey kms:DisableKey kms:ScheduleKeyDeletion
@@ -43,7 +44,7 @@ secretsmanager:DescribeSecret secretsmanager:RestoreSecret secretsmanager:Delete
 """.split()
 
 keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-clients, known = {}, {}
+clients, known, past = {}, {}, {}
 
 
 def client(service, **other):
@@ -147,6 +148,10 @@ def event(source, name, asked, answered=None, **more):
     }
 
 
+def a_minute_ago():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
+
+
 def by_user(name):
     return {"type": "IAMUser", "arn": f"arn:aws:iam::{ACCOUNT}:user/{name}", "accountId": ACCOUNT, "userName": name}
 
@@ -182,14 +187,8 @@ def instance(tag):
     ec2, (net, _, image) = client("ec2"), vpc()
     group = ec2.create_security_group(GroupName=f"work-{tag}", Description="work", VpcId=net)["GroupId"]
     subnet = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [net]}])["Subnets"][0]["SubnetId"]
-    # Of an interface that it makes itself, the emulator tells the groups of the instance besides those that were set.
-    made = ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]["NetworkInterfaceId"]
     ran = ec2.run_instances(
-        ImageId=image,
-        MinCount=1,
-        MaxCount=1,
-        InstanceType="t3.micro",
-        NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": made}],
+        ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.micro", SecurityGroupIds=[group], SubnetId=subnet
     )
     return ran["Instances"][0]["InstanceId"]
 
@@ -350,9 +349,8 @@ class World:
         volumes = [one["Ebs"]["VolumeId"] for one in found["BlockDeviceMappings"]]
         question = [{"Name": "volume-id", "Values": volumes}]
         snapshots = ec2.describe_snapshots(OwnerIds=["self"], Filters=question)["Snapshots"]
-        # The emulator keeps the groups of an instance apart from those of the interface that it was given.
-        held = found["SecurityGroups"] or [group for one in found["NetworkInterfaces"] for group in one["Groups"]]
-        groups = [group["GroupName"] for group in held]
+        # Of the interface the emulator tells those that it was made with as well.
+        groups = [group["GroupName"] for group in found["SecurityGroups"]]
         ours = [one for one in snapshots if any(tag["Key"] == "tripline-action" for tag in one.get("Tags", []))]
         return {"groups": groups, "volumes": len(volumes), "snapshots": len(snapshots), "tagged": len(ours)}
 
@@ -514,7 +512,11 @@ class World:
 
     def do_trust(self, tag):
         iam = client("iam")
-        iam.create_role(RoleName=tag, AssumeRolePolicyDocument=json.dumps(trust(f"arn:aws:iam::{ACCOUNT}:root")))
+        good = json.dumps(trust(f"arn:aws:iam::{ACCOUNT}:root"))
+        iam.create_role(RoleName=tag, AssumeRolePolicyDocument=good)
+        past[tag] = event(
+            "iam", "CreateRole", {"roleName": tag, "assumeRolePolicyDocument": good}, eventTime=a_minute_ago()
+        )
         bad = json.dumps(trust("arn:aws:iam::999988887777:root"))
         iam.update_assume_role_policy(RoleName=tag, PolicyDocument=bad)
         return event("iam", "UpdateAssumeRolePolicy", {"roleName": tag, "policyDocument": bad})
@@ -522,6 +524,35 @@ class World:
     def is_trust(self, tag):
         document = client("iam").get_role(RoleName=tag)["Role"]["AssumeRolePolicyDocument"]
         return document["Statement"][0]["Principal"]["AWS"]
+
+    def do_flow_logs(self, tag):
+        ec2, (net, _, _) = client("ec2"), vpc()
+        client("s3").create_bucket(Bucket=tag)
+        wanted = {
+            "ResourceType": "VPC",
+            "TrafficType": "REJECT",
+            "LogDestinationType": "s3",
+            "LogDestination": f"arn:aws:s3:::{tag}",
+        }
+        made = ec2.create_flow_logs(ResourceIds=[net], **wanted)["FlowLogIds"][0]
+        ec2.delete_flow_logs(FlowLogIds=[made])
+        past[tag] = event(
+            "ec2",
+            "CreateFlowLogs",
+            {"CreateFlowLogsRequest": {**wanted, "ResourceId": {"tag": 1, "content": net}}},
+            {"CreateFlowLogsResponse": {"flowLogIdSet": {"item": made}}},
+            eventTime=a_minute_ago(),
+        )
+        asked = {"DeleteFlowLogsRequest": {"FlowLogId": {"tag": 1, "content": made}}}
+        return event("ec2", "DeleteFlowLogs", asked)
+
+    def is_flow_logs(self, tag):
+        found = client("ec2").describe_flow_logs()["FlowLogs"]
+        return [one["TrafficType"] for one in found if one["LogDestination"].endswith(tag)]
+
+    def past(self, tag):
+        """The event of how something was before it was made bad."""
+        return past[tag]
 
     def attack(self, tag):
         """What the attacker is told now."""
