@@ -158,13 +158,10 @@ impl Proxy {
             .collect()
     }
 
-    /// What was done as CloudTrail would tell it, from the given one on.
-    pub(super) fn events(&self, from: usize, role: &str) -> Vec<String> {
-        let done = self.done();
-        let told = done
-            .iter()
-            .skip(from)
-            .map(|one| one.event(role).to_string());
+    /// What arrived as CloudTrail would tell it, what was refused among it.
+    pub(super) fn events(&self, role: &str) -> Vec<String> {
+        let state = self.inner.state();
+        let told = state.seen.iter().map(|one| one.event(role).to_string());
         told.collect()
     }
 }
@@ -181,7 +178,7 @@ impl Seen {
     fn event(&self, role: &str) -> Value {
         let (service, name) = self.operation.split_once('.').unwrap_or_default();
         let account = super::ACCOUNT;
-        json!({
+        let mut event = json!({
             "eventVersion": "1.11",
             "eventID": format!("event-of-{}-{}", self.request, u8::from(self.is_copy)),
             "eventTime": self.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -204,7 +201,11 @@ impl Seen {
             },
             "requestParameters": self.asked,
             "responseElements": self.answered,
-        })
+        });
+        if !self.is_accepted {
+            event["errorCode"] = "Client.Refused".into();
+        }
+        event
     }
 }
 

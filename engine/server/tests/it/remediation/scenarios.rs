@@ -353,7 +353,7 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
     std::thread::sleep(Duration::from_millis(1_200));
     let done = proxy.done().len();
     let actions = service.actions();
-    service.publish(&proxy.events(0, ROLE));
+    service.publish(&proxy.events(ROLE));
     service.wait_considered();
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(proxy.done().len(), done, "nothing more was done");
@@ -371,9 +371,17 @@ fn what_the_catalogue_promises_is_done_verified_and_taken_back() {
             "{one:#}"
         );
     }
-    // The trail of the service shows all that the journal says.
+    // The service's own trail has shown every request that the journal tells of.
     let whole = ground.verify();
-    println!("{whole}");
+    let counts = whole
+        .split_once("that changed something: ")
+        .expect("a count")
+        .1;
+    let counts = counts.lines().next().unwrap_or_default();
+    let (made, seen) = counts
+        .split_once(", of which the service's own trail has shown ")
+        .expect("two counts");
+    assert_eq!(made, seen, "{whole}");
 }
 
 /// That each request that changed something is in the plan of the action in whose session it was sent, as a step or as what
