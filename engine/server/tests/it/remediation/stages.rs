@@ -214,7 +214,9 @@ fn restarted(ground: &Ground, service: Service) {
 
     // The file was put there while nobody ran.
     let service = ground.start();
-    assert_eq!(off(&service).as_array().map(Vec::len), Some(2));
+    service.wait_until("the file is seen", || {
+        off(&service).as_array().map(Vec::len) == Some(2)
+    });
     service.good(&[&["remediate", "on"], &policy[..]].concat());
     still(ground);
     let waits = ground.moto.get("ingress", "waits");
@@ -226,7 +228,7 @@ fn restarted(ground: &Ground, service: Service) {
     let service = ground.start();
     service.wait_for("ingress", "succeeded");
     assert_eq!(ground.moto.get("ingress", "waits"), json!(CLOSED));
-    assert_eq!(off(&service), json!([]));
+    service.wait_until("nothing is off", || off(&service) == json!([]));
 
     // What a person switched off the file does not switch on.
     service.good(&["remediate", "off", "--by", "bob", "--reason", "a person"]);
