@@ -285,6 +285,7 @@ fn check_world(scanned: &Scanned, said: World) -> Result<(), LoadError> {
         World::Policy => &["setup", "decide"],
         World::Decoder => &["setup", "decode"],
         World::Remediator => &["setup", "remediate"],
+        World::Planner => &["setup", "propose"],
     };
     let has_all = wanted.iter().all(|name| exported.contains(name));
     match has_all && exported.len() == wanted.len() {
@@ -335,9 +336,10 @@ fn effective(limits: Limits) -> Limits {
 
 fn bounds(limits: Limits, granted: &[Capability]) -> Bounds {
     let output = limits.output as usize;
-    let hands_over_much = granted
-        .iter()
-        .any(|one| matches!(one, Capability::Kv | Capability::Lookup | Capability::Http));
+    let hands_over_much = granted.iter().any(|one| {
+        use Capability::{Http, Kv, Lookup, Reads};
+        matches!(one, Kv | Lookup | Http | Reads)
+    });
     let beside = match hands_over_much {
         true => HANDED_OVER_BYTES_GRANTED,
         false => HANDED_OVER_BYTES,

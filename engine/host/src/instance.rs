@@ -9,7 +9,7 @@ use crate::grant::Call;
 use crate::limits::HANDLES_MAX;
 use crate::state::{ForbiddenCall, Limiter, State};
 use crate::world::generated::{
-    decoder, detector, enricher, policy, remediator, scorer, stateful_detector,
+    decoder, detector, enricher, planner, policy, remediator, scorer, stateful_detector,
 };
 use crate::world::types;
 use std::time::Duration;
@@ -88,6 +88,7 @@ worlds!(
     Policy policy PolicyPre,
     Decoder decoder DecoderPre,
     Remediator remediator RemediatorPre,
+    Planner planner PlannerPre,
 );
 
 /// An instance, ready to be called.

@@ -21,6 +21,7 @@ mod native;
 pub mod oci;
 pub mod operator;
 mod plugin;
+pub mod proposal;
 pub mod provenance;
 mod run;
 pub mod scan;

@@ -94,6 +94,36 @@ pub const ATTRIBUTES_MAX: usize = 64;
 /// Most steps of a plan: a person has to read them.
 pub const STEPS_MAX: usize = 64;
 
+/// Longest subject of a plan, as the contract says; an event of CloudTrail is at most 256 KiB.
+pub const SUBJECT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most steps of what a planner proposes, as the contract says.
+pub const DRAFT_STEPS_MAX: usize = 100;
+
+/// Most steps that take one step back.
+pub const INVERSE_STEPS_MAX: usize = 16;
+
+/// Most preconditions, and most checks that verify.
+pub const CHECKS_MAX: usize = 32;
+
+/// Most expectations of one check: one or two for each step.
+pub const EXPECT_MAX: usize = 128;
+
+/// Most changes that are told.
+pub const CHANGES_MAX: usize = 200;
+
+/// Most codes of errors in one list.
+pub const CODES_MAX: usize = 16;
+
+/// Longest code of an error.
+pub const CODE_BYTES_MAX: usize = 128;
+
+/// Longest name of a step.
+pub const STEP_ID_BYTES_MAX: usize = 40;
+
+/// Longest JSON of a planner: parameters of a request, a value of an answer or of a change.
+pub const PROPOSED_JSON_BYTES_MAX: usize = 256 * 1024;
+
 /// Longest chunk that a decoder is given.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 

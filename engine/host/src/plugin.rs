@@ -14,16 +14,19 @@ use crate::fault::Fault;
 use crate::grant::Shared;
 use crate::grant::events::{EventRows, Value};
 use crate::grant::log::CallLog;
+use crate::grant::reads::{Answering, Asking};
 use crate::instance::{Bounds, Pre, World, ended};
-use crate::limits::{CHUNK_BYTES_MAX, DECODER_STATE_BYTES_MAX};
+use crate::limits::{CHUNK_BYTES_MAX, DECODER_STATE_BYTES_MAX, SUBJECT_BYTES_MAX};
 use crate::manifest::{Limits, Manifest};
+use crate::proposal::Proposal;
 use crate::run::{Instances, Remembered};
 use crate::state::State;
 use crate::statistics::{Counters, Statistics};
-use crate::world::{convert, types};
+use crate::world::{convert, proposed, types};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 use wasmtime::Store;
 
@@ -285,6 +288,33 @@ impl Plugin {
         })
     }
 
+    /// What is to be done about a subject, given as JSON. Services are asked through `answering`, on this thread.
+    pub fn propose(&self, subject: &str, answering: &mut Answering<'_>) -> Result<Proposal, Fault> {
+        if subject.len() > SUBJECT_BYTES_MAX {
+            return Err(Fault::Misfit("the subject is too long"));
+        }
+        let (asking, questions) = Asking::new();
+        thread::scope(|scope| {
+            let proposing = scope.spawn(move || {
+                self.once_asking(Some(asking), |world, store| {
+                    let World::Planner(world) = world else {
+                        return Err(Fault::Misfit("it is no planner"));
+                    };
+                    let propose = world.tripline_plugin_propose();
+                    let told = propose.call_plan(&mut *store, subject);
+                    let proposal = proposed::proposal_in(self.told(told, store)?)?;
+                    proposal.asks_only(&self.shared.rights().reads)
+                })
+            });
+            // They end with the call, whatever becomes of it.
+            for question in questions {
+                question.answer(answering);
+            }
+            let proposal = proposing.join();
+            proposal.unwrap_or_else(|_| Err(Fault::host("a call was lost")))
+        })
+    }
+
     /// What a stateful detector remembers, to be kept over restarts; nothing before it answered for the first time.
     pub fn remembered(&self) -> Option<Arc<[u8]>> {
         self.memory.saved()
@@ -333,14 +363,14 @@ impl Plugin {
         let mut pieces = bisect::ask(batch.rows, |rows| {
             if rows == whole {
                 let (events, until) = (batch.events.clone(), batch.until);
-                return self.run(memory, events, until, |world, store| {
+                return self.run(memory, events, None, until, |world, store| {
                     call(world, store, batch.bytes, batch.rows)
                 });
             }
             let bytes = self.part(batch, rows.clone())?;
             let events = batch.events.clone();
             let events = events.map(|events| window(events, &rows));
-            self.run(memory, events, batch.until, |world, store| {
+            self.run(memory, events, None, batch.until, |world, store| {
                 call(world, store, &bytes, rows.len())
             })
         });
@@ -365,9 +395,18 @@ impl Plugin {
         &self,
         call: impl Fn(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        self.once_asking(None, call)
+    }
+
+    /// The same, with a way to ask services.
+    fn once_asking<T>(
+        &self,
+        asking: Option<Asking>,
+        call: impl Fn(&World, &mut Store<State>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         self.counters.asked(0);
         let admitted = self.admit(0)?;
-        let answer = self.run(None, None, None, call);
+        let answer = self.run(None, None, asking, None, call);
         let now = self.started.elapsed();
         match &answer {
             Err(fault) if fault.is_to_blame() => {

@@ -10,6 +10,7 @@ use crate::engine::{IdleRoom, Meter};
 use crate::fault::Fault;
 use crate::grant::Call;
 use crate::grant::events::EventRows;
+use crate::grant::reads::Asking;
 use crate::instance::{Bounds, Instance, Pre, World, ended};
 use crate::limits::{REUSED_CALLS_MAX, TICK};
 use crate::manifest::InstanceMode;
@@ -89,12 +90,13 @@ impl Plugin {
         &self,
         memory: Option<&Remembered>,
         events: Option<Arc<dyn EventRows>>,
+        asking: Option<Asking>,
         until: Option<Instant>,
         call: impl FnOnce(&World, &mut Store<State>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let begun = Instant::now();
         let answer = self.within(begun, until).and_then(|bounds| {
-            let context = self.context(events, &bounds);
+            let context = self.context(events, &bounds).asking(asking);
             let answer = match (&self.pre, memory) {
                 (Pre::StatefulDetector(_), Some(memory)) => {
                     self.run_remembering(memory, context, &bounds, call)

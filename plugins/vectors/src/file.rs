@@ -1,6 +1,7 @@
 //! The manifest and the vectors, as far as tests need them.
 
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
 use tripline_plugin::{Kind, testing};
@@ -181,6 +182,23 @@ impl Case {
             Some(Value::Table(hit)) => Some(object(hit)),
             _ => panic!("{}: no `hit`", self.name),
         }
+    }
+
+    /// What services answer a planner, by the names of operations.
+    pub(crate) fn answers(&self) -> BTreeMap<String, String> {
+        let answers = self.table.get("answers").and_then(Value::as_table);
+        let answers = answers.into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        answers
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect()
+    }
+
+    /// What a planner should say.
+    pub(crate) fn wanted(&self) -> (&str, &str) {
+        let there = |key: &'static str| Some((key, self.table.get(key)?.as_str()?));
+        let wanted = ["plan", "nothing", "fault"].into_iter().find_map(there);
+        wanted.unwrap_or_else(|| panic!("{}: no `plan`, `nothing` or `fault`", self.name))
     }
 
     pub(crate) fn text(&self, key: &str) -> &str {

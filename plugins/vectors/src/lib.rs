@@ -8,11 +8,15 @@
 mod file;
 mod nonsense;
 mod pack;
+mod planned;
 
 use file::{Case, Vectors};
 use serde_json::Value as Json;
 use std::path::Path;
-use tripline_plugin::{Batch, Cell, Decoder, Detector, Enricher, Hit, Value};
+use tripline_plugin::propose::Proposal;
+use tripline_plugin::{
+    Batch, Cell, Decoder, Detector, Enricher, Fault, Hit, Planner, Value, testing,
+};
 
 /// Runs the vectors of an enricher; `folder` has `plugin.toml` and `tests/`.
 ///
@@ -108,6 +112,52 @@ pub fn check_decoder<T: Decoder>(folder: &str) {
         }
         for chunk in nonsense::chunks() {
             decode(&mut plugin, &chunk, 64);
+        }
+    }
+}
+
+/// Runs the vectors of a planner.
+///
+/// # Panics
+///
+/// When a case fails.
+pub fn check_planner<T: Planner>(folder: &str) {
+    for vectors in file::read(Path::new(folder)) {
+        vectors.give_tables();
+        let mut plugin = T::default();
+        vectors.configure(|config| plugin.configure(config));
+        for case in &vectors.cases {
+            let name = &case.name;
+            let subject = case.text("subject");
+            let answers = case.answers();
+            testing::services(move |operation, _| {
+                let answer = answers.get(operation).cloned();
+                answer.ok_or_else(|| Fault::unavailable(format!("no answer of {operation}")))
+            });
+            let planned = plugin.plan(subject);
+            assert_eq!(planned, plugin.plan(subject), "{name}, asked again");
+            match (planned, case.wanted()) {
+                (Ok(Proposal::Nothing(why)), ("nothing", wanted)) => {
+                    assert!(why.contains(wanted), "{name}: {why}");
+                }
+                (Err(fault), ("fault", wanted)) => {
+                    assert!(fault.message.contains(wanted), "{name}: {}", fault.message);
+                }
+                (Ok(Proposal::Draft(draft)), ("plan", wanted)) => {
+                    let wanted = serde_json::from_str(wanted).expect("`plan` is JSON");
+                    let is = planned::draft(&draft);
+                    assert!(planned::is_within(&wanted, &is), "{name}: {is:#}");
+                }
+                (other, wanted) => panic!("{name}: {other:?} instead of {wanted:?}"),
+            }
+            for odd in ["", "{}", "7", "{\"done\": []}", "{\"refused\": {}}"] {
+                testing::services(move |_, _| Ok(odd.to_owned()));
+                // A fault or nothing to do; only a panic would be wrong.
+                let _ = plugin.plan(subject);
+            }
+        }
+        for subject in ["", "[]", "{}", "{\"resource\": 7}"] {
+            assert!(plugin.plan(subject).is_err(), "`{subject}` is no subject");
         }
     }
 }

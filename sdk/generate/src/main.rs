@@ -10,7 +10,7 @@ use wit_bindgen_core::wit_parser::{Resolve, WorldId};
 use wit_bindgen_core::{Files, WorldGenerator};
 
 /// Interfaces that the Rust SDK exports, each in a world of its own, so that they can be put together freely.
-const EXPORTS: [&str; 8] = [
+const EXPORTS: [&str; 9] = [
     "setup",
     "enrich",
     "detect",
@@ -19,11 +19,12 @@ const EXPORTS: [&str; 8] = [
     "decide",
     "decode",
     "remediate",
+    "propose",
 ];
 
 /// What the host offers.
-const IMPORTS: [&str; 8] = [
-    "log", "clock", "random", "kv", "lookup", "events", "http", "metrics",
+const IMPORTS: [&str; 9] = [
+    "log", "clock", "random", "kv", "lookup", "events", "http", "metrics", "reads",
 ];
 
 /// Worlds for which there are templates in C. Go's need a module that is not everywhere to be had, so its few exports

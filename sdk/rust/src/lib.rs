@@ -1,9 +1,9 @@
 //! For plugins of Tripline.
 //!
-//! A plugin is a type that implements one of six traits – [`Enricher`], [`Detector`] (or [`StatefulDetector`]),
-//! [`Scorer`], [`Policy`], [`Decoder`] and [`Remediator`] – and one macro that exports it. Events come in [`Batch`]es
+//! A plugin is a type that implements one of seven traits – [`Enricher`], [`Detector`] (or [`StatefulDetector`]),
+//! [`Scorer`], [`Policy`], [`Decoder`], [`Remediator`] and [`Planner`] – and one macro that exports it. Events come in [`Batch`]es
 //! that hold only the fields which `plugin.toml` asks for; what the host offers is in the modules [`log`], [`kv`],
-//! [`lookup`], [`http`], [`clock`], [`random`], [`events`] and [`metrics`]. What is not called is not linked, and so
+//! [`lookup`], [`http`], [`clock`], [`random`], [`events`], [`metrics`] and [`reads`]. What is not called is not linked, and so
 //! needs no grant.
 //!
 //! ```
@@ -57,6 +57,7 @@ mod fields;
 mod finding;
 mod host;
 mod kind;
+mod planner;
 mod policy;
 mod remediator;
 mod scorer;
@@ -77,11 +78,19 @@ pub use columns::{Column, Columns};
 pub use decoder::{Decoder, Lines};
 pub use detector::{Detector, StatefulDetector};
 pub use enricher::Enricher;
-pub use host::{clock, events, http, kv, log, lookup, metrics, random};
+pub use host::{clock, events, http, kv, log, lookup, metrics, random, reads};
 pub use kind::Kind;
+pub use planner::Planner;
 pub use policy::Policy;
 pub use remediator::Remediator;
 pub use scorer::Scorer;
+
+/// What plans are made of.
+pub mod propose {
+    pub use crate::bindings::export_propose::exports::tripline::plugin::propose::{
+        Change, Check, Class, Draft, Expect, Found, InverseStep, Proposal, Risk, Step,
+    };
+}
 
 /// For the macros.
 #[doc(hidden)]
@@ -97,6 +106,7 @@ pub mod exported {
     pub use crate::bindings::export_decode::exports::tripline::plugin::decode::Guest as Decode;
     pub use crate::bindings::export_detect::exports::tripline::plugin::detect::Guest as Detect;
     pub use crate::bindings::export_enrich::exports::tripline::plugin::enrich::Guest as Enrich;
+    pub use crate::bindings::export_propose::exports::tripline::plugin::propose::Guest as Propose;
     pub use crate::bindings::export_remediate::exports::tripline::plugin::remediate::Guest as Remediate;
     pub use crate::bindings::export_score::exports::tripline::plugin::score::Guest as Score;
     pub use crate::bindings::export_setup::exports::tripline::plugin::setup::Guest as Setup;

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 type Respond = Box<dyn Fn(&Request) -> Result<Response, Fault>>;
+type Services = Box<dyn Fn(&str, &str) -> Result<String, Fault>>;
 
 #[derive(Default)]
 struct Host {
@@ -22,6 +23,7 @@ struct Host {
     now_ms: u64,
     random: u64,
     respond: Option<Respond>,
+    services: Option<Services>,
 }
 
 struct Table {
@@ -66,6 +68,11 @@ pub fn set_field(row: usize, path: &str, value: impl Into<Value>) {
 /// Says how requests are answered.
 pub fn answer_with(respond: impl Fn(&Request) -> Result<Response, Fault> + 'static) {
     HOST.with_borrow_mut(|host| host.respond = Some(Box::new(respond)));
+}
+
+/// Says what services answer, by operation and parameters; see [`reads`](crate::reads) for what an answer is.
+pub fn services(answer: impl Fn(&str, &str) -> Result<String, Fault> + 'static) {
+    HOST.with_borrow_mut(|host| host.services = Some(Box::new(answer)));
 }
 
 /// The lines that were written, each with how loud it was.
@@ -227,6 +234,17 @@ pub(crate) mod imports {
             HOST.with_borrow(|host| match &host.respond {
                 Some(respond) => respond(request),
                 None => Err(Fault::unavailable("nothing answers in this test")),
+            })
+        }
+    }
+
+    pub(crate) mod reads {
+        use super::*;
+
+        pub(crate) fn read(operation: &str, parameters: &str) -> Result<String, Fault> {
+            HOST.with_borrow(|host| match &host.services {
+                Some(answer) => answer(operation, parameters),
+                None => Err(Fault::unavailable("nobody answers in this test")),
             })
         }
     }

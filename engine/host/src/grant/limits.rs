@@ -83,5 +83,14 @@ pub const HTTP_SECRET_BYTES_MIN: usize = 8;
 /// Most name look-ups under way in one process, since the system's cannot be given up.
 pub const HTTP_LOOKUPS_MAX: usize = 64;
 
+/// Most operations that a planner may ask services with: an action of the host needs at most ten.
+pub const READS_OPERATIONS_MAX: usize = 64;
+/// Most questions of one plan: one for each thing that a plan may be about.
+pub const READS_PER_CALL_MAX: usize = 100;
+/// Longest parameters of a request: the contract says so.
+pub const READ_PARAMETERS_BYTES_MAX: usize = 256 * 1024;
+/// Longest answer of a service: the contract says so.
+pub const READ_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Longest message of a fault: the contract says so.
 pub const FAULT_MESSAGE_BYTES_MAX: usize = 1024;

@@ -15,6 +15,7 @@ pub mod log;
 pub mod lookup;
 pub mod metrics;
 mod random;
+pub mod reads;
 mod shared;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::log::{CallLog, Level};
 use super::lookup::{Table, TableFault};
 use super::metrics::Metrics;
 use super::random::{self, TooMuch};
+use super::reads::Asking;
 use super::{Fault, FaultKind};
 use crate::operator::{Rights, SecretSource};
 use std::collections::BTreeMap;
@@ -113,6 +114,7 @@ pub struct Call {
     events: Option<Arc<dyn EventRows>>,
     deadline: Instant,
     log: CallLog,
+    asking: Option<Asking>,
 }
 
 impl Call {
@@ -123,7 +125,13 @@ impl Call {
             events,
             deadline,
             log: CallLog::default(),
+            asking: None,
         }
+    }
+
+    /// The same, with a way to ask services.
+    pub(crate) fn asking(self, asking: Option<Asking>) -> Self {
+        Self { asking, ..self }
     }
 
     /// What all calls share.
@@ -251,5 +259,16 @@ impl Call {
         let client = client.ok_or_else(|| Fault::denied("`http` is not granted"))?;
         let left = self.deadline.saturating_duration_since(Instant::now());
         client.send(request, left, self.shared.clock.now_ms())
+    }
+
+    /// `reads.read`. Takes no longer than the call has left.
+    pub fn read(&mut self, operation: &str, parameters: &str) -> Result<String, Fault> {
+        if !self.shared.rights.reads.iter().any(|one| one == operation) {
+            return Err(Fault::denied(format!("`{operation:.128}` is not granted")));
+        }
+        let asking = self.asking.as_mut();
+        let asking = asking.ok_or_else(|| Fault::denied("there is no plan at hand"))?;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        asking.read(operation, parameters, left)
     }
 }

@@ -3,11 +3,11 @@
 //! `Capability::ALL` is in step with the interfaces under `wit/` that worlds import; `World::may_import` with `worlds.wit`.
 
 use super::read::{Fields, Part, Reader, span_of};
-use super::value::{self, DASHED, PERIOD, SIZE, WORD, dashed, word};
+use super::value::{self, DASHED, OPERATION, PERIOD, SIZE, WORD, dashed, operation, word};
 use crate::grant::http::{HostPattern, METHODS, PathPattern, Scheme};
 use crate::grant::limits::{
     HTTP_PATHS_MAX, HTTP_RULES_MAX, HTTP_SECRETS_MAX, KV_BYTES_MAX, KV_TTL_MS_MAX,
-    LOOKUP_TABLES_MAX, METRICS_MAX,
+    LOOKUP_TABLES_MAX, METRICS_MAX, READS_OPERATIONS_MAX,
 };
 use tripline_core::diagnostic::Span;
 
@@ -22,11 +22,12 @@ pub enum World {
     Policy,
     Decoder,
     Remediator,
+    Planner,
 }
 
 impl World {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Enricher,
         Self::Detector,
         Self::StatefulDetector,
@@ -34,6 +35,7 @@ impl World {
         Self::Policy,
         Self::Decoder,
         Self::Remediator,
+        Self::Planner,
     ];
 
     /// As the contract writes it.
@@ -46,6 +48,7 @@ impl World {
             Self::Policy => "policy",
             Self::Decoder => "decoder",
             Self::Remediator => "remediator",
+            Self::Planner => "planner",
         }
     }
 
@@ -53,18 +56,19 @@ impl World {
     pub fn may_import(self, capability: Capability) -> bool {
         use Capability::*;
         match self {
-            Self::Enricher => true,
-            Self::Detector | Self::StatefulDetector => capability != Http,
+            Self::Enricher => capability != Reads,
+            Self::Detector | Self::StatefulDetector => !matches!(capability, Http | Reads),
             Self::Scorer => matches!(capability, Log | Kv | Lookup | Events | Metrics),
             Self::Policy => matches!(capability, Log | Lookup | Events | Metrics),
             Self::Decoder => matches!(capability, Log | Metrics),
-            Self::Remediator => capability != Events,
+            Self::Remediator => !matches!(capability, Events | Reads),
+            Self::Planner => matches!(capability, Log | Lookup | Metrics | Reads),
         }
     }
 
     /// Whether plugins of this world are given events as batches of the fields that they declare.
     pub fn reads_batches(self) -> bool {
-        !matches!(self, Self::Decoder | Self::Remediator)
+        !matches!(self, Self::Decoder | Self::Remediator | Self::Planner)
     }
 }
 
@@ -80,11 +84,12 @@ pub enum Capability {
     Events,
     Http,
     Metrics,
+    Reads,
 }
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Log,
         Self::Clock,
         Self::Random,
@@ -93,6 +98,7 @@ impl Capability {
         Self::Events,
         Self::Http,
         Self::Metrics,
+        Self::Reads,
     ];
 
     /// The name of the interface, and of the key in manifests.
@@ -106,6 +112,7 @@ impl Capability {
             Self::Events => "events",
             Self::Http => "http",
             Self::Metrics => "metrics",
+            Self::Reads => "reads",
         }
     }
 }
@@ -129,6 +136,8 @@ pub struct Asks {
     pub http: Vec<HttpAsk>,
     /// Names of counters.
     pub metrics: Vec<String>,
+    /// Operations of services that only read, as `ec2.DescribeInstances`.
+    pub reads: Vec<String>,
 }
 
 impl Asks {
@@ -143,6 +152,7 @@ impl Asks {
             Capability::Lookup => !self.lookup.is_empty(),
             Capability::Http => !self.http.is_empty(),
             Capability::Metrics => !self.metrics.is_empty(),
+            Capability::Reads => !self.reads.is_empty(),
         }
     }
 }
@@ -200,6 +210,7 @@ pub(super) fn read_asks(
         lookup: names(reader, &fields, "lookup", LOOKUP_TABLES_MAX, DASHED, dashed),
         http: read_http(reader, &fields),
         metrics: names(reader, &fields, "metrics", METRICS_MAX, WORD, word),
+        reads: read_operations(reader, &fields),
     }
 }
 
@@ -231,6 +242,18 @@ pub(crate) fn read_kv(reader: &mut Reader, part: Part<'_, '_>) -> Option<KvBound
         bytes: bytes?,
         ttl_ms_max: ttl_ms_max?,
     })
+}
+
+/// Names of operations, as `["ec2.DescribeInstances"]`.
+pub(crate) fn read_operations(reader: &mut Reader, fields: &Fields<'_, '_>) -> Vec<String> {
+    names(
+        reader,
+        fields,
+        "reads",
+        READS_OPERATIONS_MAX,
+        OPERATION,
+        operation,
+    )
 }
 
 /// What a bounded number counts.

@@ -12,7 +12,7 @@ mod tests;
 pub(crate) mod value;
 
 pub use capability::{Asks, Capability, HttpAsk, HttpTarget, KvBounds, World};
-pub(crate) use capability::{HTTP_KEYS, Unit, bounded, read_kv, read_target};
+pub(crate) use capability::{HTTP_KEYS, Unit, bounded, read_kv, read_operations, read_target};
 pub use setting::{
     Given, SETTING_TEXT_BYTES_MAX, SETTING_TEXTS_MAX, SETTINGS_MAX, Setting, SettingKind,
     SettingValue, configuration,
@@ -415,6 +415,11 @@ fn read_instance(
     if remembers && mode == InstanceMode::PerBatch {
         let message = "a stateful detector that starts afresh remembers nothing";
         reader.malformed(span, message, "`reused`, or another world");
+        return None;
+    }
+    if world == Some(World::Planner) && mode == InstanceMode::Reused {
+        let message = "a planner that goes on could remember what it was asked before";
+        reader.malformed(span, message, "`per-batch`, or nothing");
         return None;
     }
     Some(mode)

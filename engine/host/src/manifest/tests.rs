@@ -436,3 +436,31 @@ fn no_cut_or_changed_byte_makes_reading_panic() {
         }
     }
 }
+
+#[test]
+fn planners_start_afresh_and_name_what_they_ask() {
+    let planner = "[plugin]\nname = \"acme/tag\"\nversion = \"1.0.0\"\nworld = \"planner\"\ncontract = \"1.0\"\n";
+    let found = |more: &str| mistakes(&format!("{planner}{more}"));
+    let good =
+        "[capabilities]\nreads = [\"ec2.DescribeTags\", \"s3control.GetPublicAccessBlock\"]\n";
+    assert_eq!(found(good), Vec::<String>::new());
+    let reused = found("[instance]\nmode = \"reused\"");
+    assert!(reused[0].contains("could remember"), "{reused:?}");
+    for name in [
+        "ec2",
+        "ec2.",
+        "ec2.describeTags",
+        "EC2.DescribeTags",
+        "a.b.C",
+        "ec2.Describe*",
+    ] {
+        let odd = found(&format!("[capabilities]\nreads = [\"{name}\"]"));
+        assert!(odd[0].contains("a dot and an operation"), "{odd:?}");
+    }
+    let clock = found("[capabilities]\nclock = true");
+    assert!(clock[0].contains("`planner` has no `clock`"), "{clock:?}");
+    let reads = mistakes(&format!(
+        "{PLUGIN}[capabilities]\nreads = [\"ec2.DescribeTags\"]"
+    ));
+    assert!(reads[0].contains("`enricher` has no `reads`"), "{reads:?}");
+}

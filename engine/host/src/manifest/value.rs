@@ -17,6 +17,11 @@ pub(crate) const SIZE: &str = "a whole number of B, KiB, MiB or GiB, such as `32
 pub(crate) const PERIOD: &str = "a whole number of ms, s, m, h or d, such as `50ms` or `7d`";
 pub(crate) const WORD: &str = "small letters, digits and underscores, such as `default_country`";
 pub(crate) const DASHED: &str = "small letters, digits, hyphens and underscores, such as `api-key`";
+pub(crate) const OPERATION: &str =
+    "a service, a dot and an operation of it, such as `ec2.DescribeInstances`";
+
+/// Longest name of an operation; the longest of AWS are about 70.
+pub(crate) const OPERATION_BYTES_MAX: usize = 128;
 
 /// What a plugin is called: who made it, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +99,15 @@ pub(crate) fn word(text: &str) -> Option<String> {
 /// The name of a table or a secret.
 pub(crate) fn dashed(text: &str) -> Option<String> {
     is_name(text, b"-_").then(|| text.to_owned())
+}
+
+/// An operation of a service, as `ec2.DescribeInstances`.
+pub(crate) fn operation(text: &str) -> Option<String> {
+    let (service, name) = text.split_once('.')?;
+    let is_service = is_name(service, b"-");
+    let is_name = name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (text.len() <= OPERATION_BYTES_MAX && is_service && is_name).then(|| text.to_owned())
 }
 
 /// A dotted path into an event.

@@ -4,7 +4,9 @@ use super::path_of;
 use crate::grant::limits::{HTTP_RULES_MAX, HTTP_SECRETS_MAX, LOOKUP_TABLES_MAX};
 use crate::manifest::read::{Fields, Part, Reader, span_of};
 use crate::manifest::value::{DASHED, dashed};
-use crate::manifest::{Capability, HTTP_KEYS, HttpTarget, KvBounds, read_kv, read_target};
+use crate::manifest::{
+    Capability, HTTP_KEYS, HttpTarget, KvBounds, read_kv, read_operations, read_target,
+};
 use std::path::PathBuf;
 
 /// Longest name of a variable of the environment.
@@ -29,6 +31,8 @@ pub struct Grant {
     pub lookup: Vec<(String, PathBuf)>,
     /// Requests to the outside.
     pub http: Vec<HttpGrant>,
+    /// Operations of services that only read.
+    pub reads: Vec<String>,
 }
 
 /// Requests that are granted.
@@ -63,6 +67,7 @@ pub(super) fn read_grant(reader: &mut Reader, part: Part<'_, '_>) -> Grant {
         kv: fields.part("kv").and_then(|part| read_kv(reader, part)),
         lookup: read_lookup(reader, &fields),
         http: read_http(reader, &fields),
+        reads: read_operations(reader, &fields),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Rights {
     pub lookup: Vec<(String, PathBuf)>,
     /// Requests to the outside.
     pub http: HttpRights,
+    /// Operations of services that only read.
+    pub reads: Vec<String>,
 }
 
 /// A request has to be asked for by one, and granted by the other.
@@ -51,6 +53,7 @@ impl Rights {
             Capability::Kv => self.kv.is_some(),
             Capability::Lookup => !self.lookup.is_empty(),
             Capability::Http => !self.http.granted.is_empty(),
+            Capability::Reads => !self.reads.is_empty(),
         }
     }
 }
@@ -124,6 +127,7 @@ pub fn rights(asks: &Asks, grant: &Grant, ceiling: &[Capability]) -> (Rights, Ve
     let may_kv = may(Capability::Kv, grant.kv.is_some());
     let may_look = may(Capability::Lookup, !grant.lookup.is_empty());
     let may_send = may(Capability::Http, !grant.http.is_empty());
+    let may_read = may(Capability::Reads, !grant.reads.is_empty());
     if may_kv {
         rights.kv = kv(asks.kv, grant.kv, &mut missing);
     }
@@ -132,6 +136,9 @@ pub fn rights(asks: &Asks, grant: &Grant, ceiling: &[Capability]) -> (Rights, Ve
     }
     if may_send {
         rights.http = http(&asks.http, &grant.http, &mut missing);
+    }
+    if may_read {
+        rights.reads = reads(&asks.reads, &grant.reads, &mut missing);
     }
     (rights, missing)
 }
@@ -184,6 +191,17 @@ fn lookup(
         }
     }
     tables
+}
+
+fn reads(asked: &[String], granted: &[String], missing: &mut Vec<Shortfall>) -> Vec<String> {
+    let (given, refused): (Vec<_>, Vec<_>) =
+        asked.iter().cloned().partition(|one| granted.contains(one));
+    missing.extend(refused.into_iter().map(|what| Shortfall {
+        capability: Capability::Reads,
+        what,
+        why: Why::NotGranted,
+    }));
+    given
 }
 
 fn http(asked: &[HttpAsk], granted: &[HttpGrant], missing: &mut Vec<Shortfall>) -> HttpRights {

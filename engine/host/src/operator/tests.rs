@@ -400,3 +400,29 @@ fn requests_need_both() {
         assert!(!rights.has(Capability::Http), "{other}");
     }
 }
+
+#[test]
+fn a_planner_asks_what_it_names_and_is_granted() {
+    let manifest = "[plugin]\nname = \"a/b\"\nversion = \"1.0.0\"\nworld = \"planner\"\ncontract = \"1.0\"\n\
+                    [capabilities]\nreads = [\"ec2.DescribeTags\", \"iam.GetUser\"]\n";
+    let manifest = Manifest::read(&source(manifest));
+    let manifest = manifest.unwrap_or_else(|reports| panic!("{:?}", messages(&reports)));
+    let check = |grant: &str, given: &[&str], missing: &[&str]| {
+        let operator = sound(&format!(
+            "[plugins.a]\npath = \"a\"\n[plugins.a.grant]\n{grant}"
+        ));
+        let grant = &operator.plugins[0].grant;
+        let (rights, found) = rights(&manifest.asks, grant, &Capability::ALL);
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!((rights.reads, found), (owned(given), owned(missing)));
+    };
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+    check("", &[], &["reads is not granted"]);
+    check(
+        "reads = [\"ec2.DescribeTags\", \"ec2.DescribeVpcs\"]",
+        &["ec2.DescribeTags"],
+        &["reads iam.GetUser is not granted"],
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::convert::{fault_out, value_out};
 use super::generated::imports::tripline::plugin::{
-    clock, events, http, kv, log, lookup, metrics, random, types,
+    clock, events, http, kv, log, lookup, metrics, random, reads, types,
 };
 use crate::grant;
 use crate::manifest::Capability;
@@ -22,6 +22,7 @@ pub(crate) fn link(linker: &mut Linker<State>, capability: Capability) -> Result
         Capability::Events => events::add_to_linker::<State, Own>(linker, |state| state),
         Capability::Http => http::add_to_linker::<State, Own>(linker, |state| state),
         Capability::Metrics => metrics::add_to_linker::<State, Own>(linker, |state| state),
+        Capability::Reads => reads::add_to_linker::<State, Own>(linker, |state| state),
     }
 }
 
@@ -130,5 +131,15 @@ impl metrics::Host for State {
     fn observe(&mut self, name: String, value: f64) -> Result<()> {
         self.call.metric_observe(&name, value);
         Ok(())
+    }
+}
+
+impl reads::Host for State {
+    fn read(
+        &mut self,
+        operation: String,
+        parameters: String,
+    ) -> Result<Result<String, types::Fault>> {
+        Ok(self.call.read(&operation, &parameters).map_err(fault_out))
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod convert;
 pub(crate) mod imports;
 pub(crate) mod name;
+pub(crate) mod proposed;
 
 pub(crate) use generated::imports::tripline::plugin::types;
 
@@ -26,6 +27,7 @@ pub(crate) mod generated {
                     import tripline:plugin/events@1.0.0;
                     import tripline:plugin/http@1.0.0;
                     import tripline:plugin/metrics@1.0.0;
+                    import tripline:plugin/reads@1.0.0;
                 }
             ",
             path: "../../wit",
@@ -55,4 +57,5 @@ pub(crate) mod generated {
     world!(policy, "tripline:plugin/policy");
     world!(decoder, "tripline:plugin/decoder");
     world!(remediator, "tripline:plugin/remediator");
+    world!(planner, "tripline:plugin/planner");
 }

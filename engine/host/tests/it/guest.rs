@@ -171,7 +171,7 @@ pub(crate) fn host() -> &'static Host {
 /// The manifest of a plugin of this world with these further lines.
 pub(crate) fn manifest(world: &str, more: &str) -> Manifest {
     let reads = match world {
-        "decoder" | "remediator" => "",
+        "decoder" | "remediator" | "planner" => "",
         _ => "[reads]\nfields = [\"number:int\"]\n",
     };
     let writes = match world {

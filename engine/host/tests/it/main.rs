@@ -9,6 +9,7 @@ mod fuzz;
 mod grants;
 mod guest;
 mod hostile;
+mod planners;
 mod poison;
 
 #[test]

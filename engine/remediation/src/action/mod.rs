@@ -8,9 +8,11 @@
 //! A new action is a `Recipe` in a file of its own and a line in `actions!` below.
 
 mod building;
+mod chosen;
 mod document;
 mod events;
 mod naming;
+pub(crate) mod planner;
 mod principal;
 mod reading;
 mod recipe;
@@ -57,6 +59,8 @@ pub(crate) mod shapes {
     pub(crate) use super::naming::{Arn, function, partition};
 }
 
+pub use chosen::Chosen;
+pub use planner::{Asking, Pinned, Planner};
 pub use recipe::{Context, Kind, Parameter, Subject};
 
 use crate::plan::{Answer, Call, Plan, Risk};

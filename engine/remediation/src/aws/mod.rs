@@ -27,5 +27,5 @@ pub use encode::{EncodeFault, Request, encode};
 pub use endpoint::{Endpoint, EndpointFault, Partition, endpoint};
 pub use operation::{Operation, Protocol, Service, operation, operations};
 pub use page::{join_page, next_page};
-pub use session::{PolicyFault, session_name, session_policy};
+pub use session::{PolicyFault, acted_on, session_name, session_policy};
 pub use sign::{Credentials, sign};

@@ -113,6 +113,16 @@ fn needs(operation: &Operation, call: &Call) -> Result<Vec<(String, String)>, Po
     Ok(all)
 }
 
+/// What a request acts on, as far as its operation says: ARNs, `*` for what is not known. None when it cannot be told.
+pub fn acted_on(call: &Call) -> Vec<String> {
+    let Some(operation) = super::operation(&call.operation) else {
+        return Vec::new();
+    };
+    let all = operation.arns.iter();
+    all.flat_map(|template| filled(operation, call, template).unwrap_or_default())
+        .collect()
+}
+
 /// The ARNs of a template. A list gives one for each of its elements; what is not known is `*`.
 fn filled(operation: &Operation, call: &Call, template: &str) -> Result<Vec<String>, PolicyFault> {
     let partition = Partition::of(&call.region).name();

@@ -247,6 +247,7 @@ fn proposal_of(
             depth: 0,
         },
         action: policy.action.name().to_owned(),
+        plugin: policy.action.plugin().cloned(),
         parameters,
         subject,
         terms: policy.terms.clone(),

@@ -13,7 +13,7 @@ pub use consider::{Considered, Proposed, propose};
 pub use news::News;
 pub use outside::{Identity, Outside, Sent};
 pub use settings::{EndsAt, Settings};
-pub use work::{Turn, plan};
+pub use work::{Turn, plan, plan_with};
 
 use crate::action::LastKnown;
 use crate::ask::Questions;

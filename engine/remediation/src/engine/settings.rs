@@ -1,8 +1,10 @@
 //! What the engine is told.
 
+use crate::action::Planner;
 use crate::book::Rules;
 use crate::guard::Protected;
 use crate::vote::Approver;
+use std::sync::Arc;
 
 /// Whether the engine ends at a named point; for tests, which go on with the journal that is left.
 pub type EndsAt = Box<dyn Fn(&'static str) -> bool + Send + Sync>;
@@ -16,6 +18,8 @@ pub struct Settings {
     pub protected: Protected,
     /// Who may vote.
     pub approvers: Vec<Approver>,
+    /// Who runs the plugins that make plans; without anybody, policies with such plugins do nothing.
+    pub planner: Option<Arc<dyn Planner>>,
     /// The newest record that was told to others, as [`super::Engine::told_until`] was given it.
     pub told: u64,
     /// See [`EndsAt`].

@@ -2,11 +2,11 @@
 
 use super::consider::day_of;
 use super::{Engine, EngineFault, Identity, Outside, Sent, locked};
-use crate::action::{self, Context, LastKnown, PlanFault, Planned, Reads};
+use crate::action::{self, Context, LastKnown, PlanFault, Planned, Planner, Reads};
 use crate::book::Hold;
 use crate::guard;
 use crate::machine::{Action, Input, Progress, Proposal, State, Wanted, wanted};
-use crate::plan::{Answer, Call, Check};
+use crate::plan::{Answer, Call, Check, Plan};
 use crate::policy::Mode;
 use serde_json::Value;
 
@@ -218,8 +218,14 @@ impl<O: Outside> Engine<O> {
             outside: &self.outside,
             identity: self.identity(action, false),
         };
-        let planned = plan(proposal, &action.id, self, &mut reads);
+        let planner = self.settings.planner.as_deref();
+        let planned = plan_with(planner, proposal, &action.id, self, &mut reads);
         self.point("plan.read")?;
+        // The resource was looked at before; a plugin may plan something about others.
+        let protects = |plan: &Plan| match proposal.plugin {
+            Some(_) => guard::protected_of(plan, &self.settings.protected),
+            None => None,
+        };
         let input = match planned {
             Ok(Planned::Plan(plan))
                 if serde_json::to_vec(&plan).map_or(0, |text| text.len()) > PLAN_BYTES_MAX =>
@@ -228,10 +234,13 @@ impl<O: Outside> Engine<O> {
                     reason: "its plan is longer than 4 MiB".to_owned(),
                 }
             }
-            Ok(Planned::Plan(plan)) => {
-                let mode = self.book().mode(action, now);
-                Input::Planned { plan, mode }
-            }
+            Ok(Planned::Plan(plan)) => match protects(&plan) {
+                Some(reason) => Input::Unplannable { reason },
+                None => {
+                    let mode = self.book().mode(action, now);
+                    Input::Planned { plan, mode }
+                }
+            },
             Ok(Planned::Nothing(_))
                 if (0..STALE).contains(&now.saturating_sub(proposal.origin.event_time)) =>
             {
@@ -564,8 +573,19 @@ impl<O: Outside> Engine<O> {
     }
 }
 
-/// The plan of a proposal, for an action of an id. It asks what the state is, and changes nothing.
+/// The plan of a proposal, for an action of an id. It asks what the state is, and changes nothing. No plugin is asked.
 pub fn plan(
+    proposal: &Proposal,
+    id: &str,
+    last_known: &dyn LastKnown,
+    reads: &mut dyn Reads,
+) -> Result<Planned, PlanFault> {
+    plan_with(None, proposal, id, last_known, reads)
+}
+
+/// The same, with somebody who runs plugins.
+pub fn plan_with(
+    planner: Option<&dyn Planner>,
     proposal: &Proposal,
     id: &str,
     last_known: &dyn LastKnown,
@@ -577,6 +597,9 @@ pub fn plan(
         "" => said().unwrap_or("us-east-1"),
         region => region,
     };
+    if let Some(plugin) = &proposal.plugin {
+        return action::planner::plan((planner, plugin), (proposal, id, region), reads);
+    }
     let kind = action::Action::parse(&proposal.action);
     let kind = kind.ok_or_else(|| {
         PlanFault::Refused(format!("there is no action `{}` any more", proposal.action))

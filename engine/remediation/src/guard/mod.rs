@@ -3,7 +3,9 @@
 //! The others are where what they need is: switches, locks and caps in the `book`, approval in the `machine`,
 //! preconditions in the `engine`.
 
+use crate::aws::acted_on;
 use crate::machine::{Origin, Subject};
+use crate::plan::Plan;
 use crate::policy::{Exempt, Policy, glob};
 use jiff::civil::Date;
 use serde_json::Value;
@@ -120,6 +122,22 @@ pub fn refusal(
         "exempt until {} ({}): {}",
         one.expires, one.owner, one.reason
     ))
+}
+
+/// What a plan would act on that is protected, beside its resource: a plugin may plan steps about anything in the account.
+pub fn protected_of(plan: &Plan, protected: &Protected) -> Option<String> {
+    let steps = plan.steps.iter().flat_map(|step| {
+        let inverse = step.inverse.iter();
+        std::iter::once(step).chain(inverse)
+    });
+    let mut arns = steps.flat_map(|step| acted_on(&step.call));
+    let own = protected.own_roles.iter().map(String::as_str);
+    let listed = protected.arns.iter().map(String::as_str).chain(own);
+    let listed: Vec<&str> = ALWAYS.into_iter().chain(listed).collect();
+    arns.find_map(|arn| {
+        let pattern = listed.iter().find(|pattern| is_meant(pattern, &arn))?;
+        Some(format!("protected: {pattern}, and the plan acts on {arn}"))
+    })
 }
 
 /// The action whose session made an event, when one of ours did. Only the role tells, which nobody else may assume: the name

@@ -1,5 +1,6 @@
 //! What can happen to an action. This is what the journal keeps, so names and shapes stay.
 
+use crate::action::Pinned;
 use crate::plan::{Answer, Call, Plan, Resource};
 use crate::policy::{Mode, Terms};
 use crate::vote::SignedVote;
@@ -57,6 +58,9 @@ pub struct Proposal {
     pub origin: Origin,
     /// The name of the action.
     pub action: String,
+    /// The plugin that plans it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Pinned>,
     /// Its parameters.
     pub parameters: Map<String, Value>,
     /// What it is about.

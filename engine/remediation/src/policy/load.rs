@@ -1,7 +1,7 @@
 //! Reads policies from the texts of files.
 
 use super::{CAP_MAX, Credentials, Exempt, Notify, Policy, SEVERITIES, Stage, exempt, terms};
-use crate::action::Action;
+use crate::action::{Action, Chosen, Pinned, Planner};
 use crate::plan::{Risk, hex};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +65,27 @@ impl Loaded {
         }
     }
 
+    /// Takes out the policies whose plugin is not there, makes no plans, or is another than they mean, with a report. To be
+    /// called before [`crate::ask::Questions::of`].
+    pub fn check_plugins(&mut self, planner: Option<&dyn Planner>) {
+        let policies = self.policies.iter();
+        let refused = policies.filter_map(|policy| {
+            let plugin = policy.action.plugin()?;
+            let known = match planner {
+                Some(planner) => planner.knows(plugin),
+                None => Err("no plugins are declared".to_owned()),
+            };
+            let (id, name) = (policy.id.clone(), policy.action.name().to_owned());
+            known.err().map(|why| (id, format!("`{name}`: {why}")))
+        });
+        let refused: Vec<_> = refused.collect();
+        for (policy, message) in refused {
+            let help =
+                "The policy is off until the operator's file of plugins and the policy agree.";
+            self.refuse(&policy, "action", message, help);
+        }
+    }
+
     /// Says what is wrong with a part of a policy: `when`, a parameter, or anything else for its name. The policy is off.
     pub(crate) fn refuse(&mut self, policy: &str, part: &str, message: String, help: &str) {
         self.policies.retain(|one| one.id != policy);
@@ -99,6 +120,7 @@ struct Written {
     #[serde(default)]
     when: String,
     action: String,
+    plugin_digest: Option<String>,
     risk: Option<Risk>,
     #[serde(default)]
     allow_irreversible: bool,
@@ -358,16 +380,9 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
             "One of informational, low, medium, high, critical.",
         ));
     }
-    let Some(action) = Action::parse(&written.action) else {
-        let message = format!("there is no action `{}`", written.action);
-        return Err((
-            "action",
-            message,
-            "`tripline remediate actions` lists them.",
-        ));
-    };
+    let action = chosen(&written)?;
     for name in written.params.keys() {
-        if !action.parameters().iter().any(|one| one.name == name) {
+        if action.plugin().is_none() && !action.parameters().iter().any(|one| one.name == name) {
             let message = format!("`{}` has no parameter `{name}`", written.action);
             return Err((
                 "params",
@@ -461,7 +476,8 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
         let message = format!("a quorum of {}", written.approval.quorum);
         return Err(("approval.quorum", message, "1 to 20 people."));
     }
-    if action.is_irreversible()
+    let may_be_final = action.plugin().is_some() && written.allow_irreversible;
+    if (action.is_irreversible() || may_be_final)
         && !(written.allow_irreversible
             && written.approval.quorum >= 2
             && stage.mode <= terms::Mode::Approve)
@@ -480,15 +496,13 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
             "At least 1.",
         ));
     }
-    let answers_itself = action.makes().iter().any(|made| {
-        action
-            .triggers()
-            .iter()
-            .any(|trigger| trigger.0 == made.0 && made.1.starts_with(trigger.1))
-    });
-    if answers_itself && written.when.trim().is_empty() {
+    if action.may_answer_itself() && written.when.trim().is_empty() {
+        let makes = match action.plugin() {
+            Some(_) => "may make",
+            None => "makes",
+        };
         let message = format!(
-            "`{}` makes events of the kind that it answers",
+            "`{}` {makes} events of the kind that it answers",
             written.action
         );
         return Err((
@@ -524,6 +538,74 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
         action,
         notify: written.notify,
     })
+}
+
+/// What a policy has done: an action, or what a plugin plans.
+fn chosen(written: &Written) -> Result<Chosen, Refusal> {
+    let Some(name) = written.action.strip_prefix(crate::action::planner::PREFIX) else {
+        if written.plugin_digest.is_some() {
+            let message = format!("`{}` is no plugin and has no digest", written.action);
+            return Err(("plugin_digest", message, "Leave it out."));
+        }
+        let action = Action::parse(&written.action);
+        let unknown = || {
+            let message = format!("there is no action `{}`", written.action);
+            let help = "`tripline remediate actions` lists them.";
+            ("action", message, help)
+        };
+        return Ok(Chosen::Own(action.ok_or_else(unknown)?));
+    };
+    let is_name = |text: &str| {
+        let may_stand =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        !text.is_empty() && text.len() <= 64 && text.bytes().all(may_stand)
+    };
+    if !is_name(name) {
+        let message = format!("`{name}` is no name of a plugin");
+        return Err((
+            "action",
+            message,
+            "The name that the operator's file gives it.",
+        ));
+    }
+    let digest = written.plugin_digest.as_deref();
+    let digest = digest.and_then(|text| text.strip_prefix("sha256:"));
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let Some(digest) = digest.filter(|text| text.len() == 64 && text.bytes().all(is_hex)) else {
+        let message = format!("`{}` needs `plugin_digest`", written.action);
+        let help = "`plugin_digest = \"sha256:…\"` says which bytes of it are meant; `tripline plugin inspect` tells it.";
+        return Err(("plugin_digest", message, help));
+    };
+    if written.risk.is_none() {
+        let message = format!("`{}` needs `risk`", written.action);
+        return Err((
+            "risk",
+            message,
+            "Nobody else knows how much harm it can do: low, medium or high.",
+        ));
+    }
+    for one in crate::action::planner::PARAMETERS {
+        if !written.params.contains_key(one.name) {
+            let message = format!("`{}` needs the parameter `{}`", written.action, one.name);
+            return Err((
+                "params",
+                message,
+                "CEL over `event`; the plugin does not say it.",
+            ));
+        }
+    }
+    if written.params.len() > 32 || !written.params.keys().all(|name| is_name(name)) {
+        let message = "a parameter of a plugin has no name".to_owned();
+        return Err((
+            "params",
+            message,
+            "Lower-case letters, digits and `_`; at most 32 of them.",
+        ));
+    }
+    Ok(Chosen::of_plugin(Pinned {
+        name: name.to_owned(),
+        digest: digest.to_owned(),
+    }))
 }
 
 fn risk_name(risk: Risk) -> &'static str {

@@ -17,7 +17,7 @@ pub use terms::{
     Percent, Promote, Retry, Rollback, Stage, Terms, Verify,
 };
 
-use crate::action::Action;
+use crate::action::Chosen;
 use crate::plan::Risk;
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ pub struct Policy {
     /// CEL over `event`; empty is always.
     pub when: String,
     /// What is done.
-    pub action: Action,
+    pub action: Chosen,
     /// How much harm it can do; at least what the action says.
     pub risk: Risk,
     /// What takes the place of what the action reads from the event: CEL over `event` by the name of the parameter.

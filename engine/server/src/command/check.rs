@@ -3,6 +3,8 @@
 use super::CommandError;
 use crate::exit::{Exit, after_help};
 use crate::plugins::PluginArguments;
+use crate::remediation::planners::Planners;
+use crate::remediation::policies;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{all_reports, today_of};
 use crate::sigma_files::SigmaArguments;
@@ -85,7 +87,14 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     };
     let files = rules.texts()?.files;
     let catalog = rules.load(Vec::new(), today_of(now))?;
-    let mut policies = crate::remediation::policies::of_files(&files).loaded;
+    let mut policies = match rules.plugins.file.is_some() {
+        true => {
+            let planner = Planners::start(&*rules.plugins.read()?)?;
+            policies::of_loaded(policies::loaded(&files), planner.as_deref()).loaded
+        }
+        // Whoever gives no plugins asks about everything else.
+        false => policies::of_files(&files).loaded,
+    };
     if !catalog.ids.is_empty() {
         policies.warn_of_unknown_rules(&catalog.ids);
     }

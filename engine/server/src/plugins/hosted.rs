@@ -70,7 +70,7 @@ impl Hosted {
                 self.plugin.detect(batch).map(drop).map_err(wrong)
             }
             World::Policy => self.plugin.decide(batch).map(drop).map_err(wrong),
-            World::Decoder | World::Remediator => {
+            World::Decoder | World::Remediator | World::Planner => {
                 Err("plugins of its kind are not asked about events".to_owned())
             }
         }
@@ -146,7 +146,9 @@ impl Hosted {
                 });
                 Ok(with_faults(said.collect(), &faulted))
             }
-            World::Decoder | World::Remediator => Err(Fault::Misfit("rules cannot ask it")),
+            World::Decoder | World::Remediator | World::Planner => {
+                Err(Fault::Misfit("rules cannot ask it"))
+            }
         }
     }
 

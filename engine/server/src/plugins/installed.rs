@@ -480,6 +480,10 @@ fn answer_of(alias: &str, manifest: &Manifest) -> Answer {
             help: format!("`--decoder {alias}` makes events of inputs with it"),
         },
         World::Remediator => unasked("a remediator"),
+        World::Planner => Answer::Unasked {
+            job: "a planner",
+            help: format!("a policy uses it: `action = \"plugin:{alias}\"`"),
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Remediation as the service and the commands have it: the world that actions act on, policies from files, threads.
 
 pub(crate) mod learning;
+pub(crate) mod planners;
 pub(crate) mod policies;
 pub(crate) mod running;
 pub(crate) mod settings;

@@ -3,6 +3,7 @@
 use crate::rule_files::{RuleFilesError, read_paths};
 use tripline_core::diagnostic::{Level, Palette};
 use tripline_core::rule::File;
+use tripline_remediation::action::Planner;
 use tripline_remediation::ask::Questions;
 use tripline_remediation::engine::Policies;
 use tripline_remediation::policy::{Loaded, Mode, Policy, glob, load};
@@ -18,12 +19,34 @@ pub(crate) fn read(paths: &[String]) -> Result<Read, RuleFilesError> {
     Ok(of_files(&read_paths(paths)?))
 }
 
-/// The policies among files.
+/// The same, without those whose plugin is not there, or is another than they mean.
+pub(crate) fn read_with(
+    paths: &[String],
+    planner: Option<&dyn Planner>,
+) -> Result<Read, RuleFilesError> {
+    Ok(of_loaded(loaded(&read_paths(paths)?), planner))
+}
+
+/// The policies among files, whatever plugins there are.
 pub(crate) fn of_files(files: &[File]) -> Read {
+    finished(loaded(files))
+}
+
+/// The same, without those whose plugin is not there, or is another than they mean.
+pub(crate) fn of_loaded(mut loaded: Loaded, planner: Option<&dyn Planner>) -> Read {
+    loaded.check_plugins(planner);
+    finished(loaded)
+}
+
+/// What files say, before what they ask is compiled.
+pub(crate) fn loaded(files: &[File]) -> Loaded {
     let texts = files
         .iter()
         .map(|file| (file.path.as_str(), file.text.as_str()));
-    let mut loaded = load(texts);
+    load(texts)
+}
+
+fn finished(mut loaded: Loaded) -> Read {
     let today = crate::rule_loading::today_of(jiff::Timestamp::now());
     let questions = Questions::of(&mut loaded, today);
     let policies = Policies {
@@ -88,7 +111,8 @@ pub(crate) fn reload(
     config: &crate::config::RemediationConfig,
     paths: &[String],
 ) -> Result<(usize, Vec<String>), RuleFilesError> {
-    let mut read = read(paths)?;
+    let planner = engine.settings().planner.as_deref();
+    let mut read = read_with(paths, planner)?;
     read.keep_to_roles(&config.roles, config.own_credentials);
     let wrong = read.complaints(Palette::PLAIN);
     let count = read.policies.policies.len();

@@ -81,6 +81,7 @@ pub(crate) fn settings(config: &RemediationConfig, folder: &Path) -> Result<Sett
             own_roles: config.roles.clone(),
         },
         approvers: approvers(&config.approvers_file)?,
+        planner: None,
         told: super::telling::told(folder),
         ends_at: None,
     })

@@ -24,6 +24,7 @@ use super::versions::Versions;
 use crate::channel::ids::IdsFault;
 use crate::config::{Config, ConfigError, From, RulesFrom};
 use crate::remediation::learning::Learning;
+use crate::remediation::planners::Planners;
 use crate::remediation::targets::Targets;
 use crate::remediation::{
     Remediation, policies, running, settings, sink as answering, world::World,
@@ -423,7 +424,9 @@ impl Service {
             return Ok(None);
         }
         let wrong = ServeError::Remediation;
-        let mut read = policies::read(&config.policies)?;
+        let installed = super::rules::arguments(&self.config).plugins.read()?;
+        let planner = Planners::start(&installed)?;
+        let mut read = policies::read_with(&config.policies, planner.as_deref())?;
         read.keep_to_roles(&config.roles, config.own_credentials);
         for complaint in read.complaints(self.color.palette(&io::stderr())) {
             eprintln!("{complaint}");
@@ -433,7 +436,8 @@ impl Service {
         let public = key.public();
         let targets = Targets::new(config.http.clone());
         let world = World::new(&config.endpoint).with_targets(targets);
-        let settings = settings::settings(config, &folder).map_err(wrong)?;
+        let mut settings = settings::settings(config, &folder).map_err(wrong)?;
+        settings.planner = planner;
         let opened = tripline_remediation::engine::Engine::open(&folder, world, settings, key);
         let (engine, opened) = opened.map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
         tracing::info!(

@@ -15,6 +15,7 @@ mod labelled_cases;
 mod launcher;
 mod memory;
 mod order;
+mod planners;
 mod plugins;
 mod printable;
 mod proposals;

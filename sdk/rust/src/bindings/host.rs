@@ -1825,6 +1825,136 @@ pub mod tripline {
                 }
             }
         }
+        /// Questions to services, for plans. Capability `reads`, one operation at a time.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod reads {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type Fault = super::super::super::tripline::plugin::types::Fault;
+            #[allow(unused_unsafe, clippy::all)]
+            /// Asks the account and the region of the resource, with an operation that only reads, as `ec2.DescribeInstances`, and its
+            /// parameters, a JSON object of at most 256 KiB. The answer is a JSON object of at most 4 MiB: `{"done": ANSWER}`, by the names
+            /// of the API, or `{"refused": {"code": "NoSuchEntity", "message": …}}` when the service says no. `denied` for an operation
+            /// that is not granted, `limit` for more than 100 questions in one call or too large an answer, `unavailable` without an answer.
+            #[allow(async_fn_in_trait)]
+            pub fn read(
+                operation: &str,
+                parameters: &str,
+            ) -> ::core::result::Result<_rt::String, Fault> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 8 + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 8
+                            + 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = operation;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = parameters;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "tripline:plugin/reads@1.0.0")]
+                    unsafe extern "C" {
+                        #[link_name = "read"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result14 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = *ptr2
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l6 = *ptr2
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len7 = l6;
+                                let bytes7 = _rt::Vec::from_raw_parts(
+                                    l5.cast(),
+                                    len7,
+                                    len7,
+                                );
+                                _rt::string_lift(bytes7)
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l8 = i32::from(
+                                    *ptr2.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let l9 = *ptr2
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l10 = *ptr2
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len11 = l10;
+                                let bytes11 = _rt::Vec::from_raw_parts(
+                                    l9.cast(),
+                                    len11,
+                                    len11,
+                                );
+                                let l12 = i32::from(
+                                    *ptr2
+                                        .add(4 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                super::super::super::tripline::plugin::types::Fault {
+                                    kind: super::super::super::tripline::plugin::types::FaultKind::_lift(
+                                        l8 as u8,
+                                    ),
+                                    message: _rt::string_lift(bytes11),
+                                    retry_after_ms: match l12 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l13 = *ptr2
+                                                    .add(4 + 4 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<i32>();
+                                                l13 as u32
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                }
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result14
+                }
+            }
+        }
     }
 }
 #[rustfmt::skip]
@@ -1975,9 +2105,9 @@ mod _rt {
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1629] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc2\x0b\x01A\x02\x01\
-A\x14\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1723] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa0\x0c\x01A\x02\x01\
+A\x16\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
 l\x03\0\0\x01o\x02ss\x01p\x02\x01@\x03\x05level\x01\x07messages\x06fields\x03\x01\
 \0\x04\0\x05write\x01\x04\x03\0\x19tripline:plugin/log@1.0.0\x05\0\x01B\x02\x01@\
 \0\0w\x04\0\x06now-ms\x01\0\x03\0\x1btripline:plugin/clock@1.0.0\x05\x01\x01B\x03\
@@ -2010,10 +2140,12 @@ request\x03\0\x05\x01r\x03\x06status{\x07headers\x03\x04body\x04\x04\0\x08respon
 se\x03\0\x07\x01j\x01\x08\x01\x01\x01@\x01\x07request\x06\0\x09\x04\0\x04send\x01\
 \x0a\x03\0\x1atripline:plugin/http@1.0.0\x05\x09\x01B\x04\x01@\x02\x04names\x05d\
 eltaw\x01\0\x04\0\x03add\x01\0\x01@\x02\x04names\x05valueu\x01\0\x04\0\x07observ\
-e\x01\x01\x03\0\x1dtripline:plugin/metrics@1.0.0\x05\x0a\x04\07tripline:sdk/host\
--with-all-of-its-exports-removed@1.0.0\x04\0\x0b*\x01\0$host-with-all-of-its-exp\
-orts-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x07\
-0.262.0\x10wit-bindgen-rust\x060.63.0";
+e\x01\x01\x03\0\x1dtripline:plugin/metrics@1.0.0\x05\x0a\x01B\x05\x02\x03\x02\x01\
+\x04\x04\0\x05fault\x03\0\0\x01j\x01s\x01\x01\x01@\x02\x09operations\x0aparamete\
+rss\0\x02\x04\0\x04read\x01\x03\x03\0\x1btripline:plugin/reads@1.0.0\x05\x0b\x04\
+\07tripline:sdk/host-with-all-of-its-exports-removed@1.0.0\x04\0\x0b*\x01\0$host\
+-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
+\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -9,3 +9,4 @@ pub mod export_score;
 pub mod export_decide;
 pub mod export_decode;
 pub mod export_remediate;
+pub mod export_propose;

@@ -12,6 +12,7 @@ pub mod log;
 pub mod lookup;
 pub mod metrics;
 pub mod random;
+pub mod reads;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use crate::bindings::host::tripline::plugin as imports;

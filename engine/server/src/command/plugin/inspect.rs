@@ -162,6 +162,10 @@ fn asks(manifest: &Manifest, out: &mut String) {
         false => asked.join(", "),
     };
     let _ = writeln!(out, "  asks for    {asked}");
+    // Whoever agrees to a plan should know what it was made of.
+    if !manifest.asks.reads.is_empty() {
+        let _ = writeln!(out, "  questions   {}", manifest.asks.reads.join(", "));
+    }
     limits(manifest.limits, out);
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "rust", value_name = "LANG")]
     lang: Language,
 
-    /// What it is for: `enricher` or `detector`; in Rust also `decoder` or `policy`.
+    /// What it is for: `enricher` or `detector`; in Rust also `decoder`, `policy` or `planner`.
     #[arg(long, default_value = "enricher", value_name = "KIND")]
     kind: String,
 

@@ -5,13 +5,16 @@ use super::vectors::{self, Case, Input, Vectors};
 use crate::command::CommandError;
 use crate::exit::Exit;
 use crate::plugins::{Hosted, RowAnswer};
+use crate::remediation::planners::draft_json;
 use crate::terminal::{ColorChoice, Shown};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use tripline_host::Fault;
 use tripline_host::manifest::World;
+use tripline_host::proposal::Proposal;
 
 /// Run the test vectors of a plugin, with the limits and grants that it would run with.
 #[derive(Args, Debug)]
@@ -70,6 +73,7 @@ fn judge(hosted: &Hosted, case: &Case) -> Vec<String> {
     let got = match &case.input {
         Input::Event(event) => event_answer(hosted, event),
         Input::Chunk(chunk) => chunk_answer(hosted, chunk),
+        Input::Subject(subject, answers) => subject_answer(hosted, subject, answers),
     };
     let mut wrong = Vec::new();
     if let Some(fault) = got.get("fault")
@@ -103,7 +107,11 @@ fn agrees(key: &str, wanted: &Value, is: &Value) -> bool {
                 .collect();
             same(&Value::Object(wanted.clone()), &Value::Object(all))
         }
-        ("fault", Value::String(wanted), Value::String(is)) => is.contains(wanted.as_str()),
+        ("fault" | "nothing", Value::String(wanted), Value::String(is)) => {
+            is.contains(wanted.as_str())
+        }
+        // Steps in their order, and of each what is named.
+        ("plan", wanted, is) => is_within(wanted, is),
         (_, Value::Object(wanted), Value::Object(is)) => wanted
             .iter()
             .all(|(name, value)| is.get(name).is_some_and(|found| agrees("", value, found))),
@@ -191,9 +199,98 @@ fn chunk_answer(hosted: &Hosted, chunk: &str) -> Map<String, Value> {
     }
 }
 
+/// Whether what is wanted is there: of objects what is named, of lists every element.
+fn is_within(wanted: &Value, is: &Value) -> bool {
+    match (wanted, is) {
+        (Value::Object(wanted), Value::Object(is)) => wanted
+            .iter()
+            .all(|(name, wanted)| is_within(wanted, is.get(name).unwrap_or(&Value::Null))),
+        (Value::Array(wanted), Value::Array(is)) => {
+            let mut pairs = wanted.iter().zip(is);
+            wanted.len() == is.len() && pairs.all(|(wanted, is)| is_within(wanted, is))
+        }
+        _ => same(wanted, is),
+    }
+}
+
+/// What a planner proposes, with services that always answer so.
+fn subject_answer(
+    hosted: &Hosted,
+    subject: &str,
+    answers: &[(String, Value)],
+) -> Map<String, Value> {
+    let mut answering = |operation: &str, _: &str| {
+        let known = answers.iter().find(|(name, _)| name == operation);
+        let answer = known.map(|(_, answer)| answer.to_string());
+        answer.ok_or_else(|| format!("the case has no answer of {operation}"))
+    };
+    let (key, value) = match hosted.plugin.propose(subject, &mut answering) {
+        Err(fault) => ("fault", json!(fault.to_string())),
+        Ok(Proposal::Nothing(why)) => ("nothing", json!(why)),
+        Ok(Proposal::Draft(draft)) => ("plan", draft_json(*draft)),
+    };
+    Map::from_iter([(key.to_owned(), value)])
+}
+
+/// Checks that hold of every planner: the same question has the same answer, and nothing that it is told makes it trap.
+fn planner_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String>)> {
+    let (mut differ, mut traps) = (Vec::new(), Vec::new());
+    for case in &file.cases {
+        let Input::Subject(subject, answers) = &case.input else {
+            continue;
+        };
+        let first = subject_answer(hosted, subject, answers);
+        if first != subject_answer(hosted, subject, answers) {
+            differ.push(format!("{}: asked twice, it answers otherwise", case.name));
+        }
+        let odd = [
+            json!({}),
+            json!({"done": []}),
+            json!({"refused": {}}),
+            json!(7),
+        ];
+        for odd in odd {
+            let answers: Vec<(String, Value)> = answers
+                .iter()
+                .map(|(name, _)| (name.clone(), odd.clone()))
+                .collect();
+            traps.extend(trapped(hosted, subject, &answers, &case.name));
+        }
+    }
+    for subject in ["", "[]", "{}", "{\"resource\": 7, \"parameters\": []}"] {
+        traps.extend(trapped(hosted, subject, &[], "nonsense"));
+    }
+    vec![
+        ("(the same question has the same answer)", differ),
+        ("(nonsense is a fault and no trap)", traps),
+    ]
+}
+
+/// How a planner failed, if that was worse than saying so.
+fn trapped(
+    hosted: &Hosted,
+    subject: &str,
+    answers: &[(String, Value)],
+    name: &str,
+) -> Option<String> {
+    let mut answering = |operation: &str, _: &str| {
+        let known = answers.iter().find(|(name, _)| name == operation);
+        known
+            .map(|(_, answer)| answer.to_string())
+            .ok_or_else(String::new)
+    };
+    match hosted.plugin.propose(subject, &mut answering) {
+        Ok(_) | Err(Fault::Guest(_)) => None,
+        Err(fault) => Some(format!("{name}: {fault}")),
+    }
+}
+
 /// Checks that hold of every plugin that looks at events one by one.
 fn free_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String>)> {
     let world = hosted.plugin.manifest().world;
+    if world == World::Planner {
+        return planner_checks(hosted, file);
+    }
     if !matches!(
         world,
         World::Enricher | World::Detector | World::Scorer | World::Policy
@@ -202,7 +299,7 @@ fn free_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String
     }
     let events = file.cases.iter().filter_map(|case| match &case.input {
         Input::Event(event) => Some(event.as_bytes()),
-        Input::Chunk(_) => None,
+        Input::Chunk(_) | Input::Subject(..) => None,
     });
     let rows_max = hosted.plugin.limits().batch as usize;
     let events: Vec<&[u8]> = events.take(rows_max).collect();

@@ -28,10 +28,12 @@ pub(super) struct Case {
 pub(super) enum Input {
     Event(String),
     Chunk(String),
+    /// What a planner is asked about, and what services answer it, by the names of operations.
+    Subject(String, Vec<(String, Value)>),
 }
 
-const OUTCOMES: [&str; 7] = [
-    "columns", "hit", "score", "decision", "events", "bad", "fault",
+const OUTCOMES: [&str; 9] = [
+    "columns", "hit", "score", "decision", "events", "bad", "plan", "nothing", "fault",
 ];
 
 /// All files of cases under `tests/` of a project, in the order of names.
@@ -94,13 +96,21 @@ fn read_case(case: toml::Value) -> Result<Case, String> {
         Some(_) => Err(format!("`{key}` is no text")),
     };
     let name = text("name")?.ok_or("it has no `name`")?;
-    let input = match (text("event")?, text("chunk")?) {
-        (Some(event), None) => {
-            serde_json::from_str::<Value>(&event).map_err(|fault| format!("`event`: {fault}"))?;
+    let is_json = |name: &str, text: &str| {
+        let value = serde_json::from_str::<Value>(text);
+        value.map_err(|fault| format!("`{name}`: {fault}"))
+    };
+    let input = match (text("event")?, text("chunk")?, text("subject")?) {
+        (Some(event), None, None) => {
+            is_json("event", &event)?;
             Input::Event(event)
         }
-        (None, Some(chunk)) => Input::Chunk(chunk),
-        _ => return Err("it has one of `event` and `chunk`".to_owned()),
+        (None, Some(chunk), None) => Input::Chunk(chunk),
+        (None, None, Some(subject)) => {
+            is_json("subject", &subject)?;
+            Input::Subject(subject, answers(case.remove("answers"))?)
+        }
+        _ => return Err("it has one of `event`, `chunk` and `subject`".to_owned()),
     };
     let mut wanted = Vec::new();
     for (key, value) in case {
@@ -113,6 +123,11 @@ fn read_case(case: toml::Value) -> Result<Case, String> {
         let value = serde_json::to_value(value).map_err(|fault| fault.to_string())?;
         wanted.push((key, value));
     }
+    if let Some((_, plan)) = wanted.iter_mut().find(|(key, _)| key == "plan")
+        && let Some(text) = plan.as_str()
+    {
+        *plan = is_json("plan", text)?;
+    }
     match wanted.is_empty() {
         true => Err(format!(
             "nothing is wanted; there are {}",
@@ -124,4 +139,23 @@ fn read_case(case: toml::Value) -> Result<Case, String> {
             wanted,
         }),
     }
+}
+
+/// What services answer, each as JSON text by the name of the operation.
+fn answers(given: Option<toml::Value>) -> Result<Vec<(String, Value)>, String> {
+    let Some(given) = given else {
+        return Ok(Vec::new());
+    };
+    let wrong = "`answers` is a table of JSON texts by the names of operations";
+    let toml::Value::Table(given) = given else {
+        return Err(wrong.to_owned());
+    };
+    let mut answers = Vec::with_capacity(given.len());
+    for (operation, text) in given {
+        let text = text.as_str().ok_or(wrong)?;
+        let answer = serde_json::from_str(text);
+        let answer = answer.map_err(|fault| format!("the answer of {operation}: {fault}"))?;
+        answers.push((operation, answer));
+    }
+    Ok(answers)
 }

@@ -4,7 +4,9 @@ use super::CommandError;
 use super::show::plan_text;
 use super::target::{Rule, Target};
 use crate::exit::Exit;
-use crate::remediation::policies;
+use crate::plugins::{Installed, text_of};
+use crate::remediation::planners::Planners;
+use crate::remediation::policies::{self, Read};
 use crate::remediation::world::World;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::today_of;
@@ -12,11 +14,14 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tripline_core::diagnostic::Palette;
 use tripline_core::evaluate::{Evaluator, RuleSet};
 use tripline_core::event::{Event, Parser};
 use tripline_core::rule::File;
 use tripline_core::wire::Finding;
+use tripline_remediation::action::Planner;
 use tripline_remediation::aws::Credentials;
 use tripline_remediation::engine::{Engine, Settings, Turn};
 use tripline_remediation::journal::{CheckpointKey, verify};
@@ -31,6 +36,14 @@ pub(crate) struct Arguments {
     /// Where the journal is kept; without it, it is gone when the demo is over.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+
+    /// The policy that answers, instead of the demo's own: a file. It has to wait for people.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
+    /// The operator's file that declares plugins, for a policy with `action = "plugin:NAME"`.
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    plugins: Option<String>,
 }
 
 const POLICY: &str = include_str!("demo.toml");
@@ -54,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             std::env::temp_dir().join(format!("tripline-remediation-demo-{}", std::process::id()))
         }
     };
-    let done = play(&folder, &mut out);
+    let done = play(arguments, &folder, &mut out);
     if arguments.keep.is_none() {
         // What cannot be removed is in the folder for such things.
         let _ = std::fs::remove_dir_all(&folder);
@@ -62,7 +75,29 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     done
 }
 
-fn play(folder: &std::path::Path, out: &mut impl Write) -> Result<Exit, CommandError> {
+/// The policy that answers, and the plugins that may plan for it.
+fn policy(arguments: &Arguments) -> Result<(Read, Option<Arc<dyn Planner>>), CommandError> {
+    let installed = Installed::read(arguments.plugins.as_deref(), None)?;
+    installed.tell_off();
+    let planner = Planners::start(&installed)?;
+    let file = match &arguments.policy {
+        None => File::found("demo.toml", POLICY),
+        Some(path) => File::found(path.display().to_string(), text_of(path)?),
+    };
+    let loaded = policies::loaded(&[file]);
+    let read = policies::of_loaded(loaded, planner.as_deref());
+    match read.complaints(Palette::PLAIN).first() {
+        Some(complaint) => Err(wrong(complaint)),
+        None => Ok((read, planner)),
+    }
+}
+
+fn play(
+    arguments: &Arguments,
+    folder: &std::path::Path,
+    out: &mut impl Write,
+) -> Result<Exit, CommandError> {
+    let (read, planner) = policy(arguments)?;
     let credentials = Credentials {
         access_key: "AKIADEMO000000000000".to_owned(),
         secret_key: "the key of the demo, which opens nothing else".to_owned(),
@@ -87,6 +122,7 @@ fn play(folder: &std::path::Path, out: &mut impl Write) -> Result<Exit, CommandE
             principals: vec![format!("arn:aws:iam::{ACCOUNT}:user/alice")],
             break_glass: false,
         }],
+        planner,
         ..Settings::default()
     };
     let world = World::with_credentials(&target.url(), credentials);
@@ -94,13 +130,6 @@ fn play(folder: &std::path::Path, out: &mut impl Write) -> Result<Exit, CommandE
     let public = key.public();
     let (engine, _) = Engine::open(folder, world, settings, key)
         .map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
-    let read = policies::of_files(&[File::found("demo.toml", POLICY)]);
-    if let Some(complaint) = read
-        .complaints(tripline_core::diagnostic::Palette::PLAIN)
-        .first()
-    {
-        return Err(wrong(complaint));
-    }
     engine.set_policies(read.policies);
 
     writeln!(

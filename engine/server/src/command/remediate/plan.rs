@@ -4,6 +4,7 @@ use super::CommandError;
 use super::gathering::gather;
 use super::show::plan_text;
 use crate::exit::Exit;
+use crate::remediation::planners::Planners;
 use crate::remediation::policies;
 use crate::remediation::world::World;
 use crate::rule_files::RuleArguments;
@@ -11,9 +12,9 @@ use crate::terminal::{ColorChoice, Shown, counted};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use tripline_remediation::action::{Planned, Reads};
+use tripline_remediation::action::{Planned, Planner, Reads};
 use tripline_remediation::book::{Book, Judged, Rules};
-use tripline_remediation::engine::{Identity, Outside, Proposed, Sent, plan, propose};
+use tripline_remediation::engine::{Identity, Outside, Proposed, Sent, plan_with, propose};
 use tripline_remediation::guard::Protected;
 use tripline_remediation::machine::Proposal;
 use tripline_remediation::plan::{Answer, Call};
@@ -60,7 +61,9 @@ pub(super) fn run(
     asks: bool,
     color: ColorChoice,
 ) -> Result<Exit, CommandError> {
-    let read = policies::read(&arguments.policies)?;
+    let planner = Planners::start(&*arguments.rules.plugins.read()?)?;
+    let planner = planner.as_deref();
+    let read = policies::read_with(&arguments.policies, planner)?;
     let complaints = read.complaints(color.palette(&io::stderr()));
     for complaint in &complaints {
         eprintln!("{complaint}");
@@ -86,7 +89,8 @@ pub(super) fn run(
             .and_then(|text| text.parse::<jiff::Timestamp>().ok());
         let now = time.map_or(0, jiff::Timestamp::as_microsecond);
         for one in propose(in_force, &protected, finding, event, now) {
-            let what = answer(&one, &mut book, now, asks.then_some(&world), &shadow);
+            let asked = asks.then_some((&world, planner));
+            let what = answer(&one, &mut book, now, asked, &shadow);
             match what["is"].as_str() {
                 Some("planned" | "proposed") => actions += 1,
                 Some("known") => continue,
@@ -135,7 +139,7 @@ fn answer(
     one: &Proposed,
     book: &mut Book,
     now: i64,
-    world: Option<&World>,
+    asked: Option<(&World, Option<&dyn Planner>)>,
     shadow: &Shadow,
 ) -> Value {
     let proposal = match &one.proposal {
@@ -167,14 +171,14 @@ fn answer(
     if let Some(why) = &one.refusal {
         return with(json!({ "is": "suppressed", "why": why }));
     }
-    let Some(world) = world else {
+    let Some((world, planner)) = asked else {
         return with(json!({ "is": "proposed", "id": id }));
     };
     let mut reads = Reading {
         world,
         identity: identity_of(proposal, &id),
     };
-    match plan(proposal, &id, shadow, &mut reads) {
+    match plan_with(planner, proposal, &id, shadow, &mut reads) {
         Ok(Planned::Plan(plan)) => {
             with(json!({ "is": "planned", "id": id, "hash": plan.hash(), "plan": plan }))
         }
