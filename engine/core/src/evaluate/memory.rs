@@ -88,6 +88,8 @@ pub(super) struct CountedPre {
 pub(super) enum CountedValue {
     One,
     Number(NodeId),
+    /// A number that may be below 0.
+    Measured(NodeId),
     Distinct(NodeId),
 }
 

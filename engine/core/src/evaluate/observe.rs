@@ -405,6 +405,7 @@ pub(super) fn counted(
     let value = match pre.of {
         CountedValue::One => 1f32.to_bits(),
         CountedValue::Number(of) => amount(&evaluation.eval(of).map_err(told)?)?.to_bits(),
+        CountedValue::Measured(of) => measured(&evaluation.eval(of).map_err(told)?)?.to_bits(),
         CountedValue::Distinct(of) => match evaluation.eval(of).map_err(told)? {
             Value::String(text) => hash_bytes(NAME_SEED, text.as_bytes()) as u32,
             other => hash_bytes(NAME_SEED, other.to_json().to_string().as_bytes()) as u32,
@@ -427,14 +428,27 @@ pub(super) fn counted(
     Ok(Some(Captured::Counted(of)))
 }
 
-/// A number that can be added up.
-fn amount(value: &Value<'_>) -> Result<f32, String> {
-    let number = match value {
+fn number(value: &Value<'_>) -> Result<f64, String> {
+    Ok(match value {
         Value::Int(number) => *number as f64,
         Value::Uint(number) => *number as f64,
         Value::Double(number) => *number,
         other => return Err(format!("{other} is no number")),
-    };
+    })
+}
+
+/// A number that can be measured.
+fn measured(value: &Value<'_>) -> Result<f32, String> {
+    let number = number(value)? as f32;
+    match number.is_finite() {
+        true => Ok(number),
+        false => Err(format!("{number} is no measurement")),
+    }
+}
+
+/// A number that can be added up.
+fn amount(value: &Value<'_>) -> Result<f32, String> {
+    let number = number(value)?;
     if !(0.0..=f64::from(f32::MAX)).contains(&number) {
         return Err(format!(
             "{number} is no amount: it is below 0, or no number that can be added up"

@@ -574,6 +574,7 @@ impl Compiling<'_> {
         CountedPre {
             of: match (insight.value, of) {
                 (Counted::Sum, Some(of)) => CountedValue::Number(of),
+                (value, Some(of)) if value.is_measured() => CountedValue::Measured(of),
                 (Counted::Distinct, Some(of)) => CountedValue::Distinct(of),
                 _ => CountedValue::One,
             },

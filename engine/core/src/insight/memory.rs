@@ -7,15 +7,15 @@
 //! those that are unusual. The same events give the same memory, to the byte, in whatever order they came.
 
 use super::chart::Chart;
-use super::detect::{
-    Change, Count, Coverage, Detector, Minute as DetectorMinute, Reading, SeriesId,
-};
+use super::detect::{Change, Count, Coverage, Minute as DetectorMinute, Reading, SeriesId};
+use super::explained::Asked;
 use super::names::Names;
-use super::pending::{Added, How, KeyWords, Minute, Tally};
+use super::pending::{Added, How, KeyWords, Measure, Minute, Tally};
 use super::record::{KeyNames, Record, minute_time};
-use super::settings::{detector, surprise};
+use super::settings::surprise;
 use super::telling::{add_all, drawn};
 use super::texts::{SeriesTexts, Texts};
+use super::watching::Watching;
 use crate::limits::{INSIGHT_KEY_PARTS_MAX, INSIGHT_NAMES_MAX, INSIGHT_RECENT_BYTES_MAX};
 use crate::rule::Rule;
 use crate::rule::kind::{Counted, CountedOf, EventTime, Insight, OfHash};
@@ -120,7 +120,7 @@ pub(super) struct RecentRow {
 
 /// What one insight rule remembers.
 pub struct SeriesMemory {
-    pub(super) detector: Detector,
+    pub(super) detector: Watching,
     pub(super) how: How,
     pub(super) key_names: KeyNames,
     pub(super) names: Vec<String>,
@@ -151,6 +151,8 @@ pub struct SeriesMemory {
     /// Bytes of names of series.
     pub(super) named_bytes: usize,
     pub(super) changes: Vec<Change>,
+    /// A question of somebody who looks on; snapshots do not have it.
+    pub(super) asked: Option<Box<Asked>>,
 }
 
 impl SeriesMemory {
@@ -159,10 +161,13 @@ impl SeriesMemory {
         let memory = of.rule.memory.as_ref();
         let group_by = memory.map_or(&[][..], |memory| &memory.group_by);
         Self {
-            detector: detector(of.insight),
+            detector: Watching::new(of.insight),
             how: match of.insight.value {
                 Counted::Distinct => How::Distinct,
                 Counted::ErrorShare => How::Shares,
+                Counted::Average => How::Measured(Measure::Average),
+                Counted::Max => How::Measured(Measure::Max),
+                Counted::Min => How::Measured(Measure::Min),
                 _ => How::Sum,
             },
             key_names: KeyNames::of(group_by),
@@ -191,6 +196,7 @@ impl SeriesMemory {
             rate: 0.0,
             named_bytes: 0,
             changes: Vec::new(),
+            asked: None,
         }
     }
 
@@ -293,16 +299,17 @@ impl SeriesMemory {
             evicted += gave_way;
             // There is no room for so many new ones in one minute.
             let Some(id) = id else { continue };
+            let (calls, errors) = row.watched(self.how);
             counts.push(Count {
                 series: SeriesId(id),
-                calls: row.count,
-                errors: row.errors,
+                calls,
+                errors,
             });
             self.touch(id, minute, row.count);
             recent.push(RecentRow {
                 id,
-                count: row.count as f32,
-                errors: row.errors as f32,
+                count: calls as f32,
+                errors: errors as f32,
                 names: row.names,
             });
         }
@@ -318,6 +325,7 @@ impl SeriesMemory {
         for change in &changes {
             out.extend(self.tell(of, change));
         }
+        self.answer(of, minute);
         self.note_names(minute);
         // By key, not by number: numbers depend on what gave way before.
         out[from..].sort_by(|left, right| left.key.cmp(&right.key).then(left.id.cmp(&right.id)));
@@ -392,7 +400,9 @@ impl SeriesMemory {
             };
             if let Some(open) = self.open.get_mut(&row.id) {
                 let (value, band) = drawn(&self.detector, (row.id, minute), Some(row), open.errors);
-                if open.found != minute && value > band.high {
+                // Of what is measured every event is part of it, whether it is high or low.
+                let is_part = value > band.high || matches!(self.how, How::Measured(_));
+                if open.found != minute && is_part {
                     add_all(&mut open.names, &row.names, OPEN_NAMES_MAX);
                 }
                 continue;

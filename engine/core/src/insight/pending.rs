@@ -19,6 +19,7 @@ pub(super) type KeyWords = [u32; 4];
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tally {
     pub(super) count: f64,
+    /// Errors among them; of what is measured the sum, or the highest or lowest so far.
     pub(super) errors: f64,
     /// Whose it was: combinations of attributions, with how much. What comes beyond the bound is counted without.
     pub(super) names: Vec<([u64; 3], f32)>,
@@ -71,6 +72,10 @@ impl Minute {
         let amount = match how {
             How::Sum | How::Shares => of.number(),
             How::Distinct => tally.distinct(of.value),
+            How::Measured(measure) => {
+                tally.measure(measure, of.number());
+                1.0
+            }
         };
         tally.count += amount;
         tally.errors += if of.is_error { amount } else { 0.0 };
@@ -180,6 +185,16 @@ pub(super) enum How {
     Distinct,
     /// By their number, and whose the errors among them are.
     Shares,
+    /// Not at all: they are measured.
+    Measured(Measure),
+}
+
+/// What is taken of the measurements of a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    Average,
+    Max,
+    Min,
 }
 
 impl Tally {
@@ -188,6 +203,26 @@ impl Tally {
         let known = self.distinct.get_or_insert_default();
         let is_new = known.len() < INSIGHT_DISTINCT_MAX && known.insert(value);
         f64::from(u8::from(is_new))
+    }
+
+    /// Takes a measurement.
+    fn measure(&mut self, measure: Measure, number: f64) {
+        self.errors = match measure {
+            _ if self.count == 0.0 => number,
+            Measure::Average => self.errors + number,
+            Measure::Max => self.errors.max(number),
+            Measure::Min => self.errors.min(number),
+        };
+    }
+
+    /// What is watched of it: how much, and how much of that failed; of what is measured, the measurement and how many
+    /// events it is of.
+    pub(super) fn watched(&self, how: How) -> (f64, f64) {
+        match how {
+            How::Measured(Measure::Average) => (self.errors / self.count.max(1.0), self.count),
+            How::Measured(_) => (self.errors, self.count),
+            _ => (self.count, self.errors),
+        }
     }
 
     /// Whether there was room for it.

@@ -206,6 +206,9 @@ impl Telling<'_> {
             Counted::Errors | Counted::ErrorShare => "ApiErrorRateInsight",
             Counted::Distinct => "DistinctCountInsight",
             Counted::Sum => "SumInsight",
+            Counted::Average => "AverageInsight",
+            Counted::Max => "MaxInsight",
+            Counted::Min => "MinInsight",
         }
     }
 
@@ -246,11 +249,20 @@ impl Telling<'_> {
             (true, _) => "errors",
             (_, Counted::Distinct) => "different values",
             (_, Counted::Sum) => "in sum",
+            (_, Counted::Average) => "on average",
+            (_, Counted::Max) => "at most",
+            (_, Counted::Min) => "at least",
             _ => "events",
         };
         let (window, observed) = (change.window_minutes, number(change.observed));
         let minutes = if window == 1 { "minute" } else { "minutes" };
+        let is_measured = self.insight.value.is_measured();
         let mut text = match change.kind {
+            ChangeKind::End | ChangeKind::Absorbed if is_measured => format!(
+                "{} {what} for {} minutes",
+                number(change.insight_average),
+                change.duration_minutes
+            ),
             ChangeKind::Start => format!("{observed} {what} in {window} {minutes}"),
             ChangeKind::End | ChangeKind::Absorbed => format!(
                 "{} {what} a minute for {} minutes",
@@ -263,6 +275,10 @@ impl Telling<'_> {
             (ChangeKind::Start, Test::Errors) => {
                 format!(", where {expected} of as many calls are expected")
             }
+            (ChangeKind::Start, _) if is_measured => {
+                format!(", where {expected} is expected and {baseline} is usual")
+            }
+            _ if is_measured => format!(", where {baseline} is usual"),
             (ChangeKind::Start, _) => {
                 format!(", where {expected} are expected and {baseline} a minute are usual")
             }
@@ -315,7 +331,7 @@ impl Attribution {
 }
 
 /// As records have it.
-fn test_name(test: Test) -> &'static str {
+pub(super) fn test_name(test: Test) -> &'static str {
     match test {
         Test::Up => "up",
         Test::Down => "down",
@@ -324,7 +340,7 @@ fn test_name(test: Test) -> &'static str {
 }
 
 /// To three decimals.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
@@ -334,7 +350,7 @@ pub(super) fn minute_time(minute: u32) -> EventTime {
 }
 
 /// As CloudTrail writes times: to the second.
-fn seconds(time: EventTime) -> String {
+pub(super) fn seconds(time: EventTime) -> String {
     let timestamp = jiff::Timestamp::from_microsecond(time.micros()).unwrap_or_default();
     timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -4,11 +4,11 @@
 //! bytes of another version, or that do not fit together, are refused as a whole, and the rule begins anew. Sizes are checked
 //! against what is there before anything is made of them.
 
-use super::detect::{Detector, SeriesId};
+use super::detect::SeriesId;
 use super::memory::{InsightOf, Open, Recent, Series, SeriesMemory};
 use super::pending::{Minute, MinuteKept};
-use super::settings::detector_settings;
 use super::texts::Texts;
+use super::watching::Watching;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -94,8 +94,8 @@ impl SeriesMemory {
         let kept: MemoryKept = postcard::from_bytes(bytes).map_err(|_| MemoryFault::Content)?;
         let is_ordered = is_in_order(&kept);
         let mut memory = Self::new(of);
-        memory.detector = Detector::restore(detector_settings(of.insight), &kept.detector)
-            .map_err(|_| MemoryFault::Content)?;
+        memory.detector =
+            Watching::restore(of.insight, &kept.detector).ok_or(MemoryFault::Content)?;
         memory.texts = Texts::restored(kept.texts, kept.texts_free).ok_or(MemoryFault::Content)?;
         memory.ids = (0u32..)
             .zip(&kept.series)

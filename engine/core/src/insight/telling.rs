@@ -4,10 +4,11 @@
 //! stand beside them. Must never be asked of a series that gave way: then there is nothing to tell.
 
 use super::chart::{Chart, MINUTES_BEFORE};
-use super::detect::{Band, Change, ChangeKind, Detector, Minute as DetectorMinute, SeriesId, Test};
+use super::detect::{Band, Change, ChangeKind, Minute as DetectorMinute, SeriesId, Test};
 use super::memory::{InsightOf, NO_PART, OPEN_NAMES_MAX, Open, RecentRow, SeriesMemory, key_hash};
 use super::names::{Names, minutes_stood_for};
 use super::record::{Attribution, Record, Telling};
+use super::watching::Watching;
 
 impl SeriesMemory {
     /// What a change of a series is told as; nothing of a series that is gone.
@@ -44,7 +45,10 @@ impl SeriesMemory {
             let open = self.open.remove(&id).unwrap_or_default();
             (open.names, open.usual, open.chart)
         };
-        let change = &without_quiet_end(change, &chart);
+        let change = &match of.insight.value.is_measured() {
+            true => change.clone(),
+            false => without_quiet_end(change, &chart),
+        };
         let minutes = f64::from(change.duration_minutes.max(1));
         let series = self.series.get(id as usize)?.as_ref()?;
         let stood_for = minutes_stood_for(f64::from(change.start.0.saturating_sub(series.born)));
@@ -139,17 +143,19 @@ fn without_quiet_end(change: &Change, chart: &Chart) -> Change {
 
 /// What a chart shows of one minute: calls and what is expected of them, or errors and what is usual.
 pub(super) fn drawn(
-    detector: &Detector,
+    detector: &Watching,
     (id, minute): (u32, u32),
     row: Option<&RecentRow>,
     errors: Option<f64>,
 ) -> (f64, Band) {
     let expected = detector.expectation(SeriesId(id), DetectorMinute(minute));
     match errors {
-        None => (
-            row.map_or(0.0, |row| f64::from(row.count)),
-            expected.unwrap_or_default(),
-        ),
+        None => {
+            // A count of nothing is 0; what was not measured is what it was.
+            let without = || detector.measured(SeriesId(id)).unwrap_or(0.0);
+            let value = row.map_or_else(without, |row| f64::from(row.count));
+            (value, expected.unwrap_or_default())
+        }
         Some(usual) => {
             // Errors that come one by one stray as chance does; one more than that is no wonder.
             let band = Band {

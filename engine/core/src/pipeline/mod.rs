@@ -33,7 +33,7 @@ pub use examine::{Answers, Examined, Examiner, NoAnswers};
 pub use outbox::{Outbox, OutboxEffect, OutboxInput, OutboxSettings, SendFault};
 pub use step::{Effect, Input, StartFault, StopReason, WorkerSettings};
 pub use tally::Tally;
-pub use worker::Worker;
+pub use worker::{Worker, goes_on_from};
 
 /// Records after which what rules remember moves forward: at sequences that are multiples of it. Fewer would look at
 /// timers more often than anybody notices; more would hold findings back on a slow stream, for which there are ticks.

@@ -20,7 +20,7 @@ use crate::limits::{
     CAREFUL_RECORDS, COMMIT_BYTES_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS, STARTS_BEFORE_CARE,
     STARTS_BEFORE_SETTING_ASIDE, WATERMARK_WITNESSES,
 };
-use crate::port::{Checkpoint, Commit, Epoch, FaultClass, Sequence, SnapshotKept};
+use crate::port::{Checkpoint, Commit, Epoch, FaultClass, Partition, Sequence, SnapshotKept};
 use crate::rule::kind::{EventKey, EventTime, Period};
 use crate::state::{Restored, State, StateSettings, Telling};
 use crate::wire::PluginMemories;
@@ -34,6 +34,42 @@ struct ClockKept {
     open: BTreeSet<(EventTime, EventKey)>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     plugins: PluginMemories,
+}
+
+impl ClockKept {
+    /// What a note says. One that no worker wrote says what plugins remember, or nothing: then no time has come yet.
+    fn of(note: &str) -> Result<Self, serde_json::Error> {
+        if note.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(note).or_else(|fault| {
+            let plugins = serde_json::from_str(note).map_err(|_| fault)?;
+            Ok(Self {
+                plugins,
+                ..Self::default()
+            })
+        })
+    }
+}
+
+/// Whether a worker can go on from a snapshot that was written elsewhere.
+pub fn goes_on_from(rules: &RuleSet, bytes_max: usize, snapshot: &[u8]) -> Result<(), StartFault> {
+    let partition = Partition::default();
+    let settings = StateSettings {
+        bytes_max,
+        telling: Telling::AtOnce,
+        future: EventTime::MAX,
+    };
+    let became = State::new(rules, settings)
+        .restore(snapshot)
+        .map_err(|source| {
+            let source = Box::new(source);
+            StartFault::Snapshot { partition, source }
+        })?;
+    let clock = ClockKept::of(&became.note);
+    clock
+        .map(drop)
+        .map_err(|source| StartFault::Clock { partition, source })
 }
 
 /// What is to become durable next.
@@ -198,7 +234,7 @@ impl<'r> Worker<'r> {
                 let source = Box::new(source);
                 StartFault::Snapshot { partition, source }
             })?;
-            let clock: ClockKept = serde_json::from_str(&became.note)
+            let clock = ClockKept::of(&became.note)
                 .map_err(|source| StartFault::Clock { partition, source })?;
             worker.clock = clock.clock;
             worker.open = clock.open;

@@ -333,6 +333,21 @@ impl<'r> State<'r> {
         self.records.get_or_insert_default();
     }
 
+    /// From now on insights explain the minute of this time, of series of which a part of the key holds the text.
+    pub fn explain_insights(&mut self, time: EventTime, text: &str) {
+        let insights = self.rules.iter_mut();
+        for insight in insights.filter_map(|rule| rule.insight.as_mut()) {
+            insight.explain(time, text);
+        }
+    }
+
+    /// What insights explained since, in the order of rules and keys.
+    pub fn take_explained(&mut self) -> Vec<serde_json::Value> {
+        let insights = self.rules.iter_mut();
+        let insights = insights.filter_map(|rule| rule.insight.as_mut());
+        insights.flat_map(|one| one.take_explained()).collect()
+    }
+
     /// Records of the insights that began and ended since the last call, in the order of time; none are kept unless that was
     /// asked for.
     pub fn take_insights(&mut self) -> Vec<Record> {

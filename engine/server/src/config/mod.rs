@@ -96,6 +96,7 @@ pub(crate) struct Engine {
     pub(crate) threads: usize,
     pub(crate) batch_events: usize,
     pub(crate) state_memory_mib: u64,
+    pub(crate) state_from: PathBuf,
     pub(crate) commit_every: Length,
     pub(crate) snapshot_every: Length,
     pub(crate) tick_every: Length,
@@ -282,6 +283,12 @@ impl Config {
                 self.decisions.subject.escape_debug()
             ));
         }
+        let begins = !self.engine.state_from.as_os_str().is_empty();
+        if begins && (self.bus.kind != BusKind::Embedded || self.store.shared) {
+            return wrong(
+                "engine.state_from is for a service with a log of its own (bus.type = \"embedded\")".to_owned(),
+            );
+        }
         self.channels.validate().map_err(ConfigError::Value)?;
         self.nats.validate().map_err(ConfigError::Value)?;
         self.remediation
@@ -376,7 +383,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         nats: PartlyNats { urls: Vec<String>, credentials_file: String, nkey_file: String, token_file: String, user: String, password_file: String, tls_required: bool, tls_first: bool, tls_ca_file: String, tls_cert_file: String, tls_key_file: String, prefix: String, partitions: u32, partition_by: String, inexact_rules: InexactRules, create: bool, start: Place, replicas: usize, size_max_mib: u64, age_max: Length, event_max_kib: u64, duplicate_window: Length, released: Released },
         store: PartlyStore { shared: bool, member: String, shorten_every: u64, rules: RulesFrom },
         log: PartlyLog { durability: LogDurability, size_max_mib: u64, evaluated_kept_mib: u64, segment_mib: u64, when_full: WhenFull, event_max_mib: u64 },
-        engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
+        engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, state_from: PathBuf, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
         channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_client_ca_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String>, nats_subject: String },

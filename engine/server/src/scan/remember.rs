@@ -87,6 +87,8 @@ pub(crate) struct Remembering<'r> {
     /// What plugins remember of the records so far; also of those that no rule asks now.
     plugins: PluginMemories,
     telling: Findings,
+    /// At the end of the input time goes no further than it would in the middle of it.
+    stays_open: bool,
     /// What other scans came to with this state.
     before: StateCounters,
     saved: Instant,
@@ -148,6 +150,7 @@ impl<'r> Remembering<'r> {
             folder,
             plugins: PluginMemories::new(),
             telling,
+            stays_open: false,
             saved: Instant::now(),
             saving: Duration::ZERO,
         })
@@ -207,9 +210,25 @@ impl<'r> Remembering<'r> {
         Ok(())
     }
 
+    /// Whoever goes on from what is learnt comes to what one run over everything would have come to: what is within its lateness
+    /// at the end of the input goes on waiting.
+    pub(crate) fn stay_open(&mut self) {
+        self.stays_open = true;
+    }
+
     /// From now on records of insights are kept.
     pub(crate) fn keep_insights(&mut self) {
         self.state.keep_insights();
+    }
+
+    /// From now on insights explain the minute of this time, of series of which a part of the key holds the text.
+    pub(crate) fn explain(&mut self, time: Timestamp, text: &str) {
+        self.state.explain_insights(EventTime::from(time), text);
+    }
+
+    /// What insights explained since, where they were asked to.
+    pub(crate) fn explained(&mut self) -> Vec<serde_json::Value> {
+        self.state.take_explained()
     }
 
     /// Records of insights since the last call, where they are kept.
@@ -225,7 +244,7 @@ impl<'r> Remembering<'r> {
             return self.told();
         }
         if let Some(newest) = self.newest {
-            if goes_on {
+            if goes_on || self.stays_open {
                 self.state.advance(newest);
             } else {
                 self.state.complete(newest);

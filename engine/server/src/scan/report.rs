@@ -317,6 +317,12 @@ impl<'r, O: Outlet> Reporter<'r, O> {
         remembering.map(Remembering::insights).unwrap_or_default()
     }
 
+    /// What insights explained, where they were asked to.
+    pub(crate) fn explained(&mut self) -> Vec<serde_json::Value> {
+        let remembering = self.remembering.as_mut();
+        remembering.map(Remembering::explained).unwrap_or_default()
+    }
+
     /// Notes what became of what was remembered.
     pub(crate) fn note_state(&mut self) {
         if let Some(remembering) = &self.remembering {

@@ -22,6 +22,7 @@ mod epochs;
 mod examiners;
 mod holding;
 pub(crate) mod http;
+mod learnt;
 mod opening;
 mod outboxes;
 mod partitions;

@@ -11,6 +11,7 @@ use super::door::Door;
 use super::driver::DriveFault;
 use super::epochs::{Epochs, check_exact};
 use super::http::{Api, Audience, Control, channel_message, decide_message, serve};
+use super::learnt;
 use super::opening::open_store;
 use super::outboxes::{SinkRun, run_sink};
 use super::partitions::Partitions;
@@ -98,6 +99,8 @@ pub(crate) enum ServeError {
     Replay(String),
     #[error("remediation: {0}")]
     Remediation(String),
+    #[error("{0}")]
+    StateFrom(String),
     #[error("another process took the data over")]
     Fenced,
     #[error(
@@ -157,6 +160,9 @@ impl Service {
         let (store, assignment, shared): (Arc<dyn Store>, _, _) = match shared {
             None => {
                 let store = open_store().map_err(ServeError::Store)?;
+                if let Some(own) = &own {
+                    learnt::begin_with(&config, &store, own)?;
+                }
                 (Arc::new(store), Assignment::alone(count), None)
             }
             Some(shared) => {

@@ -164,3 +164,153 @@ fn labelled_series_in_files_are_measured() {
     let f1: f64 = f1.and_then(|text| text.parse().ok()).expect("a number");
     assert!(f1 > 0.75, "{}", ran.stdout);
 }
+
+/// The figures of a scorer of its own in another language, where it and the files are at hand.
+#[test]
+fn files_of_the_numenta_benchmark_are_measured() {
+    let Some(shared) = std::env::var_os("TRIPLINE_SHARED").map(std::path::PathBuf::from) else {
+        println!("skipped: no files of the benchmark at hand; set TRIPLINE_SHARED");
+        return;
+    };
+    let (files, scorer) = (
+        shared.join("data/insights/nab"),
+        shared.join("tools/score_nab.py"),
+    );
+    let folder = Folder::new("insight-nab");
+    let scores = format!("{}/scores", folder.path());
+    let files = files.to_str().expect("a path");
+    let ran = shown(&["insights", "bench", "--nab", files, "--scores", &scores]);
+    let told = |profile: &str, how: &str| -> Vec<String> {
+        let start = format!("| {profile} | {how}");
+        let line = ran.stdout.lines().find(|line| line.starts_with(&start));
+        let fields = line.expect("a row").split('|').map(str::trim);
+        fields.skip(2).take(4).map(str::to_owned).collect()
+    };
+    let own: f64 = told("standard", "its own")[1].parse().expect("a score");
+    assert!(own > 75.0, "{}", ran.stdout);
+    if !scorer.is_file() {
+        println!("skipped: no other scorer at hand");
+        return;
+    }
+    for (how, more) in [("its own", &["--threshold", "0.5"][..]), ("best of", &[])] {
+        let json = format!("{}/other.json", folder.path());
+        let windows = format!("{files}/windows.csv");
+        let mut arguments = vec!["--data", files, "--windows", &windows];
+        arguments.extend(["--results", &scores, "--json", &json]);
+        let ran = std::process::Command::new("python3")
+            .arg(&scorer)
+            .args(arguments)
+            .args(more)
+            .output();
+        let Ok(ran) = ran else {
+            println!("skipped: no Python at hand");
+            return;
+        };
+        assert!(
+            ran.status.success(),
+            "{}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        let text = std::fs::read_to_string(&json).expect("it was written");
+        let other: Value = serde_json::from_str(&text).expect("it is JSON");
+        for (profile, wanted) in other["profiles"].as_object().expect("profiles") {
+            let own = told(profile, how);
+            let score: f64 = own[1].parse().expect("a score");
+            assert_eq!(
+                wanted["score"].as_f64(),
+                Some(score),
+                "{profile}: {own:?}, {wanted}"
+            );
+            let hit = format!("{} of {}", wanted["windows_hit"], other["windows"]);
+            assert_eq!((&own[2], &own[3]), (&hit, &wanted["fp_rows"].to_string()));
+        }
+    }
+}
+
+#[test]
+fn a_minute_is_explained_while_it_is_usual_and_while_it_is_not() {
+    let explained = |at: &str| -> Value {
+        let arguments = [
+            "insights",
+            "explain",
+            "--demo",
+            "--key",
+            "RunInstances",
+            "--json",
+            "--at",
+        ];
+        let rules = [&arguments[..], &[at]].concat();
+        let ran = shown(&rules);
+        let mut lines = ran.stdout.lines().map(|line| {
+            let told: Value = serde_json::from_str(line).expect("JSON");
+            told
+        });
+        let wanted = |told: &Value| {
+            told["rule"] == "insights-api-call-rate"
+                && told["key"]["recipientAccountId"] == "684534629443"
+        };
+        lines.find(wanted).expect("the series")
+    };
+    let (before, during) = (
+        explained("2026-01-13T02:02:00Z"),
+        explained("2026-01-13T02:12:59Z"),
+    );
+    assert_eq!(
+        (&before["state"], &before["observed"]),
+        (&"usual".into(), &0.into()),
+        "{before}"
+    );
+    assert_eq!(
+        (&during["state"], &during["observed"]),
+        (&"insight".into(), &7.0.into()),
+        "{during}"
+    );
+    for told in [&before, &during] {
+        let threshold = told["threshold"].as_f64().expect("a number");
+        let is_above = told["surprise"].as_f64() >= Some(threshold);
+        assert_eq!(is_above, told["state"] == "insight", "{told}");
+    }
+    assert_eq!(
+        during["windows"].as_array().map(Vec::len),
+        Some(6),
+        "{during}"
+    );
+    let window = &during["windows"][0];
+    assert_eq!(
+        (&window["minutes"], &window["observed"]),
+        (&1.into(), &7.0.into())
+    );
+    assert!(window["probability"].as_f64() < Some(1e-6), "{window}");
+    let who = &during["attributions"][0];
+    assert_eq!(who["attribute"], "userIdentityArn");
+    assert_eq!(who["minute"][0]["count"], 7.0, "{who}");
+    let ran = shown(&[
+        "insights",
+        "explain",
+        "--demo",
+        "--key",
+        "RunInstances",
+        "--at",
+        "2026-01-13T02:12:00Z",
+    ]);
+    for wanted in [
+        "state      insight, known since",
+        "an insight is under way: 7 in 1 minute",
+        "window        1 min up",
+    ] {
+        assert!(ran.stdout.contains(wanted), "{wanted}\n{}", ran.stdout);
+    }
+    let ran = run(&[
+        "insights",
+        "explain",
+        "--demo",
+        "--at",
+        "2027-01-01T00:00:00Z",
+    ]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("the inputs do not reach beyond it"),
+        "{}",
+        ran.stderr
+    );
+}

@@ -9,6 +9,7 @@ mod harness;
 mod inputs;
 mod insights;
 mod labelled_cases;
+mod learnt;
 // The bus's own tests use more of it.
 #[allow(dead_code)]
 #[path = "../../../bus/src/nats/tests/launcher.rs"]

@@ -181,7 +181,7 @@ impl Detector {
         out[begin..].sort_by_key(|change| (change.series, change.test, change.kind));
     }
 
-    fn env<'s>(&self, settings: &'s Settings, now: u32, coverage: Coverage) -> Env<'s> {
+    pub(super) fn env<'s>(&self, settings: &'s Settings, now: u32, coverage: Coverage) -> Env<'s> {
         let none = self.missing.iter().all(|word| *word == 0);
         let part = |from: u32, to: u32| {
             if none || to <= from {

@@ -11,6 +11,7 @@
 
 mod change;
 mod detector;
+mod explain;
 mod extremes;
 mod half;
 mod judge;
@@ -32,5 +33,6 @@ pub use change::{
     Band, Change, ChangeKind, Count, Coverage, Minute, Reading, SeriesId, SeriesState, Test,
 };
 pub use detector::{Detector, Dropped};
+pub use explain::{Seen, WindowSeen};
 pub use settings::{Settings, SettingsFault, Watch};
 pub use snapshot::DetectorFault;

@@ -7,6 +7,7 @@
 //! generator finds what the generator makes. Recorded trails without labels cannot say what was missed.
 
 mod generate;
+pub mod nab;
 mod plant;
 mod random;
 mod score;

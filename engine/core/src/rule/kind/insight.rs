@@ -5,7 +5,7 @@
 //! group_by = ['event.recipientAccountId', 'event.awsRegion', 'event.eventSource', 'event.eventName']
 //!
 //! [insight]
-//! value = "count"             # or "errors", "error_share", "distinct", "sum"
+//! value = "count"             # or "errors", "error_share", "distinct", "sum", "average", "max", "min"
 //! direction = "up"            # or "down", "both"
 //! false_alarms_per_week = 1   # or a threshold of its own: is = ">= 3"
 //!
@@ -59,6 +59,19 @@ words! {
         Distinct = "distinct",
         /// The sum of a number.
         Sum = "sum",
+        /// The average of a number within each minute.
+        Average = "average",
+        /// The highest of a number within each minute.
+        Max = "max",
+        /// The lowest of a number within each minute.
+        Min = "min",
+    }
+}
+
+impl Counted {
+    /// Whether each minute has a measurement, or none, and not a count.
+    pub fn is_measured(self) -> bool {
+        matches!(self, Self::Average | Self::Max | Self::Min)
     }
 }
 
@@ -212,7 +225,8 @@ fn read_attributions(
 }
 
 fn check(reader: &mut Reader, fields: &Fields<'_, '_>, insight: &Insight) -> bool {
-    let needs = matches!(insight.value, Counted::Distinct | Counted::Sum);
+    let needs =
+        matches!(insight.value, Counted::Distinct | Counted::Sum) || insight.value.is_measured();
     let mistake = match (&insight.of, needs) {
         (None, true) => Some((
             "of",
@@ -222,7 +236,7 @@ fn check(reader: &mut Reader, fields: &Fields<'_, '_>, insight: &Insight) -> boo
         (Some(_), false) => Some((
             "of",
             "`of` says what to measure, and events are only counted".to_owned(),
-            "Add `value = \"sum\"` or `value = \"distinct\"`, or leave `of` out.",
+            "Add `value = \"sum\"`, \"distinct\", \"average\", \"max\" or \"min\", or leave `of` out.",
         )),
         _ if insight.fails.is_none() && fields.value("fails").is_some() => Some((
             "fails",

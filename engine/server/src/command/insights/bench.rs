@@ -1,6 +1,6 @@
 //! `tripline insights bench`: how well the detector does on series of which it is known what is unusual in them.
 
-use super::{CommandError, EXIT_CODES, labelled};
+use super::{CommandError, EXIT_CODES, labelled, nab};
 use crate::exit::{Exit, after_help};
 use clap::{Args, ValueEnum};
 use std::io::{self, Write};
@@ -18,7 +18,8 @@ delays in minutes from the start of a label until the last minute that was neede
 Examples:
   tripline insights bench
   tripline insights bench --seeds 7001-7003
-  tripline insights bench --data api_counts/ --kinds";
+  tripline insights bench --data api_counts/ --kinds
+  tripline insights bench --nab nab/                 series of measurements, by the rule of the Numenta benchmark";
 
 /// Measure the detector on labelled series.
 #[derive(Args, Debug)]
@@ -39,6 +40,15 @@ pub(crate) struct Arguments {
     /// Try only this threshold, a surprise such as 3, instead of twelve from 1.75 to 6.
     #[arg(long, value_name = "SURPRISE")]
     threshold: Option<f64>,
+
+    /// Measure the detector for measurements instead, on the files of the Numenta Anomaly Benchmark below this folder:
+    /// CATEGORY/FILE.csv with timestamp and value, and windows.csv with file, start and end.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "seeds", "threshold", "kinds"])]
+    nab: Option<PathBuf>,
+
+    /// Write the scores of all rows into this folder too, as other scorers read them.
+    #[arg(long, value_name = "DIR", requires = "nab")]
+    scores: Option<PathBuf>,
 
     /// Tell hits and labels of each kind too, at the best F1.
     #[arg(long)]
@@ -73,6 +83,9 @@ fn seeds(text: &str) -> Result<(u64, u64), String> {
 
 /// Measures.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
+    if let Some(folder) = &arguments.nab {
+        return nab::run(folder, arguments.scores.as_deref());
+    }
     let sets = sets(arguments)?;
     let thresholds: Vec<f64> = match arguments.threshold {
         Some(threshold) => vec![threshold],

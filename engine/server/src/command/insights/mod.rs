@@ -1,9 +1,13 @@
-//! `tripline insights`: what is unusual, shown and measured.
+//! `tripline insights`: what is unusual, shown, learnt and measured.
 
 mod bench;
 mod chart;
 mod demo;
+mod explain;
 mod labelled;
+mod learn;
+mod nab;
+mod reading;
 mod show;
 
 use super::CommandError;
@@ -13,8 +17,8 @@ use clap::{Args, Subcommand};
 
 const EXAMPLES: &str = "\
 Rules of the kind `insight` watch series of counts: each learns what is usual for each of its keys at each time of the week, and
-tells when one begins and ceases to be unusual. They need some days of events before they say anything; `scan --seed --state DIR`
-and `serve` keep what they have learnt.
+tells when one begins and ceases to be unusual. They need some days of events before they say anything; `learn` has these from
+history, and `scan --state DIR` and `serve` keep what they have learnt.
 
 Examples:
   tripline insights show --demo                  an invented week with a burst in its last night
@@ -22,6 +26,9 @@ Examples:
   tripline insights show --key RunInstances logs/
   tripline insights show --format jsonl logs/    the records themselves
   tripline insights show --svg charts/ logs/     a picture of each
+  tripline insights explain --at 2026-02-03T04:05:00Z --key RunInstances logs/
+                                                 why that minute is, or is not, unusual
+  tripline insights learn --state state/ past/   what is usual, from history
   tripline insights bench                        how well the detector does on labelled series";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
@@ -32,6 +39,10 @@ const EXIT_CODES: &[(Exit, &str)] = &[
     ),
     (Exit::Interrupted, "interrupted"),
 ];
+
+/// What is said when there is nothing to do.
+const NO_INSIGHTS: &str =
+    "no rule of the kind insight is in force; `tripline rules` lists those that are";
 
 /// Show what is unusual in series of events.
 #[derive(Args, Debug)]
@@ -44,6 +55,8 @@ pub(crate) struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Action {
     Show(Box<show::Arguments>),
+    Learn(Box<learn::Arguments>),
+    Explain(Box<explain::Arguments>),
     Bench(bench::Arguments),
 }
 
@@ -51,6 +64,8 @@ enum Action {
 pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     match arguments.action {
         Action::Show(arguments) => show::run(*arguments, color),
+        Action::Learn(arguments) => learn::run(&arguments, color),
+        Action::Explain(arguments) => explain::run(&arguments, color),
         Action::Bench(arguments) => bench::run(&arguments),
     }
 }

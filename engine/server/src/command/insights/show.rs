@@ -1,38 +1,28 @@
 //! `tripline insights show`: what is unusual in files, each with its explanation and its chart.
 
 use super::chart::Chart;
-use super::{CommandError, EXIT_CODES};
+use super::reading::{MIB, Reading, existing};
+use super::{CommandError, EXIT_CODES, NO_INSIGHTS};
 use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Input, Resolved, resolve};
-use crate::output::Sighting;
-use crate::output::summary::of_records;
-use crate::plugins::{self, Plugins};
+use crate::plugins;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
-use crate::scan::drive::{drive, progress, threads};
-use crate::scan::examine::{Dedup, Examination, FINDINGS_BYTES_MAX};
-use crate::scan::outlet::{Outlet, Placed, Shape};
-use crate::scan::progress::{Counters, Wanted};
 use crate::scan::remember::{Arrival, Remembering};
-use crate::scan::report::{Findings, Reporter, Strictness};
-use crate::scan::statistics::{RuleTimes, Statistics};
-use crate::state_folder::StateFolder;
+use crate::scan::report::Findings;
 use crate::terminal::{ColorChoice, Shown, counted, width};
 use crate::writing;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::hash::RandomState;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use tripline_core::diagnostic::Palette;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::insight::Record;
 use tripline_core::rule::Rule;
 use tripline_core::rule::kind::Kind;
-use tripline_core::wire::PluginMemories;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -104,27 +94,33 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     } else {
         resolve(&arguments.inputs)?
     };
-    let catalog = arguments.rules.load(Vec::new(), today_of(now))?;
-    let mut catalog = catalog;
+    let mut catalog = arguments.rules.load(Vec::new(), today_of(now))?;
     catalog.rules.retain(is_insight);
     let rules = Loaded { catalog }.compile(color);
     if rules.rules().is_empty() {
-        let words =
-            "no rule of the kind insight is in force; `tripline rules` lists those that are";
-        return Err(CommandError::Usage(words.to_owned()));
+        return Err(CommandError::Usage(NO_INSIGHTS.to_owned()));
     }
     let hosted = arguments.rules.plugins.start(rules.plugins())?;
     let plugins = plugins::asked(&hosted);
-    let (records, exit) = Showing {
-        arguments: &arguments,
+    let bytes_max = (arguments.state_memory as usize).saturating_mul(MIB);
+    let how = (Arrival::Archive, Findings::Learnt, bytes_max);
+    let mut remembering = Remembering::fresh((&rules, &plugins), how, now, None);
+    if let Some(remembering) = &mut remembering {
+        if let Some(path) = &arguments.state {
+            remembering.go_on_from(&existing(path)?)?;
+        }
+        remembering.keep_insights();
+    }
+    let read = Reading {
         rules: &rules,
         plugins: &plugins,
         resolved: &resolved,
-        now,
-        palette: color.palette(&io::stderr()),
+        threads: arguments.threads,
+        color,
     }
-    .read()?;
-    let told: Vec<(Record, Value)> = records
+    .read(remembering, "")?;
+    let told: Vec<(Record, Value)> = read
+        .records
         .into_iter()
         .filter_map(|record| {
             let value = serde_json::from_slice(&record.bytes).ok()?;
@@ -146,10 +142,11 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     if let Some(folder) = &arguments.svg {
         pictures(&told, folder)?;
     }
-    Ok(exit)
+    Ok(read.exit)
 }
 
-fn is_insight(rule: &Rule) -> bool {
+/// Whether a rule watches series.
+pub(super) fn is_insight(rule: &Rule) -> bool {
     let memory = rule.memory.as_ref();
     memory.is_some_and(|memory| matches!(memory.kind, Kind::Insight(_)))
 }
@@ -158,100 +155,6 @@ fn is_wanted(record: &Record, value: &Value, text: Option<&str>) -> bool {
     let Some(text) = text else { return true };
     let rule = value["insight"]["rule"].as_str().unwrap_or("");
     rule.contains(text) || record.key.iter().any(|part| part.contains(text))
-}
-
-struct Showing<'s> {
-    arguments: &'s Arguments,
-    rules: &'s RuleSet,
-    plugins: &'s Plugins<'s>,
-    resolved: &'s Resolved,
-    now: Timestamp,
-    palette: Palette,
-}
-
-impl Showing<'_> {
-    /// Reads all inputs, and gives the records of insights in the order of time.
-    fn read(&self) -> Result<(Vec<Record>, Exit), CommandError> {
-        let inputs: &[Input] = &self.resolved.inputs;
-        let counters = Counters::default();
-        let progress = progress(Wanted::WhenTerminal, inputs, &counters);
-        let times = RuleTimes::new(self.rules.rules().len());
-        let how = (
-            Arrival::Archive,
-            Findings::Learnt,
-            (self.arguments.state_memory as usize).saturating_mul(1024 * 1024),
-        );
-        let mut remembering = Remembering::fresh((self.rules, self.plugins), how, self.now, None);
-        if let Some(remembering) = &mut remembering {
-            if let Some(path) = &self.arguments.state {
-                if !path.is_dir() {
-                    let words = format!("{}: no folder of a state", path.display());
-                    return Err(CommandError::Usage(words));
-                }
-                remembering.go_on_from(&StateFolder::open(path)?)?;
-            }
-            remembering.keep_insights();
-        }
-        let examination = Examination {
-            rules: self.rules,
-            baseline: None,
-            inputs,
-            shape: &Nothing,
-            counters,
-            dedup: Dedup::ById,
-            strictness: Strictness::Tolerant,
-            statistics: Statistics::Unwanted,
-            findings_bytes_max: FINDINGS_BYTES_MAX,
-            times: &times,
-            plugins: self.plugins,
-            memories: PluginMemories::new(),
-            answered: Mutex::default(),
-            hash_states: [RandomState::new(), RandomState::new()],
-        };
-        let mut reporter = Reporter::new(
-            (inputs, self.rules),
-            (&Nothing, Nothing),
-            (Dedup::ById, Strictness::Tolerant),
-            (Findings::Learnt, remembering),
-        );
-        for (path, error) in &self.resolved.faults {
-            reporter.unresolved(path.clone(), error);
-        }
-        let threads = match self.plugins.remember() {
-            true => 1,
-            false => threads(self.arguments.threads),
-        };
-        let mut reporter = drive(&examination, reporter, threads, &progress, |_| {
-            let words = "interrupted: the inputs were not read to their end";
-            let _ = writeln!(io::stderr(), "{words}");
-            Exit::Interrupted
-        });
-        reporter.finish_remembering();
-        reporter.note_state();
-        let records = reporter.insights();
-        let unread = reporter.unread;
-        let text = of_records(&reporter.accounting, &self.palette);
-        // If standard error is closed, nobody wants to know.
-        let _ = io::stderr().write_all(text.as_bytes());
-        let exit = if unread { Exit::Fault } else { Exit::Success };
-        Ok((records, exit))
-    }
-}
-
-/// Findings are not asked for.
-struct Nothing;
-
-impl Shape for Nothing {
-    type Shaped = ();
-    fn shape(&self, _: &Sighting<'_>) {}
-    fn bytes((): &()) -> usize {
-        0
-    }
-}
-
-impl Outlet for Nothing {
-    type Shape = Self;
-    fn finding(&mut self, _: &Placed<'_>, (): ()) {}
 }
 
 /// A start with its end, if it has come.

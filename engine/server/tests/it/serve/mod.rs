@@ -7,6 +7,7 @@ mod doors;
 mod encrypted;
 mod full;
 mod killed;
+mod learnt;
 mod nats;
 mod parted;
 mod permitted;
