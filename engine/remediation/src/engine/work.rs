@@ -53,6 +53,9 @@ fn kept(answer: Answer) -> Answer {
     }
 }
 
+/// So long after the time for it, an answer is still waited for that shows whether an action worked: an hour.
+const UNANSWERED: i64 = 3_600_000_000;
+
 /// The pause after a read that failed: 2 s.
 const READ_PAUSE: i64 = 2_000_000;
 
@@ -543,6 +546,12 @@ impl<O: Outside> Engine<O> {
                 return self.point("verify.committed");
             }
             Ok(Some(reason)) => reason,
+            // No answer says nothing: what was done is not taken back because a service is busy, or we were away.
+            Err(reason) if now < until.saturating_add(UNANSWERED) => {
+                self.trouble_with(action, reason);
+                self.put_off(action, now + READ_PAUSE);
+                return Ok(());
+            }
             Err(reason) => reason,
         };
         match now < until {

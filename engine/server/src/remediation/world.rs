@@ -537,6 +537,10 @@ impl Outside for World {
     }
 
     fn send(&self, call: &Call, identity: &Identity) -> Sent {
+        self.send_if(call, identity, &|| true)
+    }
+
+    fn send_if(&self, call: &Call, identity: &Identity, may: &dyn Fn() -> bool) -> Sent {
         let timeout = Duration::from_micros(identity.timeout.max(1) as u64).min(TIMEOUT_MAX);
         let is_http = call.operation.starts_with("http.");
         let is_read = call.operation == "http.read"
@@ -554,7 +558,11 @@ impl Outside for World {
             Err(Failed::Unknown(why)) if is_read => Sent::NotDone(why),
             Err(Failed::Unknown(why)) => Sent::Unknown(why),
         };
+        let stopped = || Sent::NotDone("it was switched off, or too late to be sent".to_owned());
         if is_http {
+            if !may() {
+                return stopped();
+            }
             return told(
                 self.targets
                     .send(&self.agent, &call.parameters, is_read, timeout),
@@ -564,6 +572,10 @@ impl Outside for World {
             Ok(credentials) => credentials,
             Err(sent) => return sent,
         };
+        // A session may have taken a while.
+        if !may() {
+            return stopped();
+        }
         told(self.exchange(call, Some(&credentials), timeout))
     }
 

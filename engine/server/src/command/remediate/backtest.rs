@@ -157,12 +157,13 @@ fn consider(
         Judged::New(id) if refusal.is_none() => id,
         Judged::New(id) => {
             let why = refusal.unwrap_or_default();
-            suppress(book, tally, proposal, id, why, now);
+            suppress(book, tally, proposal, id, (why, false), now);
             return;
         }
         Judged::Refused(id, why) => {
+            let is_again = refusal.is_none();
             let why = refusal.unwrap_or(why);
-            suppress(book, tally, proposal, id, why, now);
+            suppress(book, tally, proposal, id, (why, is_again), now);
             return;
         }
     };
@@ -223,13 +224,17 @@ fn suppress(
     tally: &mut Tally,
     proposal: Proposal,
     id: String,
-    why: String,
+    (why, is_again): (String, bool),
     now: i64,
 ) {
     let kind = why.split(':').next().unwrap_or_default().to_owned();
     *tally.suppressed.entry(kind).or_default() += 1;
-    take(book, &id, Input::Proposed(Box::new(proposal)), now);
-    take(book, &id, Input::Suppressed { reason: why }, now);
+    let input = Input::Refused {
+        proposal: Box::new(proposal),
+        reason: why,
+        is_again,
+    };
+    take(book, &id, input, now);
 }
 
 fn take(book: &mut Book, id: &str, input: Input, now: i64) {
