@@ -154,8 +154,12 @@ fn rule_text(policy: &Policy, id: &str) -> String {
         when => when,
     };
     let mut text = format!(
-        "id = {}\nname = \"Policy\"\ndescription = \"A policy.\"\nseverity = \"low\"\nstatus = \"experimental\"\nsource = \"aws.cloudtrail\"\nwhen = {}\n\n[finding.context]\n",
+        "id = {}\nname = \"Policy\"\ndescription = \"A policy.\"\nseverity = \"low\"\nstatus = \"experimental\"\n{}when = {}\n\n[finding.context]\n",
         quoted(id),
+        match policy.action.is_of_aws() {
+            true => "source = \"aws.cloudtrail\"\n",
+            false => "",
+        },
         quoted(when),
     );
     for (name, value) in &policy.params {

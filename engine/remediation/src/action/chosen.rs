@@ -36,6 +36,11 @@ impl Chosen {
         }
     }
 
+    /// Whether it acts on AWS, so that what it answers tells an account and a region.
+    pub fn is_of_aws(&self) -> bool {
+        self.name() != Action::HttpRequest.name()
+    }
+
     /// Its name: of the action, or `plugin:NAME`.
     pub fn name(&self) -> &str {
         match self {

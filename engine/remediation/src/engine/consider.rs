@@ -206,10 +206,17 @@ fn proposal_of(
         "" => text("/userIdentity/accountId"),
         account => account,
     };
-    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let region = text("/awsRegion");
+    // What is done at others than AWS may answer events of others than AWS, which have neither.
+    let (account, region) = match policy.action.is_of_aws() {
+        true => (account, region),
+        false if is_account && !region.is_empty() => (account, region),
+        false => ("000000000000", "local"),
+    };
+    if !is_account && policy.action.is_of_aws() {
         return Err("the event does not say its account".to_owned());
     }
-    let region = text("/awsRegion");
     let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if region.is_empty() || region.len() > 40 || !region.bytes().all(is_region) {
         return Err("the event does not say its region".to_owned());

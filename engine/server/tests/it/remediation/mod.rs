@@ -1,6 +1,7 @@
 //! Remediation as it is run: the service answers findings by acting on an emulator of AWS, through a proxy that troubles and
 //! counts requests.
 
+mod anybody;
 mod crashes;
 mod moto;
 mod proxy;
@@ -195,12 +196,17 @@ struct Service {
 
 impl Service {
     fn start(ground: &Ground) -> Self {
-        let path = ground.folder.path();
+        let key = &ground.moto.key;
+        Self::start_in(&ground.folder.path(), &key.id, &key.secret)
+    }
+
+    /// The service of the configuration in a folder, with a key of AWS.
+    fn start_in(path: &str, id: &str, secret: &str) -> Self {
         let told = format!("{path}/told.txt");
         let file = std::fs::File::create(&told).expect("a file");
         let child = tripline(&["serve", "--config", &format!("{path}/tripline.toml")])
-            .env("AWS_ACCESS_KEY_ID", &ground.moto.key.id)
-            .env("AWS_SECRET_ACCESS_KEY", &ground.moto.key.secret)
+            .env("AWS_ACCESS_KEY_ID", id)
+            .env("AWS_SECRET_ACCESS_KEY", secret)
             .env_remove("AWS_SESSION_TOKEN")
             .stdout(Stdio::null())
             .stderr(file)
