@@ -218,7 +218,7 @@ fn the_examples_of_the_readme_load() {
 #[test]
 fn the_parts_of_rules_in_the_readme_check() {
     let parts = parts(&readme());
-    assert_eq!(parts.len(), 10);
+    assert_eq!(parts.len(), 11);
     assert_formatted(&parts);
     let mut files = Vec::new();
     collect(&root(), &mut files);

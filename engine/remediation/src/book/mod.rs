@@ -424,14 +424,9 @@ impl Book {
     }
 
     fn take_input(&mut self, id: &str, input: &Input, now: i64) -> Result<(), Illegal> {
-        let next = match self.actions.get(id) {
-            Some(action) => action.after(input, now)?,
-            None => Action::proposed(id.to_owned(), input, now).ok_or(Illegal {
-                state: "not there",
-                input: input.name(),
-            })?,
-        };
-        let is_forward = self.actions.get(id).is_some_and(|was| {
+        let was = self.actions.remove(id);
+        let was_settled = was.as_ref().map(|was| was.state.is_settled());
+        let is_forward = was.as_ref().is_some_and(|was| {
             matches!(
                 was.state,
                 State::Approved
@@ -440,6 +435,14 @@ impl Book {
                     | State::NeedsHuman { is_back: false, .. }
             )
         });
+        // What cannot happen ends whoever reads a journal; whoever writes one has asked before.
+        let next = match was {
+            Some(action) => action.into_after(input, now)?,
+            None => Action::proposed(id.to_owned(), input, now).ok_or(Illegal {
+                state: "not there",
+                input: input.name(),
+            })?,
+        };
         let policy = next.proposal.policy.id.clone();
         let key = next.proposal.key.clone();
         match input {
@@ -532,10 +535,7 @@ impl Book {
             next.proposal.event = serde_json::Value::Null;
         }
         let is_refused = matches!(next.state, State::Suppressed(_)) && next.revision <= 2;
-        let was_settled = self
-            .actions
-            .insert(id.to_owned(), next)
-            .map(|old| old.state.is_settled());
+        self.actions.insert(id.to_owned(), next);
         match (was_settled, is_settled) {
             (Some(true), false) | (None, false) => self.open += 1,
             (Some(false), true) => self.open = self.open.saturating_sub(1),

@@ -78,7 +78,7 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
                 plan,
                 input,
             } => {
-                let (was, next) = match actions.get(id) {
+                let (was, next) = match actions.remove(id) {
                     None => {
                         let new = Action::proposed(id.clone(), input, record.time);
                         let new = new.ok_or_else(|| {
@@ -87,9 +87,9 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
                         (String::new(), new)
                     }
                     Some(action) => {
-                        let next = action.after(input, record.time);
-                        let next = next.map_err(|fault| impossible(fault.to_string()))?;
-                        (action.state.name().to_owned(), next)
+                        let was = action.state.name().to_owned();
+                        let next = action.into_after(input, record.time);
+                        (was, next.map_err(|fault| impossible(fault.to_string()))?)
                     }
                 };
                 let hash = next.plan.as_ref().map_or("", |(_, hash)| hash);

@@ -52,16 +52,21 @@ impl Action {
 
     /// What it is after an input at a time.
     pub fn after(&self, input: &Input, now: i64) -> Result<Self, Illegal> {
-        let mut next = self.clone();
-        if !next.take(input, now) {
+        self.clone().into_after(input, now)
+    }
+
+    /// The same of one that is needed no more: with its event and its plan it is long, and whoever reads a journal has many.
+    pub fn into_after(mut self, input: &Input, now: i64) -> Result<Self, Illegal> {
+        let state = self.state.name();
+        if !self.take(input, now) {
             return Err(Illegal {
-                state: self.state.name(),
+                state,
                 input: input.name(),
             });
         }
-        next.revision += 1;
-        next.changed = now;
-        Ok(next)
+        self.revision += 1;
+        self.changed = now;
+        Ok(self)
     }
 
     /// Whether it can be.
