@@ -393,7 +393,7 @@ impl<O: Outside> Engine<O> {
         self.book().kill(is_killed);
     }
 
-    /// Turns a switch. When it returns no request is begun any more that it stops.
+    /// Turns a switch. When it returns no request is let go any more that it stops; one that was, just before, begins at once.
     pub fn switch(
         &self,
         scope: Scope,
