@@ -1,6 +1,6 @@
 //! Reads policies from the texts of files.
 
-use super::{CAP_MAX, Credentials, Exempt, Notify, Policy, SEVERITIES, Stage, exempt, terms};
+use super::{CAP_MAX, Credentials, Exempt, Policy, SEVERITIES, Stage, exempt, terms};
 use crate::action::{Action, Chosen, Pinned, Planner};
 use crate::plan::{Risk, hex};
 use serde::Deserialize;
@@ -136,8 +136,6 @@ struct Written {
     execution: terms::Execution,
     #[serde(default)]
     credentials: Credentials,
-    #[serde(default)]
-    notify: Notify,
 }
 
 /// Reads the policies among files, given as path and text. A file that has none is passed over.
@@ -456,12 +454,6 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
             return Err(("limits.max_percent", message, help));
         }
     }
-    if let Some(promote) = &stage.promote
-        && !(0.0..=1.0).contains(&promote.max_revert_rate)
-    {
-        let message = format!("a rate of {}", promote.max_revert_rate);
-        return Err(("stage.promote", message, "`max_revert_rate` is 0 to 1."));
-    }
     let step = written.execution.step_timeout.0;
     if step == 0 || step > STEP_MAX {
         let message = format!("a request may take {}", written.execution.step_timeout);
@@ -536,7 +528,6 @@ fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, 
         },
         owner: written.owner,
         action,
-        notify: written.notify,
     })
 }
 

@@ -13,8 +13,8 @@ pub use exempt::{Exempt, glob};
 pub use load::{Loaded, load};
 pub use period::Period;
 pub use terms::{
-    Approval, Cap, Credentials, Demote, Execution, Limits, Mode, Notify, OnAmbiguous, OnTimeout,
-    Percent, Promote, Retry, Rollback, Stage, Terms, Verify,
+    Approval, Cap, Credentials, Demote, Execution, Limits, Mode, OnAmbiguous, OnTimeout, Percent,
+    Retry, Rollback, Stage, Terms, Verify,
 };
 
 use crate::action::Chosen;
@@ -52,8 +52,6 @@ pub struct Policy {
     pub params: BTreeMap<String, String>,
     /// All that holds while an action of it runs.
     pub terms: Terms,
-    /// Who is told what.
-    pub notify: Notify,
 }
 
 /// No cap is higher: so many begins are remembered.

@@ -44,8 +44,6 @@ pub struct Stage {
     pub mode: Mode,
     /// With `auto`: for how many resources of a hundred, chosen by a hash of their ARN; the others wait for people.
     pub percent: u8,
-    /// When whoever looks is told that the policy has earned the next stage.
-    pub promote: Option<Promote>,
     /// When it falls back to `approve` by itself.
     pub demote: Demote,
 }
@@ -55,22 +53,9 @@ impl Default for Stage {
         Self {
             mode: Mode::default(),
             percent: 100,
-            promote: None,
             demote: Demote::default(),
         }
     }
-}
-
-/// What a policy must have shown.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Promote {
-    /// So many actions succeeded.
-    pub after_successes: u64,
-    /// At most this share of them was taken back by people.
-    pub max_revert_rate: f64,
-    /// It is at least so old, in days.
-    pub min_days: u32,
 }
 
 /// What a policy must not do.
@@ -312,18 +297,6 @@ impl Default for Execution {
 pub struct Credentials {
     /// The role that is assumed, with `{account}` for the account and `{partition}` for its partition; empty: the service's own credentials.
     pub role: String,
-}
-
-/// Who is told what, by the names of notifiers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Notify {
-    /// That something is proposed, or waits for people.
-    pub proposed: Vec<String>,
-    /// That something was done.
-    pub executed: Vec<String>,
-    /// That something failed, flaps, or needs somebody.
-    pub failed: Vec<String>,
 }
 
 /// All of it.

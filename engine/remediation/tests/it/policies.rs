@@ -115,7 +115,7 @@ fn whatever_is_wrong_is_refused_with_its_line_and_what_helps() {
             "percent = 50",
             "promote = { after_successes = 1, max_revert_rate = nan, min_days = 1 }",
             11,
-            "a rate",
+            "unknown field",
         ),
         (
             "per_policy = { max = 20, window = \"10m\" }, ",

@@ -1,3 +1,5 @@
+//! Answers of all protocols, and what is none.
+
 use super::*;
 use crate::aws::operation::{operation, operations};
 use proptest::prelude::*;

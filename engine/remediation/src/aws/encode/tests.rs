@@ -1,3 +1,5 @@
+//! Requests of all protocols, and parameters that make none.
+
 use super::*;
 use crate::aws::operation::{operation, operations};
 use serde_json::json;
