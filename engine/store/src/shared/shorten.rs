@@ -42,6 +42,9 @@ pub(super) struct Known {
     is_done: bool,
 }
 
+/// How many times more entries there are between images while somebody is waited for.
+const RARER: u64 = 10;
+
 impl SharedStore {
     /// Shortens the ledger if so many entries came after its newest image, or if somebody began to and did not end.
     /// `everybody` gives the entry that all who are there have come to, or nothing when this is not to go on.
@@ -57,11 +60,18 @@ impl SharedStore {
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
         };
+        let before = *known();
+        // While it waits for somebody, images come more rarely: else each would be of a place that nobody has told of yet, and
+        // with much to do the ledger would never be shortened.
+        let waits = !before.is_done && before.image.0 > 0;
+        let wanted = match waits {
+            true => entries.saturating_mul(RARER),
+            false => entries,
+        };
         let is_wanted = |image: Sequence| {
             let place = core.local.applied().0;
-            place > 0 && place.saturating_sub(image.0) >= entries
+            place > 0 && place.saturating_sub(image.0) >= wanted
         };
-        let before = *known();
         if before.is_done && !is_wanted(before.image) {
             return Ok(Shortened::default());
         }
