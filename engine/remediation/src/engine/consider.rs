@@ -70,7 +70,6 @@ pub fn propose(
         let refusal = proposal.as_ref().ok().and_then(|proposal| {
             guard::refusal(
                 policy,
-                &proposal.origin,
                 &proposal.subject,
                 &proposal.event,
                 protected,
@@ -251,7 +250,6 @@ fn proposal_of(
             event_time: time.as_microsecond(),
             event_name: text("/eventName").to_owned(),
             actors: guard::actors(event),
-            depth: 0,
         },
         action: policy.action.name().to_owned(),
         plugin: policy.action.plugin().cloned(),

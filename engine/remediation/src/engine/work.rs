@@ -308,7 +308,6 @@ impl<O: Outside> Engine<O> {
         }
         guard::refusal(
             policy,
-            &proposal.origin,
             &proposal.subject,
             &proposal.event,
             &self.settings.protected,

@@ -4,7 +4,7 @@
 //! preconditions in the `engine`.
 
 use crate::aws::acted_on;
-use crate::machine::{Origin, Subject};
+use crate::machine::Subject;
 use crate::plan::Plan;
 use crate::policy::{Exempt, Policy, glob};
 use jiff::civil::Date;
@@ -58,13 +58,9 @@ fn is_meant(pattern: &str, arn: &str) -> bool {
     }
 }
 
-/// How many actions of ours may lead to one another.
-const DEPTH_MAX: u32 = 1;
-
 /// Why nothing is done about a subject, if so.
 pub fn refusal(
     policy: &Policy,
-    origin: &Origin,
     subject: &Subject,
     event: &Value,
     protected: &Protected,
@@ -73,9 +69,6 @@ pub fn refusal(
 ) -> Option<String> {
     if let Some(actor) = own_action(event, &protected.own_roles) {
         return Some(format!("own event: it was made by the action {actor}"));
-    }
-    if origin.depth > DEPTH_MAX {
-        return Some("it follows from an action of ours, through somebody else".to_owned());
     }
     if event.get("errorCode").is_some_and(|code| !code.is_null()) {
         return Some("nothing was changed: the event tells of an error".to_owned());

@@ -33,9 +33,6 @@ pub struct Origin {
     pub event_name: String,
     /// The ARNs of whoever did it: of the session, of the role or the user behind it.
     pub actors: Vec<String>,
-    /// How many actions of ours led to it, one through the other.
-    #[serde(default)]
-    pub depth: u32,
 }
 
 /// What an action is about, as told by the finding's event alone.
