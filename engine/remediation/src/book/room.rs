@@ -80,7 +80,7 @@ impl Book {
         let running = self
             .running
             .get(policy)
-            .map_or(0, |ids| ids.iter().filter(|id| **id != action.id).count());
+            .map_or(0, |ids| ids.len() - usize::from(ids.contains(&action.id)));
         if action.run.is_none() && running >= proposal.terms.limits.concurrency as usize {
             return Err(Hold::Later(
                 format!("{running} actions of {policy} are at work"),

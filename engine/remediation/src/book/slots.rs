@@ -15,14 +15,16 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// How many others than one action began after a time, and when the oldest of them did.
+    /// How many others than one action began after a time, and when the oldest of them did. Most of what is remembered did,
+    /// so the others are counted.
     pub(super) fn after(&self, time: i64, but: &str) -> (u32, Option<i64>) {
-        let later = self
-            .by_time
-            .range((time.saturating_add(1), String::new())..);
-        let mut counted = later.filter(|(_, id)| id != but).peekable();
-        let oldest = counted.peek().map(|(at, _)| *at);
-        (u32::try_from(counted.count()).unwrap_or(u32::MAX), oldest)
+        let since = (time.saturating_add(1), String::new());
+        let older = self.by_time.range(..&since).count();
+        let own = usize::from(self.times.get(but).is_some_and(|at| *at > time));
+        let mut later = self.by_time.range(&since..);
+        let oldest = later.find(|(_, id)| id != but).map(|(at, _)| *at);
+        let count = self.by_time.len() - older - own;
+        (u32::try_from(count).unwrap_or(u32::MAX), oldest)
     }
 
     /// An action did something at a time, or may still do it until then.

@@ -4,10 +4,11 @@
 //! another one is under way is served by the next. After a write or a flush that failed nothing is written any more, for
 //! nobody knows what is on the disk.
 
+use super::read::{Read, read_file};
 use super::record::NO_HASH;
 use super::{Entry, LineFault, Record};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
@@ -98,7 +99,7 @@ pub struct FileJournal {
     _lock: File,
 }
 
-fn io_fault(path: &Path, did: &'static str) -> impl FnOnce(io::Error) -> JournalFault {
+pub(super) fn io_fault(path: &Path, did: &'static str) -> impl FnOnce(io::Error) -> JournalFault {
     let path = path.display().to_string();
     move |source| JournalFault::Io { path, did, source }
 }
@@ -159,13 +160,10 @@ impl FileJournal {
         let mut last = (0, NO_HASH.to_owned());
         for (number, path) in paths.iter().enumerate() {
             let is_newest = number + 1 == paths.len();
-            let whole = read_file(path, &mut last, is_newest, &mut |record| {
+            let Read { whole, length } = read_file(path, &mut last, is_newest, &mut |record| {
                 opened.records += 1;
                 each(record)
             })?;
-            let length = fs::metadata(path)
-                .map_err(io_fault(path, "looked at"))?
-                .len();
             if whole < length {
                 opened.cut = length - whole;
                 let file = OpenOptions::new().write(true).open(path);
@@ -312,81 +310,4 @@ impl FileJournal {
 
 fn name_of(first: u64) -> String {
     format!("journal-{first:012}.jsonl")
-}
-
-/// Reads a file, whose records follow `last`; how many of its bytes are whole records. The last line of the newest file may be
-/// torn: it was never flushed, so nothing was done because of it.
-fn read_file(
-    path: &Path,
-    last: &mut (u64, String),
-    is_newest: bool,
-    each: &mut dyn FnMut(Record) -> Result<(), JournalFault>,
-) -> Result<u64, JournalFault> {
-    let file = File::open(path).map_err(io_fault(path, "opened"))?;
-    let size = file.metadata().map_err(io_fault(path, "looked at"))?.len();
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let (mut whole, mut number) = (0_u64, 0_u64);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        number += 1;
-        let most = RECORD_BYTES_MAX as u64 + 1;
-        let read = io::Read::take(&mut reader, most).read_until(b'\n', &mut line);
-        let read = read.map_err(io_fault(path, "read"))? as u64;
-        if read == 0 {
-            return Ok(whole);
-        }
-        let is_end = whole + read == size;
-        if line.last() != Some(&b'\n') && is_end && is_newest {
-            return Ok(whole);
-        }
-        let damaged = |fault| JournalFault::Damaged {
-            path: path.display().to_string(),
-            line: number,
-            fault,
-        };
-        let text = line
-            .strip_suffix(b"\n")
-            .and_then(|line| std::str::from_utf8(line).ok());
-        let text =
-            text.ok_or_else(|| damaged(LineFault::Shape("it is no line of text".to_owned())))?;
-        let (record, hash) = Record::of_line(text).map_err(damaged)?;
-        if record.seq != last.0 + 1 || record.prev != last.1 {
-            return Err(JournalFault::Broken {
-                path: path.display().to_string(),
-                line: number,
-                seq: record.seq,
-            });
-        }
-        *last = (record.seq, hash);
-        whole += read;
-        each(record)?;
-    }
-}
-
-/// Reads the records of a folder without opening it for writing, as `verify` does.
-pub(super) fn read_all(
-    folder: &Path,
-    mut each: impl FnMut(Record, &str) -> Result<(), JournalFault>,
-) -> Result<(u64, String), JournalFault> {
-    let mut last = (0, NO_HASH.to_owned());
-    let paths = files(folder)?;
-    for (number, path) in paths.iter().enumerate() {
-        let shown = path.display().to_string();
-        let is_newest = number + 1 == paths.len();
-        let whole = read_file(path, &mut last, is_newest, &mut |record| {
-            each(record, &shown)
-        })?;
-        let length = fs::metadata(path)
-            .map_err(io_fault(path, "looked at"))?
-            .len();
-        if whole < length {
-            return Err(JournalFault::Damaged {
-                path: shown,
-                line: 0,
-                fault: LineFault::Shape("its last line has no end".to_owned()),
-            });
-        }
-    }
-    Ok(last)
 }

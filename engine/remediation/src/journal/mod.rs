@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod file;
+mod read;
 mod record;
 mod verify;
 

@@ -1,7 +1,7 @@
 //! Verifies a journal from its files alone: nothing changed, nothing removed, nothing added, nothing that could not happen.
 
 use super::checkpoint::Checkpoint;
-use super::file::read_all;
+use super::read::read_all;
 use super::{Entry, JournalFault};
 use crate::machine::{Action, Input};
 use std::collections::HashMap;
