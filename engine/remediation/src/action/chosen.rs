@@ -38,7 +38,10 @@ impl Chosen {
 
     /// Whether it acts on AWS, so that what it answers tells an account and a region.
     pub fn is_of_aws(&self) -> bool {
-        self.name() != Action::HttpRequest.name()
+        match self {
+            Self::Own(action) => action.name().starts_with("aws."),
+            Self::Plugin { .. } => true,
+        }
     }
 
     /// Its name: of the action, or `plugin:NAME`.

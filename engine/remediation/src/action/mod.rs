@@ -37,6 +37,7 @@ mod imdsv2;
 mod instance_profile;
 mod isolate_instance;
 mod kms_key;
+mod kubernetes;
 mod lambda_access;
 mod lambda_concurrency;
 mod log_retention;
@@ -232,6 +233,16 @@ actions! {
     UnshareDocument => ssm_document::UNSHARE,
     /// An account is moved to a quarantine unit.
     MoveAccount => move_account::MOVE,
+    /// A workload of a cluster runs no longer.
+    ScaleToZero => kubernetes::SCALE_TO_ZERO,
+    /// A cron job of a cluster begins no longer.
+    SuspendCronJob => kubernetes::SUSPEND_CRON_JOB,
+    /// A node of a cluster takes no new pods.
+    CordonNode => kubernetes::CORDON_NODE,
+    /// A binding of a role in a cluster is deleted.
+    DeleteRoleBinding => kubernetes::DELETE_ROLE_BINDING,
+    /// A pod of a cluster is cut off.
+    QuarantinePod => kubernetes::QUARANTINE_POD,
     /// A request to an API of anybody.
     HttpRequest => http::REQUEST,
 }

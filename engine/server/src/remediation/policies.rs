@@ -66,8 +66,7 @@ impl Read {
         self.policies.policies.retain(|policy| {
             let role = policy.terms.role.as_str();
             // Of requests to others than AWS each target proves who sends them.
-            if !acts(policy)
-                || (role.is_empty() && (own_credentials || policy.action.name() == "http.request"))
+            if !acts(policy) || (role.is_empty() && (own_credentials || !policy.action.is_of_aws()))
             {
                 return true;
             }

@@ -1,12 +1,13 @@
-//! Targets of `http.request`: where an operator lets requests go, what proves who sends them, and which of them may be sent.
+//! Targets of `http.request` and of clusters: where an operator lets requests go, what proves who sends them, and which of them may be sent.
 
-use super::world::{Failed, failed, refused};
+use super::world::{Failed, TIMEOUT_MAX, failed, refused};
+use crate::outgoing::{Proxy, agent_of_file};
 use crate::serve::sink::read_secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tripline_remediation::engine::Sent;
 use tripline_remediation::plan::Answer;
@@ -28,6 +29,9 @@ pub(crate) struct TargetConfig {
     /// The file with the secret.
     #[serde(default)]
     pub(crate) secret_file: String,
+    /// A file of PEM with the authorities that prove who the target is; those of the machine without it. A cluster has its own.
+    #[serde(default)]
+    pub(crate) ca_file: String,
     /// Methods and paths that may be sent, `*` for anything: `POST /api/v1/users/*/lifecycle/suspend`. Reading is `GET`.
     pub(crate) allow: Vec<String>,
 }
@@ -65,9 +69,9 @@ impl TargetConfig {
     }
 }
 
-/// The targets of a service.
+/// The targets of a service, and what sends to those with authorities of their own.
 #[derive(Debug, Default)]
-pub(crate) struct Targets(BTreeMap<String, TargetConfig>);
+pub(crate) struct Targets(BTreeMap<String, (TargetConfig, Option<Agent>)>);
 
 /// No answer is read beyond this: 1 MiB.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
@@ -99,8 +103,24 @@ fn allows(line: &str, method: &str, path: &str) -> bool {
 }
 
 impl Targets {
-    pub(crate) fn new(targets: BTreeMap<String, TargetConfig>) -> Self {
-        Self(targets)
+    /// Reads the authorities of targets.
+    pub(crate) fn new(targets: BTreeMap<String, TargetConfig>) -> Result<Self, String> {
+        let one = |(name, target): (String, TargetConfig)| {
+            let path = Path::new(&target.ca_file);
+            let agent = match target.ca_file.is_empty() {
+                true => None,
+                false => Some(
+                    agent_of_file(TIMEOUT_MAX, Proxy::AsTheEnvironmentSays, path)
+                        .map_err(|words| format!("remediation.http.{name}: ca_file: {words}"))?,
+                ),
+            };
+            Ok((name, (target, agent)))
+        };
+        targets
+            .into_iter()
+            .map(one)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Sends a request of a plan, or a question.
@@ -119,7 +139,7 @@ impl Targets {
         };
         let (name, path) = (text("target"), text("path"));
         let method = if is_read { "GET" } else { text("method") };
-        let Some(target) = self.0.get(name) else {
+        let Some((target, own)) = self.0.get(name) else {
             return Ok(refused(
                 "UnknownTarget",
                 &format!("remediation.http has no target `{name}`"),
@@ -168,16 +188,16 @@ impl Targets {
             Ok(built) => built,
             Err(fault) => return Ok(refused("InvalidRequest", &fault.to_string())),
         };
+        let agent = own.as_ref().unwrap_or(agent);
         let configured = agent.configure_request(built).timeout_global(Some(timeout));
         let configured = configured.allow_non_standard_methods(true).build();
         let mut answer = agent
             .run(configured)
             .map_err(|fault| failed(&line, &fault))?;
         let status = answer.status().as_u16();
-        let request_id = answer
-            .headers()
-            .get("x-request-id")
-            .and_then(|value| value.to_str().ok());
+        // A cluster names the events of its audit log so.
+        let named = |name: &str| answer.headers().get(name)?.to_str().ok();
+        let request_id = named("x-request-id").or_else(|| named("audit-id"));
         let request_id = request_id.unwrap_or_default().to_owned();
         let mut body = Vec::new();
         let read = answer
@@ -222,6 +242,7 @@ mod tests {
             header: String::new(),
             prefix: String::new(),
             secret_file: String::new(),
+            ca_file: String::new(),
             allow: allow.iter().map(|one| (*one).to_owned()).collect(),
         }
     }

@@ -26,7 +26,7 @@ use tripline_remediation::plan::{Answer, Call, Plan, Step};
 use ureq::Agent;
 
 /// No request may take longer, whatever a policy says.
-const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+pub(super) const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 
 /// At most so many pages of an answer are asked for.
 const PAGES_MAX: usize = 50;

@@ -440,7 +440,7 @@ impl Service {
         let folder = self.config.data.join("remediation");
         let key = settings::checkpoint_key(&folder).map_err(wrong)?;
         let public = key.public();
-        let targets = Targets::new(config.http.clone());
+        let targets = Targets::new(config.http.clone()).map_err(wrong)?;
         let world = World::new(&config.endpoint).with_targets(targets);
         let mut settings = settings::settings(config, &folder).map_err(wrong)?;
         settings.planner = planner;

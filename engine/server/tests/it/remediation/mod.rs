@@ -2,6 +2,7 @@
 //! counts requests.
 
 mod anybody;
+mod clusters;
 mod crashes;
 mod moto;
 mod proxy;

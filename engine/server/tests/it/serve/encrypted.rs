@@ -15,14 +15,14 @@ use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Somebody who signs certificates, with their files in a folder.
-pub(super) struct Authority<'f> {
+pub(crate) struct Authority<'f> {
     folder: &'f Folder,
     issuer: Issuer<'static, KeyPair>,
-    pub(super) file: String,
+    pub(crate) file: String,
 }
 
 impl<'f> Authority<'f> {
-    pub(super) fn new(folder: &'f Folder, name: &str) -> Self {
+    pub(crate) fn new(folder: &'f Folder, name: &str) -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -36,7 +36,7 @@ impl<'f> Authority<'f> {
     }
 
     /// The files of a certificate for a host, or of somebody, and its key.
-    pub(super) fn sign(&self, name: &str, host: &str, is_expired: bool) -> (String, String) {
+    pub(crate) fn sign(&self, name: &str, host: &str, is_expired: bool) -> (String, String) {
         let mut parameters = CertificateParams::new(vec![host.to_owned()]).expect("parameters");
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.extended_key_usages = vec![

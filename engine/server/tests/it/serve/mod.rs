@@ -4,7 +4,7 @@ mod again;
 mod api;
 pub(crate) mod channels;
 mod doors;
-mod encrypted;
+pub(crate) mod encrypted;
 mod full;
 mod killed;
 mod learnt;
