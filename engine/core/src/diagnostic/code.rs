@@ -185,7 +185,7 @@ codes! {
     SigmaFilterIdle = "W5003", Warning;
     /// A sample of a Sigma rule of which no test is made.
     SigmaSample = "W5004", Warning;
-    /// A policy answers a rule that is not there.
+    /// A part of a policy that never has an effect: a rule that is not there, an exemption that is over, a cap that is never reached.
     PolicyIdle = "W6001", Warning;
     /// An override that changes nothing.
     OverrideIdle = "W4001", Warning;

@@ -7,7 +7,7 @@ use super::building::{change, check, is, step};
 use super::events::Event;
 use super::reading::{ask, refused};
 use super::recipe::{
-    About, Asked, Context, Draft, Drafted, Kind, Recipe, nothing, optional, required,
+    About, Asked, Context, Draft, Drafted, Kind, Recipe, by_policy, nothing, optional,
 };
 use super::{PlanFault, Reads, naming};
 use crate::plan::{Answer, Call, Class, Risk, Step};
@@ -24,18 +24,18 @@ pub(super) const REQUEST: Recipe = Recipe {
     makes: &[],
     operations: &["http.read", "http.request"],
     parameters: &[
-        required(
+        by_policy(
             "target",
             Kind::Text,
             "the target, by its name in the service's configuration",
         ),
-        required(
+        by_policy(
             "resource",
             Kind::Text,
             "what it is about, as urn:okta:user:00u1; one action at a time is about one resource",
         ),
-        required("method", Kind::Text, "POST, PUT, PATCH or DELETE"),
-        required(
+        by_policy("method", Kind::Text, "POST, PUT, PATCH or DELETE"),
+        by_policy(
             "path",
             Kind::Text,
             "the path and query below the target's address",
@@ -58,7 +58,7 @@ pub(super) const REQUEST: Recipe = Recipe {
         ),
         optional("undo_path", Kind::Text, "as path"),
         optional("undo_body", Kind::Json, "as body"),
-        required(
+        by_policy(
             "check_path",
             Kind::Text,
             "what is read to see whether it is done",
@@ -77,6 +77,11 @@ pub(super) const REQUEST: Recipe = Recipe {
     from_event: |_: &Event<'_>| Ok(Map::new()),
     subject: |asked| {
         let resource = naming::plain_name(asked.text("resource")?)?;
+        // Exemptions and protected resources are named so.
+        if !resource.starts_with("urn:") {
+            let why = "the parameter resource begins with urn:, as urn:okta:user:00u1";
+            return Err(PlanFault::Refused(why.to_owned()));
+        }
         let bad = json!({
             "target": target(asked)?,
             "method": method(asked, "method")?,

@@ -9,13 +9,14 @@ use super::events::Event;
 use super::http::REQUEST;
 use super::reading::{look, text};
 use super::recipe::{
-    About, Asked, Context, Draft, Drafted, Kind, Parameter, Recipe, nothing, optional, required,
+    About, Asked, Context, Draft, Drafted, Kind, Parameter, Recipe, by_policy, nothing, optional,
+    required,
 };
 use super::{PlanFault, Reads, naming};
 use crate::plan::{Call, Check, Class, Risk, Step};
 use serde_json::{Map, Value, json};
 
-const TARGET: Parameter = required(
+const TARGET: Parameter = by_policy(
     "target",
     Kind::Text,
     "the cluster, by its name among the targets in the service's configuration",

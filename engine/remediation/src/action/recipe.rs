@@ -28,6 +28,8 @@ pub struct Parameter {
     pub kind: Kind,
     /// Whether there is no plan without it.
     pub is_required: bool,
+    /// Whether no event says it, so that a policy must.
+    pub is_by_policy: bool,
     /// For people.
     pub about: &'static str,
 }
@@ -339,7 +341,16 @@ pub(super) const fn required(name: &'static str, kind: Kind, about: &'static str
         name,
         kind,
         is_required: true,
+        is_by_policy: false,
         about,
+    }
+}
+
+/// A parameter without which there is no plan, and which no event says.
+pub(super) const fn by_policy(name: &'static str, kind: Kind, about: &'static str) -> Parameter {
+    Parameter {
+        is_by_policy: true,
+        ..required(name, kind, about)
     }
 }
 
@@ -349,6 +360,7 @@ pub(super) const fn optional(name: &'static str, kind: Kind, about: &'static str
         name,
         kind,
         is_required: false,
+        is_by_policy: false,
         about,
     }
 }

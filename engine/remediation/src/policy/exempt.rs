@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// One exemption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exempt {
-    /// ARNs; `*` stands for anything.
+    /// ARNs, or URNs of what is not AWS's; `*` stands for anything.
     pub arn: String,
     /// The policies that it is for; empty: all.
     pub policies: Vec<String>,
@@ -49,9 +49,12 @@ impl Written {
         ))?;
         let reason = need(self.reason, "reason")?;
         let owner = need(self.owner, "owner")?;
-        if !self.arn.starts_with("arn:") {
+        if !["arn:", "urn:"]
+            .iter()
+            .any(|start| self.arn.starts_with(start))
+        {
             return Err(format!(
-                "`{}` is not an ARN; it begins with `arn:`",
+                "`{}` is no resource; it begins with `arn:`, or with `urn:` where it is none of AWS",
                 self.arn
             ));
         }

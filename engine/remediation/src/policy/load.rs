@@ -1,11 +1,12 @@
 //! Reads policies from the texts of files.
 
-use super::{CAP_MAX, Credentials, Exempt, Policy, SEVERITIES, Stage, exempt, terms};
-use crate::action::{Action, Chosen, Pinned, Planner};
-use crate::plan::{Risk, hex};
+use super::check::policy;
+use super::{Credentials, Exempt, Policy, Stage, exempt, terms};
+use crate::action::Planner;
+use crate::plan::Risk;
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,8 +28,8 @@ pub struct Loaded {
     pub reports: Vec<Report>,
     /// Where each policy stands, for what is found out later.
     pub(crate) places: BTreeMap<String, Place>,
-    /// The policies that exemptions name, and where.
-    named: Vec<(Vec<String>, Arc<Source>, Span)>,
+    /// Where each exemption stands.
+    exempt_places: Vec<(Arc<Source>, Span)>,
 }
 
 /// Where a policy stands.
@@ -56,11 +57,50 @@ impl Loaded {
                 let span = place.parts.get("on_finding").copied().unwrap_or(place.name);
                 let message = format!("no rule `{name}` is among those that were loaded");
                 let help = "Mend the name, or give the rules as well.";
-                self.reports.push(Report {
-                    source: place.source.clone(),
-                    diagnostic: Diagnostic::new(Code::PolicyIdle, span, message)
-                        .with_help(help.to_owned()),
-                });
+                self.reports.push(idle(&place.source, span, message, help));
+            }
+        }
+    }
+
+    /// Warns of what holds no more, or never, on a day: exemptions that are over, and bounds that another one is always before.
+    pub fn warn_of_what_is_idle(&mut self, today: Date) {
+        for (one, (source, span)) in self.exempt.iter().zip(&self.exempt_places) {
+            if today > one.expires {
+                let message = format!("the exemption of {} was until {}", one.arn, one.expires);
+                let help = "Take it out, or have its owner say until when it holds.";
+                self.reports.push(idle(source, *span, message, help));
+            }
+        }
+        for policy in &self.policies {
+            let Some(place) = self.places.get(&policy.id) else {
+                continue;
+            };
+            let limits = &policy.terms.limits;
+            let caps = [
+                ("limits.per_policy", limits.per_policy),
+                ("limits.per_account", limits.per_account),
+                ("limits.per_kind", limits.per_kind),
+            ];
+            for (part, cap) in caps {
+                let Some(cap) = cap else { continue };
+                let span = place.parts.get(part).copied().unwrap_or(place.name);
+                if cap.max == 0 {
+                    let message = "with a cap of 0 nothing ever begins".to_owned();
+                    let help = "`mode = \"dry_run\"` shows what would be done.";
+                    self.reports.push(idle(&place.source, span, message, help));
+                }
+                let all = limits.per_policy.filter(|_| part == "limits.per_account");
+                if let Some(all) = all
+                    && cap.max > all.max
+                    && cap.window.0 <= all.window.0
+                {
+                    let message = format!(
+                        "{} within {} in one account are never reached: `per_policy` allows {} within {}",
+                        cap.max, cap.window, all.max, all.window
+                    );
+                    let help = "Give one account less than all together.";
+                    self.reports.push(idle(&place.source, span, message, help));
+                }
             }
         }
     }
@@ -108,34 +148,41 @@ fn report(source: &Arc<Source>, span: Span, message: String, help: &str) -> Repo
     }
 }
 
+fn idle(source: &Arc<Source>, span: Span, message: String, help: &str) -> Report {
+    Report {
+        source: source.clone(),
+        diagnostic: Diagnostic::new(Code::PolicyIdle, span, message).with_help(help.to_owned()),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    version: String,
-    description: String,
-    runbook: String,
-    owner: String,
-    on_finding: Vec<String>,
-    min_severity: Option<String>,
+pub(super) struct Written {
+    pub(super) version: String,
+    pub(super) description: String,
+    pub(super) runbook: String,
+    pub(super) owner: String,
+    pub(super) on_finding: Vec<String>,
+    pub(super) min_severity: Option<String>,
     #[serde(default)]
-    when: String,
-    action: String,
-    plugin_digest: Option<String>,
-    risk: Option<Risk>,
+    pub(super) when: String,
+    pub(super) action: String,
+    pub(super) plugin_digest: Option<String>,
+    pub(super) risk: Option<Risk>,
     #[serde(default)]
-    allow_irreversible: bool,
+    pub(super) allow_irreversible: bool,
     #[serde(default)]
-    params: BTreeMap<String, String>,
+    pub(super) params: BTreeMap<String, String>,
     #[serde(default)]
-    stage: Stage,
+    pub(super) stage: Stage,
     #[serde(default)]
-    limits: terms::Limits,
+    pub(super) limits: terms::Limits,
     #[serde(default)]
-    approval: terms::Approval,
+    pub(super) approval: terms::Approval,
     #[serde(default)]
-    execution: terms::Execution,
+    pub(super) execution: terms::Execution,
     #[serde(default)]
-    credentials: Credentials,
+    pub(super) credentials: Credentials,
 }
 
 /// Reads the policies among files, given as path and text. A file that has none is passed over.
@@ -171,8 +218,9 @@ pub fn load<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Loaded {
         });
         file(&mut loaded, &source, table);
     }
-    for (exempt, source, span) in std::mem::take(&mut loaded.named) {
-        if let Some(name) = exempt
+    for (one, (source, span)) in loaded.exempt.iter().zip(&loaded.exempt_places) {
+        if let Some(name) = one
+            .policies
             .iter()
             .find(|name| !loaded.places.contains_key(*name))
         {
@@ -180,7 +228,7 @@ pub fn load<'f>(files: impl IntoIterator<Item = (&'f str, &'f str)>) -> Loaded {
             loaded.is_exemption_lost = true;
             loaded
                 .reports
-                .push(report(&source, span, message, EXEMPTION));
+                .push(report(source, *span, message, EXEMPTION));
         }
     }
     loaded.policies.sort_by(|one, other| one.id.cmp(&other.id));
@@ -209,8 +257,7 @@ fn file(loaded: &mut Loaded, source: &Arc<Source>, table: DeTable<'_>) {
                         let read = read::<exempt::Written>(one);
                         match read.and_then(|one| one.read().map_err(|fault| (fault, None))) {
                             Ok(one) => {
-                                let named = (one.policies.clone(), source.clone(), span);
-                                loaded.named.push(named);
+                                loaded.exempt_places.push((source.clone(), span));
                                 loaded.exempt.push(one);
                             }
                             Err((fault, at)) => {
@@ -272,7 +319,11 @@ fn one(
     match read::<Written>(value) {
         Ok(written) => match policy(&name, &source.name, &text, written) {
             Ok(policy) => loaded.policies.push(policy),
-            Err((part, message, help)) => loaded.refuse(&name, part, message, help),
+            Err(wrong) => {
+                for (part, message, help) in wrong {
+                    loaded.refuse(&name, part, message, help);
+                }
+            }
         },
         Err((message, at)) => {
             let at = at.map_or(span, span_of);
@@ -289,8 +340,10 @@ fn parts_of(value: &DeValue<'_>) -> BTreeMap<String, Span> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             parts.insert(name.to_owned(), span_of(value.span()));
-            if let ("params" | "limits" | "stage" | "approval" | "execution", Some(inner)) =
-                (name, value.get_ref().as_table())
+            if let (
+                "params" | "limits" | "stage" | "approval" | "execution" | "credentials",
+                Some(inner),
+            ) = (name, value.get_ref().as_table())
             {
                 for (key, value) in inner {
                     let name = format!("{name}.{}", key.get_ref());
@@ -332,277 +385,5 @@ fn strip(value: &DeValue<'_>) -> Plain {
         DeValue::Float(number) => Plain::Text(format!("f{number:?}")),
         DeValue::Boolean(is) => Plain::Text(format!("b{is}")),
         DeValue::Datetime(time) => Plain::Text(format!("t{time}")),
-    }
-}
-
-/// The longest time that a request may take: one minute.
-const STEP_MAX: i64 = 60_000_000;
-
-type Refusal = (&'static str, String, &'static str);
-
-fn policy(id: &str, file: &str, text: &str, written: Written) -> Result<Policy, Refusal> {
-    let needed = [
-        ("runbook", &written.runbook),
-        ("owner", &written.owner),
-        ("description", &written.description),
-    ];
-    for (part, text) in needed {
-        if text.trim().is_empty() {
-            let help = "Whoever is woken at night needs to know what it does, whose it is, and where to read on.";
-            return Err((part, format!("`{part}` is empty"), help));
-        }
-    }
-    let numbers: Vec<_> = written.version.split('.').collect();
-    if numbers.len() != 3 || numbers.iter().any(|one| one.parse::<u32>().is_err()) {
-        let message = format!("`{}` is no version", written.version);
-        return Err((
-            "version",
-            message,
-            "Write MAJOR.MINOR.PATCH, as in \"1.0.0\".",
-        ));
-    }
-    if written.on_finding.is_empty() {
-        return Err((
-            "on_finding",
-            "no rule is named".to_owned(),
-            "Name the rules whose findings are answered; a name may end in `*`.",
-        ));
-    }
-    if let Some(severity) = &written.min_severity
-        && !SEVERITIES.contains(&severity.as_str())
-    {
-        let message = format!("`{severity}` is no severity");
-        return Err((
-            "min_severity",
-            message,
-            "One of informational, low, medium, high, critical.",
-        ));
-    }
-    let action = chosen(&written)?;
-    for name in written.params.keys() {
-        if action.plugin().is_none() && !action.parameters().iter().any(|one| one.name == name) {
-            let message = format!("`{}` has no parameter `{name}`", written.action);
-            return Err((
-                "params",
-                message,
-                "`tripline remediate actions` lists the parameters of each action.",
-            ));
-        }
-    }
-    let least = action.risk();
-    if written.risk.is_some_and(|risk| risk < least) {
-        let message = format!(
-            "the risk of `{}` is at least {}",
-            written.action,
-            risk_name(least)
-        );
-        return Err(("risk", message, "A policy may only say that it is more."));
-    }
-    let stage = &written.stage;
-    if stage.percent > 100 {
-        return Err((
-            "stage.percent",
-            format!("{} of a hundred", stage.percent),
-            "0 to 100.",
-        ));
-    }
-    // What nobody voted on in time, and is done then, runs by itself as well.
-    let runs_alone = stage.mode >= terms::Mode::Veto
-        || written.approval.on_timeout == terms::OnTimeout::ContainReversible;
-    if runs_alone {
-        let limits = &written.limits;
-        for (part, cap) in [
-            ("limits.per_policy", limits.per_policy),
-            ("limits.per_account", limits.per_account),
-        ] {
-            if cap.is_none() {
-                let message = format!("`mode = \"{}\"` needs `{part}`", stage.mode.name());
-                let help = "What runs by itself needs a bound, as in `per_policy = { max = 20, window = \"10m\" }`.";
-                return Err((
-                    if part == "limits.per_policy" {
-                        "limits"
-                    } else {
-                        "limits.per_policy"
-                    },
-                    message,
-                    help,
-                ));
-            }
-        }
-    }
-    let limits = &written.limits;
-    let caps = [
-        ("limits.per_policy", limits.per_policy),
-        ("limits.per_account", limits.per_account),
-        ("limits.per_kind", limits.per_kind),
-    ];
-    for (part, cap) in caps {
-        let Some(cap) = cap else { continue };
-        if cap.window.0 == 0 || cap.max > CAP_MAX {
-            let message = format!("a cap of {} within {}", cap.max, cap.window);
-            return Err((part, message, "At most 100000, within more than no time."));
-        }
-    }
-    if let Some(share) = &limits.max_percent {
-        if !(0.0..=100.0).contains(&share.percent) {
-            let message = format!("{} of a hundred", share.percent);
-            return Err(("limits.max_percent", message, "0 to 100."));
-        }
-        if limits.per_policy.is_none() {
-            let help = "The share is counted in the window of `per_policy`.";
-            let message = "`max_percent` needs `per_policy`".to_owned();
-            return Err(("limits.max_percent", message, help));
-        }
-    }
-    let step = written.execution.step_timeout.0;
-    if step == 0 || step > STEP_MAX {
-        let message = format!("a request may take {}", written.execution.step_timeout);
-        // How long a request of which nobody knows can have an effect is bounded by this.
-        return Err((
-            "execution.step_timeout",
-            message,
-            "More than 0s, at most 1m.",
-        ));
-    }
-    if written.approval.quorum == 0 || written.approval.quorum > 20 {
-        let message = format!("a quorum of {}", written.approval.quorum);
-        return Err(("approval.quorum", message, "1 to 20 people."));
-    }
-    let may_be_final = action.plugin().is_some() && written.allow_irreversible;
-    if (action.is_irreversible() || may_be_final)
-        && !(written.allow_irreversible
-            && written.approval.quorum >= 2
-            && stage.mode <= terms::Mode::Approve)
-    {
-        let message = format!("`{}` cannot be taken back", written.action);
-        return Err((
-            "action",
-            message,
-            "It needs `allow_irreversible = true`, a quorum of at least 2, and at most `mode = \"approve\"`.",
-        ));
-    }
-    if written.limits.concurrency == 0 {
-        return Err((
-            "limits.concurrency",
-            "nothing could ever run".to_owned(),
-            "At least 1.",
-        ));
-    }
-    if action.may_answer_itself() && written.when.trim().is_empty() {
-        let makes = match action.plugin() {
-            Some(_) => "may make",
-            None => "makes",
-        };
-        let message = format!(
-            "`{}` {makes} events of the kind that it answers",
-            written.action
-        );
-        return Err((
-            "action",
-            message,
-            "Give a `when` that holds only while the state is bad, so that what it does itself does not start it again.",
-        ));
-    }
-    let digest = Sha256::digest(format!("{id}\n{text}").as_bytes());
-    Ok(Policy {
-        id: id.to_owned(),
-        version: written.version,
-        hash: hex(&digest),
-        file: file.to_owned(),
-        description: written.description,
-        runbook: written.runbook,
-        on_finding: written.on_finding,
-        min_severity: written.min_severity,
-        when: written.when,
-        risk: written.risk.unwrap_or(least),
-        params: written.params,
-        terms: terms::Terms {
-            stage: written.stage,
-            limits: written.limits,
-            approval: written.approval,
-            execution: written.execution,
-            role: written.credentials.role,
-            allow_irreversible: written.allow_irreversible,
-            risk: written.risk.unwrap_or(least),
-            owner: written.owner.clone(),
-        },
-        owner: written.owner,
-        action,
-    })
-}
-
-/// What a policy has done: an action, or what a plugin plans.
-fn chosen(written: &Written) -> Result<Chosen, Refusal> {
-    let Some(name) = written.action.strip_prefix(crate::action::planner::PREFIX) else {
-        if written.plugin_digest.is_some() {
-            let message = format!("`{}` is no plugin and has no digest", written.action);
-            return Err(("plugin_digest", message, "Leave it out."));
-        }
-        let action = Action::parse(&written.action);
-        let unknown = || {
-            let message = format!("there is no action `{}`", written.action);
-            let help = "`tripline remediate actions` lists them.";
-            ("action", message, help)
-        };
-        return Ok(Chosen::Own(action.ok_or_else(unknown)?));
-    };
-    let is_name = |text: &str| {
-        let may_stand =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        !text.is_empty() && text.len() <= 64 && text.bytes().all(may_stand)
-    };
-    if !is_name(name) {
-        let message = format!("`{name}` is no name of a plugin");
-        return Err((
-            "action",
-            message,
-            "The name that the operator's file gives it.",
-        ));
-    }
-    let digest = written.plugin_digest.as_deref();
-    let digest = digest.and_then(|text| text.strip_prefix("sha256:"));
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let Some(digest) = digest.filter(|text| text.len() == 64 && text.bytes().all(is_hex)) else {
-        let message = format!("`{}` needs `plugin_digest`", written.action);
-        let help = "`plugin_digest = \"sha256:…\"` says which bytes of it are meant; `tripline plugin inspect` tells it.";
-        return Err(("plugin_digest", message, help));
-    };
-    if written.risk.is_none() {
-        let message = format!("`{}` needs `risk`", written.action);
-        return Err((
-            "risk",
-            message,
-            "Nobody else knows how much harm it can do: low, medium or high.",
-        ));
-    }
-    for one in crate::action::planner::PARAMETERS {
-        if !written.params.contains_key(one.name) {
-            let message = format!("`{}` needs the parameter `{}`", written.action, one.name);
-            return Err((
-                "params",
-                message,
-                "CEL over `event`; the plugin does not say it.",
-            ));
-        }
-    }
-    if written.params.len() > 32 || !written.params.keys().all(|name| is_name(name)) {
-        let message = "a parameter of a plugin has no name".to_owned();
-        return Err((
-            "params",
-            message,
-            "Lower-case letters, digits and `_`; at most 32 of them.",
-        ));
-    }
-    Ok(Chosen::of_plugin(Pinned {
-        name: name.to_owned(),
-        digest: digest.to_owned(),
-    }))
-}
-
-fn risk_name(risk: Risk) -> &'static str {
-    match risk {
-        Risk::Low => "low",
-        Risk::Medium => "medium",
-        Risk::High => "high",
     }
 }

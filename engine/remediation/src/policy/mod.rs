@@ -4,6 +4,7 @@
 //! refused when the file is loaded: an action that runs by itself without caps, one that cannot be taken back without two
 //! people, a policy that answers what it does itself.
 
+mod check;
 mod exempt;
 mod load;
 mod period;

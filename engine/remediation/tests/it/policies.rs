@@ -228,6 +228,66 @@ fn whatever_is_wrong_is_refused_with_its_line_and_what_helps() {
 }
 
 #[test]
+fn everything_that_is_wrong_with_a_policy_is_told_at_once() {
+    let text = ONE
+        .replace("version = \"1.0.0\"", "version = \"1\"")
+        .replace("owner = \"cloud\"", "owner = \"\"")
+        .replace("percent = 50", "percent = 101")
+        .replace("max = 5,", "max = 500000,")
+        .replace("quorum = 1", "quorum = 0")
+        .replace("step_timeout = \"10s\"", "step_timeout = \"2m\"")
+        .replace("open_ports", "open_port")
+        + "[remediation.one.credentials]\nrole = \"remediation\"\n";
+    let all = said(&loaded(&[("one.toml", &text)]));
+    let lines: std::collections::BTreeSet<usize> = all.iter().map(|one| one.1).collect();
+    let wanted = [3, 6, 11, 12, 13, 14, 16, 19];
+    assert_eq!(Vec::from_iter(lines), wanted, "{all:?}");
+}
+
+#[test]
+fn what_no_event_says_the_policy_must() {
+    let text = ONE
+        .replace("aws.ec2.revoke_ingress_rule", "kubernetes.cordon_node")
+        .replace("open_ports = \"['443']\"", "name = \"event.node\"");
+    let all = said(&loaded(&[("one.toml", &text)]));
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(all[0].2.contains("needs the parameter `target`"), "{all:?}");
+    let good = text.replace("name = ", "target = \"'prod'\"\nname = ");
+    assert_eq!(said(&loaded(&[("one.toml", &good)])), Vec::new());
+}
+
+#[test]
+fn what_never_has_an_effect_is_warned_of() {
+    let exempt = |expires: &str| {
+        format!(
+            "[[exempt]]\narn = \"urn:kubernetes:prod:*\"\nreason = \"r\"\nowner = \"o\"\nexpires = {expires}\n"
+        )
+    };
+    let warned = |one: &str, exempt: &str| {
+        let mut loaded = loaded(&[("one.toml", one), ("exempt.toml", exempt)]);
+        assert_eq!(said(&loaded), Vec::new());
+        loaded.warn_of_what_is_idle(jiff::civil::date(2027, 1, 1));
+        assert_eq!((loaded.policies.len(), loaded.exempt.len()), (1, 1));
+        said(&loaded)
+    };
+    assert_eq!(warned(ONE, &exempt("2027-01-01")), Vec::new());
+    let is_over = warned(ONE, &exempt("2026-12-31"));
+    assert_eq!((is_over[0].0.as_str(), is_over.len()), ("exempt.toml", 1));
+    let wide = warned(&ONE.replace("max = 5,", "max = 21,"), &exempt("2027-01-01"));
+    assert!(wide[0].2.contains("never reached"), "{wide:?}");
+    let slow = "max = 21, window = \"20m\"";
+    let slow = ONE.replace("max = 5, window = \"10m\"", slow);
+    assert_eq!(warned(&slow, &exempt("2027-01-01")), Vec::new());
+    let never = warned(&ONE.replace("max = 20,", "max = 0,"), &exempt("2027-01-01"));
+    assert!(
+        never
+            .iter()
+            .any(|one| one.2.contains("nothing ever begins")),
+        "{never:?}"
+    );
+}
+
+#[test]
 fn what_cannot_be_taken_back_needs_two_people() {
     let text = ONE
         .replace("aws.ec2.revoke_ingress_rule", "aws.iam.delete_access_key")

@@ -97,6 +97,11 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     };
     if !catalog.ids.is_empty() {
         policies.warn_of_unknown_rules(&catalog.ids);
+        policies.warn_of_what_is_idle(
+            jiff::Timestamp::now()
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .date(),
+        );
     }
     let rules = catalog.rules.len() as u64;
     let mut reports = all_reports(catalog);
