@@ -46,6 +46,8 @@ struct Policy<'p> {
     cap: u32,
     /// How long it is looked for whether an action worked.
     within: &'p str,
+    /// The account of the role that it acts as.
+    account: &'p str,
     /// More of it, as TOML: settings, and tables.
     settings: &'p str,
     more: &'p str,
@@ -61,6 +63,7 @@ impl<'p> Policy<'p> {
             mode: "auto",
             cap: 1000,
             within: "20s",
+            account: "{account}",
             settings: "",
             more: "",
         }
@@ -78,7 +81,7 @@ impl<'p> Policy<'p> {
         format!(
             "id = \"{rule}\"\nname = \"{id}\"\ndescription = \"What the policy {id} answers.\"\nseverity = \"high\"\n\
              status = \"test\"\nauthors = [\"Tripline\"]\n\
-             when = 'event.?eventSource.orValue(\"\") == \"{}.amazonaws.com\" && event.?eventName.orValue(\"\").startsWith(\"{}\")'\n",
+             when = 'event.?eventSource.orValue(\"\") == \"{}.amazonaws.com\" && event.?eventName.orValue(\"\").startsWith(\"{}\") && event.?userIdentity.?userName.orValue(\"\") != \"admin\"'\n",
             event.0, event.1
         )
     }
@@ -90,6 +93,7 @@ impl<'p> Policy<'p> {
             mode,
             cap,
             within,
+            account,
             settings,
             more,
             ..
@@ -103,7 +107,7 @@ impl<'p> Policy<'p> {
              cooldown = \"1s\"\nconcurrency = 16\n\
              [remediation.{id}.execution]\nstep_timeout = \"2s\"\nretry = {{ max = 20, base = \"50ms\", cap = \"400ms\" }}\n\
              verify = {{ within = \"{within}\", every = \"100ms\" }}\n\
-             [remediation.{id}.credentials]\nrole = \"arn:aws:iam::{{account}}:role/{ROLE}\"\n{more}\n"
+             [remediation.{id}.credentials]\nrole = \"arn:aws:iam::{account}:role/{ROLE}\"\n{more}\n"
         )
     }
 }

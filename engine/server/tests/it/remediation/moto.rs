@@ -76,6 +76,7 @@ impl Moto {
         let mut process = Command::new(bin.join("python"))
             .args([&script, &format!("http://{address}")])
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

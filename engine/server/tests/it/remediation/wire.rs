@@ -79,11 +79,16 @@ impl Request {
                 None => request.name_by_path(),
             },
         };
-        request.operation = format!("{}.{name}", request.service);
+        // What is about the buckets of an account is signed as what is about one.
+        let of = match request.target.starts_with("/v20180820/") {
+            true => "s3control",
+            false => &request.service,
+        };
+        request.operation = format!("{of}.{name}");
         Ok(Some(request))
     }
 
-    /// The name of an operation that only its path tells: those of S3 and Lambda that are tried.
+    /// The name of an operation that only its path tells: those of S3, Lambda and GuardDuty that are tried.
     fn name_by_path(&self) -> String {
         let verb = match self.method.as_str() {
             "GET" | "HEAD" => "Get",
@@ -94,8 +99,28 @@ impl Request {
         let query = query.trim_end_matches('=');
         let noun = match (self.service.as_str(), query) {
             ("s3", "policy") => "BucketPolicy",
+            ("s3", "acl") => "BucketAcl",
             ("s3", "publicAccessBlock") => "PublicAccessBlock",
+            ("s3", _) if path.ends_with("/publicAccessBlock") => "PublicAccessBlock",
             ("lambda", _) if path.ends_with("/concurrency") => "FunctionConcurrency",
+            ("lambda", _) if path.ends_with("/url") => match verb {
+                "Put" => return "CreateFunctionUrlConfig".to_owned(),
+                _ => "FunctionUrlConfig",
+            },
+            ("lambda", _) if path.ends_with("/policy") && verb == "Put" => {
+                return "AddPermission".to_owned();
+            }
+            ("lambda", _) if path.contains("/policy/") => return "RemovePermission".to_owned(),
+            ("guardduty", _) if verb == "Put" => {
+                let is_one = path.trim_matches('/').contains('/');
+                return if is_one {
+                    "UpdateDetector"
+                } else {
+                    "CreateDetector"
+                }
+                .to_owned();
+            }
+            ("guardduty", _) => "Detector",
             _ => return format!("{verb} {}", self.target),
         };
         format!("{verb}{noun}")

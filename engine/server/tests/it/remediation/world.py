@@ -17,6 +17,7 @@ import zipfile
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from more import More
 
 ENDPOINT = sys.argv[1]
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -25,16 +26,27 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action
 # What the role may do: what the actions that are tried here need, and nothing more. What is asked about a bucket's public
 # access block the emulator takes for s3:ListBucket, s3:CreateBucket and s3:DeleteBucket.
 MAY = """
-cloudtrail:GetTrailStatus cloudtrail:StartLogging cloudtrail:StopLogging
+cloudtrail:Describe* cloudtrail:Get* cloudtrail:StartLogging cloudtrail:StopLogging cloudtrail:CreateTrail cloudtrail:DeleteTrail
+cloudtrail:UpdateTrail cloudtrail:PutEventSelectors cloudtrail:PutInsightSelectors cloudtrail:AddTags
+config:Describe* config:PutConfigurationRecorder config:DeleteConfigurationRecorder config:StartConfigurationRecorder
+config:StopConfigurationRecorder
 ec2:Describe* ec2:AuthorizeSecurityGroupIngress ec2:RevokeSecurityGroupIngress ec2:CreateSnapshots ec2:DeleteSnapshot
 ec2:CreateTags ec2:ModifyInstanceAttribute ec2:ModifyImageAttribute ec2:ModifySnapshotAttribute
 ec2:ModifyInstanceMetadataOptions ec2:EnableEbsEncryptionByDefault ec2:DisableEbsEncryptionByDefault
-ec2:GetEbsEncryptionByDefault ec2:StopInstances ec2:StartInstances
+ec2:GetEbsEncryptionByDefault ec2:StopInstances ec2:StartInstances ec2:AssociateIamInstanceProfile
+ec2:DisassociateIamInstanceProfile iam:PassRole iam:DeactivateMFADevice
+guardduty:Get* guardduty:List* guardduty:UpdateDetector guardduty:CreateDetector guardduty:DeleteDetector guardduty:TagResource
 events:DescribeRule events:EnableRule events:DisableRule
 iam:UpdateAssumeRolePolicy ec2:CreateFlowLogs ec2:DeleteFlowLogs
 iam:Get* iam:List* iam:UpdateAccessKey iam:DeleteAccessKey iam:PutUserPolicy iam:PutRolePolicy iam:DeleteUserPolicy iam:DeleteRolePolicy
 iam:DeleteLoginProfile iam:SetDefaultPolicyVersion iam:AddUserToGroup iam:RemoveUserFromGroup iam:AttachUserPolicy iam:DetachUserPolicy
 kms:DescribeKey kms:CancelKeyDeletion kms:EnableKey kms:DisableKey kms:ScheduleKeyDeletion
+lambda:GetPolicy lambda:AddPermission lambda:RemovePermission lambda:GetFunctionUrlConfig lambda:CreateFunctionUrlConfig
+lambda:DeleteFunctionUrlConfig
+organizations:List* organizations:MoveAccount
+rds:DescribeDBInstances rds:ModifyDBInstance
+s3:GetBucketAcl s3:PutBucketAcl s3:GetAccountPublicAccessBlock s3:PutAccountPublicAccessBlock
+ssm:Describe* ssm:ModifyDocumentPermission
 lambda:GetFunctionConcurrency lambda:PutFunctionConcurrency lambda:DeleteFunctionConcurrency
 logs:DescribeLogGroups logs:PutRetentionPolicy logs:DeleteRetentionPolicy
 rds:DescribeDBSnapshotAttributes rds:ModifyDBSnapshotAttribute
@@ -559,16 +571,15 @@ class World:
         return code_of(lambda: client("iam", **known[tag]).list_users())
 
 
-def answer(asked, world=World()):
+def answer(asked, world=World(), more=More(globals())):
     do = asked["do"]
     if do == "begin":
         return begin()
     if do == "auth":
         return auth(asked["on"])
-    if do == "set":
-        return getattr(world, f"do_{asked['name']}")(asked["tag"])
-    if do == "get":
-        return getattr(world, f"is_{asked['name']}")(asked["tag"])
+    if do in ("set", "get"):
+        name = ("do_" if do == "set" else "is_") + asked["name"]
+        return getattr(world if hasattr(world, name) else more, name)(asked["tag"])
     return getattr(world, do)(asked["tag"])
 
 
