@@ -1,4 +1,5 @@
-//! From the body of a request to events: JSON in every usual framing, CloudEvents, and `PutAuditEvents`.
+//! From the body of a request to events: JSON in every usual framing, CloudEvents, `PutAuditEvents`, and what decoder plugins make of
+//! anything else.
 //!
 //! Relies on the splitter of `scan` for where one record ends and the next begins. It finds out what the sender calls an event and
 //! what the form of the request says of it; whether the event may come is not its business. What it cannot read is an
@@ -6,6 +7,7 @@
 
 pub(crate) mod audit_events;
 pub(crate) mod cloud_events;
+pub(crate) mod decoder;
 pub(crate) mod hec;
 pub(crate) mod otlp;
 

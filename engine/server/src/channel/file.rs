@@ -45,6 +45,9 @@ pub(crate) struct ChannelFile {
     /// A finding is made when nothing came for so long.
     pub(crate) silent_after: Option<Length>,
     pub(crate) schema: super::shape::SchemaFile,
+    /// The decoder plugin that makes events of bodies in no form of their own, and of files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) decoder: Option<String>,
     /// Files that the channel takes itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pull: Option<super::pull::PullFile>,
@@ -66,6 +69,7 @@ impl Default for ChannelFile {
             allow: AllowFile::default(),
             silent_after: None,
             schema: super::shape::SchemaFile::default(),
+            decoder: None,
             pull: None,
         }
     }
@@ -370,6 +374,12 @@ impl ChannelFile {
             let words = |words: String| format!("the sender \"{}\": {words}", sender.name());
             sender.validate().map_err(words)?;
         }
+        if let Some(name) = self.decoder.as_deref().filter(|name| !is_name(name)) {
+            return Err(format!(
+                "decoder: \"{}\" is no name of a plugin",
+                name.escape_debug()
+            ));
+        }
         self.limits.validate()?;
         self.pull.as_ref().map_or(Ok(()), |pull| pull.validate())?;
         for network in &self.allow.addresses {
@@ -588,6 +598,7 @@ mod tests {
              [senders.custom]\nheader = \"x-sig\"\nmessage = \"{timestamp}.{body}\"",
             "{timestamp} in `message` and its header go together",
         );
+        check("source = \"x\"\ndecoder = \"a/b\"", "no name of a plugin");
         check(
             "source = \"x\"\nallow.addresses = [\"10.0.0.0/33\"]",
             "is no network",

@@ -6,7 +6,7 @@
 use super::Channel;
 use super::decode::Entry;
 use super::ids::{self, Claim, Ids, IdsFault, Key};
-use super::record::{self, Arrival};
+use super::record::{self, Arrival, Names};
 use super::shape::{Invalid, Misfit};
 use crate::causes::with_causes;
 use crate::serve::Partitions;
@@ -407,8 +407,18 @@ impl Intake {
                     .root()
             }
         };
-        let names = (ready.event_id.as_str(), shown.as_deref());
-        ready.bytes = record::build(channel, arrival, clean, names);
+        let names = Names {
+            event: &ready.event_id,
+            sender: shown.as_deref(),
+        };
+        let kept = match channel.shape.keeps_sent {
+            false => None,
+            true => Some(match channel.shape.redacted(sent) {
+                Some(redacted) => Cow::Owned(redacted),
+                None => Cow::Borrowed(sent.raw()),
+            }),
+        };
+        ready.bytes = record::build(channel, arrival, (clean, kept.as_deref()), names);
         if ready.bytes.len() > self.record_bytes_max {
             let words = format!(
                 "longer than {} bytes with what is added, the most that the log takes",

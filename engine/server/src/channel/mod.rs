@@ -11,6 +11,8 @@ pub(crate) mod decode;
 pub(crate) mod edit;
 mod end;
 pub(crate) mod file;
+#[cfg(test)]
+mod fuzz_corpora;
 pub(crate) mod ids;
 pub(crate) mod intake;
 pub(crate) mod live;

@@ -17,10 +17,14 @@ pub(crate) fn page(channel: &Channel, url: &str) -> String {
     if !file.owner.is_empty() {
         put(&mut page, format_args!(", answered for by {}", file.owner));
     }
+    let form = match &file.decoder {
+        None => "one JSON object, lines of them, or an array".to_owned(),
+        Some(name) => format!("what the decoder `{name}` reads"),
+    };
     put(
         &mut page,
         format_args!(
-            ".\n\nSend events to `{url}/v1/channels/{}/events`: one JSON object, lines of them, or an array; plain, gzip or zstd. An answer of 200 means that \
+            ".\n\nSend events to `{url}/v1/channels/{}/events`: {form}; plain, gzip or zstd. An answer of 200 means that \
              they are durable. After 429 and 503 send the same again when `Retry-After` says so; an event that came already is \
              not taken twice, told by `{}`, by the `Idempotency-Key` of its request, or by its bytes.\n\n",
             channel.id, file.id_field
@@ -61,11 +65,17 @@ pub(crate) fn page(channel: &Channel, url: &str) -> String {
             PullFile::Folder { .. } => "a folder on the machine of the service".to_owned(),
             PullFile::S3 { bucket, prefix, .. } => format!("`s3://{bucket}/{prefix}`"),
         };
+        let files = match &file.decoder {
+            None => {
+                "JSON, lines of it, or delivery files of CloudTrail, named .json, .jsonl or .ndjson"
+                    .to_owned()
+            }
+            Some(name) => format!("whatever the decoder `{name}` reads, under any name"),
+        };
         put(
             &mut page,
             format_args!(
-                "\nFiles are taken from {words} every {} seconds: JSON, lines of it, or delivery files of CloudTrail, named .json, .jsonl or .ndjson, plain, .gz or .zst, \
-                 each once.\n",
+                "\nFiles are taken from {words} every {} seconds: {files}, plain, .gz or .zst, each once.\n",
                 pull.every().as_secs()
             ),
         );

@@ -129,12 +129,19 @@ fn rest(bytes: &mut Vec<u8>, event: Json<'_>, is_left_out: impl Fn(&str) -> bool
     bytes.push(b'}');
 }
 
-/// The record: what the engine says, then what the sender said.
+/// The ids of an event: the one that the engine gives it, and the one that its sender did, as it may be shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'n> {
+    pub(crate) event: &'n str,
+    pub(crate) sender: Option<&'n str>,
+}
+
+/// The record: what the engine says, then what the sender said. `sent` is what was sent before it was mapped, where that is kept.
 pub(crate) fn build(
     channel: &Channel,
     arrival: &Arrival,
-    event: Json<'_>,
-    (event_id, sender_id): (&str, Option<&str>),
+    (event, sent): (Json<'_>, Option<&[u8]>),
+    names: Names<'_>,
 ) -> Vec<u8> {
     let verified = &arrival.verified;
     let mut ingest = json!({
@@ -150,13 +157,17 @@ pub(crate) fn build(
     if let Some(subject) = &verified.subject {
         ingest["subject"] = subject.as_str().into();
     }
-    if let Some(id) = sender_id {
+    if let Some(id) = names.sender {
         ingest["id"] = id.into();
+    }
+    if let Some(sent) = sent {
+        // As text: a value would be written in another way than it came.
+        ingest["sent"] = String::from_utf8_lossy(sent).into();
     }
     let raw = event.raw();
     let mut bytes = Vec::with_capacity(raw.len() + 256);
     bytes.push(b'{');
-    push(&mut bytes, "eventID", &Value::from(event_id));
+    push(&mut bytes, "eventID", &Value::from(names.event));
     push(&mut bytes, "ingest", &ingest);
     rest(&mut bytes, event, |key| OWNED.contains(&key));
     bytes

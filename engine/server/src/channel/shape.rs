@@ -45,6 +45,8 @@ pub(crate) struct SchemaFile {
     pub(crate) redact: Vec<String>,
     /// Whether texts that look like secrets (keys of AWS, tokens, private keys) are not kept, wherever they are.
     pub(crate) redact_secrets: bool,
+    /// Whether what was sent is kept beside what the mapping made of it, as `ingest.sent`.
+    pub(crate) keep_sent: bool,
 }
 
 /// What a schema's complaint leads to.
@@ -136,6 +138,8 @@ pub(crate) struct Shape {
     headers: Vec<String>,
     list: Option<&'static str>,
     redaction: Option<Redaction>,
+    /// Whether what was sent is kept with the record.
+    pub(crate) keeps_sent: bool,
 }
 
 /// Why an event may not come as it is.
@@ -191,6 +195,7 @@ impl Shape {
                 .collect(),
             list: file.preset.and_then(Preset::list),
             redaction: Redaction::new(&file.redact, file.redact_secrets)?,
+            keeps_sent: file.keep_sent,
         })
     }
 

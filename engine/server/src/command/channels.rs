@@ -6,7 +6,8 @@ use crate::channel::edit::{self, NewChannel, NewProof, Shown};
 use crate::channel::{Channel, page};
 use crate::config::Config;
 use crate::exit::{Exit, after_help};
-use clap::{Args, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
@@ -45,6 +46,31 @@ const EXIT_CODES: &[(Exit, &str)] = &[
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,
+}
+
+impl ValueEnum for NewProof {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Key,
+            Self::StandardWebhooks,
+            Self::Github,
+            Self::Slack,
+            Self::Stripe,
+            Self::Sigv4,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Key => ("key", "A key with each request"),
+            Self::StandardWebhooks => ("standard-webhooks", "Signed as Standard Webhooks has it"),
+            Self::Github => ("github", "Signed as GitHub signs"),
+            Self::Slack => ("slack", "Signed as Slack signs"),
+            Self::Stripe => ("stripe", "Signed as Stripe signs"),
+            Self::Sigv4 => ("sigv4", "Signed as clients of AWS sign"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 #[derive(Args, Debug)]

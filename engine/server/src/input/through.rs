@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// Bytes that are given to a decoder at a time: events are at most so long.
-const CHUNK_BYTES: usize = 1024 * 1024;
+pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// What became of a chunk.
 pub(crate) struct Made {

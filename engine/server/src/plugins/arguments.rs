@@ -67,6 +67,15 @@ impl PluginArguments {
         inputs: &mut [Input],
     ) -> Result<(), PluginsError> {
         let Some(name) = decoder else { return Ok(()) };
+        let decoder = self.decoder(name)?;
+        for input in inputs {
+            input.decoder = Some(decoder.clone());
+        }
+        Ok(())
+    }
+
+    /// Starts a decoder.
+    pub(crate) fn decoder(&self, name: &str) -> Result<Arc<dyn MakeEvents>, PluginsError> {
         let installed = self.read()?;
         let declared = installed.plugins.iter().find(|one| one.alias == name);
         let why = match declared {
@@ -87,11 +96,7 @@ impl PluginArguments {
         let Some(hosted) = started.pop() else {
             return Err(refused(format!("`{name}` did not start")));
         };
-        let decoder: Arc<dyn MakeEvents> = Arc::new(hosted);
-        for input in inputs {
-            input.decoder = Some(decoder.clone());
-        }
-        Ok(())
+        Ok(Arc::new(hosted))
     }
 
     /// Starts those that rules ask.

@@ -477,7 +477,9 @@ fn answer_of(alias: &str, manifest: &Manifest) -> Answer {
         // Rules ask about one event; these are for other questions.
         World::Decoder => Answer::Unasked {
             job: "a decoder",
-            help: format!("`--decoder {alias}` makes events of inputs with it"),
+            help: format!(
+                "`--decoder {alias}` makes events of inputs with it, and `decoder` of a channel of what is pushed"
+            ),
         },
         World::Remediator => unasked("a remediator"),
         World::Planner => Answer::Unasked {

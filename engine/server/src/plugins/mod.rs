@@ -2,6 +2,7 @@
 
 mod answers;
 mod arguments;
+mod decoders;
 mod gather;
 mod hosted;
 mod installed;
@@ -14,6 +15,7 @@ mod told;
 
 pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::{PluginArguments, asked};
+pub(crate) use decoders::Decoders;
 #[cfg(test)]
 pub(crate) use gather::Ask;
 pub(crate) use gather::{Gatherer, Plugins};

@@ -10,6 +10,7 @@
 //! whether it is right. Rejected: leases with a term, which fence by clocks; the ledger fences by order.
 
 use crate::causes::with_causes;
+use crate::channel::live::Silence;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +49,10 @@ pub(crate) struct Words {
     pub(crate) lacks_rules: String,
     /// The entry of the ledger that it has come to. 0 of one that does not say, which must find all entries there.
     pub(crate) place: u64,
+    /// When something last came in here, by channel that is watched for silence; microseconds after 1970.
+    pub(crate) heard: BTreeMap<String, i64>,
+    /// What is known of silence, by channel, of the one who tells it.
+    pub(crate) silences: BTreeMap<String, Silence>,
 }
 
 impl Words {
@@ -194,6 +199,35 @@ impl Assignment {
     /// This process has come so far in the ledger. Others hear of it the next time that they hear anything.
     pub(super) fn come_to(&self, place: Sequence) {
         self.lock().words.place = place.0;
+    }
+
+    /// What this process knows of channels that are watched. Others hear of it the next time that they hear anything.
+    pub(super) fn listened(
+        &self,
+        heard: BTreeMap<String, i64>,
+        silences: BTreeMap<String, Silence>,
+    ) {
+        let mut now = self.lock();
+        (now.words.heard, now.words.silences) = (heard, silences);
+    }
+
+    /// What others say of channels: when something last came in anywhere, and what whoever tells it knows of silence.
+    pub(super) fn others_listened(&self) -> (BTreeMap<String, i64>, BTreeMap<String, Silence>) {
+        let (mut heard, mut silences) = (BTreeMap::new(), BTreeMap::new());
+        for words in self.lock().others.values() {
+            for (channel, at) in &words.heard {
+                let last: &mut i64 = heard.entry(channel.clone()).or_default();
+                *last = (*last).max(*at);
+            }
+            // While another one takes over there may be two, of whom the one who heard more is ahead.
+            for (channel, one) in &words.silences {
+                let known = silences.entry(channel.clone()).or_insert(*one);
+                if (one.since, one.was_told) > (known.since, known.was_told) {
+                    *known = *one;
+                }
+            }
+        }
+        (heard, silences)
     }
 
     /// Tells others at once that this process reads the ledger, and is to be given nothing yet.

@@ -1,5 +1,6 @@
 //! What the doors of channels share: the channels, the way into the log, and who is believed about where a request comes from.
 
+use super::assignment::Assignment;
 use super::clock::now;
 use super::partitions::Partitions;
 use super::pulling::Pulls;
@@ -14,6 +15,7 @@ use crate::channel::quota::day;
 use crate::channel::record::{Arrival, event_id};
 use crate::channel::registry::Registry;
 use crate::config::Config;
+use crate::plugins::Decoders;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -41,12 +43,14 @@ pub(crate) struct Door {
     /// Whoever tries a dead letter again.
     pub(crate) retrying: Mutex<()>,
     pub(crate) pulls: Pulls,
+    pub(crate) decoders: Decoders,
     proxies: Vec<Network>,
     /// Where what channels used and when they were last heard of is kept.
     kept: PathBuf,
-    /// Whether other processes take events of the same channels, so that nobody knows alone whether one is silent.
-    is_shared: bool,
 }
+
+/// When something came in last, here or elsewhere, by channel that is watched for silence; microseconds after 1970.
+type Heard = BTreeMap<String, i64>;
 
 /// What outlives the process, by channel.
 type Kept = BTreeMap<String, KeptOf>;
@@ -88,7 +92,6 @@ impl Door {
         Ok(Self {
             registry,
             kept,
-            is_shared: config.store.shared,
             intake: Intake {
                 partitions: partitions.clone(),
                 ids,
@@ -97,18 +100,22 @@ impl Door {
             acks: Acks::default(),
             retrying: Mutex::new(()),
             pulls: Pulls::default(),
+            decoders: Decoders::new(
+                Some(config.rules.plugins.clone()).filter(|file| !file.is_empty()),
+                config.data.join("plugins"),
+            ),
             proxies: proxies.filter_map(|one| Network::parse(one)).collect(),
         })
     }
 
     /// Reads the folder of channels again when something in it changed, until the service ends.
-    pub(super) fn run(&self, is_gone: &AtomicBool) {
-        let mut kept = Kept::new();
+    pub(super) fn run(&self, assignment: &Assignment, is_gone: &AtomicBool) {
+        let (mut kept, mut heard) = (Kept::new(), Heard::new());
         let mut written = now().minus(KEEPS_EVERY);
         loop {
             let ends = is_gone.load(Ordering::Relaxed);
             self.registry.refresh();
-            self.listen();
+            self.listen(assignment, &mut heard);
             if ends || now().since(written) >= KEEPS_EVERY {
                 written = now();
                 self.keep(&mut kept);
@@ -120,12 +127,15 @@ impl Door {
         }
     }
 
-    /// Tells of channels that nothing comes from any more, by events of our own.
-    fn listen(&self) {
-        if self.is_shared {
+    /// Tells of channels that nothing comes from any more, by events of our own. Where processes share the work each says when it
+    /// heard something, and the one that sends findings tells; the others know what it told, should one of them go on.
+    fn listen(&self, assignment: &Assignment, heard: &mut Heard) {
+        if !assignment.is_known() {
             return;
         }
         let time = now();
+        let (others, silences) = assignment.others_listened();
+        let (before, mut told) = (std::mem::take(heard), BTreeMap::new());
         for channel in self.registry.now().by_id.values() {
             let Some(after) = channel
                 .file
@@ -135,20 +145,61 @@ impl Door {
             else {
                 continue;
             };
-            let last = channel.live.seen().last_event.map(|(time, _)| time);
-            let before = *channel.live.silence();
-            let turn = channel.live.silence().look(last, after.period(), time);
-            let name = match turn {
-                Some(Turn::Silent) => "ChannelSilent",
-                Some(Turn::Resumed) => "ChannelResumed",
-                None => continue,
-            };
-            let since = EventTime::from_micros(before.since.max(last.map_or(0, EventTime::micros)));
-            tracing::warn!(channel = channel.id, %since, "{name}");
-            if let Err(fault) = self.tell(channel, name, (since, time)) {
-                tracing::error!(channel = channel.id, %fault, "what became of a channel not told; it is tried again");
-                *channel.live.silence() = before;
+            let here = channel.live.seen().last_event;
+            let here = here.map(|(time, _)| time.micros());
+            let last = [&before, &others]
+                .iter()
+                .filter_map(|times| times.get(&channel.id).copied())
+                .chain(here)
+                .max();
+            if let Some(last) = last {
+                heard.insert(channel.id.clone(), last);
             }
+            match (assignment.sends(), silences.get(&channel.id)) {
+                (true, known) => {
+                    let last = last.map(EventTime::from_micros);
+                    self.look(channel, (after.period(), known.copied()), last, time);
+                    told.insert(channel.id.clone(), *channel.live.silence());
+                }
+                (false, Some(known)) => *channel.live.silence() = *known,
+                (false, None) => {}
+            }
+        }
+        if assignment.is_shared() {
+            assignment.listened(heard.clone(), told);
+        }
+    }
+
+    /// Looks whether a channel is silent, and tells if that is new. `known` is what another process told that did so before.
+    fn look(
+        &self,
+        channel: &Channel,
+        (after, known): (Period, Option<Silence>),
+        last: Option<EventTime>,
+        time: EventTime,
+    ) {
+        let mut silence = *channel.live.silence();
+        if let Some(known) = known
+            && (silence.since == 0 || known.since >= silence.since)
+        {
+            silence = Silence {
+                was_told: known.was_told || known.since == silence.since && silence.was_told,
+                ..known
+            };
+        }
+        let before = silence;
+        let turn = silence.look(last, after, time);
+        *channel.live.silence() = silence;
+        let name = match turn {
+            Some(Turn::Silent) => "ChannelSilent",
+            Some(Turn::Resumed) => "ChannelResumed",
+            None => return,
+        };
+        let since = EventTime::from_micros(before.since.max(last.map_or(0, EventTime::micros)));
+        tracing::warn!(channel = channel.id, %since, "{name}");
+        if let Err(fault) = self.tell(channel, name, (since, time)) {
+            tracing::error!(channel = channel.id, %fault, "what became of a channel not told; it is tried again");
+            *channel.live.silence() = before;
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::assignment::Assignment;
 use super::desk::{Decisions, Desk, decide};
+use super::door::Door;
 use super::driver::{Ended, Request};
 use super::holding::Holding;
 use super::http::Control;
@@ -74,6 +75,7 @@ pub(super) struct Epochs<'s> {
     pub(super) partitions: &'s Partitions,
     pub(super) assignment: &'s Assignment,
     pub(super) store: &'s dyn Store,
+    pub(super) door: &'s Door,
     /// Where members have their rules from each other.
     pub(super) versions: Option<&'s Versions>,
     pub(super) status: &'s Status,
@@ -219,7 +221,10 @@ impl Epochs<'_> {
                     Next::Failed
                 }
                 Some(Control::Reload(asker)) => match self.reload() {
-                    Ok(prepared) => Next::Rules(prepared, self.askers(asker)),
+                    Ok(prepared) => {
+                        self.door.decoders.forget();
+                        Next::Rules(prepared, self.askers(asker))
+                    }
                     Err(words) => {
                         tracing::error!(fault = words, "reload refused; the rules in force stay");
                         self.status.set(|now| {

@@ -12,10 +12,11 @@ use super::shared_files::SharedFiles;
 use crate::causes::with_causes;
 use crate::channel::Channel;
 use crate::channel::auth::Verified;
+use crate::channel::decode::decoder::{self, DecoderFault};
 use crate::channel::decode::{self, Entry, InflateFault};
 use crate::channel::intake::Outcome;
 use crate::channel::pull::taken::{Taken, key};
-use crate::channel::pull::{Found, PullFault, PullFile, Source};
+use crate::channel::pull::{Found, Names, PullFault, PullFile, Source};
 use crate::channel::record::Arrival;
 use crate::config::Config;
 use serde_json::{Value, json};
@@ -284,6 +285,10 @@ impl Pulling {
     ) -> Result<(), String> {
         let mut there = HashSet::new();
         let mut fault = None;
+        let names = match &channel.file.decoder {
+            None => Names::Json,
+            Some(_) => Names::Any,
+        };
         let listed = source.list(&mut |found| {
             for one in found {
                 let key = key(&one);
@@ -291,7 +296,7 @@ impl Pulling {
                 let is_due = files
                     .get(&key)
                     .is_none_or(|tries| Instant::now() >= tries.next);
-                if taken.has(key) || !is_due {
+                if taken.has(key) || !is_due || !one.is_wanted(names) {
                     continue;
                 }
                 let goes_on = self.channel(&channel.id, file, is_gone);
@@ -404,7 +409,34 @@ impl Pulling {
             }
         };
         let event_max = usize::try_from(channel.file.limits.event_max_kib * 1024);
-        let entries = decode::json(&text, event_max.unwrap_or(usize::MAX), EVENTS_MAX);
+        let event_max = event_max.unwrap_or(usize::MAX);
+        let decoded;
+        let entries = match &channel.file.decoder {
+            None => decode::json(&text, event_max, EVENTS_MAX),
+            Some(name) => {
+                let made = self
+                    .api
+                    .door
+                    .decoders
+                    .get(name)
+                    .map_err(DecoderFault::Failed);
+                let made = made.and_then(|one| decoder::decoded(&*one, &text, inflated_max));
+                decoded = match made {
+                    Ok(made) => made,
+                    // The plugin may be mended, so the file is not passed over.
+                    Err(DecoderFault::Failed(words)) => {
+                        return Done::Later(format!("the decoder failed: {words}"));
+                    }
+                    Err(DecoderFault::TooLarge) => {
+                        let words = format!(
+                            "more than {inflated_max} bytes when it is decoded (pull.inflated_max_mib)"
+                        );
+                        return Done::Broken(words);
+                    }
+                };
+                decoded.entries(event_max, EVENTS_MAX)
+            }
+        };
         let Some(entries) = entries else {
             return Done::Broken(format!("more than {EVENTS_MAX} events"));
         };
@@ -464,7 +496,7 @@ impl Pulling {
             if let Some(words) = later {
                 return Done::Later(words);
             }
-            let is_event = |outcome: &Outcome| !matches!(outcome, Outcome::Rejected(why) if why.code == "malformed");
+            let is_event = |outcome: &Outcome| !matches!(outcome, Outcome::Rejected(why) if matches!(why.code, "malformed" | "undecodable"));
             is_something |= taken.outcomes.iter().any(is_event);
         }
         match is_something {

@@ -313,7 +313,7 @@ impl Service {
                 scope.spawn(move || run_sink(&run, sink.as_mut()));
             }
             scope.spawn(|| assignment.run(&is_gone));
-            scope.spawn(|| door.run(&is_gone));
+            scope.spawn(|| door.run(&assignment, &is_gone));
             scope.spawn(|| pulling.run(&is_gone));
             if let Some(engine) = &remediation {
                 let folder = config.data.join("remediation");
@@ -354,6 +354,7 @@ impl Service {
                 partitions: &partitions,
                 assignment: &assignment,
                 store: store.as_ref(),
+                door: &door,
                 versions: versions.as_deref(),
                 status: &status,
                 desk: &desk,

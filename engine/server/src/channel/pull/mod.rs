@@ -146,18 +146,30 @@ pub(crate) struct Found {
 
 impl Found {
     /// Whether it is named as files with events are. Digests of CloudTrail lie beside them, and prove them; they hold none.
-    fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self, names: Names) -> bool {
         let name = self.name.rsplit('/').next().unwrap_or("");
         let plain = name
             .strip_suffix(".gz")
             .or_else(|| name.strip_suffix(".zst"))
             .unwrap_or(name);
-        let is_json = [".json", ".jsonl", ".ndjson"]
-            .iter()
-            .any(|ending| plain.ends_with(ending));
+        let is_named = match names {
+            Names::Any => true,
+            Names::Json => [".json", ".jsonl", ".ndjson"]
+                .iter()
+                .any(|ending| plain.ends_with(ending)),
+        };
         let is_digest = self.name.split('/').any(|part| part == "CloudTrail-Digest");
-        is_json && !is_digest && !name.starts_with('.')
+        is_named && !is_digest && !name.starts_with('.')
     }
+}
+
+/// Which files hold events, by their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Those that are named as JSON is.
+    Json,
+    /// All but hidden ones: a decoder knows what they are.
+    Any,
 }
 
 /// Why files are not had.
@@ -199,8 +211,8 @@ impl Source {
 
     /// Hands over the files that are there, some at a time, until `see` says that it is enough. Whether all were.
     pub(crate) fn list(&self, see: &mut dyn FnMut(Vec<Found>) -> bool) -> Result<bool, PullFault> {
-        let mut wanted =
-            |found: Vec<Found>| see(found.into_iter().filter(Found::is_wanted).collect());
+        let is_wanted = |one: &Found| one.is_wanted(Names::Any);
+        let mut wanted = |found: Vec<Found>| see(found.into_iter().filter(is_wanted).collect());
         match self {
             Self::Folder(folder) => folder.list(&mut wanted),
             Self::S3(s3) => s3.list(&mut wanted),
@@ -225,25 +237,30 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, PullFile};
+    use super::{Found, Names, PullFile};
 
     #[test]
     fn files_with_events_by_their_names() {
-        for (name, is) in [
-            ("AWSLogs/1/CloudTrail/eu/2026/01/01/a.json.gz", true),
-            ("AWSLogs/1/CloudTrail-Digest/eu/2026/01/01/a.json.gz", false),
-            ("a.jsonl", true),
-            ("a.ndjson.zst", true),
-            (".a.json", false),
-            ("a.json.tmp", false),
-            ("a.txt", false),
+        for (name, is, is_of_any) in [
+            ("AWSLogs/1/CloudTrail/eu/2026/01/01/a.json.gz", true, true),
+            (
+                "AWSLogs/1/CloudTrail-Digest/eu/2026/01/01/a.json.gz",
+                false,
+                false,
+            ),
+            ("a.jsonl", true, true),
+            ("a.ndjson.zst", true, true),
+            (".a.json", false, false),
+            ("a.json.tmp", false, true),
+            ("a.txt", false, true),
         ] {
             let found = Found {
                 name: name.to_owned(),
                 size: 1,
                 state: String::new(),
             };
-            assert_eq!(found.is_wanted(), is, "{name}");
+            let told = [Names::Json, Names::Any].map(|names| found.is_wanted(names));
+            assert_eq!(told, [is, is_of_any], "{name}");
         }
     }
 

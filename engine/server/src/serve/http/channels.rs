@@ -9,6 +9,7 @@ use super::events::no_space;
 use super::{Control, Peer, Shared, blocking, part};
 use crate::channel::auth::certificate::Certificate;
 use crate::channel::auth::{self, Asked, Early, Verified};
+use crate::channel::decode::decoder::{self, Decoded, DecoderFault};
 use crate::channel::decode::{self, Entry, InflateFault, cloud_events};
 use crate::channel::file::{Scheme, is_id};
 use crate::channel::intake::{Outcome, Taken};
@@ -291,14 +292,14 @@ async fn memory_for(api: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Re
     }
 }
 
-/// The memory that a body needs once it is decompressed, which is seen by its first bytes and not by what its head says.
+/// The memory that a body needs once it is decompressed, which is seen by its first bytes and not by what its head says, or decoded.
 async fn for_inflating(
     api: &Shared,
     channel: &Channel,
     body: &[u8],
     memory: OwnedSemaphorePermit,
 ) -> Result<OwnedSemaphorePermit, Refusal> {
-    if !decode::is_compressed(body) {
+    if !decode::is_compressed(body) && channel.file.decoder.is_none() {
         return Ok(memory);
     }
     // Given back first: whoever holds some and waits for more may wait for others who do the same.
@@ -440,8 +441,15 @@ pub(super) fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal>
     // Headers that nobody signed say nothing of an event whose sender was known by a signature.
     let mode = cloud_events::mode(&entered.headers);
     let mode = mode.filter(|mode| !is_signed(entered) || *mode != cloud_events::Mode::Binary);
+    let made;
     let entries = match mode {
-        None => decode::json(&text, event_max, most),
+        None => match &channel.file.decoder {
+            None => decode::json(&text, event_max, most),
+            Some(name) => {
+                made = decoded(api, channel, name, &text)?;
+                made.entries(event_max, most)
+            }
+        },
         Some(cloud_events::Mode::Binary) => {
             Some(vec![cloud_events::binary(&entered.headers, &text)])
         }
@@ -526,6 +534,26 @@ pub(super) fn inflated<'b>(
             refused(channel, StatusCode::BAD_REQUEST, ("bad_request", words))
         }
     })
+}
+
+/// What the decoder of a channel makes of a body.
+fn decoded(api: &Shared, channel: &Channel, name: &str, text: &[u8]) -> Result<Decoded, Refusal> {
+    let most = channel.file.limits.inflated_max_kib * 1024;
+    let decoder = api.door.decoders.get(name).map_err(DecoderFault::Failed);
+    decoder
+        .and_then(|one| decoder::decoded(&*one, text, most))
+        .map_err(|fault| match fault {
+            DecoderFault::TooLarge => {
+                let words = format!("the body is more than {most} bytes when it is decoded (limits.inflated_max_kib)");
+                refused(channel, StatusCode::PAYLOAD_TOO_LARGE, ("too_large", words))
+            }
+            DecoderFault::Failed(words) => {
+                // Why is the owner's business, who can mend the plugin.
+                channel.live.refused("decoder_failed", &words, now());
+                let told = "what this channel is decoded with does not work for now; come again";
+                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", told).retry_after(10)
+            }
+        })
 }
 
 /// The answer to the question by which Slack asks whether an address takes its events; it is signed like events.

@@ -61,6 +61,37 @@ def boto3_client(url, channel, count, key, secret):
     return taken
 
 
+def awscli_client(url, channel, count, key, secret):
+    """The commands of the AWS CLI one after another in one process: starting it takes longer than all else."""
+    import contextlib
+    import io
+    import os
+    import pathlib
+    import tempfile
+
+    from awscli.clidriver import create_clidriver
+
+    os.environ.update(AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY=secret)
+    driver = create_clidriver()
+    taken = 0
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "entries.json"
+        for numbers in batches(count, 100):
+            entries = [
+                {"id": f"awscli-{number}", "eventData": json.dumps(event(number, "awscli"))} for number in numbers
+            ]
+            file.write_text(json.dumps(entries))
+            arn = f"arn:aws:cloudtrail:eu-central-1:111122223333:channel/{channel}"
+            words = ["cloudtrail-data", "put-audit-events", "--endpoint-url", url, "--region", "eu-central-1"]
+            with contextlib.redirect_stdout(io.StringIO()) as told:
+                code = driver.main([*words, "--channel-arn", arn, "--audit-events", f"file://{file}"])
+            assert code == 0, code
+            answer = json.loads(told.getvalue())
+            assert not answer["failed"], answer["failed"][:3]
+            taken += len(answer["successful"])
+    return taken
+
+
 def cloudevents(url, channel, count, key):
     from cloudevents.v1.conversion import to_binary, to_structured
     from cloudevents.v1.http import CloudEvent
@@ -98,7 +129,12 @@ def standard_webhooks(url, channel, count, secret):
     return taken
 
 
-CLIENTS = {"boto3": boto3_client, "cloudevents": cloudevents, "standardwebhooks": standard_webhooks}
+CLIENTS = {
+    "awscli": awscli_client,
+    "boto3": boto3_client,
+    "cloudevents": cloudevents,
+    "standardwebhooks": standard_webhooks,
+}
 
 if __name__ == "__main__":
     client, url, channel, count, *secrets = sys.argv[1:]

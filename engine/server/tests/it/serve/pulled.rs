@@ -1,9 +1,10 @@
 //! Files that channels take themselves: each once, whatever happens, and none left out for the sake of another.
 
+use super::channels::{append, bearer, channel, push};
 use super::doors::{client, clients};
 use super::nats::{connect, member, stream_settings};
 use super::service::Service;
-use super::{Folder, event, folder};
+use super::{Folder, event, folder, run, tripline};
 use crate::launcher::{NatsServer, Place};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -123,6 +124,112 @@ fn files_of_a_folder_are_taken_once() {
         (&seen["seen"]["accepted"], &seen["pulled"]["files_broken"]),
         (&json!(15), &json!(0)),
         "{seen}"
+    );
+    assert_eq!(service.terminate(), Some(0));
+}
+
+/// A record of Okta's System Log.
+fn of_okta(number: u32) -> String {
+    format!(
+        "{{\"uuid\":\"00000000-0000-4000-8000-{number:012}\",\"published\":\"2026-01-06T10:00:00.000Z\",\"eventType\":\"user.session.start\",\
+         \"severity\":\"INFO\",\"actor\":{{\"id\":\"u1\",\"type\":\"User\",\"alternateId\":\"a@example.com\"}},\
+         \"outcome\":{{\"result\":\"SUCCESS\"}}}}"
+    )
+}
+
+/// A decoder makes events of files under any name, and of bodies; what it passes over is told, and nothing is taken while it is not there.
+#[test]
+fn what_a_decoder_makes_is_taken_once() {
+    let files = Folder::new("pulled-decoder-files");
+    let place = Folder::new("pulled-decoder-plugins");
+    let folder = folder("pulled-decoder", "");
+    let declared = "[trust]\nunsigned = \"allow\"\n";
+    place.file("plugins.toml", declared);
+    let log = format!("[{},{},{{\"no\":1}}]", of_okta(1), of_okta(2));
+    files.file("system.log", &log);
+    files.file(
+        "b.gz",
+        packed(&(3..200).map(of_okta).collect::<Vec<_>>().join("\n")),
+    );
+    files.file("c.json", "no record of Okta");
+    let key = channel(&folder, "okta", "decoder = \"okta\"\n");
+    let pull = format!(
+        "[pull]\ntype = \"folder\"\npath = \"{}\"\nevery = \"1s\"\n",
+        files.path()
+    );
+    append(&folder, "okta", &pull);
+    let config = format!("{}/tripline.toml", folder.path());
+    let mut command = tripline(&["serve", "--config", &config]);
+    command.env(
+        "TRIPLINE__RULES__PLUGINS",
+        format!("{}/plugins.toml", place.path()),
+    );
+    let service = Service::start_by(command);
+    let send = |service: &Service, body: &str| {
+        let url = format!("{}/v1/channels/okta/events", service.url());
+        push(&url, &[("authorization", &bearer(&key))], body.as_bytes())
+    };
+    // The plugin is not there yet.
+    service.wait_until("its absence is told", || {
+        let told = about(&service, "okta")["pulled"]["last_error"]["message"].clone();
+        told.as_str()
+            .is_some_and(|words| words.contains("there is no plugin `okta`"))
+    });
+    let (status, answer, head) = send(&service, &log);
+    assert_eq!(
+        (status, &answer["error"], head.contains_key("retry-after")),
+        (503, &json!("busy"), true)
+    );
+    let okta = format!("{}/../../plugins/okta", env!("CARGO_MANIFEST_DIR"));
+    let component = format!("{}/okta.wasm", place.path());
+    let ran = run(&["plugin", "build", &okta, "--output", &component]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let granted = "[plugins.okta]\npath = \"okta.wasm\"\n[plugins.okta.grant]\nmetrics = true\n";
+    place.file("plugins.toml", format!("{declared}{granted}"));
+    service.wait_until(
+        "all files are taken, and the one that holds nothing is told",
+        || {
+            let pulled = about(&service, "okta")["pulled"].clone();
+            (&pulled["files_taken"], &pulled["files_broken"]) == (&json!(2), &json!(1))
+        },
+    );
+    let seen = about(&service, "okta");
+    assert_eq!(seen["seen"]["accepted"], json!(199), "{seen}");
+    assert_eq!(
+        seen["seen"]["rejected"],
+        json!({"undecodable": 2}),
+        "{seen}"
+    );
+    // What came in a file is not taken again from a body.
+    let found = of_okta(200).replace("user.session.start", "Stop");
+    let (status, answer, _) = send(&service, &format!("[{},{},7]", of_okta(199), found));
+    assert_eq!(
+        (
+            status,
+            &answer["accepted"],
+            &answer["duplicates"],
+            &answer["rejected"]
+        ),
+        (200, &json!(1), &json!(1), &json!(1)),
+        "{answer}"
+    );
+    let why = &answer["first_rejected"][0];
+    assert_eq!(
+        (&why["index"], &why["code"]),
+        (&json!(2), &json!("undecodable"))
+    );
+    service.wait_evaluated();
+    let id = answer["event_ids"][1].as_str().expect("an id");
+    let kept = service.get(&format!("/v1/events/{id}"));
+    let kept = kept.get("event").unwrap_or(&kept);
+    assert_eq!(
+        (
+            &kept["eventName"],
+            &kept["userIdentity"]["type"],
+            &kept["ingest"]["verified"]
+        ),
+        (&json!("Stop"), &json!("OktaUser"), &json!("key")),
+        "{kept}"
     );
     assert_eq!(service.terminate(), Some(0));
 }
