@@ -3,6 +3,7 @@
 
 mod anybody;
 mod crashes;
+mod members;
 mod moto;
 mod proxy;
 mod scenarios;

@@ -8,7 +8,7 @@ mod encrypted;
 mod full;
 mod killed;
 mod learnt;
-mod nats;
+pub(crate) mod nats;
 mod parted;
 mod permitted;
 mod policies;
