@@ -8,7 +8,7 @@ mod room;
 mod slots;
 
 use crate::journal::{Entry, Scope};
-use crate::machine::{Action, Illegal, Input, Origin, Proposal, State, Wanted, wanted};
+use crate::machine::{Action, BY_POLICY, Illegal, Input, Origin, Proposal, State, Wanted, wanted};
 use crate::plan::{Resource, hex};
 use crate::policy::{Cap, Mode};
 use sha2::{Digest, Sha256};
@@ -30,6 +30,9 @@ pub struct Rules {
     pub storm: usize,
     /// How long after a request was written down it can still have an effect.
     pub fence: i64,
+    /// By so much the windows of caps are longer, in microseconds: where several processes act one after the other, their
+    /// clocks differ.
+    pub skew: i64,
     /// Stretches of time in which nothing begins, in microseconds since 1970, and why.
     pub frozen: Vec<(i64, i64, String)>,
 }
@@ -44,6 +47,7 @@ impl Default for Rules {
             storm: 100,
             // Signatures count for five minutes, and clocks differ.
             fence: 7 * 60 * 1_000_000,
+            skew: 0,
             frozen: Vec::new(),
         }
     }
@@ -190,6 +194,12 @@ impl Book {
     /// Stops everything, or no longer, whatever the switches say.
     pub fn kill(&mut self, is_killed: bool) {
         self.is_killed = is_killed;
+    }
+
+    /// Takes over from another book what no journal tells.
+    pub(crate) fn carry_over(&mut self, from: &Self) {
+        self.is_killed = from.is_killed;
+        self.inventory.clone_from(&from.inventory);
     }
 
     /// What is switched off, and why.
@@ -473,7 +483,7 @@ impl Book {
             (Input::Proposed(_) | Input::Refused { .. }, _) => tally.proposed += 1,
             (Input::Began { .. }, _) => tally.began += 1,
             (Input::Verified, _) => tally.succeeded += 1,
-            (Input::RevertAsked { by, .. }, _) if by != "policy" => tally.reverted += 1,
+            (Input::RevertAsked { by, .. }, _) if by != BY_POLICY => tally.reverted += 1,
             (
                 Input::StepFailed { .. } | Input::Answered { .. } | Input::NotVerified { .. },
                 State::Failed(_) | State::RollingBack(_) | State::RollbackFailed(_),

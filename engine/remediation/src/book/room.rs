@@ -51,6 +51,7 @@ impl Book {
         {
             return Err(Hold::Later(format!("nothing begins now: {why}"), *end));
         }
+        let skew = self.rules.skew;
         if !action.is_glass_broken {
             for (scope, cap) in self.scopes(action) {
                 let (Some(cap), Some(slots)) = (cap, self.slots.get(&scope)) else {
@@ -62,10 +63,10 @@ impl Book {
                     }
                     continue;
                 };
-                let (count, oldest) = slots.after(now - cap.window.0, &action.id);
+                let (count, oldest) = slots.after(now - cap.window.0 - skew, &action.id);
                 if count >= cap.max {
                     let until = oldest
-                        .map_or(now + SOON, |at| at.min(now) + cap.window.0 + 1)
+                        .map_or(now + SOON, |at| at.min(now) + cap.window.0 + skew + 1)
                         .max(now + SOON);
                     let why = format!(
                         "the cap of {scope} is reached: {} within {}",
@@ -102,12 +103,13 @@ impl Book {
             .slots
             .get(&format!("policy:{}", action.proposal.policy.id));
         let (count, oldest) = slots.map_or((0, None), |slots| {
-            slots.after(now - cap.window.0, &action.id)
+            slots.after(now - cap.window.0 - self.rules.skew, &action.id)
         });
         let most = (*known as f64 * share.percent / 100.0).floor();
         match f64::from(count) + 1.0 > most {
             true => {
-                let until = oldest.map_or(now + 60 * SOON, |at| at.min(now) + cap.window.0 + 1);
+                let window = cap.window.0 + self.rules.skew;
+                let until = oldest.map_or(now + 60 * SOON, |at| at.min(now) + window + 1);
                 let why = format!(
                     "{} of a hundred of {known} {} are {most}",
                     share.percent, share.of
@@ -146,7 +148,7 @@ impl Book {
                 false => cap.map_or(0, |cap| cap.window.0),
             };
             let percent = action.proposal.terms.limits.per_policy;
-            let keep = keep.max(percent.map_or(0, |cap| cap.window.0));
+            let keep = keep.max(percent.map_or(0, |cap| cap.window.0)) + self.rules.skew;
             let slots = self.slots.entry(scope).or_default();
             slots.stamp(&action.id, at, keep, now);
         }

@@ -1,6 +1,6 @@
 //! From a finding to proposals.
 
-use super::{Engine, EngineFault, Outside, Policies, VERSION};
+use super::{Engine, EngineFault, Outside, Policies};
 use crate::ask::Asked;
 use crate::book::{Judged, key_of};
 use crate::guard::{self, Protected};
@@ -98,9 +98,20 @@ impl<O: Outside> Engine<O> {
         finding: &Finding,
         event: &[u8],
     ) -> Result<Vec<Considered>, EngineFault> {
+        loop {
+            match self.considered(finding, event) {
+                // What was written down is void, as somebody else was faster; what is there is known.
+                Err(EngineFault::Overtaken) => continue,
+                considered => return considered,
+            }
+        }
+    }
+
+    fn considered(&self, finding: &Finding, event: &[u8]) -> Result<Vec<Considered>, EngineFault> {
         let now = self.outside.now();
         let policies = self.policies();
         let proposed = propose(&policies, &self.settings.protected, finding, event, now);
+        let voids = self.voids();
         let mut considered = Vec::new();
         for one in proposed {
             let (action, why) = match one.proposal {
@@ -120,7 +131,7 @@ impl<O: Outside> Engine<O> {
         if considered.iter().any(|one| one.action.is_some()) {
             self.point("proposed.appended")?;
             // Also what is known already: whoever wrote it down may wait for the disk.
-            self.journal.newest()?;
+            self.flush_all(voids)?;
             self.point("proposed.flushed")?;
             self.ring();
         }
@@ -135,6 +146,9 @@ impl<O: Outside> Engine<O> {
         refused: Option<String>,
     ) -> Result<(String, Option<String>), EngineFault> {
         let mut book = self.book();
+        if !self.is_acting(&book) {
+            return Err(EngineFault::NotActing);
+        }
         let now = self.outside.now();
         let (id, why, is_again) = match (book.judge(&proposal, now), refused) {
             (Judged::Known(id), _) => return Ok((id, None)),
@@ -152,8 +166,7 @@ impl<O: Outside> Engine<O> {
             },
         };
         let entry = book.entry(&id, input, now)?;
-        self.journal.append(now, VERSION, entry.clone())?;
-        book.take(&entry, now)?;
+        self.record(&mut book, now, entry)?;
         drop(book);
         if why.is_some()
             && let Some(action) = self.action(&id)

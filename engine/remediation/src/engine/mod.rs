@@ -7,27 +7,32 @@ mod consider;
 mod news;
 mod outside;
 mod settings;
+mod sharing;
 mod work;
 
 pub use consider::{Considered, Proposed, propose};
 pub use news::News;
 pub use outside::{Identity, Outside, Sent};
 pub use settings::{EndsAt, Settings};
+pub use sharing::Standing;
 pub use work::{Turn, plan, plan_with};
 
 use crate::action::LastKnown;
 use crate::ask::Questions;
 use crate::book::{Book, Hold};
-use crate::journal::{CheckpointKey, Entry, FileJournal, JournalFault, Opened, Scope};
+use crate::journal::{CheckpointKey, Entry, FileJournal, JournalFault, Opened, Record, Scope};
 use crate::machine::{Action, Illegal, Input, Resolution, State};
 use crate::policy::{Exempt, Policy};
 use crate::shadow::Shadow;
 use crate::vote::{Ballot, SignedVote, VoteFault, count};
+use sharing::{Fate, PATIENCE, Shared};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use thiserror::Error;
+use tripline_core::port::Ledger;
 
 /// Why something was not done.
 #[derive(Debug, Error)]
@@ -50,6 +55,17 @@ pub enum EngineFault {
     /// It cannot begin.
     #[error("it cannot begin now")]
     Held(Hold),
+    /// Another process acts.
+    #[error("another process acts")]
+    NotActing,
+    /// Somebody else's record came first; it is decided anew.
+    #[error("somebody else was faster")]
+    Overtaken,
+    /// The servers on which several processes agree give no answer.
+    #[error(
+        "the servers give no answer, so nothing is done, and it is not known whether this counts: {0}"
+    )]
+    Unreachable(String),
     /// A test ended it here.
     #[error("ended at {0}")]
     Ended(&'static str),
@@ -78,10 +94,15 @@ pub struct Engine<O> {
     policies: RwLock<Arc<Policies>>,
     book: Mutex<Book>,
     shadow: Mutex<Shadow>,
-    journal: FileJournal,
+    /// The journal of one process; what several share is in `shared`.
+    journal: Option<FileJournal>,
+    shared: Option<Box<Shared>>,
     key: CheckpointKey,
     busy: Mutex<HashSet<String>>,
-    epoch: u64,
+    /// Of this process, when it acts or did; 0 when it never did.
+    epoch: AtomicU64,
+    /// Nothing more is begun, as somebody else is to act.
+    rests: AtomicBool,
     checkpointed: Mutex<u64>,
     /// How often something happened that may be due at once, for those who wait.
     bell: (Mutex<u64>, Condvar),
@@ -94,13 +115,35 @@ pub struct Engine<O> {
 impl<O: std::fmt::Debug> std::fmt::Debug for Engine<O> {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.debug_struct("Engine")
-            .field("epoch", &self.epoch)
+            .field("epoch", &self.epoch.load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a record is waited for by.
+enum Ticket {
+    /// Its number in the files.
+    Line(u64),
+    /// What becomes of it.
+    Carried(Arc<Fate>),
+}
+
+/// Takes a record of a journal that is opened into a book; whether it is to be told is decided by its number.
+fn fold(
+    (book, news): (&mut Book, &mut VecDeque<News>),
+    record: &Record,
+    told: u64,
+) -> Result<(), JournalFault> {
+    book.take(&record.entry, record.time)
+        .map_err(|fault| JournalFault::Record(format!("record {}: {fault}", record.seq)))?;
+    if record.seq > told {
+        news.extend(News::of(record.seq, record.time, &record.entry, book));
+    }
+    Ok(())
 }
 
 impl<O: Outside> Engine<O> {
@@ -114,31 +157,61 @@ impl<O: Outside> Engine<O> {
         let mut book = Book::new(settings.rules.clone());
         let mut news = VecDeque::new();
         let (journal, opened) = FileJournal::open(folder, |record| {
-            book.take(&record.entry, record.time)
-                .map_err(|fault| JournalFault::Record(format!("record {}: {fault}", record.seq)))?;
-            if record.seq > settings.told {
-                news.extend(News::of(record.seq, record.time, &record.entry, &book));
-            }
-            Ok(())
+            fold((&mut book, &mut news), &record, settings.told)
         })?;
         let epoch = book.epoch() + 1;
+        let engine = Self::of((outside, settings, key), (book, news));
         let engine = Self {
+            journal: Some(journal),
+            epoch: AtomicU64::new(epoch),
+            ..engine
+        };
+        engine.write(Entry::TakenOver { epoch }, None)?;
+        Ok((engine, opened))
+    }
+
+    /// Follows the journal that several processes share, with files of its own in a folder. Nothing is taken over yet. `me`
+    /// tells this process from all others, and from itself at other times.
+    pub fn open_shared(
+        folder: &Path,
+        (ledger, me): (Arc<dyn Ledger>, String),
+        outside: O,
+        mut settings: Settings,
+        key: CheckpointKey,
+    ) -> Result<(Self, Opened), EngineFault> {
+        settings.rules.skew = sharing::SKEW;
+        let mut news = VecDeque::new();
+        let told = settings.told;
+        let book = Book::new(settings.rules.clone());
+        let (shared, opened) = Shared::open(folder, (ledger, me), book, |book, record| {
+            fold((book, &mut news), record, told)
+        })?;
+        let engine = Self::of((outside, settings, key), (shared.book(), news));
+        let shared = Some(Box::new(shared));
+        Ok((Self { shared, ..engine }, opened))
+    }
+
+    fn of(
+        (outside, settings, key): (O, Settings, CheckpointKey),
+        (book, news): (Book, VecDeque<News>),
+    ) -> Self {
+        Self {
             outside,
             settings,
             policies: RwLock::default(),
             book: Mutex::new(book),
             shadow: Mutex::default(),
-            journal,
+            journal: None,
+            shared: None,
             key,
             busy: Mutex::default(),
-            epoch,
+            epoch: AtomicU64::new(0),
+            rests: AtomicBool::new(false),
             checkpointed: Mutex::new(0),
             bell: Default::default(),
             troubles: Mutex::default(),
             news: Mutex::new(news),
-        };
-        engine.write(Entry::TakenOver { epoch })?;
-        Ok((engine, opened))
+        }
     }
 
     /// Puts policies in force.
@@ -222,28 +295,58 @@ impl<O: Outside> Engine<O> {
         }
     }
 
-    /// Writes an entry that is about no action, and waits until it is on the disk.
-    fn write(&self, entry: Entry) -> Result<u64, EngineFault> {
-        let now = self.outside.now();
-        let seq = {
-            let mut book = self.book();
-            let seq = self.journal.append(now, VERSION, entry.clone())?;
+    /// Has an entry written that was decided on the book, and takes it in.
+    fn record(&self, book: &mut Book, now: i64, entry: Entry) -> Result<Ticket, EngineFault> {
+        if let Some(shared) = &self.shared {
+            let fate = shared.queue(now, entry.clone())?;
             book.take(&entry, now)?;
-            locked(&self.news).extend(News::of(seq, now, &entry, &book));
-            seq
+            return Ok(Ticket::Carried(fate));
+        }
+        let Some(journal) = &self.journal else {
+            return Err(EngineFault::Settings("there is no journal".to_owned()));
         };
-        self.point("written.appended")?;
-        self.journal.flush(seq)?;
-        self.point("written.flushed")?;
-        Ok(seq)
+        let seq = journal.append(now, VERSION, entry.clone())?;
+        book.take(&entry, now)?;
+        locked(&self.news).extend(News::of(seq, now, &entry, book));
+        Ok(Ticket::Line(seq))
     }
 
-    /// Lets something happen to an action that must be as it was looked at. It is in the journal when `flush` of the number
+    /// Waits until a record and all before it are on the disk; where several share a journal until they are in its order, at
+    /// most so long.
+    fn flush(&self, ticket: &Ticket, patience: Option<Duration>) -> Result<(), EngineFault> {
+        match (ticket, &self.journal, &self.shared) {
+            (Ticket::Line(seq), Some(journal), _) => Ok(journal.flush(*seq)?),
+            (Ticket::Carried(fate), _, Some(shared)) => self.carried(shared, fate, patience),
+            _ => Err(EngineFault::Settings("there is no journal".to_owned())),
+        }
+    }
+
+    /// Writes an entry that is about no action, and waits until it is on the disk.
+    fn write(&self, entry: Entry, patience: Option<Duration>) -> Result<(), EngineFault> {
+        for times in 1.. {
+            let now = self.outside.now();
+            let ticket = self.record(&mut self.book(), now, entry.clone())?;
+            self.point("written.appended")?;
+            match self.flush(&ticket, patience) {
+                Err(EngineFault::Overtaken) => self.ask_in(times),
+                done => {
+                    done?;
+                    break;
+                }
+            }
+        }
+        self.point("written.flushed")
+    }
+
+    /// Lets something happen to an action that must be as it was looked at. It is in the journal when `flush` of the ticket
     /// returned has returned.
-    fn append(&self, id: &str, revision: u64, input: Input) -> Result<u64, EngineFault> {
+    fn append(&self, id: &str, revision: u64, input: Input) -> Result<Ticket, EngineFault> {
         let mut book = self.book();
         // The clock is read within the lock, so that records are in the order of their times.
         let now = self.outside.now();
+        if !input.is_of_people() && !self.is_acting(&book) {
+            return Err(EngineFault::NotActing);
+        }
         match book.action(id) {
             Some(action) if action.revision != revision => {
                 return Err(EngineFault::Changed(id.to_owned()));
@@ -257,18 +360,35 @@ impl<O: Outside> Engine<O> {
             None => return Err(EngineFault::NoAction(id.to_owned())),
         }
         let entry = book.entry(id, input, now)?;
-        let seq = self.journal.append(now, VERSION, entry.clone())?;
-        book.take(&entry, now)?;
-        locked(&self.news).extend(News::of(seq, now, &entry, &book));
-        Ok(seq)
+        self.record(&mut book, now, entry)
     }
 
     /// The same, on the disk when it returns.
     fn commit(&self, id: &str, revision: u64, input: Input) -> Result<(), EngineFault> {
-        let seq = self.append(id, revision, input)?;
-        locked(&self.troubles).remove(id);
-        self.point("appended")?;
-        self.journal.flush(seq)?;
+        self.commit_within(id, revision, input, None)
+    }
+
+    /// The same for those who do not wait for ever for servers.
+    fn commit_within(
+        &self,
+        id: &str,
+        revision: u64,
+        input: Input,
+        patience: Option<Duration>,
+    ) -> Result<(), EngineFault> {
+        for times in 1.. {
+            let ticket = self.append(id, revision, input.clone())?;
+            locked(&self.troubles).remove(id);
+            self.point("appended")?;
+            match self.flush(&ticket, patience) {
+                // What was decided is decided again on what is there now.
+                Err(EngineFault::Overtaken) => self.ask_in(times),
+                done => {
+                    done?;
+                    break;
+                }
+            }
+        }
         self.point("flushed")
     }
 
@@ -281,7 +401,7 @@ impl<O: Outside> Engine<O> {
                 .ok_or_else(|| VoteFault::NoAction(id.clone()))?;
             let input = self.counted(&action, &signed)?;
             self.point("vote.counted")?;
-            match self.commit(&action.id, action.revision, input) {
+            match self.commit_within(&action.id, action.revision, input, Some(PATIENCE)) {
                 // Somebody else voted at the same moment: it is counted with theirs.
                 Err(EngineFault::Changed(_)) => continue,
                 done => done?,
@@ -373,7 +493,7 @@ impl<O: Outside> Engine<O> {
                 .action(id)
                 .ok_or_else(|| EngineFault::NoAction(id.to_owned()))?;
             let input = input(by.to_owned(), reason.to_owned());
-            match self.commit(id, action.revision, input) {
+            match self.commit_within(id, action.revision, input, Some(PATIENCE)) {
                 // Something happened to it at the same moment: it is said of what it is then.
                 Err(EngineFault::Changed(_)) => continue,
                 done => done?,
@@ -402,12 +522,13 @@ impl<O: Outside> Engine<O> {
         reason: &str,
     ) -> Result<(), EngineFault> {
         let (by, reason) = (by.to_owned(), reason.to_owned());
-        self.write(Entry::Switch {
+        let turned = Entry::Switch {
             scope,
             is_off,
             by,
             reason,
-        })?;
+        };
+        self.write(turned, Some(PATIENCE))?;
         self.ring();
         Ok(())
     }
@@ -418,7 +539,8 @@ impl<O: Outside> Engine<O> {
             return Ok(false);
         }
         let (id, request, event) = (action.to_owned(), request.to_owned(), event.to_owned());
-        self.write(Entry::Witnessed { id, request, event })?;
+        let witnessed = Entry::Witnessed { id, request, event };
+        self.write(witnessed, Some(PATIENCE))?;
         Ok(true)
     }
 
@@ -426,7 +548,14 @@ impl<O: Outside> Engine<O> {
     pub fn checkpoint(&self) -> Result<Option<String>, EngineFault> {
         let mut done = locked(&self.checkpointed);
         let mut book = self.book();
-        let (seq, hash) = self.journal.newest()?;
+        if !self.is_acting(&book) {
+            return Ok(None);
+        }
+        let (seq, hash) = match (&self.journal, &self.shared) {
+            (Some(journal), _) => journal.newest()?,
+            (None, Some(shared)) => shared.last(),
+            (None, None) => return Ok(None),
+        };
         if seq == *done {
             return Ok(None);
         }
@@ -437,14 +566,17 @@ impl<O: Outside> Engine<O> {
             .sign(seq, &hash, now)
             .map_err(EngineFault::Settings)?;
         let line = signed.line();
-        let entry = Entry::Checkpoint(signed);
-        let seq = self.journal.append(now, VERSION, entry.clone())?;
-        book.take(&entry, now)?;
+        let ticket = self.record(&mut book, now, Entry::Checkpoint(signed))?;
         drop(book);
         self.point("checkpoint.appended")?;
-        self.journal.flush(seq)?;
+        match self.flush(&ticket, None) {
+            // What it signs has another number now.
+            Err(EngineFault::Overtaken) => return Ok(None),
+            flushed => flushed?,
+        }
         self.point("checkpoint.flushed")?;
-        *done = seq;
+        // The checkpoint itself is of no need of another.
+        *done = seq + 1;
         Ok(Some(line))
     }
 

@@ -100,8 +100,9 @@ impl<O: Outside> Engine<O> {
     /// What happened and was not told yet, the oldest first, all of it on the disk. It stays until [`Self::told_until`].
     pub fn news(&self, max: usize) -> Result<Vec<News>, EngineFault> {
         let news: Vec<News> = locked(&self.news).iter().take(max).cloned().collect();
-        if let Some(last) = news.last() {
-            self.journal.flush(last.seq)?;
+        // What several share is told when it is in their order.
+        if let (Some(last), Some(journal)) = (news.last(), &self.journal) {
+            journal.flush(last.seq)?;
         }
         Ok(news)
     }

@@ -1,6 +1,7 @@
 //! What the engine asks of the world.
 
 use crate::plan::{Answer, Call, Plan};
+use std::time::Duration;
 
 /// As whom a request is sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,11 @@ pub trait Outside: Send + Sync {
             true => self.send(call, identity),
             false => Sent::NotDone("it was switched off, or too late to be sent".to_owned()),
         }
+    }
+
+    /// Lets some time pass, while somebody is waited for who gave no answer.
+    fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
     }
 
     /// Tells people of an action that has just changed. Must not wait for them.

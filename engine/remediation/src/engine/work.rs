@@ -5,7 +5,7 @@ use super::{Engine, EngineFault, Identity, Outside, Sent, locked};
 use crate::action::{self, Context, LastKnown, PlanFault, Planned, Planner, Reads};
 use crate::book::Hold;
 use crate::guard;
-use crate::machine::{Action, Input, Progress, Proposal, State, Wanted, wanted};
+use crate::machine::{Action, BY_POLICY, Input, Progress, Proposal, State, Wanted, wanted};
 use crate::plan::{Answer, Call, Check, Plan};
 use crate::policy::Mode;
 use serde_json::Value;
@@ -86,8 +86,14 @@ impl<O: Outside> Engine<O> {
     /// Does what is due about one action that nobody else is at. Several threads may take turns.
     pub fn turn(&self) -> Result<Turn, EngineFault> {
         let now = self.outside.now();
+        if self.is_paused() || self.rests() {
+            return Ok(Turn::Idle);
+        }
         let (id, next) = {
             let book = self.book();
+            if !self.is_acting(&book) {
+                return Ok(Turn::Idle);
+            }
             let mut busy = locked(&self.busy);
             let mut next = None;
             let mut found = None;
@@ -113,9 +119,9 @@ impl<O: Outside> Engine<O> {
         };
         match self.work(&action) {
             Ok(()) => {}
-            Err(EngineFault::Changed(_)) => {}
+            Err(EngineFault::Changed(_) | EngineFault::NotActing) => {}
             Err(EngineFault::Held(hold)) => match self.held(&action, hold) {
-                Err(EngineFault::Changed(_)) => {}
+                Err(EngineFault::Changed(_) | EngineFault::NotActing) => {}
                 done => done?,
             },
             Err(fault) => {
@@ -199,7 +205,7 @@ impl<O: Outside> Engine<O> {
             Wanted::Recheck => return self.recheck(action),
             Wanted::TimeOver => self.commit(id, revision, Input::TimeOver)?,
             Wanted::Release => {
-                let (by, reason) = ("policy".to_owned(), "it was to stay no longer".to_owned());
+                let (by, reason) = (BY_POLICY.to_owned(), "it was to stay no longer".to_owned());
                 self.commit(id, revision, Input::RevertAsked { by, reason })?;
             }
         }
@@ -342,7 +348,7 @@ impl<O: Outside> Engine<O> {
         let Some(first) = plan.steps.first() else {
             return Ok(());
         };
-        let (epoch, call) = (self.epoch, first.call.clone());
+        let (epoch, call) = (self.epoch(), first.call.clone());
         self.commit(
             &action.id,
             action.revision,
@@ -373,7 +379,7 @@ impl<O: Outside> Engine<O> {
         let input = Input::Intent {
             step,
             attempt,
-            epoch: self.epoch,
+            epoch: self.epoch(),
             call: call.clone(),
         };
         let is_back = action.state != State::Executing;
@@ -411,7 +417,8 @@ impl<O: Outside> Engine<O> {
         // Between the record and the request there may be a flush, a session, and somebody who switches it off.
         let may = || {
             let is_late = self.outside.now().saturating_sub(written) > SEND_WITHIN;
-            !is_late && self.book().is_off(policy, &resource.account).is_none()
+            // Asking whether somebody else acts brings the switches that were turned elsewhere.
+            !is_late && self.still_acts() && self.book().is_off(policy, &resource.account).is_none()
         };
         let identity = self.identity(&action, true);
         let sent = self.outside.send_if(call, &identity, &may);

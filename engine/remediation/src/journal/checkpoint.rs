@@ -30,7 +30,7 @@ pub enum CheckpointFault {
     #[error("it is no checkpoint: {0}")]
     Shape(String),
     /// It is signed with another key.
-    #[error("it is signed with {0}, which is not the key that is trusted")]
+    #[error("it is signed with {0}, which is no key that is trusted")]
     Key(String),
     /// The signature is not that of the key.
     #[error("its signature is not that of its key")]
@@ -105,8 +105,8 @@ impl Checkpoint {
         format!("{}\n", canonical(&value))
     }
 
-    /// A line without its line feed as a checkpoint, signed with a key, or with any.
-    pub fn of_line(line: &str, key: Option<&str>) -> Result<Self, CheckpointFault> {
+    /// A line without its line feed as a checkpoint, signed with one of some keys, or with any when none are given.
+    pub fn of_line(line: &str, keys: &[&str]) -> Result<Self, CheckpointFault> {
         let checkpoint: Self = serde_json::from_str(line)
             .map_err(|fault| CheckpointFault::Shape(fault.to_string()))?;
         if checkpoint.line().strip_suffix('\n') != Some(line) {
@@ -114,7 +114,7 @@ impl Checkpoint {
                 "it is not written as it must be".to_owned(),
             ));
         }
-        if key.is_some_and(|key| key != checkpoint.key) {
+        if !keys.is_empty() && !keys.contains(&checkpoint.key.as_str()) {
             return Err(CheckpointFault::Key(checkpoint.key));
         }
         let pair =

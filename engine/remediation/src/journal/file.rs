@@ -17,7 +17,7 @@ use thiserror::Error;
 const FILE_BYTES: u64 = 64 << 20;
 
 /// No record is longer: 8 MiB, as whoever reads must hold a line.
-pub(super) const RECORD_BYTES_MAX: usize = 8 << 20;
+pub(crate) const RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// Why the journal cannot be used.
 #[derive(Debug, Error)]
@@ -229,6 +229,32 @@ impl FileJournal {
         inner.queue.extend_from_slice(line.as_bytes());
         inner.last = (record.seq, hash);
         Ok(record.seq)
+    }
+
+    /// Has a record written with the next flush that was numbered elsewhere; `line` and `hash` are its own. It must be the
+    /// next one.
+    pub(crate) fn append_line(
+        &self,
+        record: &Record,
+        (line, hash): (&str, &str),
+    ) -> Result<(), JournalFault> {
+        let mut inner = self.inner();
+        if let Some(fault) = &inner.failed {
+            return Err(JournalFault::Failed(fault.clone()));
+        }
+        if record.seq != inner.last.0 + 1 || record.prev != inner.last.1 {
+            let path = inner.path.display().to_string();
+            let (line, seq) = (0, record.seq);
+            return Err(JournalFault::Broken { path, line, seq });
+        }
+        inner.queue.extend_from_slice(line.as_bytes());
+        inner.last = (record.seq, hash.to_owned());
+        Ok(())
+    }
+
+    /// The number and the hash of the newest record, on the disk or not.
+    pub(crate) fn last(&self) -> (u64, String) {
+        self.inner().last.clone()
     }
 
     /// Waits until a record and all before it are on the disk.

@@ -6,11 +6,14 @@
 
 mod checkpoint;
 mod file;
+mod parcel;
 mod read;
 mod record;
 mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointFault, CheckpointKey};
+pub(crate) use file::RECORD_BYTES_MAX;
 pub use file::{FileJournal, JournalFault, Opened};
+pub use parcel::{CopyFault, Parcel, ParcelFault, copy};
 pub use record::{Entry, LineFault, Record, Scope};
 pub use verify::{Flaw, Verified, verify};

@@ -54,9 +54,10 @@ pub struct Verified {
     pub requests: Vec<(String, String, bool)>,
 }
 
-/// Verifies the journal of a folder. `key`: the public key that checkpoints must be signed with; any without one.
+/// Verifies the journal of a folder. `keys`: the public keys that checkpoints may be signed with, one for each process that
+/// acted; any without one.
 /// `copies`: further files of checkpoints, as they are kept elsewhere.
-pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Verified, Flaw> {
+pub fn verify(folder: &Path, keys: &[&str], copies: &[&Path]) -> Result<Verified, Flaw> {
     let mut verified = Verified::default();
     let mut actions: HashMap<String, Action> = HashMap::new();
     let mut hashes: Vec<String> = Vec::new();
@@ -98,6 +99,16 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
                     && *revision == next.revision
                     && *policy == next.proposal.policy
                     && plan == hash;
+                // Whoever was overtaken sends nothing any more.
+                let sent_by = match &**input {
+                    Input::Began { epoch, .. } | Input::Intent { epoch, .. } => *epoch,
+                    _ => epoch,
+                };
+                if sent_by != epoch {
+                    return Err(impossible(format!(
+                        "a request by process {sent_by}, while {epoch} had taken over"
+                    )));
+                }
                 if !is_so {
                     return Err(impossible(format!(
                         "what it says of {id} does not follow from the records before it"
@@ -126,7 +137,7 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
                 }
             }
             Entry::Checkpoint(one) => {
-                let read = Checkpoint::of_line(one.line().trim_end(), key);
+                let read = Checkpoint::of_line(one.line().trim_end(), keys);
                 read.map_err(|fault| impossible(fault.to_string()))?;
                 if one.seq + 1 != record.seq || one.hash != record.prev {
                     return Err(impossible("a checkpoint of another record".to_owned()));
@@ -157,7 +168,7 @@ pub fn verify(folder: &Path, key: Option<&str>, copies: &[&Path]) -> Result<Veri
             let line = line
                 .strip_suffix('\n')
                 .ok_or_else(|| flaw("its last line has no end".to_owned()))?;
-            let one = Checkpoint::of_line(line, key).map_err(|fault| flaw(fault.to_string()))?;
+            let one = Checkpoint::of_line(line, keys).map_err(|fault| flaw(fault.to_string()))?;
             let there = usize::try_from(one.seq)
                 .ok()
                 .and_then(|seq| hashes.get(seq.checked_sub(1)?));

@@ -253,3 +253,20 @@ pub enum Input {
         vote: SignedVote,
     },
 }
+
+impl Input {
+    /// Whether people say it, whoever acts.
+    pub fn is_of_people(&self) -> bool {
+        match self {
+            Self::Voted { .. }
+            | Self::BrokenGlass { .. }
+            | Self::Canceled { .. }
+            | Self::Resolved { .. } => true,
+            Self::RevertAsked { by, .. } => by != BY_POLICY,
+            _ => false,
+        }
+    }
+}
+
+/// Who asks that something is taken back when its time to stay is over.
+pub const BY_POLICY: &str = "policy";

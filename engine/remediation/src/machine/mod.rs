@@ -10,7 +10,7 @@ mod state;
 mod transition;
 mod wanted;
 
-pub use input::{Input, Origin, PolicyName, Proposal, Resolution, Subject};
+pub use input::{BY_POLICY, Input, Origin, PolicyName, Proposal, Resolution, Subject};
 pub use run::{Progress, Run};
 pub use state::{Action, State};
 pub use transition::Illegal;

@@ -91,7 +91,7 @@ fn whatever_is_changed_is_found() {
     let copies = folder.path().join("copies");
     fs::write(&copies, &copy).expect("is written");
     let key = checkpoint_key().public();
-    let whole = verify(folder.path(), Some(&key), &[&copies]).expect("is whole");
+    let whole = verify(folder.path(), &[&key], &[&copies]).expect("is whole");
     assert!(whole.records >= 150, "{}", whole.records);
     // The copy is of the record before the last, which is the checkpoint itself.
     assert!(whole.after_copy <= 1, "{}", whole.after_copy);
@@ -111,7 +111,7 @@ fn whatever_is_changed_is_found() {
             continue;
         }
         fs::write(&path, &changed).expect("is written");
-        let verified = verify(folder.path(), Some(&key), &[&copies]);
+        let verified = verify(folder.path(), &[&key], &[&copies]);
         assert!(verified.is_err(), "not found after {found}");
         found += 1;
     }
@@ -122,14 +122,14 @@ fn whatever_is_changed_is_found() {
     // Another key, and a copy that was changed.
     fs::write(&path, &text).expect("is written");
     let other = tripline_remediation::journal::CheckpointKey::new().public();
-    assert!(verify(folder.path(), Some(&other), &[&copies]).is_err());
+    assert!(verify(folder.path(), &[&other], &[&copies]).is_err());
     for _ in 0..50 {
         let mut changed = copy.clone().into_bytes();
         let at = chance.chance(changed.len() as u64) as usize;
         changed[at] ^= 1 << chance.chance(7);
         fs::write(&copies, &changed).expect("is written");
         assert!(
-            verify(folder.path(), Some(&key), &[&copies]).is_err(),
+            verify(folder.path(), &[&key], &[&copies]).is_err(),
             "byte {at} of the copy"
         );
     }
@@ -144,7 +144,7 @@ fn a_damaged_journal_is_not_opened_and_a_torn_end_is_cut() {
     fs::write(&path, &text[..text.len() - 7]).expect("is written");
     let engine = open(folder.path(), &world, stage::settings()).expect("opens");
     drop(engine);
-    verify(folder.path(), None, &[]).expect("is whole again");
+    verify(folder.path(), &[], &[]).expect("is whole again");
     let mut changed = text.clone();
     changed[1_000] ^= 1;
     fs::write(&path, &changed).expect("is written");

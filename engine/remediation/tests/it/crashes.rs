@@ -424,7 +424,7 @@ fn check(
 ) {
     let (cloud, effects) = (world.cloud(), world.effects());
     figures.effects += effects.len() as u64;
-    let verified = verify(folder, Some(&stage::checkpoint_key().public()), &[]);
+    let verified = verify(folder, &[&stage::checkpoint_key().public()], &[]);
     verified.unwrap_or_else(|fault| panic!("{about}: {fault}"));
     let book = folded(folder);
     let all_classes = scenario.all_classes.is_some();

@@ -11,6 +11,7 @@ mod crashes;
 mod hostile;
 mod loops;
 mod machine;
+mod members;
 mod planner;
 mod policies;
 mod stage;

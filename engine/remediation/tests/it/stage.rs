@@ -381,7 +381,7 @@ impl Bad {
     }
 
     /// Hands its finding over.
-    pub fn consider(&self, engine: &Engine<World>) -> Result<Vec<Considered>, EngineFault> {
+    pub fn consider(&self, engine: &Engine<impl Outside>) -> Result<Vec<Considered>, EngineFault> {
         if let Some(known) = &self.known {
             engine.shadow().fold(known);
         }

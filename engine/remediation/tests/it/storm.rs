@@ -14,7 +14,7 @@ use tripline_remediation::policy::{Cap, Period};
 const LIMITS: &str = r#"per_policy = { max = 20, window = "10m" }, per_account = { max = 5, window = "10m" }, per_kind = { max = 15, window = "10m" }, concurrency = 4"#;
 
 /// The most different actions that did something within a window, by what they did first and every time.
-fn most_within(effects: &[&Effect], window: i64) -> usize {
+pub fn most_within(effects: &[&Effect], window: i64) -> usize {
     let mut within: HashMap<&str, usize> = HashMap::new();
     let (mut first, mut most) = (0, 0);
     for one in effects {

@@ -291,9 +291,7 @@ impl Config {
         }
         self.channels.validate().map_err(ConfigError::Value)?;
         self.nats.validate().map_err(ConfigError::Value)?;
-        self.remediation
-            .validate(self.store.shared)
-            .map_err(ConfigError::Value)?;
+        self.remediation.validate().map_err(ConfigError::Value)?;
         self.store
             .validate(&self.bus, &self.rules.plugins)
             .map_err(ConfigError::Value)?;
@@ -388,7 +386,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
         channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_client_ca_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String>, nats_subject: String },
         decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize, subject: String },
-        remediation: PartlyRemediation { enabled: bool, policies: Vec<String>, threads: usize, endpoint: String, roles: Vec<String>, own_credentials: bool, channels: Vec<String>, accounts: Vec<String>, protected: Vec<String>, protected_accounts: Vec<String>, approvers_file: String, kill_file: String, checkpoint_every: Length, checkpoints_file: String, max: u32, window: Length, storm: usize, settled_after: Length, frozen: Vec<remediation::Frozen>, http: BTreeMap<String, crate::remediation::targets::TargetConfig> },
+        remediation: PartlyRemediation { enabled: bool, policies: Vec<String>, threads: usize, endpoint: String, roles: Vec<String>, own_credentials: bool, channels: Vec<String>, accounts: Vec<String>, protected: Vec<String>, protected_accounts: Vec<String>, approvers_file: String, votes_subject: String, kill_file: String, checkpoint_every: Length, checkpoints_file: String, max: u32, window: Length, storm: usize, settled_after: Length, frozen: Vec<remediation::Frozen>, http: BTreeMap<String, crate::remediation::targets::TargetConfig> },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
     }
     toml::from_str::<Partly>(text)

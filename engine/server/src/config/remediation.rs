@@ -23,6 +23,7 @@ pub(crate) struct RemediationConfig {
     pub(crate) protected: Vec<String>,
     pub(crate) protected_accounts: Vec<String>,
     pub(crate) approvers_file: String,
+    pub(crate) votes_subject: String,
     pub(crate) kill_file: String,
     pub(crate) checkpoint_every: Length,
     pub(crate) checkpoints_file: String,
@@ -45,16 +46,9 @@ pub(crate) struct Frozen {
 }
 
 impl RemediationConfig {
-    pub(super) fn validate(&self, is_shared: bool) -> Result<(), String> {
+    pub(super) fn validate(&self) -> Result<(), String> {
         if !self.enabled {
             return Ok(());
-        }
-        if is_shared {
-            return Err(
-                "remediation.enabled = true does not work with store.shared yet: its journal is of one process. Run one service \
-                 with a store of its own that takes the findings"
-                    .to_owned(),
-            );
         }
         if !(1..=64).contains(&self.threads) {
             return Err(format!(

@@ -2,16 +2,21 @@
 //!
 //! An event that says something of a resource goes to a file before it is acknowledged; now and then all that is known takes the
 //! place of that file. Events may come twice and in any order: what is known is the same. It is written without being
-//! flushed, so a machine that loses its power may forget what it saw last.
+//! flushed, so a machine that loses its power may forget what it saw last. Processes that share the work tell each other
+//! (`facts`).
 
 use super::Remediation;
+use super::facts::{Facts, Heard};
 use super::settings::replace_private;
+use crate::causes::with_causes;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tripline_core::port::{Delivered, RecordKind};
+use std::time::{Duration, Instant};
+use tripline_core::port::{Delivered, FaultClass, PortFault, RecordKind};
 use tripline_remediation::guard::own_action;
 use tripline_remediation::shadow::{Bounds, Shadow};
 
@@ -38,7 +43,14 @@ pub(crate) struct Learning {
     channels: Vec<String>,
     folder: PathBuf,
     events: Mutex<(File, u64)>,
+    /// What processes that share the work tell each other.
+    facts: Option<Facts>,
 }
+
+/// How long it is waited for what others say, and how often the ledger of it is shortened and complained of.
+const HEARS_FOR: Duration = Duration::from_millis(250);
+const SHORTENS_EVERY: Duration = Duration::from_secs(60);
+const COMPLAINS_EVERY: Duration = Duration::from_secs(60);
 
 const KNOWN: &str = "known.json";
 const EVENTS: &str = "known-events.jsonl";
@@ -96,6 +108,7 @@ impl Learning {
         engine: Remediation,
         folder: &Path,
         channels: &[String],
+        facts: Option<Facts>,
     ) -> Result<Self, String> {
         let (shadow, broken) = read(folder)?;
         if broken > 0 {
@@ -105,12 +118,79 @@ impl Learning {
         *engine.shadow() = shadow;
         let path = folder.join(EVENTS);
         let events = open(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
-        Ok(Self {
+        let learning = Self {
             engine,
             channels: channels.to_vec(),
             folder: folder.to_owned(),
             events: Mutex::new(events),
-        })
+            facts,
+        };
+        learning.catch_up().map_err(|fault| with_causes(&fault))?;
+        Ok(learning)
+    }
+
+    /// Hears all that others have said so far.
+    fn catch_up(&self) -> Result<(), PortFault> {
+        let Some(facts) = &self.facts else {
+            return Ok(());
+        };
+        while facts.is_behind()? {
+            self.hear(facts)?;
+        }
+        Ok(())
+    }
+
+    /// Hears what others say, until the process is over.
+    pub(crate) fn follow(&self, is_gone: &AtomicBool) {
+        let Some(facts) = &self.facts else {
+            return;
+        };
+        let mut shortened = Instant::now();
+        let mut told: Option<Instant> = None;
+        while !is_gone.load(Ordering::Relaxed) {
+            let mut heard = self.hear(facts);
+            if shortened.elapsed() >= SHORTENS_EVERY && self.engine.acts() {
+                shortened = Instant::now();
+                heard = heard.and_then(|()| facts.shorten(|| self.engine.shadow().to_bytes()));
+            }
+            if let Err(fault) = heard {
+                if told.is_none_or(|at| at.elapsed() >= COMPLAINS_EVERY) {
+                    told = Some(Instant::now());
+                    let fault = with_causes(&fault);
+                    tracing::warn!(fault, "what resources were like is not heard of others");
+                }
+                std::thread::sleep(HEARS_FOR);
+            }
+        }
+    }
+
+    fn hear(&self, facts: &Facts) -> Result<(), PortFault> {
+        match facts.hear(HEARS_FOR)? {
+            None => return Ok(()),
+            Some(Heard::Events(lines)) => {
+                for line in lines.split(|byte| *byte == b'\n') {
+                    // Whoever said it has looked into it.
+                    if let Ok(event) = serde_json::from_slice::<Value>(line) {
+                        self.engine.shadow().fold(&event);
+                    }
+                }
+                self.write(&lines);
+            }
+            Some(Heard::All(bytes)) => {
+                let doing = "take over what resources were like";
+                let shadow = Shadow::from_bytes(&bytes, Bounds::default())
+                    .map_err(|fault| PortFault::new(FaultClass::Stop, doing).because(fault))?;
+                *self.engine.shadow() = shadow;
+                let mut events = self.events();
+                if let Err(fault) = self.keep(&mut events) {
+                    tracing::error!(%fault, "what resources were like is not kept");
+                }
+            }
+        }
+        if let Err(fault) = facts.keep() {
+            tracing::error!(%fault, "what was heard of resources is heard again");
+        }
+        Ok(())
     }
 
     fn events(&self) -> MutexGuard<'_, (File, u64)> {
@@ -147,11 +227,22 @@ impl Learning {
                 lines.push(b'\n');
             }
         }
+        if let (false, Some(facts)) = (lines.is_empty(), &self.facts)
+            && let Err(fault) = facts.say(&lines)
+        {
+            let fault = with_causes(&fault);
+            tracing::error!(fault, "others do not hear what resources were like");
+        }
+        self.write(&lines);
+    }
+
+    /// Keeps events, one a line.
+    fn write(&self, lines: &[u8]) {
         if lines.is_empty() {
             return;
         }
         let mut events = self.events();
-        if let Err(fault) = events.0.write_all(&lines) {
+        if let Err(fault) = events.0.write_all(lines) {
             tracing::error!(%fault, "what resources were like is not kept");
         }
         events.1 += lines.len() as u64;
@@ -184,7 +275,7 @@ impl Learning {
                 tracing::error!(action, event = id, name, words, "witness without a record");
             }
             Err(fault) => {
-                let fault = crate::causes::with_causes(&fault);
+                let fault = with_causes(&fault);
                 tracing::error!(fault, "what the service's own trail shows is not kept");
             }
         }

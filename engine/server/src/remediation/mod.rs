@@ -1,5 +1,6 @@
 //! Remediation as the service and the commands have it: the world that actions act on, policies from files, threads.
 
+pub(crate) mod facts;
 pub(crate) mod learning;
 pub(crate) mod planners;
 pub(crate) mod policies;

@@ -72,6 +72,7 @@ pub(crate) fn settings(config: &RemediationConfig, folder: &Path) -> Result<Sett
             }),
             storm: config.storm,
             fence: config.settled_after.period().micros(),
+            skew: 0,
             frozen,
         },
         protected: Protected {

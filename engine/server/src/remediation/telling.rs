@@ -8,8 +8,10 @@ use crate::serve::Partitions;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tripline_core::event::Parser;
-use tripline_core::port::{NewRecord, RecordKind};
+use tripline_core::port::{Ledger, NewRecord, PortFault, RecordKind};
 use tripline_core::rule::kind::EventTime;
 use tripline_remediation::engine::News;
 
@@ -22,7 +24,14 @@ const TOLD: &str = "told";
 pub(super) struct Telling {
     folder: PathBuf,
     partitions: Partitions,
+    /// Where processes that share the work note what was told: whoever acts tells.
+    shared: Option<Arc<dyn Ledger>>,
+    /// When that was looked at or noted last.
+    noted: Mutex<Option<Instant>>,
 }
+
+/// How often it is looked how much whoever acts has told, and noted at most.
+const NOTES_EVERY: Duration = Duration::from_secs(2);
 
 /// The newest record that was told, as a folder has it.
 pub(crate) fn told(folder: &Path) -> u64 {
@@ -31,13 +40,56 @@ pub(crate) fn told(folder: &Path) -> u64 {
     text.trim().parse().unwrap_or(0)
 }
 
+/// The newest record that was told, as processes that share the work note it.
+pub(crate) fn told_by_any(shared: &dyn Ledger) -> Result<u64, PortFault> {
+    let noted = shared.kept(TOLD)?.unwrap_or_default();
+    let text = String::from_utf8(noted).unwrap_or_default();
+    Ok(text.trim().parse().unwrap_or(0))
+}
+
 impl Telling {
-    pub(super) fn new(folder: PathBuf, partitions: Partitions) -> Self {
-        Self { folder, partitions }
+    pub(super) fn new(
+        folder: PathBuf,
+        partitions: Partitions,
+        shared: Option<Arc<dyn Ledger>>,
+    ) -> Self {
+        Self {
+            folder,
+            partitions,
+            shared,
+            noted: Mutex::default(),
+        }
     }
 
-    /// Tells what is new.
+    /// Whether it is time to look or to note again.
+    fn is_time(&self) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = noted.is_none_or(|at| at.elapsed() >= NOTES_EVERY);
+        if is_time {
+            *noted = Some(Instant::now());
+        }
+        is_time
+    }
+
+    /// Forgets what whoever acts has told.
+    fn listen(&self, engine: &Remediation, shared: &dyn Ledger) {
+        if self.is_time() {
+            match told_by_any(shared) {
+                Ok(told) => engine.told_until(told),
+                Err(fault) => {
+                    tracing::debug!(fault = with_causes(&fault), "not known what is told")
+                }
+            }
+        }
+    }
+
+    /// Tells what is new, if this process is the one that acts.
     pub(super) fn tell(&self, engine: &Remediation) {
+        if let Some(shared) = &self.shared
+            && !engine.acts()
+        {
+            return self.listen(engine, shared.as_ref());
+        }
         loop {
             let news = match engine.news(AT_ONCE) {
                 Ok(news) => news,
@@ -76,6 +128,15 @@ impl Telling {
     }
 
     fn keep(&self, seq: u64) -> std::io::Result<()> {
+        if let Some(shared) = &self.shared
+            && self.is_time()
+            && let Err(fault) = shared.keep(TOLD, format!("{seq}\n").as_bytes())
+        {
+            tracing::warn!(
+                fault = with_causes(&fault),
+                "what was told is told again by others"
+            );
+        }
         replace_private(&self.folder.join(TOLD), format!("{seq}\n").as_bytes())
     }
 }

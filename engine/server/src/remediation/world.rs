@@ -150,7 +150,7 @@ impl World {
                     region: self.region(),
                     parameters: object(parameters),
                 };
-                match self.exchange(&call, None, timeout) {
+                match self.exchange(&call, None, Timestamp::now(), timeout) {
                     Ok(Sent::Answered {
                         answer: Answer::Done(value),
                         ..
@@ -269,7 +269,7 @@ impl World {
             },
             parameters: object(parameters),
         };
-        let sent = match self.exchange(&assume, Some(&own), timeout) {
+        let sent = match self.exchange(&assume, Some(&own), Timestamp::now(), timeout) {
             Ok(sent) => sent,
             // That a role was assumed changes nothing.
             Err(Failed::NotDone(why) | Failed::Unknown(why)) => return Err(Sent::NotDone(why)),
@@ -305,11 +305,12 @@ impl World {
         }
     }
 
-    /// Sends one request and reads its answer.
+    /// Sends one request, signed as of a time, and reads its answer.
     fn exchange(
         &self,
         call: &Call,
         credentials: Option<&Credentials>,
+        signed: Timestamp,
         timeout: Duration,
     ) -> Result<Sent, Failed> {
         let Some(operation) = operation(&call.operation) else {
@@ -321,7 +322,8 @@ impl World {
         let mut all: Option<Value> = None;
         let mut parameters = call.parameters.clone();
         for _ in 0..PAGES_MAX {
-            let sent = self.page(operation, &parameters, call, credentials, timeout)?;
+            let by = credentials.map(|credentials| (credentials, signed));
+            let sent = self.page(operation, &parameters, call, by, timeout)?;
             let Sent::Answered {
                 answer: Answer::Done(page),
                 request,
@@ -359,7 +361,7 @@ impl World {
         operation: &Operation,
         parameters: &Map<String, Value>,
         call: &Call,
-        credentials: Option<&Credentials>,
+        by: Option<(&Credentials, Timestamp)>,
         timeout: Duration,
     ) -> Result<Sent, Failed> {
         let wrong = |fault: String| Ok(refused("InvalidRequest", &fault));
@@ -377,17 +379,14 @@ impl World {
             Ok(place) => place,
             Err(fault) => return wrong(format!("{}: {fault}", call.operation)),
         };
-        match credentials {
-            Some(credentials) if !operation.is_unsigned => {
-                sign(
-                    &mut request,
-                    &operation.service,
-                    &place,
-                    credentials,
-                    Timestamp::now(),
-                );
-            }
-            _ => {}
+        if let (Some((credentials, signed)), false) = (by, operation.is_unsigned) {
+            sign(
+                &mut request,
+                &operation.service,
+                &place,
+                credentials,
+                signed,
+            );
         }
         let url = format!("{}://{}{}", place.scheme, place.host, request.target());
         let mut built = ureq::http::Request::builder()
@@ -428,7 +427,7 @@ impl World {
         }
         let decoded = decode(operation, status, &headers, &body)
             .map_err(|fault| Failed::Unknown(format!("{}: {fault}", call.operation)))?;
-        if let (Retry::Signature, Some(credentials)) = (decoded.retry, credentials) {
+        if let (Retry::Signature, Some((credentials, _))) = (decoded.retry, by) {
             self.forget(credentials);
         }
         if let Answer::Refused { code, message } = &decoded.answer
@@ -572,11 +571,13 @@ impl Outside for World {
             Ok(credentials) => credentials,
             Err(sent) => return sent,
         };
-        // A session may have taken a while.
+        // A session may have taken a while. And whoever is stopped for long after this question sends what AWS does not take
+        // any more, as it is signed as of before.
+        let signed = Timestamp::now();
         if !may() {
             return stopped();
         }
-        told(self.exchange(call, Some(&credentials), timeout))
+        told(self.exchange(call, Some(&credentials), signed, timeout))
     }
 
     fn told(&self, action: &Action) {

@@ -53,6 +53,11 @@ pub(crate) struct Words {
     pub(crate) heard: BTreeMap<String, i64>,
     /// What is known of silence, by channel, of the one who tells it.
     pub(crate) silences: BTreeMap<String, Silence>,
+    /// It can answer findings, and whether it is the one that does.
+    pub(crate) may_act: bool,
+    pub(crate) acts: bool,
+    /// The file is there on its machine that stops all actions.
+    pub(crate) is_killed: bool,
 }
 
 impl Words {
@@ -128,7 +133,7 @@ impl Assignment {
     }
 
     /// Whether others share the work.
-    pub(super) fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         self.members.is_some()
     }
 
@@ -158,6 +163,27 @@ impl Assignment {
         self.lock().sends
     }
 
+    /// Whether this process is the one to answer findings. Whoever does goes on for as long as it is there: what it is in the
+    /// middle of would have to be looked for by another. Two may believe it for a moment; their journal lets one of them.
+    pub(crate) fn is_to_act(&self) -> bool {
+        let now = self.lock();
+        let may = |words: &Words| words.may_act && !words.leaves && !words.is_behind;
+        if self.members.is_none() || !may(&now.words) || now.words.acts {
+            return may(&now.words);
+        }
+        let is_known = now.heard_at.is_some_and(|at| at.elapsed() < HEARD_LATELY);
+        let mut others = now.others.iter().filter(|(_, words)| may(words));
+        is_known
+            // Whoever leaves finishes what it is in the middle of.
+            && !now.others.values().any(|words| words.acts)
+            && others.all(|(name, _)| self.me < *name)
+    }
+
+    /// Whether the file that stops all actions is there on the machine of any of the others.
+    pub(crate) fn is_killed_elsewhere(&self) -> bool {
+        self.lock().others.values().any(|words| words.is_killed)
+    }
+
     /// The others, as they say of themselves.
     pub(crate) fn others(&self) -> BTreeMap<String, Words> {
         self.lock().others.clone()
@@ -169,7 +195,7 @@ impl Assignment {
     }
 
     /// What is told to others from now on: soon, by the thread that does, for nobody here may wait for servers.
-    pub(super) fn tell(&self, change: impl FnOnce(&mut Words)) {
+    pub(crate) fn tell(&self, change: impl FnOnce(&mut Words)) {
         let mut now = self.lock();
         let before = now.words.clone();
         change(&mut now.words);
@@ -380,9 +406,65 @@ fn assign<'m>(members: &BTreeSet<&'m str>, partitions: u32) -> Vec<Option<&'m st
 
 #[cfg(test)]
 mod tests {
-    use super::assign;
+    use super::{Assignment, Words, assign};
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
+    use tripline_core::port::{Members, PortFault};
+
+    /// Others that say the same all the time.
+    struct Others(Vec<(&'static str, Words)>);
+
+    impl Members for Others {
+        fn announce(&self, _: &str, _: &[u8]) -> Result<(), PortFault> {
+            Ok(())
+        }
+
+        fn leave(&self, _: &str) -> Result<(), PortFault> {
+            Ok(())
+        }
+
+        fn present(&self) -> Result<Vec<(String, Vec<u8>)>, PortFault> {
+            let all = self.0.iter().map(|(name, words)| {
+                let words = serde_json::to_vec(words).expect("is written");
+                ((*name).to_owned(), words)
+            });
+            Ok(all.collect())
+        }
+    }
+
+    /// Whether `b` is to act among others, as they say of themselves whether they may, do, and leave.
+    fn check(me: (bool, bool), others: &[(&'static str, bool, bool, bool)], expected: bool) {
+        let all = others.iter().map(|(name, may_act, acts, leaves)| {
+            let words = Words {
+                may_act: *may_act,
+                acts: *acts,
+                leaves: *leaves,
+                ..Words::default()
+            };
+            (*name, words)
+        });
+        let members = Box::new(Others(all.collect()));
+        let assignment = Assignment::among(members, "b".to_owned(), 1);
+        assignment.tell(|words| (words.may_act, words.acts) = me);
+        assert!(!assignment.is_to_act() || me.1, "nobody was heard yet");
+        assignment.hear().expect("is heard");
+        assert_eq!(assignment.is_to_act(), expected, "{me:?} {others:?}");
+    }
+
+    #[test]
+    fn whoever_acts_goes_on_and_else_the_first_begins() {
+        check((true, false), &[], true);
+        check((false, false), &[], false);
+        check((true, false), &[("a", true, false, false)], false);
+        check((true, false), &[("a", false, false, false)], true);
+        check((true, false), &[("c", true, false, false)], true);
+        check((true, false), &[("c", true, true, false)], false);
+        // What it is in the middle of it finishes.
+        check((true, false), &[("c", true, true, true)], false);
+        check((true, false), &[("a", true, false, true)], true);
+        check((true, true), &[("a", true, true, false)], true);
+        check((false, true), &[("a", true, false, false)], false);
+    }
 
     proptest! {
         #[test]

@@ -188,20 +188,34 @@ pub(super) fn logs_again(all: &Config) -> Result<Vec<Arc<dyn Bus>>, String> {
 
 /// What processes that share the work know together of the files that were taken: a ledger of its own.
 pub(super) fn files_ledger(all: &Config) -> Result<NatsLedger, String> {
+    ledger_of(all, "files")
+}
+
+/// The journal of remediation of processes that share the work: a ledger of its own, which is never shortened.
+pub(crate) fn remediation_ledger(all: &Config) -> Result<NatsLedger, String> {
+    ledger_of(all, "remediation")
+}
+
+/// What resources were like, as processes that share the work tell each other: a ledger of its own.
+pub(super) fn known_ledger(all: &Config) -> Result<NatsLedger, String> {
+    ledger_of(all, "known")
+}
+
+fn ledger_of(all: &Config, what: &str) -> Result<NatsLedger, String> {
     let config = &all.nats;
     let told = |fault: PortFault| with_causes(&fault);
     let login = connect_settings(config).map_err(|fault| with_causes(&fault))?;
     let connection = NatsConnection::open(&login).map_err(told)?;
     let settings = LedgerSettings {
-        prefix: format!("{}-files", config.prefix),
+        prefix: format!("{}-{what}", config.prefix),
         stream: StreamSettings {
-            // A file is known for as long as it may lie there.
+            // A file is known for as long as it may lie there, and a journal is kept whole.
             bytes_max: 0,
             age_max: None,
             ..stream_settings(config)
         },
     };
-    let (ledger, _) = NatsLedger::open(&connection, &settings).map_err(told)?;
+    let (ledger, _) = patiently(|| NatsLedger::open(&connection, &settings)).map_err(told)?;
     Ok(ledger)
 }
 

@@ -38,6 +38,8 @@ mod status;
 mod tls;
 mod versions;
 
+pub(crate) use assignment::Assignment;
+pub(crate) use bus::remediation_ledger;
 pub(crate) use clock::now;
 pub(crate) use partitions::Partitions;
 pub(crate) use replay::{Stretch, replay};

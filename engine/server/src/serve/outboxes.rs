@@ -4,6 +4,7 @@ use super::assignment::Assignment;
 use super::clock::{now, until};
 use super::sink::Sink;
 use super::status::{SinkStatus, Status};
+use crate::remediation::Remediation;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tripline_core::pipeline::{Outbox, OutboxEffect, OutboxInput, OutboxSettings};
@@ -17,6 +18,18 @@ pub(crate) struct SinkRun<'s> {
     /// Says whether this process sends, when several share the work.
     pub(crate) assignment: &'s Assignment,
     pub(crate) settings: OutboxSettings,
+    /// For findings that are answered: whoever acts takes them, and nobody else.
+    pub(crate) acting: Option<&'s Remediation>,
+}
+
+impl SinkRun<'_> {
+    /// Whether it is this process that sends.
+    fn sends(&self) -> bool {
+        match self.acting {
+            Some(engine) => engine.acts(),
+            None => self.assignment.sends(),
+        }
+    }
 }
 
 /// A sink that fails is told of this often.
@@ -28,7 +41,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// Sends what is stored until it is told to end, while it is this process that sends.
 pub(crate) fn run_sink(run: &SinkRun<'_>, sink: &mut dyn Sink) {
     while !run.is_ending.load(Ordering::Relaxed) {
-        if run.assignment.sends() {
+        if run.sends() {
             let goes_on = send_while_it_is_ours(run, sink);
             if !goes_on || !run.assignment.is_shared() {
                 return;
@@ -64,7 +77,7 @@ fn is_news(run: &SinkRun<'_>) -> bool {
         run.status.stored.tell(newest);
         return true;
     }
-    !run.assignment.sends()
+    !run.sends()
 }
 
 /// Whether there is any sense in beginning again.
@@ -82,7 +95,7 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) -> bool {
     let mut was_told_to_end = false;
     let mut told_fault: Option<Instant> = None;
     loop {
-        if !run.assignment.sends() && input == OutboxInput::Woken {
+        if !run.sends() && input == OutboxInput::Woken {
             // What it sent and could not note is sent again by whoever goes on.
             return true;
         }

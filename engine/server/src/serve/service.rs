@@ -10,7 +10,7 @@ use super::desk::{Decisions, Desk};
 use super::door::Door;
 use super::driver::DriveFault;
 use super::epochs::{Epochs, check_exact};
-use super::http::{Api, Audience, Control, channel_message, decide_message, serve};
+use super::http::{Api, Audience, Control, channel_message, decide_message, serve, vote_message};
 use super::learnt;
 use super::opening::open_store;
 use super::outboxes::{SinkRun, run_sink};
@@ -24,11 +24,12 @@ use super::tls;
 use super::versions::Versions;
 use crate::channel::ids::IdsFault;
 use crate::config::{Config, ConfigError, From, RulesFrom};
+use crate::remediation::facts::Facts;
 use crate::remediation::learning::Learning;
 use crate::remediation::planners::Planners;
 use crate::remediation::targets::Targets;
 use crate::remediation::{
-    Remediation, policies, running, settings, sink as answering, world::World,
+    Remediation, policies, running, settings, sink as answering, telling, world::World,
 };
 use crate::terminal::ColorChoice;
 use std::io;
@@ -43,7 +44,8 @@ use tripline_bus::nats::{Answering, NatsConnection, Question};
 use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::OutboxSettings;
-use tripline_core::port::{PortFault, Sequence, Store};
+use tripline_core::port::{Ledger, PortFault, Sequence, Store};
+use tripline_remediation::engine::Engine;
 use tripline_store::shared::SharedStore;
 
 /// Why the service cannot start, or had to stop.
@@ -80,7 +82,9 @@ pub(crate) enum ServeError {
     Sink(#[from] SinkError),
     #[error("{0}")]
     NatsFile(String),
-    #[error("requests cannot be answered on decisions.subject or channels.nats_subject")]
+    #[error(
+        "requests cannot be answered on decisions.subject, channels.nats_subject or remediation.votes_subject"
+    )]
     Nats(#[source] PortFault),
     #[error(
         "several partitions, and rules that would see only a part of what they must see:\n  {}\nadd it to the key, give another \
@@ -224,12 +228,21 @@ impl Service {
         listening: impl FnOnce(Option<std::net::SocketAddr>),
     ) -> Result<(), ServeError> {
         let mut sinks = self.sinks()?;
-        let remediation = self.remediation()?;
+        let ledger = self.remediation_ledger()?;
+        let remediation = self.remediation(ledger.clone())?;
         let learning = match &remediation {
             Some(engine) => {
                 let folder = self.config.data.join("remediation");
                 let channels = &self.config.remediation.channels;
-                let opened = Learning::open(engine.clone(), &folder, channels);
+                let facts = match &ledger {
+                    None => None,
+                    Some(_) => {
+                        let ledger =
+                            bus::known_ledger(&self.config).map_err(ServeError::Remediation)?;
+                        Some(Facts::new(Arc::new(ledger), self.assignment.me(), &folder))
+                    }
+                };
+                let opened = Learning::open(engine.clone(), &folder, channels, facts);
                 Some(opened.map_err(ServeError::Remediation)?)
             }
             None => None,
@@ -300,10 +313,16 @@ impl Service {
             assignment.tell(|words| words.address = address.to_string());
         }
         let is_gone = AtomicBool::new(false);
+        // Others go on with what this process had when it says nothing any more.
+        let is_silent = AtomicBool::new(false);
+        let has_actions = ledger.is_some();
         let is_ending = AtomicBool::new(false);
         let ended = thread::scope(|scope| {
             for (settings, mut sink) in sinks {
+                let acting = remediation.as_ref();
+                let acting = acting.filter(|_| settings.sink == answering::NAME);
                 let run = SinkRun {
+                    acting,
                     store: store.as_ref(),
                     status: &status,
                     is_ending: &is_ending,
@@ -312,13 +331,22 @@ impl Service {
                 };
                 scope.spawn(move || run_sink(&run, sink.as_mut()));
             }
-            scope.spawn(|| assignment.run(&is_gone));
+            scope.spawn(|| assignment.run(&is_silent));
             scope.spawn(|| door.run(&assignment, &is_gone));
             scope.spawn(|| pulling.run(&is_gone));
+            if let Some(learning) = &learning {
+                scope.spawn(|| learning.follow(&is_gone));
+            }
             if let Some(engine) = &remediation {
                 let folder = config.data.join("remediation");
                 let settings = (&config.remediation, folder.as_path());
-                running::start(scope, (engine, &partitions), settings, &is_gone);
+                let among = running::Among {
+                    partitions: &partitions,
+                    assignment: &assignment,
+                    ledger,
+                    is_silent: &is_silent,
+                };
+                running::start(scope, (engine, among), settings, &is_gone);
             }
             if let Some(shared) = &shared {
                 let (assignment, status, failed) = (&assignment, &status, control.0.clone());
@@ -366,6 +394,9 @@ impl Service {
             };
             let ended = epochs.run(first);
             is_gone.store(true, Ordering::Relaxed);
+            if !has_actions {
+                is_silent.store(true, Ordering::Relaxed);
+            }
             leave_in_time(ended.is_ok());
             is_ending.store(true, Ordering::Relaxed);
             status.stored.tell(status.stored.newest());
@@ -424,8 +455,20 @@ impl Service {
         Ok(())
     }
 
+    /// What the journal of remediation is, when several share the work and it is to be done.
+    fn remediation_ledger(&self) -> Result<Option<Arc<dyn Ledger>>, ServeError> {
+        if !self.config.remediation.enabled || self.shared.is_none() {
+            return Ok(None);
+        }
+        let ledger = bus::remediation_ledger(&self.config).map_err(ServeError::Remediation)?;
+        Ok(Some(Arc::new(ledger)))
+    }
+
     /// The engine that answers findings, when it is to.
-    fn remediation(&self) -> Result<Option<Remediation>, ServeError> {
+    fn remediation(
+        &self,
+        ledger: Option<Arc<dyn Ledger>>,
+    ) -> Result<Option<Remediation>, ServeError> {
         let config = &self.config.remediation;
         if !config.enabled {
             return Ok(None);
@@ -445,7 +488,15 @@ impl Service {
         let world = World::new(&config.endpoint).with_targets(targets);
         let mut settings = settings::settings(config, &folder).map_err(wrong)?;
         settings.planner = planner;
-        let opened = tripline_remediation::engine::Engine::open(&folder, world, settings, key);
+        let opened = match ledger {
+            None => Engine::open(&folder, world, settings, key),
+            Some(ledger) => {
+                let told = telling::told_by_any(ledger.as_ref());
+                settings.told = told.map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
+                let shared = (ledger, self.assignment.me().to_owned());
+                Engine::open_shared(&folder, shared, world, settings, key)
+            }
+        };
         let (engine, opened) = opened.map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
         tracing::info!(
             policies = read.policies.policies.len(),
@@ -480,12 +531,13 @@ impl Service {
 
     /// Answers questions and takes events by NATS, when it is to.
     fn answering(&self, api: &Arc<Api>) -> Result<Vec<Answering>, ServeError> {
-        let (decisions, channels) = (
+        let (decisions, channels, votes) = (
             &self.config.decisions.subject,
             &self.config.channels.nats_subject,
+            &self.config.remediation.votes_subject,
         );
         let mut answering = Vec::new();
-        if decisions.is_empty() && channels.is_empty() {
+        if decisions.is_empty() && channels.is_empty() && votes.is_empty() {
             return Ok(answering);
         }
         let settings = bus::connect_settings(&self.config.nats)?;
@@ -500,6 +552,12 @@ impl Service {
             let api = api.clone();
             let answer = move |question| channel_message(api.clone(), question);
             let one = connection.answer(&format!("{channels}.*"), "tripline-channels", answer);
+            answering.push(one.map_err(ServeError::Nats)?);
+        }
+        if !votes.is_empty() {
+            let api = api.clone();
+            let answer = move |question: Question| vote_message(api.clone(), question.body);
+            let one = connection.answer(votes, "tripline-votes", answer);
             answering.push(one.map_err(ServeError::Nats)?);
         }
         Ok(answering)

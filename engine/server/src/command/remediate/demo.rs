@@ -208,7 +208,7 @@ fn play(
     engine
         .checkpoint()
         .map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
-    let verified = verify(folder, Some(&public), &[])
+    let verified = verify(folder, &[&public], &[])
         .map_err(|fault| wrong(crate::causes::with_causes(&fault)))?;
     writeln!(
         out,

@@ -142,6 +142,19 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, CommandError> 
         writeln!(out, "{}", pretty(&answer))?;
         return Ok(Exit::Success);
     }
+    let members = &answer["members"];
+    if let Some(why) = members["paused"].as_str() {
+        writeln!(out, "PAUSED  {}", Shown(why))?;
+    }
+    if let Some(actor) = members["actor"].as_str() {
+        let epoch = members["epoch"].as_u64().unwrap_or(0);
+        let here = if members["acts"] == true {
+            ", which was asked"
+        } else {
+            ""
+        };
+        writeln!(out, "{} acts, the {epoch}. to do so{here}", Shown(actor))?;
+    }
     for one in answer["off"].as_array().into_iter().flatten() {
         writeln!(
             out,

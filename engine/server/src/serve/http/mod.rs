@@ -23,6 +23,7 @@ mod subjects;
 
 pub(crate) use decide::decide_message;
 pub(crate) use events::no_space;
+pub(crate) use remediation::vote_message;
 pub(crate) use subjects::channel_message;
 
 use crate::channel::auth::certificate::Certificate;

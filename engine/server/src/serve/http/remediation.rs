@@ -4,7 +4,7 @@
 //! that needs a signature of an approver, which the API only hands on.
 
 use super::answer::{Refusal, json};
-use super::{Shared, blocking, body_of, part};
+use super::{Api, Shared, blocking, body_of, part};
 use crate::remediation::Remediation;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
@@ -14,6 +14,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json as value};
+use std::sync::Arc;
 use tripline_remediation::engine::EngineFault;
 use tripline_remediation::journal::Scope;
 use tripline_remediation::machine::{Action, Resolution};
@@ -29,10 +30,15 @@ impl From<EngineFault> for Refusal {
         match fault {
             EngineFault::NoAction(_) => Self::not_found(words),
             EngineFault::Vote(_) => Self::new(StatusCode::FORBIDDEN, "vote_refused", words),
-            EngineFault::Illegal(_) | EngineFault::Changed(_) | EngineFault::Held(_) => {
-                Self::conflict(words)
-            }
-            EngineFault::Journal(_) | EngineFault::Ended(_) | EngineFault::Settings(_) => {
+            EngineFault::Illegal(_)
+            | EngineFault::Changed(_)
+            | EngineFault::Held(_)
+            | EngineFault::NotActing
+            | EngineFault::Overtaken => Self::conflict(words),
+            EngineFault::Journal(_)
+            | EngineFault::Ended(_)
+            | EngineFault::Settings(_)
+            | EngineFault::Unreachable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopped", words).retry_after(30)
             }
         }
@@ -57,6 +63,18 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
     blocking(move || {
         let counts = engine.counts();
         let policies = engine.policies();
+        // None when there is one process.
+        let standing = engine.standing().map(|one| {
+            value!({
+                "acts": one.acts,
+                // Not known when it is only in the own files.
+                "actor": Some(one.actor).filter(|name| !name.is_empty()),
+                "epoch": one.epoch,
+                "record": one.seq,
+                "entry": one.place,
+                "paused": one.paused,
+            })
+        });
         let book = engine.book();
         let off: Vec<Value> = book
             .off()
@@ -81,6 +99,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
             "off": off,
             "waiting": book.waiting(),
             "policies": policies,
+            "members": standing,
         })))
     })
     .await
@@ -176,11 +195,26 @@ pub(super) async fn vote(
     State(api): State<Shared>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    let engine = engine(&api)?;
-    let vote: SignedVote = read(&body_of(&api, body)?)?;
+    let body = body_of(&api, body)?;
+    Ok(json(&voted(&api, &body).await?))
+}
+
+/// The same for whoever votes by a message.
+pub(crate) async fn vote_message(api: Arc<Api>, body: Bytes) -> Vec<u8> {
+    let voted = match body.len() > api.body_bytes_max {
+        true => Err(Refusal::bad("the message is too long")),
+        false => voted(&api, &body).await,
+    };
+    let words = voted.unwrap_or_else(|refusal| refusal.body());
+    words.to_string().into_bytes()
+}
+
+async fn voted(api: &Shared, body: &Bytes) -> Result<Value, Refusal> {
+    let engine = engine(api)?;
+    let vote: SignedVote = read(body)?;
     blocking(move || {
         let state = engine.vote(vote)?;
-        Ok(json(&value!({ "state": state.name() })))
+        Ok(value!({ "state": state.name() }))
     })
     .await
 }

@@ -27,7 +27,7 @@ fn chance(seed: &mut u64, below: u64) -> u64 {
 }
 
 /// Agrees to all that waits for people.
-fn agree(service: &Service, seed: &str) {
+pub(super) fn agree(service: &Service, seed: &str) {
     let Some(waiting) = service.try_actions("awaiting_approval") else {
         return;
     };
@@ -182,7 +182,7 @@ fn take_back(service: &Service, count: usize) {
 }
 
 /// That nothing was done twice, of the requests from one on, but for what may be set again and again; how often that was.
-fn once(ground: &Ground, from: usize) -> BTreeMap<String, u32> {
+pub(super) fn once(ground: &Ground, from: usize) -> BTreeMap<String, u32> {
     let mut done: BTreeMap<(String, String), u32> = BTreeMap::new();
     for one in ground.proxy.done().into_iter().skip(from) {
         *done.entry((one.operation, one.session)).or_default() += 1;

@@ -4,6 +4,7 @@
 mod anybody;
 mod clusters;
 mod crashes;
+mod members;
 mod moto;
 mod proxy;
 mod scenarios;

@@ -8,7 +8,7 @@ pub(crate) mod encrypted;
 mod full;
 mod killed;
 mod learnt;
-mod nats;
+pub(crate) mod nats;
 mod parted;
 mod permitted;
 mod policies;

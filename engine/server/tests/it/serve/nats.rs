@@ -898,7 +898,7 @@ fn questions_are_answered_by_message() {
 }
 
 /// What is answered to a question, asked as the protocol of NATS is written; nothing when nobody answers for a second.
-pub(super) fn ask(server: &NatsServer, subject: &str, question: &str) -> Option<serde_json::Value> {
+pub(crate) fn ask(server: &NatsServer, subject: &str, question: &str) -> Option<serde_json::Value> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connects");
     let patience = Duration::from_secs(if question == "{}" { 1 } else { 30 });
     stream.set_read_timeout(Some(patience)).expect("a timeout");

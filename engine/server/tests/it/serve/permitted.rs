@@ -18,8 +18,8 @@ use tripline_core::port::{
 };
 use tripline_core::rule::kind::EventTime;
 
-/// What one process may publish on, and what it may beside that when the work is shared.
-fn listed() -> (Vec<String>, Vec<String>) {
+/// What one process may publish on, what it may beside that when the work is shared, and when findings are answered then.
+fn listed() -> [Vec<String>; 3] {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let readme = std::fs::read_to_string(path).expect("there is a README");
     let mut blocks = readme.split("```conf\n").skip(1).map(|rest| {
@@ -30,8 +30,14 @@ fn listed() -> (Vec<String>, Vec<String>) {
             .map(str::to_owned)
             .collect::<Vec<String>>()
     });
-    let alone = blocks.next().expect("what one process needs");
-    (alone, blocks.next().expect("what several need"))
+    let mut next = || blocks.next().expect("what is needed");
+    let (alone, shared, mut answering) = (next(), next(), next());
+    let known: Vec<String> = answering
+        .iter()
+        .map(|one| one.replace("tripline-remediation", "tripline-known"))
+        .collect();
+    answering.extend(known);
+    [alone, shared, answering]
 }
 
 /// A server whose user `service` may do this and nothing else.
@@ -59,7 +65,7 @@ fn password(folder: &Folder) {
 #[test]
 fn a_user_with_what_is_listed_is_enough() {
     let place = Place::new("permitted");
-    let (alone, shared) = listed();
+    let [alone, shared, answering] = listed();
     assert!(
         alone.len() == 7 && shared.len() > 15,
         "{alone:?} {shared:?}"
@@ -83,6 +89,7 @@ fn a_user_with_what_is_listed_is_enough() {
         })
         .collect();
     both.extend(shared);
+    let all: Vec<String> = both.iter().chain(&answering).cloned().collect();
     let server = permitting(&place.path().join("shared"), &both, "\"_INBOX.>\"", "");
     let members = ["permitted-one", "permitted-two"].map(|name| member(name, &server));
     let services = members.each_ref().map(|folder| {
@@ -103,6 +110,28 @@ fn a_user_with_what_is_listed_is_enough() {
             == 200
     });
     assert_eq!(two.terminate(), Some(0));
+
+    let server = permitting(&place.path().join("answering"), &all, "\"_INBOX.>\"", "");
+    let folder = member("permitted-answering", &server);
+    password(&folder);
+    let config = std::fs::read_to_string(format!("{}/tripline.toml", folder.path()));
+    let config = config.expect("it is there") + "[remediation]\nenabled = true\n";
+    folder.file("tripline.toml", config);
+    let service = Service::start(&folder);
+    service.wait_until("it acts", || {
+        service.get("/v1/remediation")["members"]["acts"] == true
+    });
+    let turn = |off: bool| {
+        format!("{{\"scope\":\"all\",\"off\":{off},\"by\":\"bob\",\"reason\":\"a test\"}}")
+    };
+    for off in [true, false] {
+        let (status, text) = service.post("/v1/remediation/switch", turn(off));
+        assert_eq!(status, 200, "{text}");
+    }
+    service.wait_until("that it was switched is told", || {
+        service.get("/v1/status")["tally"]["events"] == 2
+    });
+    assert_eq!(service.terminate(), Some(0));
 }
 
 fn login(server: &NatsServer) -> Result<NatsConnection, PortFault> {
@@ -197,7 +226,7 @@ fn faults_of_everything(server: &NatsServer) -> Vec<String> {
 #[test]
 fn what_is_not_permitted_is_named() {
     let place = Place::new("not-permitted");
-    let (alone, shared) = listed();
+    let [alone, shared, _] = listed();
     let mut all = alone;
     all.extend(shared);
     let server = permitting(&place.path().join("all"), &all, "\"_INBOX.>\"", "");
@@ -249,7 +278,7 @@ fn what_is_not_permitted_is_named() {
 #[test]
 fn a_refusal_is_told_to_whoever_asked() {
     let place = Place::new("told-apart");
-    let (alone, _) = listed();
+    let [alone, ..] = listed();
     let server = permitting(place.path(), &alone, "\"_INBOX.>\"", "");
     let connection = login(&server).expect("connects");
     let publisher = Publisher::new(connection.clone());
