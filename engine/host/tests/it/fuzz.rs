@@ -4,6 +4,7 @@
 //! made here, since no binary is kept there, and `cargo fuzz run --features plugins` is given the folders that this prints.
 
 use crate::guest::{component, each_row, echo, enrich, folder, hits, module, numbers, scores};
+use crate::mutate::Mutator;
 use std::path::Path;
 use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
 
@@ -17,6 +18,8 @@ mod lookup;
 mod operator;
 #[path = "../../../fuzz/checks/plugin_manifest.rs"]
 mod plugin_manifest;
+#[path = "../../../fuzz/checks/scan.rs"]
+mod scan;
 #[path = "../../../fuzz/checks/url.rs"]
 mod url;
 
@@ -63,11 +66,11 @@ fn every_seed_passes_its_check() {
     replay("url", text(url::run));
 }
 
-#[test]
-fn every_component_passes_its_check() {
+/// Components of guests that do well and of such that do not.
+fn components() -> Vec<(&'static str, Vec<u8>)> {
     let forever = "(loop $forever (br $forever)) unreachable";
     let enricher = |text: &str| component("enricher", text);
-    let seeds = vec![
+    vec![
         ("echo", enricher(&echo())),
         ("rows", enricher(&module(&each_row("nop")))),
         ("trap", enricher(&module(&enrich("unreachable")))),
@@ -77,8 +80,34 @@ fn every_component_passes_its_check() {
             component("detector", &module(&hits(&[(0, 1, 0.5)], "title"))),
         ),
         ("scorer", component("scorer", &scores(&[0.5]))),
-    ];
-    made("component", seeds, check::run);
+    ]
+}
+
+#[test]
+fn every_component_passes_its_check() {
+    made("component", components(), |bytes| {
+        scan::run(bytes);
+        check::run(bytes);
+    });
+}
+
+/// One in so many mutants goes on from the scan to the compiler, which takes a hundred times as long.
+const COMPILED_EVERY: u32 = 16;
+
+/// Not led by coverage, as fuzzing is, but it needs no other compiler; `TRIPLINE_MUTANTS` says how many.
+#[test]
+fn mutants_pass_their_check() {
+    let count = std::env::var("TRIPLINE_MUTANTS").ok();
+    let count = count.and_then(|count| count.parse().ok()).unwrap_or(2_000);
+    let seeds: Vec<Vec<u8>> = components().into_iter().map(|(_, bytes)| bytes).collect();
+    let mut mutator = Mutator::new(1);
+    for number in 0..count {
+        let mutant = mutator.mutant(&seeds);
+        scan::run(&mutant);
+        if number % COMPILED_EVERY == 0 {
+            check::run(&mutant);
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod fuzz;
 mod grants;
 mod guest;
 mod hostile;
+mod mutate;
 mod planners;
 mod poison;
 

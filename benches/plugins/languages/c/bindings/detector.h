@@ -1,0 +1,2 @@
+/* Those of the template. */
+#include "../../../../../sdk/templates/c/detector/bindings/detector.h"
