@@ -56,7 +56,7 @@ fn main() {
         ("compile", Bench::compile),
         ("allocations", Bench::allocations),
         ("cores", Bench::cores),
-        ("residuals", |_| residuals::table()),
+        ("residuals", |bench| residuals::table(&bench.corpus)),
         ("stress", Bench::stress),
         ("sigma", Bench::sigma),
     ];

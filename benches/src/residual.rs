@@ -28,7 +28,7 @@ const fn kind(name: &'static str, text: &'static str) -> Kind {
 }
 
 /// All kinds, those of fields first.
-pub const KINDS: [Kind; 41] = [
+pub const KINDS: [Kind; 45] = [
     kind(
         "field == field",
         "event.userIdentity.accountId == event.recipientAccountId",
@@ -76,6 +76,14 @@ pub const KINDS: [Kind; 41] = [
         "event.requestParameters.items.exists(item, has(item.port) && item.port == @)",
     ),
     kind(
+        "exists, two objects, all optional",
+        "event.?requestParameters.?items.orValue([]).exists(item, item.?port.orValue(0) == @)",
+    ),
+    kind(
+        "exists, two objects, with a field",
+        "event.requestParameters.items.exists(item, item.port + @ == event.requestParameters.bytesIn)",
+    ),
+    kind(
         "exists, three texts",
         "event.requestParameters.names.exists(name, name.startsWith(\"x@\"))",
     ),
@@ -120,6 +128,10 @@ pub const KINDS: [Kind; 41] = [
         "timestamp(event.eventTime).getHours(\"Europe/Berlin\") == @",
     ),
     kind(
+        "time getter in a list",
+        "timestamp(event.eventTime).getHours(\"Europe/Berlin\") in [@, 22, 23]",
+    ),
+    kind(
         "time compared",
         "timestamp(event.eventTime) > timestamp(\"2027-01-01T00:00:00Z\") - duration(\"@h\")",
     ),
@@ -150,6 +162,10 @@ pub const KINDS: [Kind; 41] = [
     kind(
         "replace()",
         "event.userIdentity.arn.replace(\"assumed-role\", \"role\") == event.requestParameters.roleName",
+    ),
+    kind(
+        "replace(), its own",
+        "event.userIdentity.arn.replace(\"assumed-role\", \"role-@\") == event.requestParameters.roleName",
     ),
     kind(
         "joined with +",

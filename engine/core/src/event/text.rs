@@ -69,7 +69,8 @@ impl<'d> Text<'d> {
     /// Whether the value is `other`, without allocating.
     pub fn eq_str(self, other: &str) -> bool {
         if self.escaped {
-            same(self.pieces(), std::iter::once(Piece::Plain(other)))
+            !self.differs_before_escapes(other)
+                && same(self.pieces(), std::iter::once(Piece::Plain(other)))
         } else {
             self.raw == other
         }
@@ -78,6 +79,43 @@ impl<'d> Text<'d> {
     fn pieces(self) -> Pieces<'d> {
         Pieces { rest: self.raw }
     }
+
+    /// Whether this text with escapes surely is not `other`, which has none: what comes before the first escape differs.
+    fn differs_before_escapes(self, other: &str) -> bool {
+        let (raw, other) = (self.raw.as_bytes(), other.as_bytes());
+        let at = common(raw, other);
+        at < other.len() && memchr::memchr(b'\\', raw.get(..=at).unwrap_or(raw)).is_none()
+    }
+
+    /// Whether two texts with escapes surely are not the same: they differ first where neither has an escape.
+    fn differs_beside_escapes(self, other: Text<'_>) -> bool {
+        let (left, right) = (self.raw.as_bytes(), other.raw.as_bytes());
+        let at = common(left, right);
+        // What is before is the same in both; an escape that began there reaches `at` only from so near.
+        let near = at.saturating_sub(ESCAPE_BYTES_MAX - 1);
+        match (left.get(near..=at), right.get(near..=at)) {
+            (Some(left), Some(right)) => !left.contains(&b'\\') && !right.contains(&b'\\'),
+            _ => false,
+        }
+    }
+}
+
+/// The longest escape, `\u00e9`; of a pair of surrogates the second begins with a backslash of its own.
+const ESCAPE_BYTES_MAX: usize = 6;
+
+/// How many bytes two texts have in common at their beginning.
+fn common(left: &[u8], right: &[u8]) -> usize {
+    let (left_words, right_words) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
+    let mut at = 0;
+    for (one, other) in left_words.iter().zip(right_words) {
+        let unlike = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if unlike != 0 {
+            return at + unlike.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = left[at..].iter().zip(&right[at..]);
+    at + rest.take_while(|(one, other)| one == other).count()
 }
 
 /// Code points; nearly all text is ASCII, which is seen faster than it is counted.
@@ -139,7 +177,10 @@ impl PartialEq for Text<'_> {
             (false, _) => other.eq_str(self.raw),
             (true, false) => self.eq_str(other.raw),
             // The same bytes are the same text; other bytes may be as well.
-            (true, true) => self.raw == other.raw || same(self.pieces(), other.pieces()),
+            (true, true) => {
+                self.raw == other.raw
+                    || (!self.differs_beside_escapes(*other) && same(self.pieces(), other.pieces()))
+            }
         }
     }
 }
@@ -304,6 +345,14 @@ mod tests {
         assert!(!same(r"é\n", r"è\n"));
         assert!(!same(r"\u00e9", r"\u00c3"));
         assert!(!same(r"\n", ""));
+        assert!(same(r"\u00e9\u00e9", r"\u00e9é"));
+        assert!(same(r"12345678\u00e9", r"12345678\u00E9"));
+        assert!(same(r"\t\ud83d\ude00", r"\t😀"));
+        assert!(!same(r"\t\ud83d\ude00", r"\t\ud83d\ude01"));
+        assert!(!same(r"\t1234567a", r"\t1234567b"));
+        assert!(!same(r"\t1234567", r"\t1234567b"));
+        assert!(same(r"\t/1234567\/", r"\t\/1234567/"));
+        assert!(!same(r"é\t", r"è\t"));
     }
 
     #[test]

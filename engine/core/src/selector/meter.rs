@@ -33,6 +33,12 @@ impl Meter {
         limits::SELECTOR_COST_MAX.saturating_sub(self.left)
     }
 
+    /// What was spent since the meter stood so.
+    #[inline]
+    pub(crate) fn since(&self, before: &Meter) -> u64 {
+        before.left.saturating_sub(self.left)
+    }
+
     /// Pays for so many units.
     #[inline]
     pub(crate) fn charge(&mut self, units: u64) -> Result<(), Why> {

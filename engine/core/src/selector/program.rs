@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::ast::{BinaryOp, ComprehensionKind};
+use super::elements::ElementTest;
 use super::function::Function;
 use super::function::time::Zone;
+use super::recall::Recall;
 use super::set::ValueSet;
 use super::texts::{Ask, DatePart, TextPath, TextTest};
 use super::value::{Cidr, Value};
@@ -121,6 +123,8 @@ pub enum Node {
     EndsWith(NodeId, ConstantId),
     /// `glob(operand, "constant")`
     Glob(NodeId, ConstantId),
+    /// `operand.indexOf("constant")`
+    IndexOf(NodeId, u32),
     /// `cidr("constant").contains(operand)`, for addresses and their text.
     InNetwork(NodeId, u32),
     /// `operand.getHours("constant")` and its like, with a time zone that there is.
@@ -252,6 +256,7 @@ pub struct Program {
     pub(super) networks: Box<[Cidr]>,
     pub(super) paths: Box<[TextPath]>,
     pub(super) text_tests: Box<[TextTest]>,
+    recall: Recall,
     fields: FieldSet,
 }
 
@@ -279,12 +284,24 @@ impl Program {
     /// The operands of a list of operands.
     #[inline]
     pub fn operands(&self, id: OperandsId) -> &[NodeId] {
-        let end = self.operand_ends[id.0 as usize] as usize;
-        let start = match id.0 {
-            0 => 0,
-            number => self.operand_ends[number as usize - 1] as usize,
-        };
-        &self.operands[start..end]
+        operands_within(&self.operands, &self.operand_ends, id)
+    }
+
+    /// How many nodes are remembered per event.
+    pub(super) fn slots(&self) -> usize {
+        self.recall.slots()
+    }
+
+    /// Where what a node gives is remembered, if it is.
+    #[inline]
+    pub(super) fn slot(&self, id: NodeId) -> Option<u32> {
+        self.recall.slot(id)
+    }
+
+    /// What a macro asks of the elements of an array, if that can be read from columns.
+    #[inline]
+    pub(super) fn element_test(&self, id: NodeId) -> Option<&ElementTest> {
+        self.recall.test_of(id)
     }
 
     /// The constant with this number.
@@ -311,6 +328,8 @@ impl Program {
 pub struct ProgramBuilder {
     pub(super) fields: FieldSet,
     nodes: Vec<Node>,
+    /// Per node, whether more than one place asks for it.
+    shared: Vec<bool>,
     node_ids: BTreeMap<Node, NodeId>,
     operands: Vec<NodeId>,
     operand_ends: Vec<u32>,
@@ -355,6 +374,7 @@ impl ProgramBuilder {
     pub fn build(self) -> Program {
         let key_hash = |value: &Value<'_>| KeyHash::of(value.as_text().unwrap_or(""));
         Program {
+            recall: Recall::of(&self),
             key_hashes: self.constants.iter().map(key_hash).collect(),
             zones: self.zones.into(),
             nodes: self.nodes.into(),
@@ -376,8 +396,26 @@ impl ProgramBuilder {
         let id = *self.node_ids.entry(node).or_insert(next);
         if id == next {
             self.nodes.push(node);
+            self.shared.push(false);
+        } else {
+            self.shared[id.0 as usize] = true;
         }
         id
+    }
+
+    /// How many nodes there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether more than one place asks for a node.
+    pub(super) fn is_shared(&self, id: NodeId) -> bool {
+        self.shared[id.0 as usize]
+    }
+
+    /// The operands of a list of operands.
+    pub(super) fn operands_of(&self, id: OperandsId) -> &[NodeId] {
+        operands_within(&self.operands, &self.operand_ends, id)
     }
 
     pub(super) fn get(&self, id: NodeId) -> Node {
@@ -518,6 +556,16 @@ impl ProgramBuilder {
         }
         id
     }
+}
+
+#[inline]
+fn operands_within<'p>(operands: &'p [NodeId], ends: &[u32], id: OperandsId) -> &'p [NodeId] {
+    let end = ends[id.0 as usize] as usize;
+    let start = match id.0 {
+        0 => 0,
+        number => ends[number as usize - 1] as usize,
+    };
+    &operands[start..end]
 }
 
 /// Bytes that are equal exactly when two constants are the same, kind and all.

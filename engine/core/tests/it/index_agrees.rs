@@ -178,6 +178,12 @@ fn condition() -> impl Strategy<Value = String> {
         8 => texts_condition(),
         1 => (field(), field()).prop_map(|(f, g)| format!("event.{f} == event.{g}")),
         1 => (field(), literal()).prop_map(|(f, v)| format!("event.{f}.exists(x, x == {v})")),
+        1 => (field(), literal()).prop_map(|(f, v)| format!("event.{f}.exists(x, x.a == {v})")),
+        1 => (field(), literal(), text()).prop_map(|(f, v, w)| format!("event.{f}.all(x, x.a != {v} && x.b.startsWith(\"{w}\"))")),
+        1 => (field(), text()).prop_map(|(f, v)| format!("event.?{f}.orValue([]).exists(x, has(x.a) && x.a == \"{v}\")", f = f.replace('.', ".?"))),
+        1 => (field(), text()).prop_map(|(f, v)| format!("event.{f}.replace(\"b\", \"bb\") == \"{v}\"")),
+        1 => (field(), field(), text()).prop_map(|(f, g, v)| format!("event.{f} == event.{g} + \"{v}\"")),
+        1 => (field(), 0..3).prop_map(|(f, n)| format!("event.{f}.indexOf(\"b\") == {n}")),
         1 => (field(), literal(), literal())
             .prop_map(|(f, v, w)| format!("(event.{f} == {v} ? event.{f} == {w} : true)")),
         1 => prop::sample::select(&["true", "false"][..]).prop_map(str::to_owned),
@@ -214,7 +220,7 @@ fn json_value() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => text().prop_map(|text| format!("\"{text}\"")),
         2 => number(),
-        2 => prop::sample::select(&["true", "false", "null", "[[\"abc\"],null]", "{\"x\":{\"y\":\"aBc\"}}", "[]", "{}", "[\"a\",1,\"abc\"]", "\"\\u0061bc\"", "\"\\u0061b\\u0063\"", "\"\\u00e9\\u0001\\\"\"", "\"ABC\"", "[\"abc\"]", "{\"arn\":\"abc\"}", "[{\"a\":1}]", "\"\\u212a\""][..])
+        2 => prop::sample::select(&["true", "false", "null", "[[\"abc\"],null]", "{\"x\":{\"y\":\"aBc\"}}", "[]", "{}", "[\"a\",1,\"abc\"]", "\"\\u0061bc\"", "\"\\u0061b\\u0063\"", "\"\\u00e9\\u0001\\\"\"", "\"ABC\"", "[\"abc\"]", "{\"arn\":\"abc\"}", "[{\"a\":1}]", "[{\"a\":\"abc\",\"b\":\"ab\"},{\"a\":1,\"b\":\"abc\"}]", "[{\"b\":\"\"},{\"a\":\"abc\"}]", "\"abbbc\"", "\"\\u212a\""][..])
             .prop_map(str::to_owned),
     ]
 }
@@ -295,8 +301,14 @@ fn catalog(selectors: &[String]) -> Catalog {
     load(&files, jiff::civil::date(2026, 1, 1))
 }
 
+/// Rule sets per run; `TRIPLINE_INDEX_CASES` runs more of them.
+fn cases() -> u32 {
+    let told = std::env::var("TRIPLINE_INDEX_CASES").ok();
+    told.and_then(|text| text.parse().ok()).unwrap_or(256)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_agrees_with_plain_evaluation(

@@ -134,6 +134,9 @@ struct Compiler<'c> {
     environment: &'c Environment,
     /// Names of macros' variables, innermost last; the position is the local number.
     locals: Vec<&'c str>,
+    /// Names that `cel.bind` gives to fields and constants, innermost last: they need no local, as it costs nothing to
+    /// ask again. With each, how many locals are around it.
+    aliases: Vec<(&'c str, usize, NodeId)>,
     /// First local and number of values of the `cel.block`s around.
     blocks: Vec<(u32, usize)>,
     diagnostics: Vec<Diagnostic>,
@@ -150,6 +153,7 @@ impl<'c> Compiler<'c> {
             builder,
             environment,
             locals: Vec::new(),
+            aliases: Vec::new(),
             blocks: Vec::new(),
             diagnostics: Vec::new(),
             places,
@@ -257,6 +261,12 @@ impl<'c> Compiler<'c> {
             ExprKind::Comprehension(comprehension) => self.comprehension(comprehension),
             ExprKind::Bind { name, value, body } => {
                 let value = self.visit(value);
+                if matches!(self.builder.get(value), Node::Field(_) | Node::Constant(_)) {
+                    self.aliases.push((name, self.locals.len(), value));
+                    let body = self.visit(body);
+                    self.aliases.pop();
+                    return body;
+                }
                 let operands = self.builder.operands(&[value]);
                 let local = self.locals.len() as u32;
                 let body = self.within(&[name.as_str()], body);

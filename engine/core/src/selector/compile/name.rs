@@ -39,10 +39,24 @@ impl<'c> Compiler<'c> {
     }
 
     fn ident(&mut self, name: &str) -> Option<NodeId> {
-        if let Some(local) = self.locals.iter().rposition(|local| *local == name) {
-            return Some(self.builder.node(Node::Local(local as u32)));
+        let local = self.locals.iter().rposition(|local| *local == name);
+        let alias = self.aliases.iter().rfind(|(alias, ..)| *alias == name);
+        match (local, alias) {
+            // The inner one hides the outer one.
+            (Some(local), Some((_, around, _))) if local >= *around => Some(self.local(local)),
+            (_, Some((_, _, node))) => Some(*node),
+            (Some(local), None) => Some(self.local(local)),
+            (None, None) => self.global(name),
         }
-        self.global(name)
+    }
+
+    fn local(&mut self, local: usize) -> NodeId {
+        self.builder.node(Node::Local(local as u32))
+    }
+
+    /// Whether a name is that of a macro's variable, which hides all others.
+    fn is_bound(&self, name: &str) -> bool {
+        self.locals.contains(&name) || self.aliases.iter().any(|(alias, ..)| *alias == name)
     }
 
     /// A variable or type of this whole name, looked for from the container outwards.
@@ -64,7 +78,7 @@ impl<'c> Compiler<'c> {
     fn qualified(&mut self, expr: &'c Expr) -> Option<NodeId> {
         let name = expr.qualified_name()?;
         let first = name.split('.').find(|part| !part.is_empty())?;
-        if !name.starts_with('.') && self.locals.contains(&first) {
+        if !name.starts_with('.') && self.is_bound(first) {
             return None;
         }
         self.global(&name)
@@ -77,8 +91,7 @@ impl<'c> Compiler<'c> {
         loop {
             match &expr.kind {
                 ExprKind::Ident(name) => {
-                    let shadowed = self.locals.contains(&name.as_str());
-                    if shadowed || !is_event(self.environment, name) {
+                    if self.is_bound(name) || !is_event(self.environment, name) {
                         return None;
                     }
                     steps.reverse();

@@ -104,6 +104,10 @@ impl<'c> Compiler<'c> {
             }
             (F::EndsWith, [target, part]) => Node::EndsWith(*target, self.constant_text(*part)?),
             (F::Glob, [text, pattern]) => Node::Glob(*text, self.constant_text(*pattern)?),
+            (F::IndexOf, [text, part]) => {
+                let part = self.constant_text(*part)?;
+                Node::IndexOf(*text, self.builder.finder(part))
+            }
             (F::Matches, [text, pattern]) => {
                 let pattern = self.constant_text(*pattern)?;
                 return Some(self.matches(*text, pattern, span));

@@ -104,12 +104,15 @@ impl<'e> Evaluation<'e> {
         range: NodeId,
         condition: NodeId,
     ) -> Result<bool, EvalError> {
+        let deciding = shape.goal == Goal::Exists;
+        if let Some(holds) = self.quantified(id, deciding) {
+            return Ok(holds);
+        }
         let array = self.array(range);
         let Some(array) = array.filter(|_| shape.variables == Variables::One) else {
             let value = self.comprehension(id, shape, range, (Some(condition), None))?;
             return Ok(matches!(value, Value::Bool(true)));
         };
-        let deciding = shape.goal == Goal::Exists;
         let local = shape.local as usize;
         let mut failed = None;
         for element in array.elements() {
@@ -140,6 +143,9 @@ impl<'e> Evaluation<'e> {
         range: NodeId,
         condition: NodeId,
     ) -> Result<u64, EvalError> {
+        if let Some(count) = self.counted(id) {
+            return Ok(count);
+        }
         let array = self.array(range);
         let Some(array) = array.filter(|_| shape.variables == Variables::One) else {
             return match self.comprehension(id, shape, range, (Some(condition), None))? {

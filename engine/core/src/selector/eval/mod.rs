@@ -8,6 +8,7 @@
 //! pays at least one unit, so the budget bounds the work whatever the rule and the event. A bytecode machine was
 //! rejected: it must copy operands to a stack, and the tree is already flat in memory.
 
+use self::memo::Memo;
 use super::error::{EvalError, Why};
 use super::function::{self, Function};
 use super::meter::Meter;
@@ -17,6 +18,8 @@ use super::value::{MapValue, Moment, Value, charge_lookup};
 use crate::event::{Document, FieldId, Json, Slots};
 
 mod comprehension;
+mod elements;
+mod memo;
 mod number;
 mod optional;
 mod peek;
@@ -36,14 +39,11 @@ pub struct EventView<'e> {
     pub slots: &'e Slots,
 }
 
-/// Room for text that grew beyond this is given back after the event.
-const BUILT_KEPT_MAX: usize = 1 << 16;
-
 /// What is kept between events, so that nothing is allocated for one. One per thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
     locals: Vec<Local<'static>>,
-    built: String,
+    memo: Memo,
 }
 
 impl Scratch {
@@ -71,10 +71,8 @@ pub struct Evaluation<'e> {
     view: Option<(Document<'e>, EventView<'e>)>,
     variables: &'e [Value<'e>],
     locals: Vec<Local<'e>>,
-    /// Room for text that is built only to be looked at.
-    built: String,
-    /// The field whose text is built, escapes resolved; `None` when it is something else.
-    built_of: Option<FieldId>,
+    /// What was found out about the event.
+    memo: Memo,
     /// Fields that were read as moments.
     moments: [Option<(FieldId, Moment)>; 2],
     meter: Meter,
@@ -83,13 +81,14 @@ pub struct Evaluation<'e> {
 impl<'e> Evaluation<'e> {
     /// On an event, whose slots were extracted by the plan of this program's fields.
     pub fn new(program: &'e Program, view: EventView<'e>, scratch: &mut Scratch) -> Self {
+        let mut memo = std::mem::take(&mut scratch.memo);
+        memo.start(program.slots());
         Self {
             program,
             view: Some((view.root.document(), view)),
             variables: &[],
             locals: recycle(std::mem::take(&mut scratch.locals)),
-            built: std::mem::take(&mut scratch.built),
-            built_of: None,
+            memo,
             moments: [None; 2],
             meter: Meter::new(),
         }
@@ -102,8 +101,7 @@ impl<'e> Evaluation<'e> {
             view: None,
             variables,
             locals: Vec::new(),
-            built: String::new(),
-            built_of: None,
+            memo: Memo::default(),
             moments: [None; 2],
             meter: Meter::new(),
         }
@@ -118,9 +116,8 @@ impl<'e> Evaluation<'e> {
     /// Gives the memory back for the next event.
     pub fn finish(self, scratch: &mut Scratch) {
         scratch.locals = recycle(self.locals);
-        if self.built.capacity() <= BUILT_KEPT_MAX {
-            scratch.built = self.built;
-        }
+        scratch.memo = self.memo;
+        scratch.memo.finish();
     }
 
     /// What the last selector cost.
@@ -385,6 +382,15 @@ impl<'e> Evaluation<'e> {
                 let result = self.value(body);
                 self.locals.truncate(local as usize);
                 result
+            }
+            Node::IndexOf(operand, part) => {
+                let value = self.value(operand)?;
+                let Value::String(text) = &value else {
+                    return self.fail(id, Why::NoSuchOverload);
+                };
+                self.index_of(text, part)
+                    .map(Value::Int)
+                    .map_err(|why| EvalError { why, node: id })
             }
             Node::TimePart(function, operand, zone) => {
                 let value = self.value(operand)?;

@@ -7,11 +7,11 @@ use std::cmp::Ordering;
 
 use jiff::SignedDuration;
 
-use super::{Evaluation, Node, NodeId, OperandsId};
+use super::{Evaluation, Node, NodeId, OperandsId, Why};
 use crate::event::Kind;
-use crate::selector::function::string::index_of;
+use crate::selector::function::string::{index_of, index_of_ready};
 use crate::selector::function::{Function, time};
-use crate::selector::program::Operator;
+use crate::selector::program::{Goal, Operator};
 use crate::selector::value::{MapValue, Moment, Value};
 
 impl<'e> Evaluation<'e> {
@@ -65,16 +65,52 @@ impl<'e> Evaluation<'e> {
                 Some(place) => self.part(place)?.as_integer(),
                 None => self.integer(other),
             },
-            Node::Call(function, operands) => self.integer_of_call(function, operands),
-            Node::TimePart(function, operand, zone) => {
-                let moment = self.moment(operand)?;
-                self.meter.charge(5).ok()?;
-                let program = self.program;
+            Node::Call(function, operands) => {
+                self.remembered(id, |this| this.integer_of_call(function, operands))
+            }
+            Node::IndexOf(operand, part) => self.remembered(id, |this| {
+                let text = this.plain_text(operand)?;
+                this.index_of(text, part).ok()
+            }),
+            Node::TimePart(function, operand, zone) => self.remembered(id, |this| {
+                let moment = this.moment(operand)?;
+                this.meter.charge(5).ok()?;
+                let program = this.program;
                 time::part(function, moment, &program.zones[zone as usize]).ok()
+            }),
+            Node::Comprehension(shape, ..) if shape.goal == Goal::Count => {
+                Some(self.counted(id)? as i64)
             }
             Node::Index(operand, index) => self.integer_at(id, operand, index),
             _ => None,
         }
+    }
+
+    /// An integer that is found out once per event, when several rules want it.
+    #[inline]
+    fn remembered(
+        &mut self,
+        id: NodeId,
+        find: impl FnOnce(&mut Self) -> Option<i64>,
+    ) -> Option<i64> {
+        let slot = self.program.slot(id);
+        if let Some((value, paid)) = self.memo.integer(slot) {
+            self.meter.charge(paid).ok()?;
+            return Some(value);
+        }
+        let before = self.meter;
+        let value = find(self)?;
+        let paid = self.meter.since(&before);
+        self.memo.remember_integer(slot, value, paid);
+        Some(value)
+    }
+
+    /// Where a constant part is in a text.
+    pub(super) fn index_of(&mut self, text: &str, part: u32) -> Result<i64, Why> {
+        let part = &self.program.finders[part as usize];
+        self.meter.charge_bytes(text.len())?;
+        self.meter.charge_bytes(part.needle().len())?;
+        Ok(index_of_ready(text, part))
     }
 
     /// The integer at an index: of an array of the event, or of a constant map.
@@ -129,12 +165,6 @@ impl<'e> Evaluation<'e> {
             Kind::String => {
                 let text = json.as_text()?;
                 self.meter.charge_bytes(text.raw().len()).ok()?;
-                if text.is_escaped()
-                    && matches!(self.program.nodes[operand.0 as usize], Node::Field(_))
-                {
-                    // Resolved once for all rules.
-                    return self.with_built(operand, |_, text| text.chars().count() as i64);
-                }
                 Some(text.count() as i64)
             }
             _ => None,

@@ -163,6 +163,9 @@ impl<'e> Evaluation<'e> {
             Node::Comprehension(shape, range, None, Some(transform))
                 if shape.goal == Goal::List && shape.variables == Variables::One =>
             {
+                if let Some(found) = self.mapped_has(container, text) {
+                    return Some(found);
+                }
                 let array = self.array(range)?;
                 let mut found = false;
                 for element in array.elements() {
@@ -195,7 +198,14 @@ impl<'e> Evaluation<'e> {
     pub(super) fn array(&mut self, id: NodeId) -> Option<Json<'e>> {
         // Elements are named by their nodes, which mean something only in the event at hand.
         self.view.as_ref()?;
-        self.cursor(id).filter(|json| json.kind() == Kind::Array)
+        let array = match self.program.nodes[id.0 as usize] {
+            Node::OptionalOrValue(target, _) => {
+                let place = self.optional_place(target)??;
+                self.part(place)
+            }
+            _ => self.cursor(id),
+        };
+        array.filter(|json| json.kind() == Kind::Array)
     }
 
     /// Makes the macro's variable stand for a part of the event.

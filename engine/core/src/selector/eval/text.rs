@@ -33,6 +33,17 @@ impl<'e> Evaluation<'e> {
             }
             _ => return self.fail(id, Why::NoSuchOverload),
         };
+        if let Node::InSet(_, set) = program.nodes[id.0 as usize]
+            && let Node::TimePart(..) | Node::Call(..) = program.nodes[operand.0 as usize]
+        {
+            let before = self.meter;
+            if let Some(value) = self.integer(operand) {
+                let set = &program.sets[set as usize];
+                let result = set.contains(&Value::Int(value), &mut self.meter);
+                return result.map_err(|why| EvalError { why, node: id });
+            }
+            self.meter = before;
+        }
         let seen = match self.plain_text(operand) {
             Some(text) => Some(self.holds_of_text(id, text)),
             None => self.with_built(operand, |this, text| this.holds_of_text(id, text)),
@@ -101,27 +112,25 @@ impl<'e> Evaluation<'e> {
     /// Looking for something constant in text: the work depends on the text.
     pub(super) fn search(&mut self, id: NodeId) -> Result<bool, EvalError> {
         let program = self.program;
-        let (operand, factor) = match program.nodes[id.0 as usize] {
-            Node::Contains(operand, _) | Node::InNetwork(operand, _) => (operand, 1),
-            Node::Matches(operand, _) => (operand, 5),
-            Node::Glob(operand, pattern) if program.constant_text(pattern).contains('?') => {
-                (operand, program.constant_text(pattern).len())
-            }
-            Node::Glob(operand, _) => (operand, 1),
+        let operand = match program.nodes[id.0 as usize] {
+            Node::Contains(operand, _)
+            | Node::InNetwork(operand, _)
+            | Node::Matches(operand, _)
+            | Node::Glob(operand, _) => operand,
             _ => return self.fail(id, Why::NoSuchOverload),
         };
         if let Some(text) = self.plain_text(operand) {
             return self
-                .found(id, text, factor)
+                .found(id, text)
                 .map_err(|why| EvalError { why, node: id });
         }
-        if let Some(found) = self.with_built(operand, |this, text| this.found(id, text, factor)) {
+        if let Some(found) = self.with_built(operand, |this, text| this.found(id, text)) {
             return found.map_err(|why| EvalError { why, node: id });
         }
         let value = self.value(operand)?;
         match (program.nodes[id.0 as usize], &value) {
             (_, Value::String(text)) => self
-                .found(id, text, factor)
+                .found(id, text)
                 .map_err(|why| EvalError { why, node: id }),
             (Node::InNetwork(_, network), value) => Ok(function::contains_ip(
                 program.networks[network as usize],
@@ -137,10 +146,18 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Whether the constant of a node is in a text.
-    fn found(&mut self, id: NodeId, text: &str, factor: usize) -> Result<bool, Why> {
+    pub(super) fn found(&mut self, id: NodeId, text: &str) -> Result<bool, Why> {
         let program = self.program;
+        let node = program.nodes[id.0 as usize];
+        let factor = match node {
+            Node::Matches(..) => 5,
+            Node::Glob(_, pattern) if program.constant_text(pattern).contains('?') => {
+                program.constant_text(pattern).len()
+            }
+            _ => 1,
+        };
         self.meter.charge_bytes(text.len().saturating_mul(factor))?;
-        Ok(match program.nodes[id.0 as usize] {
+        Ok(match node {
             Node::Contains(_, finder) => program.finders[finder as usize]
                 .find(text.as_bytes())
                 .is_some(),
@@ -159,27 +176,30 @@ impl<'e> Evaluation<'e> {
         id: NodeId,
         look: impl FnOnce(&mut Self, &str) -> T,
     ) -> Option<T> {
-        let field = match self.program.nodes[id.0 as usize] {
-            Node::Field(field) => Some(field),
-            _ => None,
-        };
-        let meter = self.meter;
-        let mut built = std::mem::take(&mut self.built);
-        let is_there = field.is_some() && self.built_of == field;
-        if !is_there {
-            self.built_of = None;
-            built.clear();
+        let slot = self.program.slot(id);
+        let before = self.meter;
+        if let Some((range, paid)) = self.memo.text(slot) {
+            self.meter.charge(paid).ok()?;
+            let texts = self.memo.take_texts()?;
+            let result = texts.get(range).map(|text| look(self, text));
+            self.memo.put_texts(texts);
+            return result;
         }
-        let paid = match is_there {
-            true => self.meter.charge(1 + built.len() as u64 / 10).ok(),
-            false => self.build(id, &mut built),
-        };
-        let result = paid.map(|()| look(self, &built));
-        match paid {
-            Some(()) => self.built_of = field,
-            None => self.meter = meter,
+        let mut texts = self.memo.take_texts_with_room()?;
+        let start = texts.len();
+        let is_built = self.build(id, &mut texts).is_some();
+        let mut result = None;
+        if is_built {
+            let paid = self.meter.since(&before);
+            result = texts.get(start..).map(|text| look(self, text));
+            self.memo.remember_text(slot, start..texts.len(), paid);
+        } else {
+            self.meter = before;
         }
-        self.built = built;
+        if !is_built || slot.is_none() {
+            texts.truncate(start);
+        }
+        self.memo.put_texts(texts);
         result
     }
 
@@ -192,21 +212,23 @@ impl<'e> Evaluation<'e> {
             self.meter.charge(1 + length as u64 / 10).ok()?;
             return Some(one == other);
         }
-        self.built_of = None;
-        let mut built = std::mem::take(&mut self.built);
-        built.clear();
-        let mut equal = None;
         if let Some(left) = self.plain_text(left) {
-            if self.build(right, &mut built).is_some() {
-                equal = Some(built == left);
-            }
-        } else if self.build(left, &mut built).is_some() {
-            let end = built.len();
-            if self.build(right, &mut built).is_some() {
-                equal = Some(built[..end] == built[end..]);
+            return self.with_built(right, |_, built| built == left);
+        }
+        if let Some(right) = self.plain_text(right) {
+            return self.with_built(left, |_, built| built == right);
+        }
+        let mut texts = self.memo.take_texts_with_room()?;
+        let start = texts.len();
+        let mut equal = None;
+        if self.build(left, &mut texts).is_some() {
+            let end = texts.len();
+            if self.build(right, &mut texts).is_some() {
+                equal = Some(texts[start..end] == texts[end..]);
             }
         }
-        self.built = built;
+        texts.truncate(start);
+        self.memo.put_texts(texts);
         equal
     }
 

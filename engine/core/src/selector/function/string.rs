@@ -179,6 +179,12 @@ pub(crate) fn index_of(
     Ok(found.map_or(-1, |found| position(text, found)))
 }
 
+/// As [`index_of`], for a part that is looked for in many texts.
+pub(crate) fn index_of_ready(text: &str, part: &memchr::memmem::Finder<'_>) -> i64 {
+    let found = part.find(text.as_bytes());
+    found.map_or(-1, |found| position(text, found))
+}
+
 fn replace<'e>(
     text: &StringValue<'e>,
     part: &str,

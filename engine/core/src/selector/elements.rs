@@ -1,0 +1,257 @@
+//! Macros over arrays of the event, as far as they ask what stands under a few keys of each element.
+//!
+//! `event.items.exists(i, i.protocol == "tcp" && i.port == 22)` asks two questions of each element. Many rules ask
+//! the same arrays for the same keys, so the values under a key are looked up once per event, for all elements, as a
+//! *column* (`eval::elements`), and rules compare what is in columns. Here is which macros can be read so, and as what.
+//!
+//! Relies on the program for nodes whose operands come first. Must never decide what it is not sure of: a question
+//! that a column cannot answer leaves the macro to the general way.
+
+use super::function::operator::holds;
+use super::program::{ConstantId, Goal, Node, NodeId, Operator, ProgramBuilder, Variables};
+use super::value::Value;
+
+/// Most questions of one macro; with more, the general way costs little more.
+const QUESTIONS_MAX: usize = 16;
+
+/// Most columns of one macro.
+pub(super) const COLUMNS_MAX: usize = 4;
+
+/// A macro over an array of the event, ready for columns.
+#[derive(Debug)]
+pub(super) struct ElementTest {
+    /// The array.
+    pub(super) range: NodeId,
+    /// What of each element is asked about.
+    pub(super) columns: Box<[Column]>,
+    /// How many questions there are, which is what an element costs.
+    pub(super) questions: u64,
+    /// What is asked.
+    pub(super) test: Test,
+}
+
+/// What stands under some keys, one within the other, of each element of an array; the element itself without keys.
+#[derive(Debug)]
+pub(super) struct Column {
+    /// Where it is remembered.
+    pub(super) slot: u32,
+    /// The keys, the outer first.
+    pub(super) keys: Box<[ConstantId]>,
+}
+
+/// Questions about one element.
+#[derive(Debug)]
+pub(super) enum Test {
+    All(Box<[Test]>),
+    Any(Box<[Test]>),
+    Not(Box<Test>),
+    Ask {
+        /// Which of the macro's columns.
+        column: u32,
+        question: Question,
+        /// What an element without the key amounts to; `None` for an error.
+        absent: Option<bool>,
+    },
+}
+
+/// One question about what is in a column.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question {
+    /// `has(…)`
+    Present,
+    /// The value itself, where a condition is wanted.
+    Holds,
+    /// A comparison with an integer.
+    Integer(Operator, i64),
+    /// `== "text"`
+    Text(ConstantId),
+    StartsWith(ConstantId),
+    EndsWith(ConstantId),
+    /// Membership in a constant list, by its set.
+    In(u32),
+    /// `contains`, `matches`, `glob` and networks, by the node that asks.
+    Search(NodeId),
+    /// No question: the value itself is wanted.
+    Value,
+}
+
+/// The array of a macro and what it asks, with the keys of its columns.
+pub(super) struct Reading {
+    pub(super) range: NodeId,
+    pub(super) test: Test,
+    pub(super) keys: Vec<Box<[ConstantId]>>,
+    pub(super) questions: u64,
+}
+
+/// Reads a node as a macro over an array, if it is one that columns can answer.
+pub(super) fn read(builder: &ProgramBuilder, id: NodeId) -> Option<Reading> {
+    let Node::Comprehension(shape, range, condition, transform) = builder.get(id) else {
+        return None;
+    };
+    if shape.variables != Variables::One {
+        return None;
+    }
+    let mut reader = Reader {
+        builder,
+        local: shape.local,
+        keys: Vec::new(),
+        questions: 0,
+    };
+    let test = match (shape.goal, condition, transform) {
+        (Goal::All | Goal::Exists | Goal::ExistsOne | Goal::Count, Some(condition), None) => {
+            reader.test(condition)?
+        }
+        (Goal::List, None, Some(transform)) => reader.ask(transform, Question::Value)?,
+        _ => return None,
+    };
+    if reader.keys.len() > COLUMNS_MAX || reader.questions > QUESTIONS_MAX {
+        return None;
+    }
+    Some(Reading {
+        range,
+        test,
+        keys: reader.keys,
+        questions: reader.questions as u64,
+    })
+}
+
+struct Reader<'b> {
+    builder: &'b ProgramBuilder,
+    /// The macro's variable.
+    local: u32,
+    keys: Vec<Box<[ConstantId]>>,
+    questions: usize,
+}
+
+impl Reader<'_> {
+    fn test(&mut self, id: NodeId) -> Option<Test> {
+        match self.builder.get(id) {
+            Node::And(operands) => {
+                let operands = self.builder.operands_of(operands).to_vec();
+                let tests = operands.into_iter().map(|operand| self.test(operand));
+                Some(Test::All(tests.collect::<Option<_>>()?))
+            }
+            Node::Or(operands) => {
+                let operands = self.builder.operands_of(operands).to_vec();
+                let tests = operands.into_iter().map(|operand| self.test(operand));
+                Some(Test::Any(tests.collect::<Option<_>>()?))
+            }
+            Node::Not(operand) => Some(Test::Not(Box::new(self.test(operand)?))),
+            Node::Binary(operator, left, right) if operator < Operator::In => {
+                match (self.integer(left), self.integer(right)) {
+                    (None, Some(number)) => self.ask(left, Question::Integer(operator, number)),
+                    (Some(number), None) => {
+                        self.ask(right, Question::Integer(mirrored(operator), number))
+                    }
+                    _ => None,
+                }
+            }
+            Node::EqualsText(operand, text) => self.ask(operand, Question::Text(text)),
+            Node::StartsWith(operand, text) => self.ask(operand, Question::StartsWith(text)),
+            Node::EndsWith(operand, text) => self.ask(operand, Question::EndsWith(text)),
+            Node::InSet(operand, set) => self.ask(operand, Question::In(set)),
+            Node::Contains(operand, _)
+            | Node::Matches(operand, _)
+            | Node::Glob(operand, _)
+            | Node::InNetwork(operand, _) => self.ask(operand, Question::Search(id)),
+            Node::Has(operand, key) => {
+                let mut keys = self.keys_of(operand)?;
+                keys.push(key);
+                Some(self.about(keys, Question::Present, Some(false)))
+            }
+            Node::Local(_) | Node::Select(..) | Node::OptionalOrValue(..) => {
+                self.ask(id, Question::Holds)
+            }
+            _ => None,
+        }
+    }
+
+    /// A question about a part of the element, or about a constant in the place of an absent part.
+    fn ask(&mut self, operand: NodeId, question: Question) -> Option<Test> {
+        let Node::OptionalOrValue(target, default) = self.builder.get(operand) else {
+            let keys = self.keys_of(operand)?;
+            return Some(self.about(keys, question, None));
+        };
+        let Node::OptionalSelect(inner, key) = self.builder.get(target) else {
+            return None;
+        };
+        let Node::Constant(default) = self.builder.get(default) else {
+            return None;
+        };
+        // Of `x.?a.?b` an absent `a` is no error, which a column cannot tell from one.
+        let Node::Local(_) = self.builder.get(inner) else {
+            return None;
+        };
+        let mut keys = self.keys_of(inner)?;
+        keys.push(key);
+        let absent = self.answer(question, &self.builder.constants[default.0 as usize])?;
+        Some(self.about(keys, question, Some(absent)))
+    }
+
+    fn about(&mut self, keys: Vec<ConstantId>, question: Question, absent: Option<bool>) -> Test {
+        let known = self.keys.iter().position(|known| **known == *keys);
+        let column = known.unwrap_or_else(|| {
+            self.keys.push(keys.into());
+            self.keys.len() - 1
+        });
+        self.questions += 1;
+        Test::Ask {
+            column: column as u32,
+            question,
+            absent,
+        }
+    }
+
+    /// The keys that lead from the element to a node.
+    fn keys_of(&self, id: NodeId) -> Option<Vec<ConstantId>> {
+        match self.builder.get(id) {
+            Node::Local(local) if local == self.local => Some(Vec::new()),
+            Node::Select(operand, key) => {
+                let mut keys = self.keys_of(operand)?;
+                keys.push(key);
+                Some(keys)
+            }
+            _ => None,
+        }
+    }
+
+    fn integer(&self, id: NodeId) -> Option<i64> {
+        let Node::Constant(constant) = self.builder.get(id) else {
+            return None;
+        };
+        match self.builder.constants[constant.0 as usize] {
+            Value::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// What a question comes to of a constant, where that is no error.
+    fn answer(&self, question: Question, value: &Value<'static>) -> Option<bool> {
+        let text = |constant: ConstantId| self.builder.constants[constant.0 as usize].as_text();
+        match (question, value) {
+            (Question::Holds, Value::Bool(value)) => Some(*value),
+            (Question::Integer(operator, number), Value::Int(value)) => {
+                Some(holds(operator, value.cmp(&number)))
+            }
+            (Question::Integer(Operator::Equal, _), Value::String(_)) => Some(false),
+            (Question::Integer(Operator::NotEqual, _), Value::String(_)) => Some(true),
+            (Question::Text(wanted), Value::String(value)) => Some(text(wanted)? == &**value),
+            (Question::StartsWith(part), Value::String(value)) => {
+                Some(value.starts_with(text(part)?))
+            }
+            (Question::EndsWith(part), Value::String(value)) => Some(value.ends_with(text(part)?)),
+            _ => None,
+        }
+    }
+}
+
+/// The operator that says of `b`, `a` what this one says of `a`, `b`.
+fn mirrored(operator: Operator) -> Operator {
+    match operator {
+        Operator::Less => Operator::Greater,
+        Operator::LessEqual => Operator::GreaterEqual,
+        Operator::Greater => Operator::Less,
+        Operator::GreaterEqual => Operator::LessEqual,
+        other => other,
+    }
+}
