@@ -1,7 +1,7 @@
 //! Tripline itself.
 
 use jiff::civil::date;
-use tripline_benches::cel_text::{Dialect, cel_text};
+use tripline_benches::cel_text::{Dialect, cel_text, rule_file};
 use tripline_benches::rule::Rule;
 use tripline_core::diagnostic::Level;
 use tripline_core::evaluate::{Evaluator, RuleSet};
@@ -20,10 +20,7 @@ pub(crate) fn files(rules: &[Rule]) -> Vec<File> {
 /// Rule files with these selectors.
 pub(crate) fn files_of<'t>(selectors: impl Iterator<Item = &'t str>) -> Vec<File> {
     let file = |(number, when): (usize, &str)| {
-        let text = format!(
-            "id = \"rule-{number}\"\nname = \"Rule {number}\"\ndescription = \"Drawn for a benchmark.\"\nseverity = \"low\"\nstatus = \"experimental\"\nsource = \"aws.cloudtrail\"\nwhen = '''\n{when}\n'''\n"
-        );
-        File::found(format!("rule-{number}/rule.toml"), text)
+        File::found(format!("rule-{number}/rule.toml"), rule_file(number, when))
     };
     selectors.enumerate().map(file).collect()
 }

@@ -158,6 +158,14 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// A rule file with this selector, as a person would keep it.
+#[must_use]
+pub fn rule_file(number: usize, when: &str) -> String {
+    format!(
+        "id = \"rule-{number}\"\nname = \"Rule {number}\"\ndescription = \"Drawn for a benchmark.\"\nseverity = \"low\"\nstatus = \"experimental\"\nsource = \"aws.cloudtrail\"\nwhen = '''\n{when}\n'''\n"
+    )
+}
+
 /// A text as a regular expression.
 #[must_use]
 pub fn escaped(text: &str) -> String {

@@ -19,6 +19,7 @@ mod scan;
 mod serve;
 mod sigma_files;
 mod state_folder;
+mod telemetry;
 mod terminal;
 mod writing;
 

@@ -43,6 +43,15 @@ pub enum SendFault {
     },
 }
 
+impl SendFault {
+    /// What the sink answered.
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Retry { detail, .. } | Self::Refused { detail } => detail,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OutboxInput {

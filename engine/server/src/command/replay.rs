@@ -1,10 +1,11 @@
 //! `tripline replay`: evaluates a stretch of a service's log again.
 
 use super::CommandError;
-use super::serve::{environment, telemetry};
+use super::serve::environment;
 use crate::config::{Config, Place};
 use crate::exit::{Exit, after_help};
 use crate::serve::{Stretch, replay};
+use crate::telemetry;
 use crate::terminal::{ColorChoice, counted};
 use clap::Args;
 use std::io::{self, Write};
@@ -65,14 +66,14 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     if let Some(data) = &arguments.data {
         config.data.clone_from(data);
     }
-    telemetry(&config, color);
+    let traces = telemetry::begin(&config, color);
     let stretch = Stretch {
         from: arguments.from,
         to: arguments.to,
         partition: arguments.partition,
     };
     let mut written = Ok(());
-    replay(&config, color, stretch, |done| {
+    let replayed = replay(&config, color, stretch, |done| {
         let partition = done.partition;
         let line = match done.records {
             None => format!("partition {partition}: nothing there that was evaluated"),
@@ -90,7 +91,11 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
         if written.is_ok() {
             written = writeln!(io::stdout(), "{line}");
         }
-    })?;
+    });
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    replayed?;
     written?;
     Ok(Exit::Success)
 }

@@ -1,6 +1,7 @@
-//! `tripline rules`: what rules there are, and everything about one of them.
+//! `tripline rules`: what rules there are, everything about one of them, and handing them on to all members of a service.
 
 use super::CommandError;
+use super::service_client::ServiceArguments;
 use crate::exit::{Exit, PRINTING, after_help};
 use crate::output::pretty::severity_colour;
 use crate::rule_files::RuleArguments;
@@ -18,7 +19,8 @@ Examples:
   tripline rules list
   tripline rules list --severity high --format json
   tripline rules show aws-cloudtrail-trail-stopped
-  tripline rules show --rules my-rules/ my-rule";
+  tripline rules show --rules my-rules/ my-rule
+  tripline rules publish";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -31,7 +33,26 @@ Examples:
   tripline rules show aws-cloudtrail-trail-stopped
   tripline rules show --format json aws-cloudtrail-trail-stopped";
 
-/// List rules, or show one.
+const PUBLISH_EXAMPLES: &str = "\
+The process that is asked reads its own files again, refuses them for one mistake, and publishes them: every process that shares
+the work with it goes on with them, each partition from one record on. That needs `store.rules = \"members\"`.
+
+Examples:
+  tripline rules publish
+  tripline rules publish --url http://10.0.0.7:7878 --token-file token";
+
+const PUBLISH_EXIT_CODES: &[(Exit, &str)] = &[
+    (
+        Exit::Success,
+        "they are published, and in force where it was asked",
+    ),
+    (
+        Exit::Fault,
+        "wrong usage, mistakes in the rules, or a service that cannot be reached or refuses",
+    ),
+];
+
+/// List rules, show one, or publish those of a service.
 #[derive(Args, Debug)]
 #[command(after_help = after_help(EXAMPLES, PRINTING))]
 pub(crate) struct Arguments {
@@ -43,6 +64,7 @@ pub(crate) struct Arguments {
 enum Action {
     List(ListArguments),
     Show(ShowArguments),
+    Publish(PublishArguments),
 }
 
 /// List rules: severity, id, name, ATT&CK.
@@ -80,6 +102,14 @@ struct ShowArguments {
     format: ShowFormat,
 }
 
+/// Publish the rules of a running service's files to all that share its work.
+#[derive(Args, Debug)]
+#[command(after_help = after_help(PUBLISH_EXAMPLES, PUBLISH_EXIT_CODES))]
+struct PublishArguments {
+    #[command(flatten)]
+    service: ServiceArguments,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ListFormat {
     Table,
@@ -98,9 +128,21 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     let text = match arguments.action {
         Action::List(arguments) => list(&arguments, color, &palette)?,
         Action::Show(arguments) => show(&arguments, color, &palette)?,
+        Action::Publish(arguments) => publish(&arguments)?,
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Success)
+}
+
+fn publish(arguments: &PublishArguments) -> Result<String, CommandError> {
+    let client = arguments.service.client()?;
+    let answer = client.post("/v1/rules/publish", b"")?;
+    let said = |key: &str| answer[key].as_str().unwrap_or("?").to_owned();
+    Ok(format!(
+        "version {} published: {}\n",
+        Shown(&said("published")),
+        Shown(&said("reloaded"))
+    ))
 }
 
 fn list(

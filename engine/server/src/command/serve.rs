@@ -1,10 +1,11 @@
 //! `tripline serve`: the engine as a service.
 
 use super::CommandError;
-use crate::config::{Config, TelemetryFormat};
+use crate::config::Config;
 use crate::exit::{Exit, after_help};
 use crate::serve::http::Control;
 use crate::serve::{Handles, Service, now};
+use crate::telemetry;
 use crate::terminal::ColorChoice;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +23,7 @@ SIGHUP reads the rules again, SIGTERM and SIGINT end the service in order, a sec
 acknowledged is lost by that, nor by kill -9.
 
 API: POST /v1/events, POST /v1/decide, GET /v1/findings[/ID], GET /v1/events/ID, GET /v1/dead-letters[/N], POST /v1/dead-letters/N/retry,
-DELETE /v1/dead-letters/N, GET /v1/channels[/ID], POST /v1/channels/ID/events (see `tripline channels`), GET /v1/status, POST /v1/reload, GET /metrics, GET /healthz, GET /readyz.
+DELETE /v1/dead-letters/N, GET /v1/channels[/ID], POST /v1/channels/ID/events (see `tripline channels`), GET /v1/status, POST /v1/reload, POST /v1/rules/publish, GET /metrics, GET /healthz, GET /readyz.
 
 Examples:
   tripline serve --demo                        invented events, findings as they are found
@@ -94,20 +95,27 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
         }
         _ => None,
     };
-    telemetry(&config, color);
+    let traces = telemetry::begin(&config, color);
     let service = Service::open(config, color)?;
     let handles = service.handles();
+    if let Some(traces) = &traces {
+        handles.status.tell_traces(traces.counts());
+    }
     signals(&handles.control)?;
     if arguments.demo {
         let (rate, once) = (arguments.demo_rate, arguments.demo_once);
         std::thread::spawn(move || demo(&handles, (rate, once)));
     }
-    service.run(|address| {
+    let ended = service.run(|address| {
         if let Some(address) = address {
             // If standard error is closed, nobody wants to know.
             let _ = writeln!(io::stderr(), "listening on http://{address}");
         }
-    })?;
+    });
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    ended?;
     drop(temporary);
     Ok(Exit::Success)
 }
@@ -126,27 +134,6 @@ impl Drop for Temporary {
         // It lies where the system cleans up too.
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-pub(super) fn telemetry(config: &Config, color: ColorChoice) {
-    let level = config
-        .telemetry
-        .level
-        .parse()
-        .unwrap_or(tracing::Level::INFO);
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_target(false);
-    let set = match config.telemetry.format {
-        TelemetryFormat::Json => builder.json().flatten_event(true).try_init(),
-        TelemetryFormat::Text => {
-            let is_colored = !color.palette(&io::stderr()).reset.is_empty();
-            builder.with_ansi(is_colored).try_init()
-        }
-    };
-    // There is one service in a process, so nobody was before.
-    debug_assert!(set.is_ok());
 }
 
 /// Hears the signals that end the service or make it read its rules again.

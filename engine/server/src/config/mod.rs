@@ -10,6 +10,7 @@ mod nats;
 mod place;
 mod remediation;
 mod sink;
+mod telemetry;
 
 pub(crate) use channels::ChannelsConfig;
 pub(crate) use length::Length;
@@ -18,6 +19,7 @@ pub(crate) use place::Place;
 pub(crate) use remediation::RemediationConfig;
 use sink::is_subject;
 pub(crate) use sink::{FileFormat, From, SinkConfig, SinkKind, Template};
+pub(crate) use telemetry::{Telemetry, TelemetryFormat, TracesConfig};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) decisions: DecisionsConfig,
     pub(crate) remediation: RemediationConfig,
     pub(crate) telemetry: Telemetry,
+    pub(crate) traces: TracesConfig,
     pub(crate) sinks: BTreeMap<String, SinkConfig>,
 }
 
@@ -146,20 +149,6 @@ impl EffectWord {
             Self::Deny => Effect::Deny,
         }
     }
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Telemetry {
-    pub(crate) level: String,
-    pub(crate) format: TelemetryFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TelemetryFormat {
-    Text,
-    Json,
 }
 
 /// Why there is no configuration.
@@ -295,13 +284,8 @@ impl Config {
         self.store
             .validate(&self.bus, &self.rules.plugins)
             .map_err(ConfigError::Value)?;
-        if !LEVELS.contains(&self.telemetry.level.as_str()) {
-            return wrong(format!(
-                "telemetry.level = \"{}\" is none of {}",
-                self.telemetry.level,
-                LEVELS.join(", ")
-            ));
-        }
+        self.telemetry.validate().map_err(ConfigError::Value)?;
+        self.traces.validate().map_err(ConfigError::Value)?;
         for (name, sink) in &self.sinks {
             let named_well = !name.is_empty()
                 && name.len() <= 64
@@ -330,9 +314,6 @@ impl Config {
         })
     }
 }
-
-/// Levels of what is logged.
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {
     use std::io::Read;
@@ -388,6 +369,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize, subject: String },
         remediation: PartlyRemediation { enabled: bool, policies: Vec<String>, threads: usize, endpoint: String, roles: Vec<String>, own_credentials: bool, channels: Vec<String>, accounts: Vec<String>, protected: Vec<String>, protected_accounts: Vec<String>, approvers_file: String, votes_subject: String, kill_file: String, checkpoint_every: Length, checkpoints_file: String, max: u32, window: Length, storm: usize, settled_after: Length, frozen: Vec<remediation::Frozen>, http: BTreeMap<String, crate::remediation::targets::TargetConfig> },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },
+        traces: PartlyTraces { otlp: String, sample_ratio: f64, service_name: String },
     }
     toml::from_str::<Partly>(text)
         .map(|_| ())

@@ -89,6 +89,26 @@ fn mistakes_are_told_with_their_place() {
         ),
         ("[http]\nlisten = \"nowhere\"\n", &[], "is no address"),
         (
+            "[traces]\notlp = \"collector:4318\"\n",
+            &[],
+            "traces.otlp = \"collector:4318\" begins neither with https:// nor with http://",
+        ),
+        (
+            "[traces]\notlp = \"http://me:secret@collector/v1/traces\"\n",
+            &[],
+            "traces.otlp: an address with a user or a password in it; let a collector on this machine add them",
+        ),
+        (
+            "[traces]\nsample_ratio = 1.5\n",
+            &[],
+            "traces.sample_ratio = 1.5 is out of range; give 0 to 1",
+        ),
+        (
+            "[traces]\nservice_name = \"\"\n",
+            &[],
+            "traces.service_name has 0 characters; give 1 to 255",
+        ),
+        (
             "[history]\nretention = \"soon\"\n",
             &[],
             "is no length of time",

@@ -4,18 +4,20 @@
 //! thread, and evaluation by others. A wait for records is a thread too, as a log can only be waited for by blocking.
 
 use super::clock::{now, until};
-use super::examiners::{How, Job, Jobs, examine};
+use super::examiners::{Examining, How, Job, Jobs};
 use super::place;
 use super::status::{Status, Work};
+use super::traced::{Batches, Committing, Reading};
 use super::versions::InForce;
 use crate::causes::with_causes;
 use crate::config::Place;
 use crate::plugins::Plugins;
 use crate::remediation::learning::Learning;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+use tracing::Span;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::pipeline::{Effect, Input, StartFault, StopReason, Worker, WorkerSettings};
 use tripline_core::port::{
@@ -77,6 +79,9 @@ pub(crate) type Driven = Result<Ended, DriveFault>;
 /// How often the status is brought up to date while there is work.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
+/// Batches of so few records are examined where they were read: handing them over twice would take longer.
+const AT_ONCE_MAX: usize = 32;
+
 /// How long a thread waits for a record before it looks whether it is still wanted.
 const WAITS: Duration = Duration::from_millis(100);
 
@@ -130,17 +135,16 @@ pub(crate) fn drive(
     let (inputs, inbox) = channel();
     let (to_store, store_inbox) = channel();
     let (arm, armed) = channel();
+    let examining = |memories| {
+        let rules = (engine.rules, partition);
+        let beside = (engine.status, engine.learning);
+        Examining::new(rules, (engine.plugins, memories), &jobs, beside)
+    };
     let ended = thread::scope(|scope| {
         for _ in 0..threads {
             let inputs = inputs.clone();
-            let jobs = &jobs;
-            let memories = worker.plugins().clone();
-            scope.spawn(move || {
-                let rules = (engine.rules, partition);
-                let plugins = (engine.plugins, memories);
-                let beside = (engine.status, engine.learning);
-                examine(rules, plugins, jobs, &inputs, beside);
-            });
+            let (examining, memories) = (&examining, worker.plugins().clone());
+            scope.spawn(move || examining(memories).run(&inputs));
         }
         let to_worker = inputs.clone();
         scope.spawn(move || store_all(engine, &store_inbox, &to_worker));
@@ -148,11 +152,14 @@ pub(crate) fn drive(
         scope.spawn(move || wait_for_records(engine.bus, &armed, &to_worker));
         let driver = Driver {
             engine,
+            // Plugins take their time, and some must see all batches in one place.
+            own: (engine.plugins.is_empty()).then(|| examining(worker.plugins().clone())),
             worker,
             jobs: &jobs,
             to_store,
             arm,
             batches: BTreeMap::new(),
+            traced: Batches::new(partition),
             wake: None,
             found_none_after: None,
             told_status: None,
@@ -189,10 +196,13 @@ fn begin(engine: &Engine<'_>, mut checkpoint: Checkpoint) -> Result<Checkpoint, 
 struct Driver<'d, 'e> {
     engine: &'d Engine<'e>,
     worker: Worker<'e>,
+    /// Examines small batches, where no plugin is asked.
+    own: Option<Examining<'d>>,
     jobs: &'d Jobs,
-    to_store: Sender<Effect>,
+    to_store: Sender<(Effect, Option<Committing>)>,
     arm: Sender<Sequence>,
-    batches: BTreeMap<u64, Delivered>,
+    batches: BTreeMap<u64, (Delivered, Span)>,
+    traced: Batches,
     wake: Option<EventTime>,
     found_none_after: Option<Sequence>,
     told_status: Option<Instant>,
@@ -279,18 +289,18 @@ impl Driver<'_, '_> {
 
     /// One step of the worker and of what follows at once.
     fn step(&mut self, input: Input) -> Option<Ended> {
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
+        let mut next = VecDeque::from([input]);
+        while let Some(input) = next.pop_front() {
             for effect in self.worker.step(now(), input) {
                 match effect {
                     Effect::Fetch { number, after, max } => {
-                        next = Some(self.fetch(number, after, max));
+                        next.push_back(self.fetch(number, after, max));
                     }
                     Effect::Examine { number, known } => {
-                        self.examine(number, How::Examine { known });
+                        next.extend(self.examine(number, How::Examine { known }));
                     }
                     Effect::SetAside { number, starts } => {
-                        self.examine(number, How::SetAside { starts });
+                        next.extend(self.examine(number, How::SetAside { starts }));
                     }
                     Effect::Wake { at } => {
                         self.wake = Some(at);
@@ -302,11 +312,14 @@ impl Driver<'_, '_> {
                     Effect::Drained => return Some(Ended::Drained),
                     Effect::Stop(StopReason::Fenced) => return Some(Ended::Fenced),
                     Effect::Stop(StopReason::Fault) => return Some(Ended::Fault),
-                    effect @ (Effect::Commit(_)
-                    | Effect::KeepSnapshot { .. }
+                    Effect::Commit(commit) => {
+                        let traced = self.traced.commit(commit.position);
+                        let _ = self.to_store.send((Effect::Commit(commit), Some(traced)));
+                    }
+                    effect @ (Effect::KeepSnapshot { .. }
                     | Effect::Release { .. }
                     | Effect::AppendTick { .. }) => {
-                        let _ = self.to_store.send(effect);
+                        let _ = self.to_store.send((effect, None));
                     }
                 }
             }
@@ -316,6 +329,7 @@ impl Driver<'_, '_> {
 
     fn fetch(&mut self, number: u64, after: Sequence, max: tripline_core::port::ReadMax) -> Input {
         let mut delivered = self.jobs.buffer();
+        let reading = Reading::begin();
         if let Err(fault) = self.engine.bus.read(after, max, &mut delivered) {
             self.complaints.tell("read", &fault);
             self.engine
@@ -331,7 +345,8 @@ impl Driver<'_, '_> {
         if records == 0 {
             self.found_none_after = Some(after);
         } else {
-            self.batches.insert(number, delivered);
+            let span = self.traced.read(&reading, (after, through), records);
+            self.batches.insert(number, (delivered, span));
         }
         Input::Fetched {
             number,
@@ -340,13 +355,22 @@ impl Driver<'_, '_> {
         }
     }
 
-    fn examine(&mut self, number: u64, how: How) {
-        if let Some(delivered) = self.batches.remove(&number) {
-            self.jobs.put(Job {
-                number,
-                delivered,
-                how,
-            });
+    /// Has a batch examined. What came of it, where that was done at once.
+    fn examine(&mut self, number: u64, how: How) -> Option<Input> {
+        let (delivered, span) = self.batches.remove(&number)?;
+        let is_small = delivered.records.len() <= AT_ONCE_MAX;
+        let job = Job {
+            number,
+            delivered,
+            how,
+            span,
+        };
+        match &mut self.own {
+            Some(own) if is_small && self.jobs.is_empty() => Some(own.one(job)),
+            _ => {
+                self.jobs.put(job);
+                None
+            }
         }
     }
 
@@ -410,11 +434,15 @@ impl Drop for ClosesJobs<'_> {
 }
 
 /// Does what waits for the disk, in order.
-fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender<Input>) {
+fn store_all(
+    engine: &Engine<'_>,
+    effects: &Receiver<(Effect, Option<Committing>)>,
+    to_worker: &Sender<Input>,
+) {
     let mut complaints = Complaints::default();
     let status = engine.status;
     let _guard = StopsWorker(to_worker);
-    while let Ok(effect) = effects.recv() {
+    while let Ok((effect, traced)) = effects.recv() {
         let input = match effect {
             Effect::Commit(commit) => {
                 engine.store.set_now(now());
@@ -428,13 +456,21 @@ fn store_all(engine: &Engine<'_>, effects: &Receiver<Effect>, to_worker: &Sender
                             now.findings_new += committed.new;
                             now.findings_renewed += committed.renewed;
                         });
-                        if committed.new + committed.renewed > 0 {
+                        let found = committed.new + committed.renewed;
+                        let by = traced.as_ref().and_then(|traced| traced.done(found));
+                        if found > 0 {
+                            if let Some(by) = by {
+                                status.stored.tell_by(newest, by);
+                            }
                             status.stored.tell(newest);
                         }
                         Input::Committed
                     }
                     Err(fault) => {
                         complaints.tell("commit", &fault);
+                        if let Some(traced) = &traced {
+                            traced.failed(&with_causes(&fault));
+                        }
                         status.set(|now| {
                             now.commits_failed += 1;
                             now.commit_fault = Some(with_causes(&fault));

@@ -5,6 +5,7 @@
 //! before that record: what they remember follows from the log alone.
 
 use super::status::Status;
+use super::traced;
 use crate::input::reader::Batch;
 use crate::input::split::{Piece, PieceKind};
 use crate::plugins::{self, Gatherer, Plugins};
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, PoisonError};
+use tracing::Span;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::event::{Event, Parser, PluginFailure};
 use tripline_core::pipeline::{Answers, Examined, Examiner, Input, NoAnswers};
@@ -24,6 +26,8 @@ pub(super) struct Job {
     pub(super) number: u64,
     pub(super) delivered: Delivered,
     pub(super) how: How,
+    /// Of the batch on its way.
+    pub(super) span: Span,
 }
 
 /// What is to be done with it.
@@ -46,6 +50,12 @@ impl Jobs {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.0.push_back(job);
         self.changed.notify_one();
+    }
+
+    /// Whether nobody waits for a thread.
+    pub(super) fn is_empty(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.0.is_empty()
     }
 
     /// No more will come.
@@ -88,33 +98,67 @@ impl Jobs {
     }
 }
 
-/// Works until there is nothing more to do.
-pub(super) fn examine(
-    (rules, partition): (&RuleSet, Partition),
-    (plugins, memories): (&Plugins<'_>, PluginMemories),
-    jobs: &Jobs,
-    answers: &Sender<Input>,
-    (status, learning): (&Status, Option<&Learning>),
-) {
-    let mut tools = Tools::new(rules, partition, plugins, &memories);
-    let mut before = memories;
-    while let Some(mut job) = jobs.take() {
+/// What batches are examined with.
+pub(super) struct Examining<'e> {
+    rules: &'e RuleSet,
+    partition: Partition,
+    plugins: &'e Plugins<'e>,
+    jobs: &'e Jobs,
+    status: &'e Status,
+    learning: Option<&'e Learning>,
+    tools: Tools<'e>,
+    /// What plugins remembered before the batch at hand.
+    before: PluginMemories,
+}
+
+impl<'e> Examining<'e> {
+    pub(super) fn new(
+        (rules, partition): (&'e RuleSet, Partition),
+        (plugins, memories): (&'e Plugins<'e>, PluginMemories),
+        jobs: &'e Jobs,
+        (status, learning): (&'e Status, Option<&'e Learning>),
+    ) -> Self {
+        Self {
+            rules,
+            partition,
+            plugins,
+            jobs,
+            status,
+            learning,
+            tools: Tools::new(rules, partition, plugins, &memories),
+            before: memories,
+        }
+    }
+
+    /// Works until there is nothing more to do.
+    pub(super) fn run(mut self, answers: &Sender<Input>) {
+        while let Some(job) = self.jobs.take() {
+            // Nobody listens any more when the worker was stopped.
+            let _ = answers.send(self.one(job));
+        }
+    }
+
+    /// What the rules say of a batch.
+    pub(super) fn one(&mut self, mut job: Job) -> Input {
+        let span = traced::evaluate(&job.span, job.delivered.records.len());
+        let tools = &mut self.tools;
         let examined = match catch_unwind(AssertUnwindSafe(|| tools.work(&mut job))) {
             Ok(examined) => examined,
             Err(_) => {
-                tools = Tools::new(rules, partition, plugins, &before);
-                status.set(|now| *now.faults.entry("panic").or_default() += 1);
-                tools.one_by_one(&mut job, before)
+                *tools = Tools::new(self.rules, self.partition, self.plugins, &self.before);
+                self.status
+                    .set(|now| *now.faults.entry("panic").or_default() += 1);
+                tools.one_by_one(&mut job, std::mem::take(&mut self.before))
             }
         };
-        before = tools.memories();
-        if let Some(learning) = learning {
+        drop(span);
+        self.before = tools.memories();
+        if let Some(learning) = self.learning {
             // Before it is committed, so that nothing that was taken is missing.
             learning.see(&job.delivered);
         }
-        jobs.give_back(job.delivered);
-        // Nobody listens any more when the worker was stopped.
-        let _ = answers.send(Input::Examined(Box::new(examined)));
+        self.jobs.give_back(job.delivered);
+        Input::Examined(Box::new(examined))
     }
 }
 
@@ -211,6 +255,7 @@ impl<'r> Tools<'r> {
                     lost: std::mem::take(&mut lost),
                 },
                 how: job.how,
+                span: job.span.clone(),
             };
             let examined = match catch_unwind(AssertUnwindSafe(|| self.work(&mut single))) {
                 Ok(examined) => examined,

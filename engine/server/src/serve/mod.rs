@@ -36,6 +36,7 @@ mod sharing;
 pub(crate) mod sink;
 mod status;
 mod tls;
+mod traced;
 mod versions;
 
 pub(crate) use assignment::Assignment;

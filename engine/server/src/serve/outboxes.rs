@@ -4,6 +4,7 @@ use super::assignment::Assignment;
 use super::clock::{now, until};
 use super::sink::Sink;
 use super::status::{SinkStatus, Status};
+use super::traced;
 use crate::remediation::Remediation;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -115,6 +116,10 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) -> bool {
                     };
                 }
                 OutboxEffect::Send(batch) => {
+                    let by = batch
+                        .first()
+                        .and_then(|one| run.status.stored.by(one.number));
+                    let span = traced::publish(by.as_deref(), &name, batch.len());
                     input = match sink.send(&batch) {
                         Ok(()) => {
                             if told_fault.take().is_some() {
@@ -127,6 +132,7 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) -> bool {
                                 told_fault = Some(Instant::now());
                                 tracing::warn!(sink = name, ?fault, "sink failed");
                             }
+                            span.record("fault", fault.detail());
                             OutboxInput::SendFailed(fault)
                         }
                     };

@@ -1,9 +1,10 @@
 //! How the service does, as its threads say it and as people and machines ask.
 
 use super::rules::Prepared;
-use std::collections::BTreeMap;
+use crate::telemetry::Counts;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tripline_core::pipeline::Tally;
 use tripline_core::port::{Sequence, Span};
@@ -18,6 +19,7 @@ pub(crate) struct Status {
     pub(crate) stored: Stored,
     pub(crate) descriptions: Descriptions,
     pub(super) in_force: InForce,
+    traces: OnceLock<Arc<Counts>>,
 }
 
 /// The same at one moment.
@@ -159,6 +161,17 @@ impl Status {
         slowest.map_or(0, |slowest| newest.0.saturating_sub(slowest))
     }
 
+    /// Spans are sent, and this is what becomes of them.
+    pub(crate) fn tell_traces(&self, counts: Arc<Counts>) {
+        // There is one collector in a process, so nobody was before.
+        let _ = self.traces.set(counts);
+    }
+
+    /// What becomes of spans, when some are sent.
+    pub(super) fn traces(&self) -> Option<&Counts> {
+        self.traces.get().map(Arc::as_ref)
+    }
+
     // A thread that panicked while it wrote a number has not made the other numbers wrong.
     fn lock(&self) -> MutexGuard<'_, StatusNow> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
@@ -170,7 +183,12 @@ impl Status {
 pub(crate) struct Stored {
     newest: AtomicU64,
     changed: (Mutex<u64>, Condvar),
+    /// With which span findings up to a number were stored.
+    by: Mutex<VecDeque<(Sequence, String)>>,
 }
+
+/// Commits of which it is remembered with which span they were made.
+const COMMITS_REMEMBERED: usize = 256;
 
 impl Stored {
     /// The newest number in the store is this.
@@ -182,6 +200,21 @@ impl Stored {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) += 1;
         self.changed.1.notify_all();
+    }
+
+    /// Findings up to this were stored with the span that is named.
+    pub(crate) fn tell_by(&self, newest: Sequence, span: String) {
+        let mut by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        by.push_back((newest, span));
+        let excess = by.len().saturating_sub(COMMITS_REMEMBERED);
+        by.drain(..excess);
+    }
+
+    /// The name of the span with which a finding was stored, if it was lately and here.
+    pub(crate) fn by(&self, number: Sequence) -> Option<String> {
+        let by = self.by.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = by.partition_point(|(newest, _)| *newest < number);
+        by.get(place).map(|(_, span)| span.clone())
     }
 
     /// The newest number in the store is this, and nobody needs to be woken.

@@ -27,7 +27,12 @@ fn program() -> PathBuf {
 }
 
 fn install() -> PathBuf {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/tools");
+    // Packages at several depths start servers.
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .find(|folder| folder.join("rust-toolchain.toml").exists())
+        .expect("the package is in the repository");
+    let tools = top.join(".cache/tools");
     let folder = tools.join(format!("nats-server-{VERSION}"));
     let program = folder.join("bin/nats-server");
     if program.exists() {

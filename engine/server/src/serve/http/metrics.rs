@@ -6,6 +6,7 @@ use super::events::no_space;
 use super::plugins;
 use super::{Shared, blocking, part};
 use crate::serve::status::{LogStatus, StatusNow};
+use crate::telemetry::Counts;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
@@ -14,6 +15,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json as value};
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tripline_core::port::Partition;
 
 /// Whether the process lives.
@@ -158,9 +160,12 @@ pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refus
     let plugins = api.status.in_force.plugins();
     let door = api.door.clone();
     let remediation = api.remediation.clone();
-    let mut text = render(&now_of(api).await?);
+    let mut text = render(&now_of(api.clone()).await?);
     plugins::render(&plugins, &mut text);
     channel_metrics::render(&door, &mut text);
+    if let Some(traces) = api.status.traces() {
+        render_traces(traces, &mut text);
+    }
     if let Some(engine) = remediation {
         text = blocking(move || {
             super::remediation::render(&engine, &mut text);
@@ -173,6 +178,30 @@ pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refus
         text,
     )
         .into_response())
+}
+
+/// What becomes of spans.
+fn render_traces(traces: &Counts, out: &mut String) {
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+    family(
+        out,
+        "tripline_spans_sent_total",
+        "counter",
+        "Spans that the collector took.",
+        &[(String::new(), read(&traces.sent))],
+    );
+    let dropped = [
+        ("full", read(&traces.dropped_full)),
+        ("refused", read(&traces.dropped_refused)),
+    ];
+    let dropped = dropped.map(|(reason, count)| (label("reason", reason), count));
+    family(
+        out,
+        "tripline_spans_dropped_total",
+        "counter",
+        "Spans that were dropped: the queue was full, or the collector did not take them.",
+        &dropped,
+    );
 }
 
 /// One family of metrics.

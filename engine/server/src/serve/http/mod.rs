@@ -34,11 +34,12 @@ use super::door::Door;
 use super::partitions::Partitions;
 use super::status::Status;
 use super::versions::Versions;
+use crate::telemetry::TRACES;
 use answer::Refusal;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::middleware::{self, Next};
@@ -59,6 +60,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::TlsAcceptor;
+use tracing::Span;
 use tripline_core::port::Store;
 
 /// What handlers share.
@@ -246,6 +248,7 @@ fn app(api: Shared) -> Router {
         .route("/v1/remediation/switch", post(remediation::switch))
         .route("/v1/status", get(metrics::status))
         .route("/v1/reload", post(reload))
+        .route("/v1/rules/publish", post(publish_rules))
         .route("/metrics", get(metrics::metrics))
         .layer(middleware::from_fn_with_state(api.clone(), authorize));
     Router::new()
@@ -258,6 +261,7 @@ fn app(api: Shared) -> Router {
         })
         .method_not_allowed_fallback(|| async { Refusal::method() })
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(traced))
         .layer(limit)
         .with_state(api)
 }
@@ -291,7 +295,37 @@ fn outer_app(api: Shared) -> Router {
         .fallback(|| async { Refusal::not_found("there is nothing here") })
         .method_not_allowed_fallback(|| async { Refusal::method() })
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(traced))
         .with_state(api)
+}
+
+/// Tells of a request, in the trace that it names.
+async fn traced(request: Request, next: Next) -> Response {
+    let span = span_of(&request);
+    let response = next.run(request).await;
+    let status = response.status();
+    span.record("http.response.status_code", u64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.record("fault", status.as_str());
+    }
+    response
+}
+
+fn span_of(request: &Request) -> Span {
+    let header = |name: &str| request.headers().get(name)?.to_str().ok();
+    // The path as it was asked for may say who asks about what.
+    let route = request.extensions().get::<MatchedPath>();
+    tracing::info_span!(
+        target: TRACES,
+        parent: None,
+        "request",
+        kind = "server",
+        traceparent = header("traceparent"),
+        http.request.method = request.method().as_str(),
+        http.route = route.map(MatchedPath::as_str),
+        http.response.status_code = tracing::field::Empty,
+        fault = tracing::field::Empty,
+    )
 }
 
 /// Answers in time, whatever becomes of the body.
@@ -357,13 +391,32 @@ fn is_same(left: &[u8], right: &[u8]) -> bool {
 }
 
 async fn reload(State(api): State<Shared>) -> Result<Response, Refusal> {
+    let words = read_again(&api).await?;
+    Ok(answer::json(&serde_json::json!({ "reloaded": words })))
+}
+
+/// Makes what the files of this process say the rules of all that share the work.
+async fn publish_rules(State(api): State<Shared>) -> Result<Response, Refusal> {
+    let Some(versions) = api.versions.clone() else {
+        let words = "nobody has rules from this process (store.rules is \"own\"); `POST /v1/reload` puts its files in force here";
+        return Err(Refusal::conflict(words));
+    };
+    let words = read_again(&api).await?;
+    let published = versions.published();
+    Ok(answer::json(
+        &serde_json::json!({ "published": published, "reloaded": words }),
+    ))
+}
+
+/// Has the rules read again: what is in force then, or why it is not.
+async fn read_again(api: &Api) -> Result<String, Refusal> {
     let (answer, answered) = oneshot::channel();
     let asked = api.control.send(Control::Reload(Some(answer)));
     if asked.is_err() {
         return Err(Refusal::ending());
     }
     match answered.await {
-        Ok(Ok(words)) => Ok(answer::json(&serde_json::json!({ "reloaded": words }))),
+        Ok(Ok(words)) => Ok(words),
         Ok(Err(words)) => Err(Refusal::conflict(words)),
         Err(_) => Err(Refusal::ending()),
     }

@@ -17,6 +17,7 @@ mod pulled;
 mod service;
 mod sinks;
 mod stateful;
+mod traced;
 
 use super::harness::{Folder, run, tripline};
 use service::Service;
@@ -224,6 +225,9 @@ fn rules_are_read_again_and_bad_ones_refused() {
         "from the reload on: {found}"
     );
     folder.file("rules/broken.toml", "id = \"broken\"\nwhen = 'event.'\n");
+    let answer = service.post("/v1/rules/publish", "");
+    assert_eq!(answer.0, 409, "{answer:?}");
+    assert!(answer.1.contains("store.rules"), "{answer:?}");
     let answer = service.post("/v1/reload", "");
     assert_eq!(answer.0, 409, "{answer:?}");
     assert!(answer.1.contains("broken.toml"), "{answer:?}");

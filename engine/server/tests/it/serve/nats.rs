@@ -2,7 +2,7 @@
 
 use super::killed::{findings, send, settled, unchanging};
 use super::service::Service;
-use super::{Folder, event, events, folder, tripline};
+use super::{Folder, event, events, folder, run, tripline};
 use crate::launcher::{NatsServer, Place, cluster};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -700,6 +700,18 @@ fn rules_of_one_member_are_in_force_everywhere_from_one_record_on() {
             .count()
             <= 2
     });
+    // The command does what a reload does, and says what it came to.
+    rename(&folders[0], "told");
+    let before = services[0].get("/v1/status")["rules"]["published"].clone();
+    let told = run(&["rules", "publish", "--url", &services[0].url()]);
+    let newest = services[0].get("/v1/status")["rules"]["published"].clone();
+    assert_ne!(newest, before);
+    let words = format!(
+        "version {} published: ",
+        newest.as_str().expect("a version")
+    );
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(told.stdout.starts_with(&words), "{}", told.stdout);
     // A mistake refuses all of them, and nothing changes.
     let newest = services[0].get("/v1/status")["rules"]["published"].clone();
     folders[0].file(
@@ -709,6 +721,9 @@ fn rules_of_one_member_are_in_force_everywhere_from_one_record_on() {
     part(&folders[0]);
     let (status, text) = services[0].post("/v1/reload", "");
     assert_eq!(status, 409, "{text}");
+    let told = run(&["rules", "publish", "--url", &services[0].url()]);
+    assert_eq!(told.code, 2, "{}", told.stdout);
+    assert!(told.stderr.contains("mistakes in"), "{}", told.stderr);
     assert_eq!(services[0].get("/v1/status")["rules"]["published"], newest);
     for service in services {
         assert_eq!(service.terminate(), Some(0));
