@@ -122,6 +122,15 @@ fn no_action_of_the_catalogue_answers_an_event_of_its_own_session() {
             "[remediation.{name}]\nversion = \"1.0.0\"\ndescription = \"x\"\nrunbook = \"x\"\nowner = \"x\"\non_finding = [\"loop\"]\nwhen = \"true\"\naction = \"{}\"\nallow_irreversible = true\napproval = {{ quorum = 2 }}\nstage = {{ mode = \"approve\" }}\n",
             action.name()
         ));
+        for parameter in action.parameters().iter().filter(|one| one.is_by_policy) {
+            let value = match parameter.name {
+                "resource" => "urn:anybody:1",
+                "method" => "POST",
+                "path" | "check_path" => "/1",
+                _ => "anybody",
+            };
+            text.push_str(&format!("params.{} = \"'{value}'\"\n", parameter.name));
+        }
     }
     let policies = policies_of(&text);
     let protected = Protected {

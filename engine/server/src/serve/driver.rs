@@ -13,7 +13,7 @@ use crate::causes::with_causes;
 use crate::config::Place;
 use crate::plugins::Plugins;
 use crate::remediation::learning::Learning;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -78,9 +78,6 @@ pub(crate) type Driven = Result<Ended, DriveFault>;
 
 /// How often the status is brought up to date while there is work.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
-
-/// Batches of so few records are examined where they were read: handing them over twice would take longer.
-const AT_ONCE_MAX: usize = 32;
 
 /// How long a thread waits for a record before it looks whether it is still wanted.
 const WAITS: Duration = Duration::from_millis(100);
@@ -152,8 +149,6 @@ pub(crate) fn drive(
         scope.spawn(move || wait_for_records(engine.bus, &armed, &to_worker));
         let driver = Driver {
             engine,
-            // Plugins take their time, and some must see all batches in one place.
-            own: (engine.plugins.is_empty()).then(|| examining(worker.plugins().clone())),
             worker,
             jobs: &jobs,
             to_store,
@@ -196,8 +191,6 @@ fn begin(engine: &Engine<'_>, mut checkpoint: Checkpoint) -> Result<Checkpoint, 
 struct Driver<'d, 'e> {
     engine: &'d Engine<'e>,
     worker: Worker<'e>,
-    /// Examines small batches, where no plugin is asked.
-    own: Option<Examining<'d>>,
     jobs: &'d Jobs,
     to_store: Sender<(Effect, Option<Committing>)>,
     arm: Sender<Sequence>,
@@ -289,18 +282,18 @@ impl Driver<'_, '_> {
 
     /// One step of the worker and of what follows at once.
     fn step(&mut self, input: Input) -> Option<Ended> {
-        let mut next = VecDeque::from([input]);
-        while let Some(input) = next.pop_front() {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
             for effect in self.worker.step(now(), input) {
                 match effect {
                     Effect::Fetch { number, after, max } => {
-                        next.push_back(self.fetch(number, after, max));
+                        next = Some(self.fetch(number, after, max));
                     }
                     Effect::Examine { number, known } => {
-                        next.extend(self.examine(number, How::Examine { known }));
+                        self.examine(number, How::Examine { known });
                     }
                     Effect::SetAside { number, starts } => {
-                        next.extend(self.examine(number, How::SetAside { starts }));
+                        self.examine(number, How::SetAside { starts });
                     }
                     Effect::Wake { at } => {
                         self.wake = Some(at);
@@ -355,22 +348,14 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Has a batch examined. What came of it, where that was done at once.
-    fn examine(&mut self, number: u64, how: How) -> Option<Input> {
-        let (delivered, span) = self.batches.remove(&number)?;
-        let is_small = delivered.records.len() <= AT_ONCE_MAX;
-        let job = Job {
-            number,
-            delivered,
-            how,
-            span,
-        };
-        match &mut self.own {
-            Some(own) if is_small && self.jobs.is_empty() => Some(own.one(job)),
-            _ => {
-                self.jobs.put(job);
-                None
-            }
+    fn examine(&mut self, number: u64, how: How) {
+        if let Some((delivered, span)) = self.batches.remove(&number) {
+            self.jobs.put(Job {
+                number,
+                delivered,
+                how,
+                span,
+            });
         }
     }
 

@@ -52,12 +52,6 @@ impl Jobs {
         self.changed.notify_one();
     }
 
-    /// Whether nobody waits for a thread.
-    pub(super) fn is_empty(&self) -> bool {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.0.is_empty()
-    }
-
     /// No more will come.
     pub(super) fn close(&self) {
         self.waiting
@@ -139,7 +133,7 @@ impl<'e> Examining<'e> {
     }
 
     /// What the rules say of a batch.
-    pub(super) fn one(&mut self, mut job: Job) -> Input {
+    fn one(&mut self, mut job: Job) -> Input {
         let span = traced::evaluate(&job.span, job.delivered.records.len());
         let tools = &mut self.tools;
         let examined = match catch_unwind(AssertUnwindSafe(|| tools.work(&mut job))) {
