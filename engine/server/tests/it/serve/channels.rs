@@ -1,6 +1,6 @@
 //! Channels of a service: real clients, everything that must be refused, and what becomes of events when the process is killed.
 
-use super::killed::settled;
+use super::killed::{position, settled, wait_for_commit};
 use super::nats::member;
 use super::service::Service;
 use super::{Folder, event, events, folder, run, tripline};
@@ -1033,6 +1033,9 @@ fn what_was_acknowledged_is_there_after_a_kill_and_nothing_is_twice() {
             })
             .collect();
         for round in 0..ROUNDS {
+            if round % 5 == 4 {
+                wait_for_commit(|| position(&service));
+            }
             thread::sleep(Duration::from_millis(5 + (round * 37 % 60) as u64));
             assert!(
                 !senders.iter().all(thread::ScopedJoinHandle::is_finished),
@@ -1053,6 +1056,9 @@ fn what_was_acknowledged_is_there_after_a_kill_and_nothing_is_twice() {
         .filter(|(_, (_, what))| what.contains("stopped"))
         .map(|(id, _)| id)
         .collect();
+    let dead = service.get("/v1/dead-letters");
+    let count = dead["dead_letters"].as_array().map(Vec::len);
+    assert_eq!(count, Some(0), "{dead}");
     assert_eq!(stopped.len(), all.len() / 3);
     assert_eq!(service.terminate(), Some(0));
 }

@@ -52,13 +52,16 @@ pub(super) fn send(service: &Mutex<Option<Service>>, chunk: &[String]) {
     }
 }
 
-/// Waits until the service commits; whoever sends to it meanwhile is not held up.
-fn wait_for_commit(service: &Mutex<Option<Service>>) {
-    let position = || {
-        let service = service.lock().expect("nobody panicked");
-        let service = service.as_ref().expect("it runs");
-        service.get("/v1/status")["partitions"][0]["position"].as_u64()
-    };
+/// How far a service has committed.
+pub(super) fn position(service: &Service) -> Option<u64> {
+    service.get("/v1/status")["partitions"][0]["position"].as_u64()
+}
+
+/// Waits until a service commits.
+///
+/// Whoever kills one again and again lets it come so far now and then, or the record that comes next is suspected of the
+/// deaths and set aside.
+pub(super) fn wait_for_commit(position: impl Fn() -> Option<u64>) {
     let (begun, before) = (Instant::now(), position());
     while position() == before {
         assert!(begun.elapsed() < Duration::from_secs(60), "{before:?}");
@@ -95,9 +98,12 @@ fn nothing_acknowledged_is_lost_and_nothing_is_found_twice() {
         let mut kills = 0;
         for round in 0..ROUNDS {
             // A different moment each time: in the middle of a start, of an append, of a commit.
-            // Now and then late enough for a commit, or the record that comes next is suspected of the deaths.
             if round % 5 == 4 {
-                wait_for_commit(&service);
+                // Whoever sends to it meanwhile is not held up.
+                wait_for_commit(|| {
+                    let service = service.lock().expect("nobody panicked");
+                    position(service.as_ref().expect("it runs"))
+                });
             }
             thread::sleep(Duration::from_millis((round * 37 % 97) as u64));
             let running = service.lock().expect("nobody panicked").take();
