@@ -63,6 +63,8 @@ pub(super) enum Question {
     Holds,
     /// A comparison with an integer.
     Integer(Operator, i64),
+    /// A comparison with something else of the event, after adding a number where one is to be added.
+    Other(Operator, Option<i64>, NodeId),
     /// `== "text"`
     Text(ConstantId),
     StartsWith(ConstantId),
@@ -83,8 +85,9 @@ pub(super) struct Reading {
     pub(super) questions: u64,
 }
 
-/// Reads a node as a macro over an array, if it is one that columns can answer.
-pub(super) fn read(builder: &ProgramBuilder, id: NodeId) -> Option<Reading> {
+/// Reads a node as a macro over an array, if it is one that columns can answer. `about_event` says of the nodes before it
+/// which depend on the event alone.
+pub(super) fn read(builder: &ProgramBuilder, id: NodeId, about_event: &[bool]) -> Option<Reading> {
     let Node::Comprehension(shape, range, condition, transform) = builder.get(id) else {
         return None;
     };
@@ -93,6 +96,7 @@ pub(super) fn read(builder: &ProgramBuilder, id: NodeId) -> Option<Reading> {
     }
     let mut reader = Reader {
         builder,
+        about_event,
         local: shape.local,
         keys: Vec::new(),
         questions: 0,
@@ -117,6 +121,7 @@ pub(super) fn read(builder: &ProgramBuilder, id: NodeId) -> Option<Reading> {
 
 struct Reader<'b> {
     builder: &'b ProgramBuilder,
+    about_event: &'b [bool],
     /// The macro's variable.
     local: u32,
     keys: Vec<Box<[ConstantId]>>,
@@ -138,12 +143,12 @@ impl Reader<'_> {
             }
             Node::Not(operand) => Some(Test::Not(Box::new(self.test(operand)?))),
             Node::Binary(operator, left, right) if operator < Operator::In => {
-                match (self.integer(left), self.integer(right)) {
-                    (None, Some(number)) => self.ask(left, Question::Integer(operator, number)),
-                    (Some(number), None) => {
-                        self.ask(right, Question::Integer(mirrored(operator), number))
-                    }
-                    _ => None,
+                if self.is_about_event(right) {
+                    self.compared(operator, left, right)
+                } else if self.is_about_event(left) {
+                    self.compared(mirrored(operator), right, left)
+                } else {
+                    None
                 }
             }
             Node::EqualsText(operand, text) => self.ask(operand, Question::Text(text)),
@@ -164,6 +169,39 @@ impl Reader<'_> {
             }
             _ => None,
         }
+    }
+
+    /// A comparison of something of the element with something of the event, or with a constant.
+    fn compared(&mut self, operator: Operator, operand: NodeId, other: NodeId) -> Option<Test> {
+        let (part, more) = self.sum(operand);
+        if more.is_none()
+            && let Some(number) = self.integer(other)
+        {
+            return self.ask(part, Question::Integer(operator, number));
+        }
+        // What stands in the place of an absent part is not compared here.
+        let keys = self.keys_of(part)?;
+        Some(self.about(keys, Question::Other(operator, more, other), None))
+    }
+
+    /// What a constant is added to, and the constant; any other node itself.
+    fn sum(&self, id: NodeId) -> (NodeId, Option<i64>) {
+        let added = match self.builder.get(id) {
+            Node::Binary(Operator::Add, left, right) => {
+                let number = self.integer(right).map(|number| (left, number));
+                number.or_else(|| Some((right, self.integer(left)?)))
+            }
+            Node::Binary(Operator::Subtract, left, right) => {
+                let number = self.integer(right).and_then(i64::checked_neg);
+                number.map(|number| (left, number))
+            }
+            _ => None,
+        };
+        added.map_or((id, None), |(part, number)| (part, Some(number)))
+    }
+
+    fn is_about_event(&self, id: NodeId) -> bool {
+        self.about_event[id.0 as usize]
     }
 
     /// A question about a part of the element, or about a constant in the place of an absent part.

@@ -125,6 +125,8 @@ pub enum Node {
     Glob(NodeId, ConstantId),
     /// `operand.indexOf("constant")`
     IndexOf(NodeId, u32),
+    /// `operand.replace("constant", with)`, where the constant is not empty.
+    Replace(NodeId, u32, NodeId),
     /// `cidr("constant").contains(operand)`, for addresses and their text.
     InNetwork(NodeId, u32),
     /// `operand.getHours("constant")` and its like, with a time zone that there is.

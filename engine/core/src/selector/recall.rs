@@ -34,7 +34,7 @@ impl Recall {
         let mut about_event: Vec<bool> = Vec::with_capacity(builder.len());
         for id in (0..builder.len() as u32).map(NodeId) {
             about_event.push(is_about_event(builder, id, &about_event));
-            let number = if let Some(reading) = elements::read(builder, id)
+            let number = if let Some(reading) = elements::read(builder, id, &about_event)
                 && about_event[reading.range.0 as usize]
             {
                 tests.push(recall.test(reading, &mut columns));
@@ -105,7 +105,8 @@ fn is_dear(builder: &ProgramBuilder, id: NodeId) -> bool {
         | Node::OptionalOrValue(..)
         | Node::Binary(Operator::Add, ..)
         | Node::TimePart(..)
-        | Node::IndexOf(..) => true,
+        | Node::IndexOf(..)
+        | Node::Replace(..) => true,
         Node::Call(function, _) => {
             function.is_time_part()
                 || matches!(
@@ -129,6 +130,7 @@ fn is_about_event(builder: &ProgramBuilder, id: NodeId, known: &[bool]) -> bool 
         | Node::OptionalSelect(operand, _)
         | Node::TimePart(_, operand, _)
         | Node::IndexOf(operand, _) => known(operand),
+        Node::Replace(text, _, with) => known(text) && known(with),
         Node::Index(left, right)
         | Node::OptionalIndex(left, right)
         | Node::OptionalOrValue(left, right)

@@ -108,6 +108,13 @@ impl<'c> Compiler<'c> {
                 let part = self.constant_text(*part)?;
                 Node::IndexOf(*text, self.builder.finder(part))
             }
+            (F::Replace, [text, part, with]) => {
+                let (part, name) = self.builder.text_of(*part)?;
+                if name.is_empty() {
+                    return None;
+                }
+                Node::Replace(*text, self.builder.finder(part), *with)
+            }
             (F::Matches, [text, pattern]) => {
                 let pattern = self.constant_text(*pattern)?;
                 return Some(self.matches(*text, pattern, span));

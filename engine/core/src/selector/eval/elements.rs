@@ -214,6 +214,16 @@ impl<'e> Evaluation<'e> {
                 Operator::NotEqual => Some(true),
                 _ => None,
             },
+            (Question::Other(operator, more, other), Cell::Integer(value)) => {
+                let value = value.checked_add(more.unwrap_or(0))?;
+                Some(holds(operator, value.cmp(&self.integer(other)?)))
+            }
+            (Question::Other(operator, None, other), Cell::Text(start, end)) => {
+                let other = self.plain_text(other)?.as_bytes();
+                let bytes = self.bytes(start, end);
+                self.meter.charge_bytes(bytes.len().min(other.len())).ok()?;
+                Some(holds(operator, bytes.cmp(other)))
+            }
             (Question::Text(wanted), Cell::Text(start, end)) => {
                 Some(self.bytes(start, end) == program.constant_text(wanted).as_bytes())
             }

@@ -392,6 +392,13 @@ impl<'e> Evaluation<'e> {
                     .map(Value::Int)
                     .map_err(|why| EvalError { why, node: id })
             }
+            Node::Replace(operand, part, with) => {
+                let part = program.finders[part as usize].needle();
+                let part = Value::text(std::str::from_utf8(part).unwrap_or(""));
+                let arguments = [self.value(operand)?, part, self.value(with)?];
+                function::call(Function::Replace, &arguments, &mut self.meter)
+                    .map_err(|why| EvalError { why, node: id })
+            }
             Node::TimePart(function, operand, zone) => {
                 let value = self.value(operand)?;
                 self.charge(id, 5)?;

@@ -78,7 +78,7 @@ const OPERANDS: [&str; 48] = [
     "{\"x\": 3, \"X\": 4}[event.a]",
 ];
 
-const CONDITIONS: [&str; 29] = [
+const CONDITIONS: [&str; 35] = [
     "event.items.exists(i, i.k == event.n)",
     "event.items.exists(i, has(i.p) && i.p == event.a)",
     "event.items.all(i, i.k > 0)",
@@ -108,6 +108,12 @@ const CONDITIONS: [&str; 29] = [
     "event.c.indexOf(\"\") == 0",
     "glob(event.d, \"a?:*:c\") || glob(event.c, \"*\\n\")",
     "cel.bind(event, event.a, cel.bind(x, event, [\"y\"].exists(event, event != x)))",
+    "event.d == event.d.replace(\"é:\", \"é:\")",
+    "event.a == event.a.replace(\"x\", event.b) || event.b == event.a.replace(\"x\", event.b)",
+    "event.d.replace(\":\", \"\") == \"aébc\"",
+    "event.d.replace(\"a\", event.c) == event.d",
+    "event.d.replace(\"c\", \"c\", 1) == event.d",
+    "glob(event.d, \"*:?:*\") && glob(event.c, \"**b**\")",
 ];
 
 /// Arrays, or what stands in their place.
@@ -121,7 +127,7 @@ const RANGES: [&str; 6] = [
 ];
 
 /// What macros ask of an element.
-const BODIES: [&str; 32] = [
+const BODIES: [&str; 52] = [
     "i.k == 3",
     "i.k != 3",
     "i.k > 1",
@@ -154,6 +160,26 @@ const BODIES: [&str; 32] = [
     "i == 3",
     "i.startsWith(\"x\") || i.k == 1",
     "i.k == event.n || i.k == 3",
+    "i.k + 1 == event.n",
+    "event.n == i.k - 4",
+    "i.k < event.n",
+    "1 + i.k > event.m",
+    "i.k + 9223372036854775807 > 0",
+    "i.k - -9223372036854775808 > 0",
+    "i.k + 1 == 4",
+    "i.k + 0 != 3",
+    "i.p + 0 != 3",
+    "i.p == event.a",
+    "event.c != i.p",
+    "i.p < event.a",
+    "\"w\" < i.p",
+    "i.k - event.m > 0",
+    "i.k + 0 == i.o.k",
+    "i == event.a",
+    "i.p == event.d.replace(\"x\", \"y\")",
+    "event.n == event.m || i.k >= event.half",
+    "i.k == 3u || i.k + 1 < 3.5",
+    "i.k + size(event.a) == size(event.list)",
 ];
 
 fn conditions() -> Vec<String> {

@@ -101,7 +101,7 @@ impl<'e> Evaluation<'e> {
                 Err(why) => self.fail(operand, why),
             };
         }
-        if let Some(equal) = self.with_built(operand, |_, text| text == wanted) {
+        if let Some(equal) = self.equals_built(operand, wanted) {
             return Ok(equal);
         }
         let operand = self.chosen(operand)?;
@@ -213,10 +213,10 @@ impl<'e> Evaluation<'e> {
             return Some(one == other);
         }
         if let Some(left) = self.plain_text(left) {
-            return self.with_built(right, |_, built| built == left);
+            return self.equals_built(right, left);
         }
         if let Some(right) = self.plain_text(right) {
-            return self.with_built(left, |_, built| built == right);
+            return self.equals_built(left, right);
         }
         let mut texts = self.memo.take_texts_with_room()?;
         let start = texts.len();
@@ -230,6 +230,23 @@ impl<'e> Evaluation<'e> {
         texts.truncate(start);
         self.memo.put_texts(texts);
         equal
+    }
+
+    /// Whether a text that has to be built is this one.
+    fn equals_built(&mut self, id: NodeId, wanted: &str) -> Option<bool> {
+        if let Node::Replace(text, part, with) = self.program.nodes[id.0 as usize]
+            && self.program.slot(id).is_none()
+            && let Some(text) = self.plain_text(text)
+            && let Some(with) = self.plain_text(with)
+        {
+            // Nobody else wants it, so nothing is built that is only looked at once.
+            let mut rest = Some(wanted.as_bytes());
+            self.replaced(text, part, with, |piece| {
+                rest = rest.and_then(|rest| rest.strip_prefix(piece.as_bytes()));
+            })?;
+            return Some(rest.is_some_and(<[u8]>::is_empty));
+        }
+        self.with_built(id, |_, built| built == wanted)
     }
 
     /// Puts the text of a node behind what is in `out`, and pays for it first.
@@ -253,13 +270,9 @@ impl<'e> Evaluation<'e> {
                 }
                 Some(())
             }
-            Node::Call(Function::Replace, operands) => {
-                let [text, part, with] = *program.operands(operands) else {
-                    return None;
-                };
-                let text = self.plain_text(text)?;
-                let (part, with) = (self.plain_text(part)?, self.plain_text(with)?);
-                self.replace(text, part, with, out)
+            Node::Replace(text, part, with) => {
+                let (text, with) = (self.plain_text(text)?, self.plain_text(with)?);
+                self.replaced(text, part, with, |piece| out.push_str(piece))
             }
             _ => {
                 if let Some(text) = self.plain_text(id) {
@@ -275,19 +288,24 @@ impl<'e> Evaluation<'e> {
         }
     }
 
-    fn replace(&mut self, text: &str, part: &str, with: &str, out: &mut String) -> Option<()> {
-        if part.is_empty() {
-            return None;
-        }
+    /// The pieces of a text in which something is replaced, in their order, paid for.
+    fn replaced<'t>(
+        &mut self,
+        text: &'t str,
+        part: u32,
+        with: &'t str,
+        mut piece: impl FnMut(&'t str),
+    ) -> Option<()> {
+        let part = &self.program.finders[part as usize];
         self.meter.charge(1 + text.len() as u64 / 5).ok()?;
-        let mut rest = 0;
-        for found in memchr::memmem::find_iter(text.as_bytes(), part) {
+        let mut rest = text;
+        while let Some(found) = part.find(rest.as_bytes()) {
             self.meter.charge(1 + with.len() as u64 / 10).ok()?;
-            out.push_str(text.get(rest..found)?);
-            out.push_str(with);
-            rest = found + part.len();
+            piece(rest.get(..found)?);
+            piece(with);
+            rest = rest.get(found + part.needle().len()..)?;
         }
-        out.push_str(text.get(rest..)?);
+        piece(rest);
         Some(())
     }
 

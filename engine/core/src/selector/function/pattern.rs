@@ -136,59 +136,106 @@ fn escape(rest: &str, in_brackets: bool, out: &mut String) -> usize {
 /// Each part between stars is looked for from the left, which is right for globs and never goes back further
 /// than one part; the work is bounded by text times the longest part.
 pub(crate) fn glob(text: &str, pattern: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = strip_part(text, first) else {
+    let (first, behind) = next_part(pattern);
+    let Some(mut rest) = first.strip_from(text) else {
         return false;
     };
-    let Some(last) = parts.next_back() else {
+    let Some(mut pattern) = behind else {
         return rest.is_empty();
     };
-    for part in parts {
-        match find_part(rest, part) {
-            Some(after) => rest = after,
-            None => return false,
+    loop {
+        let (part, behind) = next_part(pattern);
+        let Some(behind) = behind else {
+            return part.ends(rest);
+        };
+        let Some(after) = part.behind_first_in(rest) else {
+            return false;
+        };
+        (pattern, rest) = (behind, after);
+    }
+}
+
+/// What a pattern has between stars.
+#[derive(Clone, Copy)]
+struct Part<'p> {
+    text: &'p str,
+    /// It has a `?`.
+    is_open: bool,
+}
+
+/// The pattern up to its first star, and what comes behind that.
+#[inline]
+fn next_part(pattern: &str) -> (Part<'_>, Option<&str>) {
+    let mut is_open = false;
+    for (at, byte) in pattern.bytes().enumerate() {
+        match byte {
+            b'*' => {
+                let text = &pattern[..at];
+                return (Part { text, is_open }, Some(&pattern[at + 1..]));
+            }
+            b'?' => is_open = true,
+            _ => {}
         }
     }
-    ends_with_part(rest, last)
+    let text = pattern;
+    (Part { text, is_open }, None)
 }
 
-fn strip_part<'t>(text: &'t str, part: &str) -> Option<&'t str> {
-    if !part.contains('?') {
-        return text.strip_prefix(part);
-    }
-    let mut text = text.chars();
-    for wanted in part.chars() {
-        let c = text.next()?;
-        if wanted != '?' && wanted != c {
-            return None;
+impl Part<'_> {
+    /// What comes behind it in a text that begins with it.
+    fn strip_from<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if !self.is_open {
+            return text.strip_prefix(self.text);
         }
+        let mut text = text.chars();
+        for wanted in self.text.chars() {
+            let c = text.next()?;
+            if wanted != '?' && wanted != c {
+                return None;
+            }
+        }
+        Some(text.as_str())
     }
-    Some(text.as_str())
+
+    /// What comes behind the first place at which a text has it.
+    fn behind_first_in<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if !self.is_open {
+            let at = place(text.as_bytes(), self.text.as_bytes())?;
+            return Some(&text[at + self.text.len()..]);
+        }
+        text.char_indices()
+            .find_map(|(at, _)| self.strip_from(&text[at..]))
+    }
+
+    fn ends(&self, text: &str) -> bool {
+        if !self.is_open {
+            return text.ends_with(self.text);
+        }
+        let mut text = text.chars().rev();
+        self.text
+            .chars()
+            .rev()
+            .all(|wanted| text.next().is_some_and(|c| wanted == '?' || wanted == c))
+    }
 }
 
-fn find_part<'t>(text: &'t str, part: &str) -> Option<&'t str> {
-    if !part.contains('?') {
-        let at = memchr::memmem::find(text.as_bytes(), part.as_bytes())?;
-        return Some(&text[at + part.len()..]);
+/// Where a part is in a text. A short part of a short text is looked for by its first byte, which takes less than getting
+/// ready for a search, and little whatever is in them.
+fn place(text: &[u8], part: &[u8]) -> Option<usize> {
+    let [first, ..] = part else { return Some(0) };
+    if text.len() > SHORT_TEXT || part.len() > SHORT_PART {
+        return memchr::memmem::find(text, part);
     }
-    text.char_indices()
-        .find_map(|(at, _)| strip_part(&text[at..], part))
+    let last = text.len().checked_sub(part.len())?;
+    memchr::memchr_iter(*first, &text[..=last]).find(|at| text[*at..].starts_with(part))
 }
 
-fn ends_with_part(text: &str, part: &str) -> bool {
-    if !part.contains('?') {
-        return text.ends_with(part);
-    }
-    let mut text = text.chars().rev();
-    part.chars()
-        .rev()
-        .all(|wanted| text.next().is_some_and(|c| wanted == '?' || wanted == c))
-}
+const SHORT_TEXT: usize = 256;
+const SHORT_PART: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::{compile, glob, re2};
+    use super::{SHORT_PART, SHORT_TEXT, compile, glob, re2};
 
     #[test]
     fn globs() {
@@ -215,6 +262,21 @@ mod tests {
         check("aXbXc", "a*?c", true);
         check("ac", "a*?c", false);
         check("a*c", "a[*]c", false);
+        check("aab", "*aab*", true);
+        check("aaab", "*aab*", true);
+        check("aa", "*aab*", false);
+        // As long as the longest text without a search, and one more.
+        for filled in [SHORT_TEXT - 3, SHORT_TEXT - 2] {
+            let text = format!("{}aab", "a".repeat(filled));
+            check(&text, "*aab*", true);
+            check(&text, "*aab?*", false);
+            check(&text, "*aaba*", false);
+        }
+        for part in [SHORT_PART, SHORT_PART + 1] {
+            let pattern = format!("*{}b*", "a".repeat(part - 1));
+            check(&format!("{}b", "a".repeat(part)), &pattern, true);
+            check(&format!("{}b", "a".repeat(part - 2)), &pattern, false);
+        }
     }
 
     #[test]
