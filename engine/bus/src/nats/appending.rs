@@ -26,7 +26,7 @@ use async_nats::client::RequestErrorKind;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{HeaderMap, Request};
+use async_nats::{HeaderMap, Message, Request, StatusCode};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use tripline_core::port::{NewRecord, PortFault};
@@ -46,7 +46,7 @@ pub(super) struct Target<'t> {
 }
 
 /// What became of one try.
-enum Tried {
+pub(super) enum Tried {
     /// The place of the first one.
     Taken(u64),
     /// It is there from an earlier try.
@@ -77,6 +77,16 @@ pub(super) fn append(
             ),
         ));
     }
+    let messages = outgoing(target, records, doing)?;
+    target.connection.block_on(send(target, &messages, doing))
+}
+
+/// Records as messages, with ids that no other append has.
+pub(super) fn outgoing(
+    target: &Target<'_>,
+    records: &[NewRecord<'_>],
+    doing: &Doing,
+) -> Result<Vec<Outgoing>, PortFault> {
     // Unique for as long as anybody remembers it; the client's inboxes are made to be.
     let inbox = target.connection.client.new_inbox();
     let id = inbox.rsplit('.').next().unwrap_or(&inbox);
@@ -100,7 +110,13 @@ pub(super) fn append(
             payload: Bytes::copy_from_slice(record.payload),
         });
     }
-    target.connection.block_on(send(target, &messages, doing))
+    Ok(messages)
+}
+
+/// How long a try of so many bytes may take.
+pub(super) fn timeout_of(messages: &[Outgoing]) -> Duration {
+    let bytes: usize = messages.iter().map(|one| one.payload.len()).sum();
+    TRY_TIMEOUT + Duration::from_millis((bytes * 1000 / TRY_BYTES_A_SECOND).min(60_000) as u64)
 }
 
 /// Sends messages as a whole until it is known what became of them.
@@ -114,9 +130,7 @@ pub(super) async fn send(
     let mut was_sent = false;
     let mut last = target.connection.not_connected();
     let mut was_refused_by_all = false;
-    let bytes: usize = messages.iter().map(|one| one.payload.len()).sum();
-    let timeout =
-        TRY_TIMEOUT + Duration::from_millis((bytes * 1000 / TRY_BYTES_A_SECOND).min(60_000) as u64);
+    let timeout = timeout_of(messages);
     while begun.elapsed() < APPEND_PATIENCE {
         if target.connection.is_connected() {
             let tried = match messages {
@@ -145,23 +159,25 @@ pub(super) async fn send(
             last = target.connection.not_connected();
         }
     }
-    given_up(target, doing, (was_sent, was_refused_by_all), last).await
+    Err(given_up(target, doing, (was_sent, was_refused_by_all), last).await)
 }
 
-async fn given_up(
+/// Why nothing is known after all tries.
+pub(super) async fn given_up(
     target: &Target<'_>,
     doing: &Doing,
     (was_sent, was_refused_by_all): (bool, bool),
     last: String,
-) -> Result<u64, PortFault> {
-    if was_refused_by_all
-        && let Some(stream) = target.stream
-        && info_of(target.connection, stream, doing).await?.is_none()
-    {
-        return Err(deleted(doing, stream));
+) -> PortFault {
+    if was_refused_by_all && let Some(stream) = target.stream {
+        match info_of(target.connection, stream, doing).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return deleted(doing, stream),
+            Err(fault) => return fault,
+        }
     }
     let seconds = APPEND_PATIENCE.as_secs();
-    Err(match was_sent {
+    match was_sent {
         true => denied_or_retry(
             target.connection,
             doing,
@@ -170,7 +186,7 @@ async fn given_up(
             ),
         ),
         false => retry(doing, format!("not taken within {seconds} s ({last})")),
-    })
+    }
 }
 
 async fn single(
@@ -252,14 +268,9 @@ async fn ask(
                     target.connection.unanswered().await;
                     Tried::NobodyThere
                 }
-                RequestErrorKind::MaxPayloadExceeded => Tried::Fault(refused(
-                    doing,
-                    format!(
-                        "{} bytes with their headers; the server takes at most {} (`max_payload`)",
-                        message.payload.len(),
-                        client.max_payload()
-                    ),
-                )),
+                RequestErrorKind::MaxPayloadExceeded => {
+                    Tried::Fault(too_long(target, &message.payload, doing))
+                }
                 RequestErrorKind::InvalidSubject => Tried::Fault(refused(doing, fault.to_string())),
                 RequestErrorKind::TimedOut => match denied(target.connection, doing) {
                     Some(fault) => Tried::Fault(fault),
@@ -276,11 +287,38 @@ async fn ask(
     if answer.payload.is_empty() {
         return Ok(None);
     }
-    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
-        Ok(Response::Ok(ack)) => Ok(Some(ack)),
+    ack_of(&answer.payload, doing).map(Some)
+}
+
+/// What the server says in answer to a message of its own.
+pub(super) fn word_of(answer: &Message, doing: &Doing) -> Tried {
+    if answer.status == Some(StatusCode::NO_RESPONDERS) {
+        return Tried::NobodyThere;
+    }
+    match ack_of(&answer.payload, doing) {
+        Ok(ack) => Tried::Taken(ack.sequence),
+        Err(tried) => tried,
+    }
+}
+
+fn ack_of(answer: &[u8], doing: &Doing) -> Result<PublishAck, Tried> {
+    match serde_json::from_slice::<Response<PublishAck>>(answer) {
+        Ok(Response::Ok(ack)) => Ok(ack),
         Ok(Response::Err { error }) => Err(of_refusal(doing, &error)),
         Err(fault) => Err(Tried::Again(format!("the answer cannot be read: {fault}"))),
     }
+}
+
+/// A message that no server takes.
+pub(super) fn too_long(target: &Target<'_>, payload: &Bytes, doing: &Doing) -> PortFault {
+    refused(
+        doing,
+        format!(
+            "{} bytes with their headers; the server takes at most {} (`max_payload`)",
+            payload.len(),
+            target.connection.client.max_payload()
+        ),
+    )
 }
 
 fn of_refusal(doing: &Doing, error: &jetstream::Error) -> Tried {

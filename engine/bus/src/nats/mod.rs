@@ -4,6 +4,7 @@
 //! stream <prefix>-events-<partition>, subject <prefix>.events.<partition>
 //!
 //! append ─▶ message, or atomic batch, tried until it is acknowledged (appending)
+//! append_each ─▶ messages, all at once, each tried until it is acknowledged (each)
 //! read, wait ◀─ queue ◀─ consumer without acknowledgements (reading)
 //! ```
 //!
@@ -19,6 +20,7 @@ mod answering;
 mod appending;
 mod connect;
 mod denied;
+mod each;
 mod fault;
 mod ledger;
 pub mod limits;
@@ -48,8 +50,8 @@ use std::time::{Duration, Instant};
 use stream::{declare, denied_or_retry, info_of, question};
 use tokio::sync::Notify;
 use tripline_core::port::{
-    AppendMax, Appended, Bus, Delivered, Durability, NewRecord, Partition, PortFault, ReadMax,
-    Sequence, Span,
+    AppendMax, Appended, Bus, Delivered, Durability, Each, NewRecord, Partition, PortFault,
+    ReadMax, Sequence, Span,
 };
 
 /// What becomes of records that nobody needs any more.
@@ -197,6 +199,23 @@ impl NatsBus {
     }
 }
 
+impl NatsBus {
+    /// Where appends go, and what is said of them.
+    fn appending(&self) -> (Target<'_>, Doing) {
+        let core = &self.core;
+        let target = Target {
+            connection: &core.connection,
+            subject: &core.subject,
+            stream: Some(&core.stream),
+        };
+        let doing = self
+            .doing("append to")
+            .subject(&core.subject)
+            .subject(question("STREAM.INFO", &core.stream));
+        (target, doing)
+    }
+}
+
 impl Drop for NatsBus {
     fn drop(&mut self) {
         self.core.lock().end(&self.core);
@@ -214,15 +233,7 @@ impl Bus for NatsBus {
                 durability: self.durability,
             });
         }
-        let target = Target {
-            connection: &core.connection,
-            subject: &core.subject,
-            stream: Some(&core.stream),
-        };
-        let doing = self
-            .doing("append to")
-            .subject(&core.subject)
-            .subject(question("STREAM.INFO", &core.stream));
+        let (target, doing) = self.appending();
         let first = appending::append(&target, records, &doing)?;
         let last = first + records.len() as u64 - 1;
         core.newest.fetch_max(last, Ordering::AcqRel);
@@ -231,6 +242,21 @@ impl Bus for NatsBus {
             first: Sequence(first),
             durability: self.durability,
         })
+    }
+
+    /// Each by a message of its own, all on their way at once.
+    fn append_each(&self, records: &[NewRecord<'_>]) -> Each {
+        let (target, doing) = self.appending();
+        let (places, fault) = each::append(&target, records, &doing);
+        if let Some(last) = places.iter().flatten().max() {
+            self.core.newest.fetch_max(*last, Ordering::AcqRel);
+        }
+        *self.span_lock() = None;
+        Each {
+            places: places.into_iter().map(|one| one.map(Sequence)).collect(),
+            durability: self.durability,
+            fault,
+        }
     }
 
     fn append_max(&self) -> AppendMax {

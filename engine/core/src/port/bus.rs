@@ -166,6 +166,17 @@ pub struct Appended {
     pub durability: Durability,
 }
 
+/// What became of records that were appended each by itself.
+#[derive(Debug)]
+pub struct Each {
+    /// The places of the records, in their order; `None` for those of which it is not known that they were taken.
+    pub places: Vec<Option<Sequence>>,
+    /// How durable those with a place are.
+    pub durability: Durability,
+    /// Why some have none. They may have been taken all the same where the fault says so.
+    pub fault: Option<PortFault>,
+}
+
 /// What a log has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
@@ -182,6 +193,27 @@ pub trait Bus: Send + Sync {
     /// Appends records, all or none, in this order and with no others between. Returns when they are as durable as it
     /// says, and not before.
     fn append(&self, records: &[NewRecord<'_>]) -> Result<Appended, PortFault>;
+
+    /// Appends records that need not be taken as a whole: in this order as long as nothing fails, perhaps with others between,
+    /// and when something fails, some of them. Cheaper than [`Bus::append`] where a whole has its price.
+    fn append_each(&self, records: &[NewRecord<'_>]) -> Each {
+        let durability = self.durability();
+        match self.append(records) {
+            Ok(appended) => Each {
+                places: (appended.first.0..)
+                    .map(|place| Some(Sequence(place)))
+                    .take(records.len())
+                    .collect(),
+                durability: appended.durability,
+                fault: None,
+            },
+            Err(fault) => Each {
+                places: vec![None; records.len()],
+                durability,
+                fault: Some(fault),
+            },
+        }
+    }
 
     /// How much one append may hold; whoever has more appends several times.
     fn append_max(&self) -> AppendMax {

@@ -12,7 +12,7 @@ mod ledger;
 mod store;
 
 pub use bus::{
-    AppendMax, Appended, Attributes, Bus, Delivered, Durability, NewRecord, ReadMax, Record,
+    AppendMax, Appended, Attributes, Bus, Delivered, Durability, Each, NewRecord, ReadMax, Record,
     RecordKind, Sequence, Span,
 };
 pub use fault::{FaultClass, PortFault};

@@ -235,26 +235,27 @@ impl Ids {
         None
     }
 
-    /// The events of claimed ids were appended: the first of them there, the others behind it.
+    /// The events of claimed ids were appended to a partition, each at its place.
     pub(crate) fn settle(
         &self,
-        taken: &[(Key, u64)],
-        (partition, first): (Partition, Sequence),
+        taken: &[(Key, u64, Sequence)],
+        partition: Partition,
         now: EventTime,
     ) -> Result<(), IdsFault> {
         let mut bytes = Vec::with_capacity(taken.len() * ENTRY_BYTES);
-        for (place, (key, hash)) in (first.0..).zip(taken) {
-            push_entry(&mut bytes, (*key, *hash), (partition.0, place));
+        for (key, hash, place) in taken {
+            push_entry(&mut bytes, (*key, *hash), (partition.0, place.0));
         }
         let mut known = self.lock();
         let written = known.file.write_all(&bytes);
-        for (key, hash) in taken {
+        let newest = known.places.entry(partition.0).or_default();
+        for (_, _, place) in taken {
+            *newest = (*newest).max(place.0);
+        }
+        for (key, hash, _) in taken {
             known.claimed.remove(key);
             known.current.insert(*key, *hash);
         }
-        let last = first.0 + (taken.len() as u64).saturating_sub(1);
-        let place = known.places.entry(partition.0).or_default();
-        *place = (*place).max(last);
         written.map_err(|source| file_fault(&self.folder, source))?;
         self.turn_in_time(&mut known, now)
     }

@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use tripline_core::event::{Kind, Parser};
 use tripline_core::limits::DEAD_LETTER_BYTES_MAX;
-use tripline_core::port::{Durability, FaultClass, NewRecord, Partition, PortFault, RecordKind};
+use tripline_core::port::{
+    Durability, FaultClass, NewRecord, Partition, PortFault, RecordKind, Sequence,
+};
 
 /// Records appended at a time: one append is one write and one flush, and holds up others for as long.
 const RECORDS_AT_A_TIME: usize = 10_000;
@@ -453,22 +455,23 @@ impl Intake {
                 let count = rest.iter().take(most).take_while(fits).count().max(1);
                 let (chunk, after) = rest.split_at(count);
                 rest = after;
-                let done = match &taken.fault {
+                let places = match &taken.fault {
                     // What follows would fail as well, and order among events is kept.
-                    Some(fault) => Err(later(fault)),
-                    None => self.append_chunk(channel, arrival, (partition, chunk), taken),
+                    Some(fault) if fault.class != FaultClass::Reject => vec![None; chunk.len()],
+                    _ => self.append_chunk(channel, arrival, (partition, chunk), taken),
                 };
-                for one in chunk {
+                for (one, place) in chunk.iter().zip(places) {
                     let event_id = one.event_id.clone();
-                    outcomes[one.index] = Some(match (&done, &one.aside) {
-                        (Ok(()), None) => Outcome::Accepted { event_id },
-                        (Ok(()), Some((misfit, _))) => {
+                    outcomes[one.index] = Some(match (place, &one.aside, &taken.fault) {
+                        (Some(_), None, _) => Outcome::Accepted { event_id },
+                        (Some(_), Some((misfit, _)), _) => {
                             let code = misfit.code;
                             Outcome::SetAside { event_id, code }
                         }
-                        (Err(outcome), _) => outcome.clone(),
+                        (None, _, Some(fault)) => later(fault),
+                        (None, _, None) => Rejection::later("busy", "the log did not say"),
                     });
-                    if let (Ok(()), Some(words)) = (&done, &one.warning) {
+                    if let (Some(_), Some(words)) = (place, &one.warning) {
                         taken.warned += 1;
                         taken.warning = Some(words.clone());
                     }
@@ -483,7 +486,7 @@ impl Intake {
         arrival: &Arrival,
         (partition, chunk): (Partition, &[Ready]),
         taken: &mut Taken,
-    ) -> Result<(), Outcome> {
+    ) -> Vec<Option<Sequence>> {
         let attributes: Vec<String> = chunk.iter().map(|one| one.attributes(channel)).collect();
         let records: Vec<NewRecord<'_>> = chunk
             .iter()
@@ -495,25 +498,21 @@ impl Intake {
                 payload: &one.bytes,
             })
             .collect();
-        match self.partitions.log(partition).append(&records) {
-            Ok(appended) => {
-                taken.durability = appended.durability;
-                let settled: Vec<(Key, u64)> =
-                    chunk.iter().map(|one| (one.key, one.hash)).collect();
-                let place = (partition, appended.first);
-                if let Err(fault) = self.ids.settle(&settled, place, arrival.time) {
-                    // The events are in the log, whose records name their ids: they are found again at the next start.
-                    self.tell(&fault);
-                }
-                Ok(())
-            }
-            Err(fault) => {
-                taken.has_stopped |= fault.class == FaultClass::Stop;
-                let outcome = later(&fault);
-                taken.fault = Some(fault);
-                Err(outcome)
-            }
+        let each = self.partitions.log(partition).append_each(&records);
+        taken.durability = each.durability;
+        let placed = chunk.iter().zip(&each.places);
+        let settled: Vec<(Key, u64, Sequence)> = placed
+            .filter_map(|(one, place)| Some((one.key, one.hash, (*place)?)))
+            .collect();
+        if let Err(fault) = self.ids.settle(&settled, partition, arrival.time) {
+            // The events are in the log, whose records name their ids: they are found again at the next start.
+            self.tell(&fault);
         }
+        if let Some(fault) = each.fault {
+            taken.has_stopped |= fault.class == FaultClass::Stop;
+            taken.fault = Some(fault);
+        }
+        each.places
     }
 
     fn tell(&self, fault: &IdsFault) {

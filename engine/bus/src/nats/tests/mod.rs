@@ -217,6 +217,96 @@ fn what_is_acknowledged_outlives_the_server_and_is_there_once() {
 }
 
 #[test]
+fn records_by_themselves_are_there_once_and_in_order_while_nothing_fails() {
+    let place = Place::new("each");
+    let mut server = NatsServer::start(place.path(), "");
+    let bus = open(&settings(vec![server.url()]));
+    assert!(bus.append_each(&[]).places.is_empty());
+    let mut wanted: Vec<String> = Vec::new();
+    for round in 0..10 {
+        let texts: Vec<String> = (0..1000).map(|one| format!("{round}.{one}")).collect();
+        let records: Vec<_> = texts.iter().map(|text| event(text.as_bytes())).collect();
+        let each = bus.append_each(&records);
+        assert!(each.fault.is_none(), "{:?}", each.fault);
+        let first = wanted.len() as u64 + 1;
+        let places = (first..).map(|one| Some(Sequence(one)));
+        assert!(each.places.iter().copied().eq(places.take(1000)));
+        wanted.extend(texts);
+    }
+    // Several that are more together than the client holds at a time.
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    let each = bus.append_each(&vec![event(b"of several"); 1000]);
+                    assert!(each.fault.is_none(), "{:?}", each.fault);
+                    assert!(each.places.is_sorted());
+                }
+            });
+        }
+    });
+    wanted.resize(wanted.len() + 18_000, "of several".to_owned());
+    assert!(read_until(&bus, wanted.len() as u64) == wanted);
+    // A record that no server takes does not keep the others out.
+    let long = vec![b' '; 64 << 20];
+    let each = bus.append_each(&[event(b"before"), event(&long), event(b"behind")]);
+    let fault = each.fault.expect("too long");
+    assert_eq!(fault.class, FaultClass::Reject);
+    let last = wanted.len() as u64;
+    let places = [Some(Sequence(last + 1)), None, Some(Sequence(last + 2))];
+    assert_eq!(each.places, places);
+    wanted.extend(["before".to_owned(), "behind".to_owned()]);
+
+    // What several senders were told is true, however often the server goes.
+    let is_over = AtomicBool::new(false);
+    let (kills, told) = thread::scope(|scope| {
+        let senders: Vec<_> = (0..3)
+            .map(|sender| {
+                let bus = &bus;
+                scope.spawn(move || {
+                    let mut told = Vec::new();
+                    for round in 0..60 {
+                        let texts: Vec<String> = (0..40)
+                            .map(|one| format!("killed {sender}.{round}.{one}"))
+                            .collect();
+                        let records: Vec<_> =
+                            texts.iter().map(|text| event(text.as_bytes())).collect();
+                        let each = bus.append_each(&records);
+                        assert!(each.fault.is_none(), "{:?}", each.fault);
+                        let places = each.places.into_iter().flatten();
+                        told.extend(places.zip(texts));
+                        thread::sleep(Duration::from_millis(10));
+                    }
+                    told
+                })
+            })
+            .collect();
+        let killing = scope.spawn(|| {
+            let mut kills = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(200 + kills * 137 % 397));
+                server.kill();
+                server.run();
+                kills += 1;
+            }
+            kills
+        });
+        let all = senders.into_iter().map(|one| one.join().expect("it sent"));
+        let told: Vec<(Sequence, String)> = all.flatten().collect();
+        is_over.store(true, Ordering::Relaxed);
+        (killing.join().expect("it ends"), told)
+    });
+    assert!(kills >= 3, "{kills}");
+    assert_eq!(told.len(), 3 * 60 * 40);
+    let count = wanted.len() + told.len();
+    let all = read_until(&bus, count as u64);
+    assert_eq!(all.len(), count, "each is there once");
+    for (place, text) in told {
+        assert_eq!(all.get(place.0 as usize - 1), Some(&text));
+    }
+}
+
+#[test]
 fn what_the_stream_no_longer_has_is_told() {
     let place = Place::new("holes");
     let server = NatsServer::start(place.path(), "");

@@ -195,6 +195,10 @@ fn what_is_too_long_or_has_no_room_is_refused() {
     let few = [event(&half), event(&half), event(&half)];
     let fault = bus.append(&few).expect_err("nor for several");
     assert_eq!(fault.class, FaultClass::Full, "{}", words(&fault));
+    let each = bus.append_each(&few);
+    let fault = each.fault.expect("nor for each by itself");
+    assert_eq!(fault.class, FaultClass::Full, "{}", words(&fault));
+    assert!(each.places.contains(&None), "{:?}", each.places);
 }
 
 #[test]

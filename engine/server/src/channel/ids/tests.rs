@@ -44,7 +44,7 @@ fn push(ids: Option<&Ids>, partitions: &Partitions, id: &str, now: EventTime) {
         }])
         .expect("appended");
     if let Some(ids) = ids {
-        ids.settle(&[named], (Partition(0), appended.first), now)
+        ids.settle(&[(named.0, named.1, appended.first)], Partition(0), now)
             .expect("written");
     }
 }
@@ -159,8 +159,12 @@ fn the_number_of_ids_is_bounded() {
         let id = number.to_string();
         let named = (key("c", id.as_bytes()), hash(id.as_bytes()));
         ids.claim(&[named]);
-        ids.settle(&[named], (Partition(0), Sequence(number + 1)), at(0))
-            .expect("written");
+        ids.settle(
+            &[(named.0, named.1, Sequence(number + 1))],
+            Partition(0),
+            at(0),
+        )
+        .expect("written");
     }
     let (known, full) = ids.count();
     assert!((500..=1_000).contains(&known), "{known}");

@@ -223,23 +223,25 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
                 payload,
             })
             .collect();
-        let appended = match api.partitions.log(partition).append(&new) {
-            Ok(appended) => appended,
-            Err(fault) => {
-                let untaken = records.len() as u64 - taken_count;
-                api.status
-                    .set(|now| *now.refused.entry("log").or_default() += untaken);
-                if fault.class == FaultClass::Stop {
-                    // The service ends; whoever starts it again opens the log anew.
-                    let _ = api.control.send(Control::Failed);
-                }
-                return Err(Refusal::from(fault).details(value!({ "accepted": taken_count })));
+        let each = api.partitions.log(partition).append_each(&new);
+        for place in each.places.iter().flatten() {
+            taken_count += 1;
+            let first = firsts.entry(partition.0).or_insert(place.0);
+            *first = place.0.min(*first);
+            let last = lasts.entry(partition.0).or_insert(place.0);
+            *last = place.0.max(*last);
+        }
+        durability = each.durability;
+        if let Some(fault) = each.fault {
+            let untaken = records.len() as u64 - taken_count;
+            api.status
+                .set(|now| *now.refused.entry("log").or_default() += untaken);
+            if fault.class == FaultClass::Stop {
+                // The service ends; whoever starts it again opens the log anew.
+                let _ = api.control.send(Control::Failed);
             }
-        };
-        taken_count += chunk.len() as u64;
-        firsts.entry(partition.0).or_insert(appended.first.0);
-        lasts.insert(partition.0, appended.first.0 + chunk.len() as u64 - 1);
-        durability = appended.durability;
+            return Err(Refusal::from(fault).details(value!({ "accepted": taken_count })));
+        }
     }
     let bytes: usize = records.iter().map(|(_, one)| one.len()).sum();
     api.status.set(|now| {
