@@ -187,12 +187,13 @@ pub(super) fn settled(service: &Service) -> BTreeMap<String, (u64, String)> {
 pub(super) fn unchanging(service: &Service) -> BTreeMap<String, (u64, String)> {
     service.wait_evaluated();
     let mut before = findings(service);
-    loop {
-        thread::sleep(Duration::from_millis(1_500));
+    let mut unchanged = 0;
+    // On a busy machine nothing may come for a moment though something is on its way.
+    while unchanged < 2 {
+        thread::sleep(Duration::from_millis(1_000));
         let now = findings(service);
-        if now == before {
-            return now;
-        }
+        unchanged = if now == before { unchanged + 1 } else { 0 };
         before = now;
     }
+    before
 }
