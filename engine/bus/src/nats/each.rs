@@ -65,7 +65,7 @@ async fn send(
             let unsettled = (0..messages.len())
                 .filter(|number| places[*number].is_none() && !refused[*number])
                 .collect();
-            let became = ask_all(target, messages, unsettled, timeout, doing).await?;
+            let (became, denied) = ask_all(target, messages, unsettled, timeout, doing).await;
             for (number, tried) in became {
                 match tried {
                     Tried::NobodyThere => {
@@ -85,6 +85,9 @@ async fn send(
                 }
                 was_refused_by_all = false;
             }
+            if let Some(fault) = denied {
+                return Err(fault);
+            }
         }
         if is_done(places, &refused) {
             break;
@@ -103,14 +106,15 @@ fn is_done(places: &Places, refused: &[bool]) -> bool {
     all.all(|(place, refused)| place.is_some() || *refused)
 }
 
-/// Sends some of the messages, one after the other, and says what became of each; or that none can be sent.
+/// Sends some of the messages, one after the other, and says what became of each, and what is not permitted if something
+/// was not answered for that.
 async fn ask_all(
     target: &Target<'_>,
     messages: &[Outgoing],
     unsettled: Vec<usize>,
     timeout: Duration,
     doing: &Doing,
-) -> Result<Vec<(usize, Tried)>, PortFault> {
+) -> (Vec<(usize, Tried)>, Option<PortFault>) {
     let client = &target.connection.client;
     let mut became = Vec::with_capacity(unsettled.len());
     // Questions that the client sends by itself come in any order when it has many.
@@ -119,7 +123,7 @@ async fn ask_all(
         Ok(answers) => answers,
         Err(fault) => {
             let again = |number| (number, Tried::Again(fault.to_string()));
-            return Ok(unsettled.into_iter().map(again).collect());
+            return (unsettled.into_iter().map(again).collect(), None);
         }
     };
     let mut waiting = Vec::with_capacity(unsettled.len());
@@ -167,14 +171,15 @@ async fn ask_all(
         }
         became.push((number, tried));
     }
-    if is_unheard {
-        if let Some(fault) = denied(target.connection, doing) {
-            return Err(fault);
-        }
-        target.connection.unanswered().await;
-        let unanswered = waiting.into_iter().filter(|number| !is_answered[*number]);
-        let again = |number| (number, Tried::Again("no answer in time".to_owned()));
-        became.extend(unanswered.map(again));
+    if !is_unheard {
+        return (became, None);
     }
-    Ok(became)
+    let denied = denied(target.connection, doing);
+    if denied.is_none() {
+        target.connection.unanswered().await;
+    }
+    let unanswered = waiting.into_iter().filter(|number| !is_answered[*number]);
+    let again = |number| (number, Tried::Again("no answer in time".to_owned()));
+    became.extend(unanswered.map(again));
+    (became, denied)
 }
