@@ -281,6 +281,66 @@ fn keys_made_to_collide_are_told_apart_by_sorting() {
     check(twice.as_bytes());
 }
 
+/// Few fields of large objects are looked up, many are found by walking; both give what is there.
+#[test]
+fn few_fields_of_large_objects_are_what_look_ups_find() {
+    let entries = |keys: &[String]| {
+        let entries = keys
+            .iter()
+            .map(|key| format!("\"{key}\":{}", key.len()))
+            .collect::<Vec<_>>();
+        entries.join(",")
+    };
+    let plain: Vec<String> = (0..40).map(|number| format!("key{number}")).collect();
+    let long: Vec<String> = plain.iter().map(|key| key.repeat(9)).collect();
+    let escaped: Vec<String> = plain.iter().map(|key| format!("\\u0061{key}")).collect();
+    // So many that the search for duplicates gives up, and the table does not have all of them.
+    let collide = |key: &String| key::hash(key.as_bytes()) >> 22 == 77;
+    let all = (0..).map(|number| format!("k{number}"));
+    let colliding: Vec<String> = all.filter(collide).take(100).collect();
+    let mut parser = Parser::new();
+    let mut slots = Slots::new();
+    for keys in [&plain, &long, &escaped, &colliding] {
+        let inner = entries(keys);
+        let text = format!(
+            "{{\"in\":{{{inner},\"in\":{{{inner}}}}},\"list\":[{{{inner}}}],\"not\":7,{inner}}}"
+        );
+        let document = parser.parse(text.as_bytes()).expect("an event");
+        for count in [1, 3, keys.len()] {
+            let mut set = FieldSet::new();
+            for key in keys.iter().rev().take(count) {
+                let key = key.replace("\\u0061", "a");
+                for path in [
+                    vec![],
+                    vec!["in"],
+                    vec!["in", "in"],
+                    vec!["not"],
+                    vec!["list"],
+                ] {
+                    let keys = path
+                        .into_iter()
+                        .chain([key.as_str(), "nowhere"])
+                        .collect::<Vec<_>>();
+                    set.intern(&FieldPath::from_keys(keys).expect("some keys"));
+                }
+            }
+            set.plan().extract(document.root(), &mut slots);
+            let mut found = 0;
+            for id in set.ids() {
+                let keys = set.path(id).keys();
+                let expected = keys
+                    .iter()
+                    .try_fold(document.root(), |value, key| value.get(key))
+                    .map(Json::node_index);
+                assert_eq!(slots.get(id), expected, "{}", set.path(id));
+                found += usize::from(expected.is_some());
+            }
+            // Each key in three objects, those two objects, `not` and `list`.
+            assert_eq!(found, 3 * count + 4);
+        }
+    }
+}
+
 #[test]
 fn many_objects_with_the_same_keys_and_one_object_with_many_keys() {
     let objects = vec![r#"{"key":1,"value":{"key":2}}"#; 3000].join(",");

@@ -3,7 +3,7 @@
 //! Relies on the walk for the shape of the node list. Cursors are small and `Copy`, borrow everything from the
 //! event and the parser, and never allocate. Asking a value for what it is not gives `None`, not an error.
 
-use super::key::KeyHash;
+use super::key::{KeyHash, KeyIndex, KeyMemory};
 use super::node::{Node, Tag};
 use super::number::{self, Number};
 use super::text::Text;
@@ -13,21 +13,17 @@ use super::text::Text;
 pub struct Document<'d> {
     text: &'d str,
     nodes: &'d [Node],
-    may_be_envelope: bool,
+    keys: &'d KeyMemory,
 }
 
 impl<'d> Document<'d> {
-    pub(super) fn new(text: &'d str, nodes: &'d [Node], may_be_envelope: bool) -> Document<'d> {
-        Document {
-            text,
-            nodes,
-            may_be_envelope,
-        }
+    pub(super) fn new(text: &'d str, nodes: &'d [Node], keys: &'d KeyMemory) -> Document<'d> {
+        Document { text, nodes, keys }
     }
 
     /// False only when the root does not have the key of envelopes.
     pub(super) fn may_be_envelope(self) -> bool {
-        self.may_be_envelope
+        self.keys.may_be_envelope()
     }
 
     /// The whole object.
@@ -223,10 +219,16 @@ impl<'d> Json<'d> {
         self.document
     }
 
-    /// The hash and text of the key at this index, and its value.
+    /// The nodes and the text of the document.
     #[inline(always)]
     pub(super) fn nodes(self) -> (&'d [Node], &'d str) {
         (self.document.nodes, self.document.text)
+    }
+
+    /// The keys of the document, when they can be looked up.
+    #[inline(always)]
+    pub(super) fn keys(self) -> Option<KeyIndex<'d>> {
+        self.document.keys.index()
     }
 
     #[inline(always)]

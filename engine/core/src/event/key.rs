@@ -1,10 +1,11 @@
-//! Keys of objects: their hashes, and no key twice.
+//! Keys of objects: their hashes, no key twice, and where a key is.
 //!
 //! A key's hash is computed once, while parsing, and kept in its node: the search for duplicates, look-ups
 //! and the extraction of fields all use it. Hashes are fixed (core has no seeds), so whoever writes an event
 //! can make keys collide; therefore a hash is never taken for a key, and probing is bounded: past
 //! [`PROBES_MAX`] the search gives up and the objects are checked by sorting, when all else is known to be
-//! right. Must never take quadratic time. A `BTreeMap` per object was rejected: it costs more than the parse.
+//! right. The table stays until the next event, so that whoever wants few keys of a large object can ask it. Must never
+//! take quadratic time. A `BTreeMap` per object was rejected: it costs more than the parse.
 
 use super::node::Node;
 use super::reason::{Malformed, Reason};
@@ -203,6 +204,11 @@ pub(super) enum Seen {
 pub(super) struct KeyMemory {
     slots: Vec<u64>,
     generation: u32,
+    /// Slots in use by the event at hand.
+    wanted: usize,
+    /// Whether every key of the event is in the table.
+    is_complete: bool,
+    may_be_envelope: bool,
 }
 
 impl KeyMemory {
@@ -215,12 +221,76 @@ impl KeyMemory {
             self.generation = 0;
         }
         self.generation += 1;
+        self.wanted = wanted;
+        self.is_complete = false;
         KeyTable {
             slots: &mut self.slots[..wanted],
             shift: 32 - wanted.trailing_zeros(),
             stamp: u64::from(self.generation) << 32,
         }
     }
+
+    /// Says that the event is parsed, whether all of its keys are in the table, and whether it may be an envelope.
+    pub(super) fn finish(&mut self, is_complete: bool, may_be_envelope: bool) {
+        self.is_complete = is_complete;
+        self.may_be_envelope = may_be_envelope;
+    }
+
+    /// False only when the root of the event does not have the key of envelopes.
+    #[inline(always)]
+    pub(super) fn may_be_envelope(&self) -> bool {
+        self.may_be_envelope
+    }
+
+    /// The keys of the event that was parsed last, when all of them are in the table.
+    #[inline(always)]
+    pub(super) fn index(&self) -> Option<KeyIndex<'_>> {
+        let slots = self.slots.get(..self.wanted)?;
+        (self.is_complete && !slots.is_empty()).then(|| KeyIndex {
+            slots,
+            shift: 32 - slots.len().trailing_zeros(),
+            stamp: u64::from(self.generation) << 32,
+        })
+    }
+}
+
+/// The keys of all objects of a parsed event, to look some of them up.
+#[derive(Clone, Copy)]
+pub(super) struct KeyIndex<'p> {
+    slots: &'p [u64],
+    shift: u32,
+    stamp: u64,
+}
+
+impl KeyIndex<'_> {
+    /// The node of the key with this hash of the object with this number, where `is` agrees.
+    #[inline(always)]
+    pub(super) fn find(
+        self,
+        nodes: &[Node],
+        (hash, owner): (u32, u32),
+        is: impl Fn(&Node) -> bool,
+    ) -> Option<usize> {
+        let first = first_slot(mixed(hash, owner), self.shift);
+        for at in first..first + PROBES_MAX {
+            let slot = self.slots[at & (self.slots.len() - 1)];
+            if slot < self.stamp {
+                return None;
+            }
+            let index = slot as u32 as usize;
+            let node = nodes.get(index)?;
+            if node.hash() == hash && node.owner() == owner && is(node) {
+                return Some(index);
+            }
+        }
+        None
+    }
+}
+
+/// What decides where a key of an object is looked for.
+#[inline(always)]
+fn mixed(hash: u32, owner: u32) -> u32 {
+    hash.wrapping_add(owner.wrapping_mul(OWNER_FACTOR))
 }
 
 /// The keys of all objects of one event, open addressing. A slot holds the generation of its event in the upper
@@ -242,8 +312,7 @@ impl KeyTable<'_> {
         hash: u32,
         owner: u32,
     ) -> Seen {
-        let mixed = hash.wrapping_add(owner.wrapping_mul(OWNER_FACTOR));
-        let first = first_slot(mixed, self.shift);
+        let first = first_slot(mixed(hash, owner), self.shift);
         match self.slots.get_mut(first) {
             Some(slot) if *slot < self.stamp => {
                 *slot = self.stamp | index as u64;
@@ -258,8 +327,7 @@ impl KeyTable<'_> {
     /// False only when the object of this number has no key with this hash and all its keys were added.
     #[inline]
     pub(super) fn may_have(&self, nodes: &[Node], hash: u32, owner: u32) -> bool {
-        let mixed = hash.wrapping_add(owner.wrapping_mul(OWNER_FACTOR));
-        let first = first_slot(mixed, self.shift);
+        let first = first_slot(mixed(hash, owner), self.shift);
         for at in first..first + PROBES_MAX {
             let slot = self.slots[at & (self.slots.len() - 1)];
             if slot < self.stamp {

@@ -148,6 +148,12 @@ impl Node {
         self.link
     }
 
+    /// The number of the keys of the object at `index`. No other container of the event has it.
+    #[inline(always)]
+    pub(super) fn owner_of(index: usize) -> u32 {
+        index as u32 | 1 << 31
+    }
+
     /// The hash of this key.
     #[inline(always)]
     pub(super) fn hash(self) -> u32 {

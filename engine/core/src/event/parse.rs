@@ -80,12 +80,13 @@ impl Parser {
         let may_be_envelope = doubtful
             || walk
                 .keys
-                .may_have(walk.nodes, self.envelope, Frame::object(0).owner());
+                .may_have(walk.nodes, self.envelope, Node::owner_of(0));
         self.nodes.finish(filled);
         if doubtful {
             key::check_by_sorting(self.nodes.filled(), text)?;
         }
-        Ok(Document::new(text, self.nodes.filled(), may_be_envelope))
+        self.keys.finish(!doubtful, may_be_envelope);
+        Ok(Document::new(text, self.nodes.filled(), &self.keys))
     }
 }
 
@@ -112,7 +113,7 @@ impl Frame {
         ((self.0 & !Frame::OBJECT) >> 32) as usize
     }
 
-    /// No other container of the event has this number.
+    /// No other container of the event has this number; of an object it is [`Node::owner_of`] its node.
     #[inline(always)]
     fn owner(self) -> u32 {
         (self.0 >> 32) as u32

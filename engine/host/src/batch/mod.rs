@@ -7,6 +7,7 @@
 mod field;
 pub(crate) mod part;
 mod read;
+mod short;
 #[cfg(test)]
 mod tests;
 mod write;

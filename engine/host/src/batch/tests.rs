@@ -90,6 +90,47 @@ fn many_symbols_are_told_apart() {
     }
 }
 
+/// Texts of events are packed with what stands behind them at hand, others without it. Neither may be seen.
+#[test]
+fn texts_are_the_same_wherever_they_stand() {
+    let texts: Vec<String> = (0..80)
+        .map(|length| {
+            ["", "é"][length % 2].to_owned() + &"x".repeat(length / 2) + &"y".repeat(length % 3)
+        })
+        .chain(["a", "a\u{1}", "\u{1}a", "\u{1}"].map(str::to_owned))
+        .collect();
+    let events: Vec<String> = texts
+        .iter()
+        .enumerate()
+        .map(|(row, text)| {
+            let behind = ["", ",\"more\":\"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz\""][row / 3 % 2];
+            format!("{{\"a\":{}{behind}}}", serde_json::json!(text))
+        })
+        .collect();
+    let rows = texts.len() * 2;
+    for kind in [ColumnKind::Text, ColumnKind::Symbol] {
+        let mut column = ColumnWriter::new(kind);
+        let mut parser = tripline_core::event::Parser::new();
+        for (text, event) in texts.iter().zip(&events) {
+            let document = parser.parse(event.as_bytes()).expect("an event");
+            column.push_field(document.root().get("a"));
+            column.push_text(text);
+        }
+        let mut writer = BatchWriter::default();
+        let bytes = writer.pack(rows, std::iter::once(&column)).to_vec();
+        let view = BatchView::read(&bytes, rows, &[kind]).expect("it is sound");
+        for row in 0..rows {
+            let expected = Some(Cell::Text(&texts[row / 2]));
+            assert_eq!(view.columns()[0].cell(row), Ok(expected));
+        }
+        let distinct: std::collections::BTreeSet<&String> = texts.iter().collect();
+        let once: usize = distinct.iter().map(|text| text.len()).sum();
+        let twice: usize = texts.iter().map(|text| text.len() * 2).sum();
+        let stored = [twice, once][usize::from(kind == ColumnKind::Symbol)];
+        assert_eq!(column.arena_bytes(), stored, "{kind:?}");
+    }
+}
+
 #[test]
 fn no_byte_makes_reading_panic() {
     let sound = written();

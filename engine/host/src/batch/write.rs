@@ -3,6 +3,7 @@
 //! A column is written row by row; the batch puts columns behind each other. The same column may go into batches of
 //! several plugins without being packed again.
 
+use super::short::{SHORT, Words, words_in, words_of};
 use super::{COLUMN_BYTES, ColumnKind, HEADER_BYTES, MAGIC, padded};
 use std::hash::{BuildHasher, RandomState};
 
@@ -23,10 +24,11 @@ pub struct ColumnWriter {
 /// that collide all the same cost a comparison, and a batch has at most 1,024 of them.
 #[derive(Debug)]
 struct Symbols {
-    key: u64,
+    keys: Words,
     /// Hash and number, counted from 1; 0 where nothing is.
     table: Vec<(u32, u32)>,
-    count: usize,
+    /// The texts by number, as far as they are short.
+    short: Vec<Words>,
 }
 
 /// Places of a table at first.
@@ -36,27 +38,33 @@ const PRESENT_MIN: usize = super::ROWS_MAX / 8;
 
 impl Default for Symbols {
     fn default() -> Self {
+        let chance = RandomState::new();
         Self {
-            key: RandomState::new().hash_one(0),
+            keys: std::array::from_fn(|number| chance.hash_one(number)),
             table: vec![(0, 0); TABLE_MIN],
-            count: 0,
+            short: Vec::new(),
         }
     }
 }
 
 impl Symbols {
-    #[inline]
-    fn hash(&self, text: &str) -> u32 {
-        const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut hash = self.key ^ (text.len() as u64).wrapping_mul(MIX);
-        let (words, _) = text.as_bytes().as_chunks::<8>();
-        for word in words {
-            hash = (hash ^ u64::from_le_bytes(*word))
-                .wrapping_mul(MIX)
-                .rotate_left(29);
-        }
-        hash = (hash ^ last_word(text.as_bytes())).wrapping_mul(MIX);
+    /// Every bit of a word reaches the hash by way of a product with a word that nobody knows.
+    #[inline(always)]
+    fn hash_short(&self, words: Words, length: usize) -> u32 {
+        let [one, two, three, four] = self.keys;
+        let hash = folded(words[0] ^ one, words[1] ^ two)
+            ^ folded(words[2] ^ three, words[3] ^ four ^ length as u64);
         (hash >> 32) as u32
+    }
+
+    fn hash_long(&self, text: &[u8]) -> u32 {
+        let [one, two, ..] = self.keys;
+        let hash = |hash, word: [u8; 8]| folded(hash ^ u64::from_le_bytes(word), two);
+        let (words, _) = text.as_chunks::<8>();
+        let whole = words.iter().copied().fold(one ^ text.len() as u64, hash);
+        // The last bytes, some of them for the second time: what is left of a text has no length of its own.
+        let last = text.last_chunk::<8>().copied().unwrap_or_default();
+        (hash(whole, last) >> 32) as u32
     }
 
     /// The place of a text: where it is, or where it is to be. `is` tells whether a number stands for it.
@@ -74,9 +82,18 @@ impl Symbols {
     }
 
     fn clear(&mut self) {
-        if self.count > 0 {
+        if !self.short.is_empty() {
             self.table.fill((0, 0));
-            self.count = 0;
+            self.short.clear();
+        }
+    }
+
+    /// Adds a text at its place.
+    fn add(&mut self, (hash, at): (u32, usize), words: Words) {
+        self.short.push(words);
+        self.table[at] = (hash, self.short.len() as u32);
+        if self.short.len() * 2 > self.table.len() {
+            self.grow();
         }
     }
 
@@ -91,26 +108,15 @@ impl Symbols {
     }
 }
 
-/// The last eight bytes, or all of fewer: together with the length and the words before, every byte of the text.
-/// Copying the rest of a text into a word would be a call each time.
-#[inline]
-fn last_word(bytes: &[u8]) -> u64 {
-    if let Some(last) = bytes.last_chunk::<8>() {
-        return u64::from_le_bytes(*last);
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let first = u64::from(u32::from_le_bytes(*first));
-        return first | u64::from(u32::from_le_bytes(*last)) << 32;
-    }
-    match bytes {
-        [] => 0,
-        [first, .., last] => {
-            let middle = u64::from(bytes[bytes.len() / 2]);
-            u64::from(*first) | middle << 8 | u64::from(*last) << 16
-        }
-        [only] => u64::from(*only),
-    }
+/// The product of two words, both halves of it.
+#[inline(always)]
+fn folded(one: u64, other: u64) -> u64 {
+    let product = u128::from(one) * u128::from(other);
+    product as u64 ^ (product >> 64) as u64
 }
+
+/// Where a short text stands, with whatever is behind it.
+type Room<'t> = Option<&'t [u8; SHORT]>;
 
 impl ColumnWriter {
     /// No rows.
@@ -187,6 +193,15 @@ impl ColumnWriter {
         self.data.push(u8::from(value));
     }
 
+    /// A row of a `bool` column, perhaps without a value. Most columns of that kind have either as it comes, which no processor
+    /// guesses; so this asks nothing.
+    #[inline]
+    pub(super) fn push_bool_if(&mut self, value: Option<bool>) {
+        debug_assert_eq!(self.kind, ColumnKind::Bool);
+        self.mark(value.is_some());
+        self.data.push(u8::from(value == Some(true)));
+    }
+
     /// A row of an `int` column.
     #[inline]
     pub fn push_int(&mut self, value: i64) {
@@ -206,46 +221,88 @@ impl ColumnWriter {
     /// A row of a column of texts.
     #[inline]
     pub fn push_text(&mut self, value: &str) {
+        let whole = value.as_bytes().first_chunk();
+        self.push_text_in(value, whole.filter(|_| value.len() == SHORT));
+    }
+
+    /// The same for a text that begins at `start` of a longer one.
+    #[inline(always)]
+    pub(super) fn push_text_within(&mut self, whole: &[u8], start: usize, value: &str) {
+        debug_assert_eq!(
+            whole.get(start..start + value.len()),
+            Some(value.as_bytes())
+        );
+        let behind = whole.get(start..).and_then(<[u8]>::first_chunk);
+        self.push_text_in(value, behind.filter(|_| value.len() <= SHORT));
+    }
+
+    #[inline]
+    fn push_text_in(&mut self, value: &str, room: Room<'_>) {
         debug_assert!(self.kind.is_text());
         self.mark(true);
         if self.kind == ColumnKind::Symbol {
-            let symbol = self.symbol(value);
+            let symbol = self.symbol(value, room);
             self.data.extend_from_slice(&symbol.to_le_bytes());
             return;
         }
-        let place = self.store(value);
-        self.data.extend_from_slice(&place);
+        let place = self.store(value, room);
+        self.data.extend_from_slice(&place.to_le_bytes());
     }
 
     /// Offset and length of the text.
     #[inline]
-    fn store(&mut self, value: &str) -> [u8; 8] {
-        let (offset, length) = (self.arena.len() as u32, value.len() as u32);
-        self.arena.extend_from_slice(value.as_bytes());
-        (u64::from(length) << 32 | u64::from(offset)).to_le_bytes()
+    fn store(&mut self, value: &str, room: Room<'_>) -> u64 {
+        let offset = self.arena.len();
+        match room {
+            // As many bytes each time are copied without a call.
+            Some(room) => {
+                self.arena.extend_from_slice(room);
+                self.arena.truncate(offset + value.len());
+            }
+            None => self.arena.extend_from_slice(value.as_bytes()),
+        }
+        place_of(offset, value.len())
     }
 
     #[inline]
-    fn symbol(&mut self, value: &str) -> u32 {
-        let hash = self.symbols.hash(value);
-        let is = |symbol: u32| self.entry(symbol) == value.as_bytes();
+    fn symbol(&mut self, value: &str, room: Room<'_>) -> u32 {
+        let words = match room {
+            Some(room) => words_in(room, value.len()),
+            None if value.len() <= SHORT => words_of(value.as_bytes()),
+            None => return self.long_symbol(value),
+        };
+        let hash = self.symbols.hash_short(words, value.len());
+        let (places, _) = self.dictionary.as_chunks::<8>();
+        let is = |symbol: u32| {
+            let place = u64::from_le_bytes(places[symbol as usize]);
+            place >> 32 == value.len() as u64 && same(&self.symbols.short[symbol as usize], &words)
+        };
         let at = self.symbols.place(hash, is);
         match self.symbols.table[at] {
-            (_, 0) => self.new_symbol(value, hash, at),
+            (_, 0) => self.new_symbol(value, (hash, at), words),
             (_, symbol) => symbol - 1,
         }
     }
 
     #[cold]
-    fn new_symbol(&mut self, value: &str, hash: u32, at: usize) -> u32 {
-        let symbol = (self.dictionary.len() / 8) as u32;
-        self.symbols.table[at] = (hash, symbol + 1);
-        self.symbols.count += 1;
-        if self.symbols.count * 2 > self.symbols.table.len() {
-            self.symbols.grow();
+    fn long_symbol(&mut self, value: &str) -> u32 {
+        let bytes = value.as_bytes();
+        let hash = self.symbols.hash_long(bytes);
+        let at = self
+            .symbols
+            .place(hash, |symbol| self.entry(symbol) == bytes);
+        match self.symbols.table[at] {
+            (_, 0) => self.new_symbol(value, (hash, at), Words::default()),
+            (_, symbol) => symbol - 1,
         }
-        let place = self.store(value);
-        self.dictionary.extend_from_slice(&place);
+    }
+
+    #[cold]
+    fn new_symbol(&mut self, value: &str, at: (u32, usize), words: Words) -> u32 {
+        let symbol = (self.dictionary.len() / 8) as u32;
+        self.symbols.add(at, words);
+        let place = self.store(value, None);
+        self.dictionary.extend_from_slice(&place.to_le_bytes());
         symbol
     }
 
@@ -273,6 +330,23 @@ impl ColumnWriter {
 #[derive(Debug, Default)]
 pub struct BatchWriter {
     bytes: Vec<u8>,
+}
+
+/// Whether two short texts have the same bytes.
+#[inline(always)]
+fn same(one: &Words, other: &Words) -> bool {
+    let unlike = |(one, other): (&u64, &u64)| one ^ other;
+    one.iter()
+        .zip(other)
+        .map(unlike)
+        .fold(0, |all, word| all | word)
+        == 0
+}
+
+/// As columns say where a text is.
+#[inline(always)]
+fn place_of(offset: usize, length: usize) -> u64 {
+    u64::from(length as u32) << 32 | u64::from(offset as u32)
 }
 
 impl BatchWriter {
