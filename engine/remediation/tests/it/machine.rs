@@ -5,6 +5,7 @@ use crate::world::{Cloud, START};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::OnceLock;
 use tripline_remediation::book::{Book, Rules};
 use tripline_remediation::engine::propose;
@@ -97,9 +98,9 @@ fn vote(decision: Decision, break_glass: bool) -> SignedVote {
 fn inputs() -> Vec<Input> {
     let (epoch, reason) = (1, "because".to_owned());
     let mut all = vec![
-        Input::Proposed(Box::new(proposal())),
+        Input::Proposed(Arc::new(proposal())),
         Input::Refused {
-            proposal: Box::new(proposal()),
+            proposal: Arc::new(proposal()),
             reason: reason.clone(),
             is_again: false,
         },
@@ -150,7 +151,7 @@ fn inputs() -> Vec<Input> {
         for mode in [Mode::DryRun, Mode::Approve, Mode::Veto, Mode::Auto] {
             for is_rolled_back in [true, false] {
                 all.push(Input::Planned {
-                    plan: Box::new(plan(classes, is_rolled_back)),
+                    plan: Arc::new(plan(classes, is_rolled_back)),
                     mode,
                 });
             }
@@ -301,7 +302,7 @@ fn every_state_takes_what_it_may_and_nothing_else() {
         {
             proposal.terms.execution.rollback = rollback;
             proposal.terms.approval.on_timeout = on_timeout;
-            let first = Input::Proposed(Box::new(proposal.clone()));
+            let first = Input::Proposed(Arc::new(proposal.clone()));
             queue.push_back(Action::proposed("a".to_owned(), &first, START).expect("is proposed"));
         }
     }
