@@ -85,7 +85,7 @@ pub enum Resolution {
 
 /// What happened to an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
+#[serde(tag = "what", rename_all = "snake_case", remote = "Self")]
 pub enum Input {
     /// It was proposed. The first of each.
     Proposed(Arc<Proposal>),
