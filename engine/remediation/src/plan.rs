@@ -170,29 +170,54 @@ impl Plan {
 
 /// JSON with the members of objects in the order of their names, and no spaces.
 pub fn canonical(value: &Value) -> String {
-    fn sorted(value: &Value) -> Value {
-        match value {
-            Value::Object(members) => {
-                let mut all: Vec<_> = members.iter().collect();
-                all.sort_by(|one, other| one.0.cmp(other.0));
-                let all = all
-                    .into_iter()
-                    .map(|(name, value)| (name.clone(), sorted(value)));
-                Value::Object(all.collect())
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Value, to: &mut String) {
+    use std::fmt::Write as _;
+    // A name is JSON as a value is.
+    let quoted = |text: &String| serde_json::to_string(text).unwrap_or_default();
+    match value {
+        Value::Object(members) => {
+            let mut all: Vec<_> = members.iter().collect();
+            all.sort_unstable_by(|one, other| one.0.cmp(other.0));
+            to.push('{');
+            for (place, (name, value)) in all.into_iter().enumerate() {
+                if place > 0 {
+                    to.push(',');
+                }
+                to.push_str(&quoted(name));
+                to.push(':');
+                write_canonical(value, to);
             }
-            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-            other => other.clone(),
+            to.push('}');
+        }
+        Value::Array(items) => {
+            to.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    to.push(',');
+                }
+                write_canonical(item, to);
+            }
+            to.push(']');
+        }
+        Value::String(text) => to.push_str(&quoted(text)),
+        other => {
+            let _ = write!(to, "{other}");
         }
     }
-    sorted(value).to_string()
 }
 
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
+        text.push(DIGITS[usize::from(byte >> 4)].into());
+        text.push(DIGITS[usize::from(byte & 15)].into());
     }
     text
 }

@@ -14,6 +14,7 @@ use crate::policy::{Cap, Mode};
 use sha2::{Digest, Sha256};
 use slots::Slots;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 /// So many actions may be open. What comes then is refused.
 const OPEN_MAX: usize = 200_000;
@@ -542,7 +543,7 @@ impl Book {
         let mut next = next;
         // No plan is made of it any more, so its event is not needed.
         if next.run.is_some() || (is_settled && next.state != State::DryRun) {
-            next.proposal.event = serde_json::Value::Null;
+            Arc::make_mut(&mut next.proposal).event = Arc::default();
         }
         let is_refused = matches!(next.state, State::Suppressed(_)) && next.revision <= 2;
         self.actions.insert(id.to_owned(), next);

@@ -7,6 +7,7 @@ use crate::guard::{self, Protected};
 use crate::machine::{Input, Origin, PolicyName, Proposal, Subject};
 use crate::policy::Policy;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use tripline_core::wire::Finding;
 
 /// What became of a finding with one policy.
@@ -156,7 +157,7 @@ impl<O: Outside> Engine<O> {
             (Judged::New(id), None) => (id, None, false),
             (Judged::Refused(id, why), None) => (id, Some(why), true),
         };
-        let proposal = Box::new(proposal);
+        let proposal = Arc::new(proposal);
         let input = match &why {
             None => Input::Proposed(proposal),
             Some(reason) => Input::Refused {
@@ -270,6 +271,6 @@ fn proposal_of(
         subject,
         terms: policy.terms.clone(),
         runbook: policy.runbook.clone(),
-        event: event.clone(),
+        event: Arc::new(event.clone()),
     })
 }

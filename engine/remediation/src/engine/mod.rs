@@ -134,16 +134,27 @@ enum Ticket {
 
 /// Takes a record of a journal that is opened into a book; whether it is to be told is decided by its number.
 fn fold(
-    (book, news): (&mut Book, &mut VecDeque<News>),
+    book: &mut Book,
+    (news, shadow): (&mut VecDeque<News>, &mut Shadow),
     record: &Record,
     told: u64,
 ) -> Result<(), JournalFault> {
+    doubt(shadow, &record.entry);
     book.take(&record.entry, record.time)
         .map_err(|fault| JournalFault::Record(format!("record {}: {fault}", record.seq)))?;
     if record.seq > told {
         news.extend(News::of(record.seq, record.time, &record.entry, book));
     }
     Ok(())
+}
+
+/// What is to be put right is not what was good, whoever acts later, and after a restart.
+fn doubt(shadow: &mut Shadow, entry: &Entry) {
+    if let Entry::Action { input, .. } = entry
+        && let Input::Proposed(proposal) | Input::Refused { proposal, .. } = &**input
+    {
+        shadow.doubt(&proposal.event);
+    }
 }
 
 impl<O: Outside> Engine<O> {
@@ -155,12 +166,12 @@ impl<O: Outside> Engine<O> {
         key: CheckpointKey,
     ) -> Result<(Self, Opened), EngineFault> {
         let mut book = Book::new(settings.rules.clone());
-        let mut news = VecDeque::new();
+        let (mut news, mut shadow) = (VecDeque::new(), Shadow::default());
         let (journal, opened) = FileJournal::open(folder, |record| {
-            fold((&mut book, &mut news), &record, settings.told)
+            fold(&mut book, (&mut news, &mut shadow), &record, settings.told)
         })?;
         let epoch = book.epoch() + 1;
-        let engine = Self::of((outside, settings, key), (book, news));
+        let engine = Self::of((outside, settings, key), (book, news, shadow));
         let engine = Self {
             journal: Some(journal),
             epoch: AtomicU64::new(epoch),
@@ -180,27 +191,27 @@ impl<O: Outside> Engine<O> {
         key: CheckpointKey,
     ) -> Result<(Self, Opened), EngineFault> {
         settings.rules.skew = sharing::SKEW;
-        let mut news = VecDeque::new();
+        let (mut news, mut shadow) = (VecDeque::new(), Shadow::default());
         let told = settings.told;
         let book = Book::new(settings.rules.clone());
         let (shared, opened) = Shared::open(folder, (ledger, me), book, |book, record| {
-            fold((book, &mut news), record, told)
+            fold(book, (&mut news, &mut shadow), record, told)
         })?;
-        let engine = Self::of((outside, settings, key), (shared.book(), news));
+        let engine = Self::of((outside, settings, key), (shared.book(), news, shadow));
         let shared = Some(Box::new(shared));
         Ok((Self { shared, ..engine }, opened))
     }
 
     fn of(
         (outside, settings, key): (O, Settings, CheckpointKey),
-        (book, news): (Book, VecDeque<News>),
+        (book, news, shadow): (Book, VecDeque<News>, Shadow),
     ) -> Self {
         Self {
             outside,
             settings,
             policies: RwLock::default(),
             book: Mutex::new(book),
-            shadow: Mutex::default(),
+            shadow: Mutex::new(shadow),
             journal: None,
             shared: None,
             key,

@@ -1,6 +1,7 @@
 //! What the engine asks of the world.
 
 use crate::plan::{Answer, Call, Plan};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// As whom a request is sent.
@@ -11,7 +12,7 @@ pub struct Identity {
     /// The role that is assumed; empty for the service's own credentials.
     pub role: String,
     /// What the session may do: what this plan says and nothing else. Without one it may read.
-    pub plan: Option<Plan>,
+    pub plan: Option<Arc<Plan>>,
     /// How long the request may take, in microseconds.
     pub timeout: i64,
 }

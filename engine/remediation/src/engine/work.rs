@@ -247,6 +247,7 @@ impl<O: Outside> Engine<O> {
                 Some(reason) => Input::Unplannable { reason },
                 None => {
                     let mode = self.book().mode(action, now);
+                    let plan = plan.into();
                     Input::Planned { plan, mode }
                 }
             },

@@ -99,6 +99,18 @@ pub struct Record {
     pub entry: Entry,
 }
 
+/// A record as it stands in its line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hashed {
+    seq: u64,
+    prev: String,
+    time: i64,
+    engine: String,
+    entry: Entry,
+    hash: String,
+}
+
 /// Why a line is no record.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LineFault {
@@ -150,8 +162,22 @@ impl Record {
         if hex(&hashed.finalize()) != hash {
             return Err(LineFault::Hash);
         }
-        let record: Self = serde_json::from_str(&format!("{start}}}"))
-            .map_err(|fault| LineFault::Shape(fault.to_string()))?;
-        Ok((record, hash.to_owned()))
+        // The line is the record with one member more, and need not be copied to be without it.
+        let Hashed {
+            seq,
+            prev,
+            time,
+            engine,
+            entry,
+            hash,
+        } = serde_json::from_str(line).map_err(|fault| LineFault::Shape(fault.to_string()))?;
+        let record = Self {
+            seq,
+            prev,
+            time,
+            engine,
+            entry,
+        };
+        Ok((record, hash))
     }
 }

@@ -6,6 +6,7 @@ use crate::policy::{Mode, Terms};
 use crate::vote::SignedVote;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Which policy an action is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +68,7 @@ pub struct Proposal {
     /// Who is told what.
     pub runbook: String,
     /// The event, for plans that need it.
-    pub event: Value,
+    pub event: Arc<Value>,
 }
 
 /// What a person makes of an action that nothing else can decide.
@@ -84,15 +85,15 @@ pub enum Resolution {
 
 /// What happened to an action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
+#[serde(tag = "what", rename_all = "snake_case", remote = "Self")]
 pub enum Input {
     /// It was proposed. The first of each.
-    Proposed(Box<Proposal>),
+    Proposed(Arc<Proposal>),
     /// It was proposed, and is not done. The first of its action and one record with the proposal, so that no crash and no
     /// other thread comes between the two.
     Refused {
         /// What was proposed.
-        proposal: Box<Proposal>,
+        proposal: Arc<Proposal>,
         /// Which guardrail says no, and why.
         reason: String,
         /// Whether that is because it was answered lately, and not because of the event or the settings.
@@ -106,7 +107,7 @@ pub enum Input {
     /// There is a plan.
     Planned {
         /// What is to be done.
-        plan: Box<Plan>,
+        plan: Arc<Plan>,
         /// How far it goes by itself: at most as far as its terms say, less while a policy has failed too often or too much
         /// waits.
         mode: Mode,

@@ -5,6 +5,7 @@
 //! the [`crate::book`]'s.
 
 mod input;
+mod reading;
 mod run;
 mod state;
 mod transition;

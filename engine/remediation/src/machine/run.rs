@@ -3,6 +3,7 @@
 use crate::plan::{Call, Class, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// How far a step is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ impl Progress {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// What is done, in this order.
-    pub steps: Vec<Step>,
+    pub steps: Arc<[Step]>,
     /// How far each is.
     pub progress: Vec<Progress>,
     /// When its first request was written down, or somebody had it go on; microseconds since 1970.
@@ -97,7 +98,7 @@ pub struct Run {
 
 impl Run {
     /// Steps of which none is begun.
-    pub fn of(steps: Vec<Step>, began: i64) -> Self {
+    pub fn of(steps: Arc<[Step]>, began: i64) -> Self {
         Self {
             progress: vec![Progress::Idle; steps.len()],
             steps,

@@ -5,6 +5,7 @@ use crate::plan::Plan;
 use crate::policy::Mode;
 use crate::vote::SignedVote;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// How far an action is. Times are microseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -166,12 +167,13 @@ pub struct Action {
     pub id: String,
     /// How many things happened to it.
     pub revision: u64,
-    /// What was proposed.
-    pub proposal: Proposal,
+    /// What was proposed. Copies share it: one is made for each look at what a record makes of an action, and one for whoever
+    /// works on it.
+    pub proposal: Arc<Proposal>,
     /// How far it is.
     pub state: State,
     /// The plan, and its hash.
-    pub plan: Option<(Plan, String)>,
+    pub plan: Option<(Arc<Plan>, String)>,
     /// How often it was planned.
     pub plans: u32,
     /// The votes on the plan.

@@ -5,6 +5,7 @@ use crate::plan::{Class, Plan, Risk, Step};
 use crate::policy::{Mode, OnTimeout, Rollback};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Something that cannot happen to an action as it is.
@@ -33,7 +34,7 @@ impl Action {
         Some(Self {
             id,
             revision: 1,
-            proposal: (**proposal).clone(),
+            proposal: Arc::clone(proposal),
             state,
             plan: None,
             plans: 0,
@@ -150,7 +151,7 @@ impl Action {
                 let (true, Some((plan, _))) = (may, &self.plan) else {
                     return false;
                 };
-                let mut run = Run::of(plan.steps.clone(), now);
+                let mut run = Run::of(plan.steps.as_slice().into(), now);
                 let Some(first) = run.progress.first_mut() else {
                     return false;
                 };
@@ -360,7 +361,7 @@ impl Action {
         may
     }
 
-    fn planned(&mut self, plan: &Plan, mode: Mode, now: i64) -> bool {
+    fn planned(&mut self, plan: &Arc<Plan>, mode: Mode, now: i64) -> bool {
         if self.state != State::Proposed || plan.steps.is_empty() {
             return false;
         }
@@ -380,7 +381,7 @@ impl Action {
             Mode::Auto if share(&plan.resource.arn) < terms.stage.percent => State::Approved,
             Mode::Auto => asks(),
         };
-        self.plan = Some((plan.clone(), plan.hash()));
+        self.plan = Some((Arc::clone(plan), plan.hash()));
         self.plans += 1;
         self.mode = mode;
         self.become_if(true, state)
@@ -429,7 +430,7 @@ impl Action {
     /// Begins to take back. What an earlier attempt at that left under way may still be done.
     fn set_back(&mut self, steps: Vec<Step>, now: i64) {
         let unsure = self.back.as_ref().map_or(0, |back| back.unsure);
-        let mut back = Run::of(steps, now);
+        let mut back = Run::of(steps.into(), now);
         back.unsure = unsure;
         self.back = Some(back);
     }

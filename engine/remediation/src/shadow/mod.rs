@@ -193,6 +193,20 @@ impl Shadow {
         }
     }
 
+    /// Takes in all that another state knows. What either doubts is doubted.
+    pub fn absorb(&mut self, other: Self) {
+        for (key, versions) in other.entries {
+            for (said, version) in versions {
+                self.insert(key.clone(), said, version);
+            }
+        }
+        let (own, others) = (self.counts, other.counts);
+        self.counts = Counts {
+            evicted: own.evicted.max(others.evicted),
+            too_large: own.too_large.max(others.too_large),
+        };
+    }
+
     /// How many aspects of resources are held.
     pub fn len(&self) -> usize {
         self.entries.len()

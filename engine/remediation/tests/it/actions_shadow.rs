@@ -1,5 +1,7 @@
 //! The shadow state: what it makes of events, in any order, within bounds, and over its bytes.
 
+use crate::stage;
+use crate::world::{Cloud, Faults, World};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tripline_remediation::action::LastKnown;
@@ -339,6 +341,30 @@ fn the_second_of_two_bad_changes_is_not_answered_by_the_first() {
 }
 
 #[test]
+fn a_doubt_outlives_a_restart() {
+    let action = "\"aws.iam.restore_trust_policy\"\nwhen = \"event.eventName != ''\"";
+    let text = stage::text_with(stage::WIDE);
+    let text = text.replace("\"aws.lambda.stop_invocations\"", action);
+    let world = World::new(1, Faults::default(), Cloud::default());
+    let folder = stage::folder();
+    let begin = || {
+        let engine = stage::open(folder.path(), &world, stage::settings()).expect("opens");
+        engine.set_policies(stage::policies_of(&text));
+        engine
+    };
+    let bad = trust(20, "web", 2);
+    let finding = stage::finding("one", "function.bad", &bad);
+    let considered = begin().consider(&finding, bad.to_string().as_bytes());
+    let considered = considered.expect("is considered");
+    assert!(considered[0].action.is_some(), "{considered:?}");
+    let engine = begin();
+    // As it was kept before anything was found.
+    let kept = [trust(10, "web", 1), bad, trust(21, "web", 3)];
+    engine.shadow().absorb(folded(&kept));
+    assert_eq!(trusted(&engine.shadow(), at(21)), Some("1".to_owned()));
+}
+
+#[test]
 fn only_the_last_versions_are_held_and_the_least_recent_aspect_goes_first() {
     let mut shadow = Shadow::new(Bounds {
         versions_max: 2,
@@ -543,5 +569,10 @@ proptest! {
         prop_assert_eq!(forth.bytes(), back.bytes());
         let again = Shadow::from_bytes(&forth.to_bytes(), Bounds::default()).unwrap();
         prop_assert_eq!(again.to_bytes(), forth.to_bytes());
+        let (one, other) = events.split_at(place);
+        let mut both = fold(one);
+        both.absorb(fold(other));
+        prop_assert_eq!(both.to_bytes(), forth.to_bytes());
+        prop_assert_eq!(both.bytes(), forth.bytes());
     }
 }

@@ -318,10 +318,10 @@ fn write_plan(folder: &Path, bad: &Bad, on_ambiguous: OnAmbiguous) {
     let mut book = Book::new(stage::settings().rules);
     let (journal, _) = FileJournal::open(folder, |_| Ok(())).expect("opens");
     let planned = Input::Planned {
-        plan: Box::new(plan),
+        plan: Arc::new(plan),
         mode: Mode::Auto,
     };
-    for input in [Input::Proposed(Box::new(proposal)), planned] {
+    for input in [Input::Proposed(Arc::new(proposal)), planned] {
         let entry = book
             .entry("0123456789abcdef0123", input, START)
             .expect("is legal");

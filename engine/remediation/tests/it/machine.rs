@@ -3,8 +3,9 @@
 use crate::stage::{self, Kind, bad, policies};
 use crate::world::{Cloud, START};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::OnceLock;
 use tripline_remediation::book::{Book, Rules};
 use tripline_remediation::engine::propose;
@@ -97,9 +98,9 @@ fn vote(decision: Decision, break_glass: bool) -> SignedVote {
 fn inputs() -> Vec<Input> {
     let (epoch, reason) = (1, "because".to_owned());
     let mut all = vec![
-        Input::Proposed(Box::new(proposal())),
+        Input::Proposed(Arc::new(proposal())),
         Input::Refused {
-            proposal: Box::new(proposal()),
+            proposal: Arc::new(proposal()),
             reason: reason.clone(),
             is_again: false,
         },
@@ -150,7 +151,7 @@ fn inputs() -> Vec<Input> {
         for mode in [Mode::DryRun, Mode::Approve, Mode::Veto, Mode::Auto] {
             for is_rolled_back in [true, false] {
                 all.push(Input::Planned {
-                    plan: Box::new(plan(classes, is_rolled_back)),
+                    plan: Arc::new(plan(classes, is_rolled_back)),
                     mode,
                 });
             }
@@ -282,6 +283,35 @@ const STATES: [&str; 23] = [
 
 /// Which inputs are legal in which states, at any time and with any value.
 #[test]
+fn inputs_are_read_as_they_are_written_and_in_any_order() {
+    for input in inputs() {
+        let text = serde_json::to_string(&input).expect("is written");
+        assert!(text.starts_with("{\"what\":"), "{text}");
+        let read: Input = serde_json::from_str(&text).expect("is read");
+        assert_eq!(read, input);
+        let mut value: Value = serde_json::from_str(&text).expect("is JSON");
+        assert_eq!(
+            serde_json::from_value::<Input>(value.clone()).ok(),
+            Some(read)
+        );
+        let members = value.as_object_mut().expect("is an object");
+        let what = members.shift_remove("what").expect("is there");
+        members.insert("what".to_owned(), what);
+        let read: Input = serde_json::from_value(value).expect("is read");
+        assert_eq!(read, input);
+    }
+    for wrong in [
+        r#"{"what":"none"}"#,
+        r#"{"reason":"because"}"#,
+        r#"{"what":"canceled","by":"alice","by":"bob","reason":"because"}"#,
+        r#"{"what":"planned","mode":"auto"}"#,
+        r#"["planned"]"#,
+    ] {
+        assert!(serde_json::from_str::<Input>(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn every_state_takes_what_it_may_and_nothing_else() {
     let all = inputs();
     let mut seen: BTreeSet<String> = BTreeSet::new();
@@ -301,7 +331,7 @@ fn every_state_takes_what_it_may_and_nothing_else() {
         {
             proposal.terms.execution.rollback = rollback;
             proposal.terms.approval.on_timeout = on_timeout;
-            let first = Input::Proposed(Box::new(proposal.clone()));
+            let first = Input::Proposed(Arc::new(proposal.clone()));
             queue.push_back(Action::proposed("a".to_owned(), &first, START).expect("is proposed"));
         }
     }

@@ -4,10 +4,11 @@ use crate::stage::{self, ACCOUNT, Kind, bad, checkpoint_key, open, policies};
 use crate::world::{Cloud, Faults, MINUTE, START, World};
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tripline_remediation::book::Book;
 use tripline_remediation::engine::{Turn, propose};
-use tripline_remediation::journal::{FileJournal, verify};
+use tripline_remediation::journal::{Entry, FileJournal, verify};
 use tripline_remediation::machine::{Input, State};
 use tripline_remediation::policy::Mode;
 
@@ -84,6 +85,9 @@ fn a_restart_with_ten_thousand_open_actions() {
                 Ok(self.0.apply(call, "").0)
             }
         }
+        let begins = Entry::TakenOver { epoch: 1 };
+        book.take(&begins, START).expect("is legal");
+        journal.append(START, "test", begins).expect("is written");
         let mut reads = Reads(world.cloud());
         for bad in &bads {
             let finding = stage::finding(&format!("{}", bad.number), bad.rule, &bad.event);
@@ -97,8 +101,9 @@ fn a_restart_with_ten_thousand_open_actions() {
                 panic!("is planned");
             };
             let call = plan.steps[0].call.clone();
+            let plan = plan.into();
             let inputs = [
-                Input::Proposed(Box::new(proposal)),
+                Input::Proposed(Arc::new(proposal)),
                 Input::Planned {
                     plan,
                     mode: Mode::Auto,

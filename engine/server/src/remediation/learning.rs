@@ -115,7 +115,8 @@ impl Learning {
             tracing::warn!(broken, "events of what resources were like cannot be read");
         }
         tracing::info!(aspects = shadow.len(), "what resources were like");
-        *engine.shadow() = shadow;
+        // What the journal tells to be doubted is so already.
+        engine.shadow().absorb(shadow);
         let path = folder.join(EVENTS);
         let events = open(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
         let learning = Self {
@@ -180,7 +181,8 @@ impl Learning {
                 let doing = "take over what resources were like";
                 let shadow = Shadow::from_bytes(&bytes, Bounds::default())
                     .map_err(|fault| PortFault::new(FaultClass::Stop, doing).because(fault))?;
-                *self.engine.shadow() = shadow;
+                // This process may have seen what whoever kept it had not heard yet.
+                self.engine.shadow().absorb(shadow);
                 let mut events = self.events();
                 if let Err(fault) = self.keep(&mut events) {
                     tracing::error!(%fault, "what resources were like is not kept");

@@ -57,6 +57,8 @@ pub(crate) fn start<'s>(
         ledger,
         is_silent,
     } = among;
+    // Before anything can begin, and before others hear that this process may act.
+    look(engine, assignment, &config.kill_file);
     if ledger.is_some() {
         scope.spawn(move || follow(engine, is_silent));
         scope.spawn(move || {
@@ -74,8 +76,6 @@ pub(crate) fn start<'s>(
         }
         telling.tell(engine);
     });
-    // Before anything can begin.
-    look(engine, assignment, &config.kill_file);
     for _ in 0..config.threads.max(1) {
         scope.spawn(move || work(engine, is_gone));
     }

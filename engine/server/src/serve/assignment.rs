@@ -66,6 +66,11 @@ impl Words {
     }
 }
 
+/// The name of a process without what tells it from the one before it.
+fn machine_of(name: &str) -> &str {
+    name.rsplit_once('-').map_or(name, |(machine, _)| machine)
+}
+
 /// What this process is to do, as it is now.
 pub(crate) struct Assignment {
     me: String,
@@ -83,6 +88,9 @@ struct Now {
     lacks_since: Option<Instant>,
     words: Words,
     others: BTreeMap<String, Words>,
+    /// Those who said that the file is there that stops all actions, and fell silent: it may be there still. Without what tells
+    /// a process from the one before it on its machine.
+    killed_silently: BTreeSet<String>,
     assigned: BTreeSet<u32>,
     sends: bool,
 }
@@ -102,6 +110,7 @@ impl Assignment {
                 lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
+                killed_silently: BTreeSet::new(),
                 assigned: (0..partitions).collect(),
                 sends: true,
             }),
@@ -122,6 +131,7 @@ impl Assignment {
                 lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
+                killed_silently: BTreeSet::new(),
                 assigned: BTreeSet::new(),
                 sends: false,
             }),
@@ -179,9 +189,10 @@ impl Assignment {
             && others.all(|(name, _)| self.me < *name)
     }
 
-    /// Whether the file that stops all actions is there on the machine of any of the others.
+    /// Whether the file that stops all actions is there on the machine of any of the others, as far as anybody can tell.
     pub(crate) fn is_killed_elsewhere(&self) -> bool {
-        self.lock().others.values().any(|words| words.is_killed)
+        let now = self.lock();
+        !now.killed_silently.is_empty() || now.others.values().any(|words| words.is_killed)
     }
 
     /// The others, as they say of themselves.
@@ -336,6 +347,19 @@ impl Assignment {
                 );
             }
         }
+        let mut killed_silently = std::mem::take(&mut now.killed_silently);
+        for (name, words) in &now.others {
+            if words.is_killed && !others.contains_key(name) {
+                killed_silently.insert(machine_of(name).to_owned());
+            }
+        }
+        // Whoever may act has looked for the file before.
+        let is_heard = |machine: &str| {
+            let mut heard = others.iter().filter(|(_, words)| words.may_act);
+            heard.any(|(name, _)| machine_of(name) == machine)
+        };
+        killed_silently.retain(|machine| !is_heard(machine));
+        now.killed_silently = killed_silently;
         now.assigned = mine;
         now.others = others;
         now.is_heard = true;
@@ -408,7 +432,8 @@ fn assign<'m>(members: &BTreeSet<&'m str>, partitions: u32) -> Vec<Option<&'m st
 mod tests {
     use super::{Assignment, Words, assign};
     use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::{BTreeMap, BTreeSet, VecDeque};
+    use std::sync::Mutex;
     use tripline_core::port::{Members, PortFault};
 
     /// Others that say the same all the time.
@@ -449,6 +474,50 @@ mod tests {
         assert!(!assignment.is_to_act() || me.1, "nobody was heard yet");
         assignment.hear().expect("is heard");
         assert_eq!(assignment.is_to_act(), expected, "{me:?} {others:?}");
+    }
+
+    /// Others of whom each time something else is heard.
+    struct Changing(Mutex<VecDeque<Vec<(&'static str, Words)>>>);
+
+    impl Members for Changing {
+        fn announce(&self, _: &str, _: &[u8]) -> Result<(), PortFault> {
+            Ok(())
+        }
+
+        fn leave(&self, _: &str) -> Result<(), PortFault> {
+            Ok(())
+        }
+
+        fn present(&self) -> Result<Vec<(String, Vec<u8>)>, PortFault> {
+            let next = self.0.lock().expect("is whole").pop_front();
+            Others(next.expect("there is more")).present()
+        }
+    }
+
+    #[test]
+    fn the_file_of_whoever_fell_silent_is_there_until_that_is_heard_to_be_gone() {
+        let words = |is_killed: bool, may_act: bool| Words {
+            is_killed,
+            may_act,
+            ..Words::default()
+        };
+        let rounds = [
+            (vec![("c-1", words(false, true))], false),
+            (vec![("c-1", words(true, true))], true),
+            (vec![("d-1", words(false, true))], true),
+            // One that begins has not looked yet.
+            (vec![("c-2", words(false, false))], true),
+            (vec![("c-2", words(true, true))], true),
+            (vec![("c-2", words(false, true))], false),
+            (vec![], false),
+        ];
+        let all = rounds.iter().map(|(words, _)| words.clone()).collect();
+        let members = Box::new(Changing(Mutex::new(all)));
+        let assignment = Assignment::among(members, "b-1".to_owned(), 1);
+        for (number, (_, expected)) in rounds.iter().enumerate() {
+            assignment.hear().expect("is heard");
+            assert_eq!(assignment.is_killed_elsewhere(), *expected, "{number}");
+        }
     }
 
     #[test]

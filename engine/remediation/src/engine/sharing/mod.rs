@@ -19,10 +19,9 @@ mod order;
 
 pub(super) use order::{Fate, Shared};
 
-use super::{Engine, EngineFault, News, Outside, locked};
+use super::{Engine, EngineFault, News, Outside, doubt, locked};
 use crate::book::Book;
 use crate::journal::{Checkpoint, Entry, Parcel, Record};
-use crate::machine::Input;
 use order::{Flight, Pending, State, THERE, VOID, failed, words_of};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -402,12 +401,7 @@ impl<O: Outside> Engine<O> {
         if by == shared.me && matches!(record.entry, Entry::TakenOver { .. }) {
             state.taken = (state.place, None);
         }
-        if let Entry::Action { input, .. } = &record.entry
-            && let Input::Proposed(proposal) | Input::Refused { proposal, .. } = &**input
-        {
-            // What is to be put right is not what was good, whoever acts later.
-            self.shadow().doubt(&proposal.event);
-        }
+        doubt(&mut self.shadow(), &record.entry);
         state.note(by, record);
         let news = News::of(record.seq, record.time, &record.entry, &state.book);
         locked(&self.news).extend(news);

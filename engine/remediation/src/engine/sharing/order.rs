@@ -125,6 +125,8 @@ impl Shared {
         mut each: impl FnMut(&mut Book, &Record) -> Result<(), JournalFault>,
     ) -> Result<(Self, Opened), EngineFault> {
         let mut book = book;
+        // Without the servers there is nothing to be opened, and a long journal need not be read for that.
+        ledger.last().map_err(|fault| no_ledger(&fault))?;
         let (file, opened) = FileJournal::open(folder, |record| each(&mut book, &record))?;
         let tail = file.last();
         let last = ledger.last().map_err(|fault| no_ledger(&fault))?;

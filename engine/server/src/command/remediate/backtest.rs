@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::sync::Arc;
 use tripline_remediation::book::{Book, Hold, Judged, Rules};
 use tripline_remediation::engine::propose;
 use tripline_remediation::guard::Protected;
@@ -176,12 +177,12 @@ fn consider(
     proposal.terms.risk = tripline_remediation::plan::Risk::Low;
     let plan = stand_in(&proposal);
     let call = plan.steps[0].call.clone();
-    take(book, &id, Input::Proposed(Box::new(proposal)), now);
+    take(book, &id, Input::Proposed(Arc::new(proposal)), now);
     take(
         book,
         &id,
         Input::Planned {
-            plan: Box::new(plan),
+            plan: Arc::new(plan),
             mode: Mode::Auto,
         },
         now,
@@ -230,7 +231,7 @@ fn suppress(
     let kind = why.split(':').next().unwrap_or_default().to_owned();
     *tally.suppressed.entry(kind).or_default() += 1;
     let input = Input::Refused {
-        proposal: Box::new(proposal),
+        proposal: Arc::new(proposal),
         reason: why,
         is_again,
     };

@@ -12,6 +12,7 @@ use crate::terminal::{ColorChoice, Shown, counted};
 use clap::Args;
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use std::sync::Arc;
 use tripline_remediation::action::{Planned, Planner, Reads};
 use tripline_remediation::book::{Book, Judged, Rules};
 use tripline_remediation::engine::{Identity, Outside, Proposed, Sent, plan_with, propose};
@@ -164,7 +165,7 @@ fn answer(
         Judged::Refused(_, why) => return with(json!({ "is": "suppressed", "why": why })),
         Judged::New(id) => id,
     };
-    let input = tripline_remediation::machine::Input::Proposed(Box::new(proposal.clone()));
+    let input = tripline_remediation::machine::Input::Proposed(Arc::new(proposal.clone()));
     if let Ok(entry) = book.entry(&id, input, now) {
         let _ = book.take(&entry, now);
     }

@@ -14,6 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use tripline_bus::nats::{
+    ConnectSettings, LedgerSettings, Login, NatsConnection, NatsLedger, StreamSettings, Tls,
+};
+use tripline_core::port::{Ledger, Sequence};
+use tripline_remediation::shadow::Shadow;
 use tripline_remediation::vote::{Decision, Vote};
 
 const MEMBERS: usize = 3;
@@ -486,4 +491,164 @@ fn whoever_acts_knows_what_others_saw_of_resources() {
         );
     }
     several.verify();
+}
+
+#[test]
+fn the_file_on_any_machine_stops_all_and_goes_on_to_when_that_machine_is_gone() {
+    let [_, access_key, _] = policies();
+    let mut several = Several::new("remediation-file", &[access_key]);
+    several.start_all();
+    let (path, file) = (several.ground.folder.path(), |member: usize| {
+        format!("member-{member}/stop")
+    });
+    let is_stopped = |service: &Service| {
+        let status = service.get("/v1/remediation");
+        let off = status["off"].as_array().expect("a list");
+        off.iter().any(|one| one["scope"] == "kill_file")
+    };
+    let (mut done, mut is_acting) = (0, several.acting());
+    // On the machine of whoever does not act, then of whoever does.
+    for (round, away) in [1, 0].into_iter().enumerate() {
+        let holds = (is_acting + away) % MEMBERS;
+        let [first, second] = [1, 2].map(|more| (holds + more) % MEMBERS);
+        several.ground.folder.file(&file(holds), "");
+        for member in 0..MEMBERS {
+            let service = several.service(member);
+            service.wait_until("it is stopped", || is_stopped(service));
+        }
+        let before = several.ground.proxy.done().len();
+        let tags: Vec<String> = (0..4)
+            .map(|number| format!("filed-{round}-{number}"))
+            .collect();
+        let events: Vec<String> = tags
+            .iter()
+            .map(|tag| several.ground.moto.set("access_key", tag).to_string())
+            .collect();
+        several.service(first).publish(&events);
+        let waits = json!({ "proposed": 4, "succeeded": done });
+        let wait = |service: &Service| {
+            service.wait_until("all of it is proposed", || {
+                let mut states = service.get("/v1/remediation")["states"].clone();
+                let states = states.as_object_mut().expect("an object");
+                states.entry("succeeded").or_insert(json!(0));
+                json!(states) == waits
+            });
+        };
+        wait(several.service(first));
+        several.running[holds].take().expect("it runs").kill();
+        is_acting = several.acting();
+        // It is missed: the others share its partitions, so nobody waits for it.
+        for member in [first, second] {
+            let service = several.service(member);
+            service.wait_until("it is missed", || {
+                let status = service.get("/v1/status");
+                let mut others = status["others"].as_object().expect("all").keys();
+                !others.any(|name| name.starts_with(&format!("member-{holds}-")))
+            });
+            assert!(is_stopped(service), "{member}");
+            wait(service);
+        }
+        assert_eq!(several.ground.proxy.done().len(), before, "round {round}");
+        // It begins again, with the file and without.
+        several.start(holds);
+        let service = several.service(holds);
+        service.wait_until("it is stopped too", || is_stopped(service));
+        wait(service);
+        assert_eq!(several.ground.proxy.done().len(), before, "round {round}");
+        std::fs::remove_file(format!("{path}/{}", file(holds))).expect("it was there");
+        done += 4;
+        service.wait_until("all of it is done", || {
+            service.get("/v1/remediation")["states"] == json!({ "succeeded": done })
+        });
+        for tag in &tags {
+            let status = several.ground.moto.get("access_key", tag);
+            assert_eq!(status, json!(["Inactive"]), "{tag}");
+        }
+    }
+    several.verify();
+}
+
+#[test]
+fn whoever_begins_after_the_ledger_was_shortened_knows_what_was_kept() {
+    let policy = Policy::auto(
+        "flow_logs",
+        "aws.ec2.recreate_flow_logs",
+        ("ec2", "DeleteFlowLogs"),
+    );
+    let mut several = Several::new("remediation-kept", &[policy]);
+    several.start(0);
+    let tags = ["flow-logs-kept", "flow-logs-later"];
+    let bad = tags.map(|tag| several.ground.moto.set("flow_logs", tag).to_string());
+    let past = tags.map(|tag| several.ground.moto.again("past", tag));
+    let ledger = known(several.server.port);
+    let newest = || ledger.last().expect("is known").0;
+    several.service(0).publish(&[past[0].to_string()]);
+    several
+        .service(0)
+        .wait_until("it is told to all", || newest() > 0);
+    // As whoever acts does when the ledger is long; another entry after it stays.
+    let mut shadow = Shadow::default();
+    assert!(shadow.fold(&past[0]), "{}", past[0]);
+    let place = newest();
+    let image = [format!("{place}\n").into_bytes(), shadow.to_bytes()].concat();
+    let name = format!("known-{place:020}");
+    ledger.keep(&name, &image).expect("is kept");
+    several.service(0).publish(&[past[1].to_string()]);
+    several
+        .service(0)
+        .wait_until("it is told to all", || newest() > place);
+    ledger.purge(Sequence(place)).expect("is shortened");
+    several.start(1);
+    several.start(2);
+    let path = several.ground.folder.path();
+    for member in [1, 2] {
+        let folder = format!("{path}/member-{member}/data/remediation");
+        let text = |name: &str| std::fs::read_to_string(format!("{folder}/{name}"));
+        assert!(text("known.json").expect("a file").contains("vpc-flow-log"));
+        several
+            .service(member)
+            .wait_until("what came later is known", || {
+                text("known-events.jsonl").is_ok_and(|text| text.contains("CreateFlowLogs"))
+            });
+    }
+    // Whoever saw it itself is gone.
+    several.running[0].take().expect("it runs").kill();
+    let acting = several.acting();
+    assert_ne!(acting, 0);
+    several.service(acting).publish(&bad);
+    several.service(acting).wait_until("all of it is done", || {
+        let states = &several.service(acting).get("/v1/remediation")["states"];
+        *states == json!({ "succeeded": 2 })
+    });
+    for tag in tags {
+        let is = several.ground.moto.get("flow_logs", tag);
+        assert_eq!(is, json!(["REJECT"]), "{tag}");
+    }
+    several.start(0);
+    several.verify();
+}
+
+/// What members tell each other of resources.
+fn known(port: u16) -> NatsLedger {
+    let login = ConnectSettings {
+        urls: vec![format!("nats://127.0.0.1:{port}")],
+        login: Login::None,
+        tls: Tls::default(),
+        name: "a test".to_owned(),
+    };
+    let connection = NatsConnection::open(&login).expect("connects");
+    let settings = LedgerSettings {
+        prefix: "tripline-known".to_owned(),
+        stream: StreamSettings {
+            replicas: 1,
+            bytes_max: 0,
+            age_max: None,
+            event_bytes_max: 960 * 1024,
+            duplicate_window: Duration::from_secs(120),
+            may_create: false,
+        },
+    };
+    NatsLedger::open(&connection, &settings)
+        .expect("is there")
+        .0
 }
