@@ -5,8 +5,8 @@
 //! does without. As with a whole, every try of a record has the same message id: the stream takes it once, and the answer to
 //! a later try names the place of the first.
 //!
-//! It must never say that a record has a place without the stream's word for it, nor begin with a record while an earlier one was not
-//! sent: as long as nothing is lost on the way, the stream has them in their order.
+//! It must never say that a record has a place without the stream's word for it, take longer than an append may, or send a record
+//! while an earlier one could not be sent: as long as nothing is lost on the way, the stream has them in their order.
 
 use super::appending::{
     Outgoing, Target, Tried, given_up, outgoing, timeout_of, too_long, word_of,
@@ -16,9 +16,10 @@ use super::limits::{APPEND_PATIENCE, PAUSE_FIRST, PAUSE_LONGEST};
 use super::stream::denied;
 use async_nats::client::PublishErrorKind;
 use futures_util::StreamExt;
-use std::time::{Duration, Instant};
-use tokio::time::timeout_at;
-use tripline_core::port::{NewRecord, PortFault};
+use tokio::time::{Instant, timeout_at};
+use tripline_core::port::{FaultClass, NewRecord, PortFault};
+
+const UNHEARD: &str = "no answer in time";
 
 /// The places of records, of those that have one.
 type Places = Vec<Option<u64>>;
@@ -54,18 +55,20 @@ async fn send(
     let mut was_refused_by_all = false;
     let mut last = target.connection.not_connected();
     let mut refused = vec![false; messages.len()];
-    let mut refusal = None;
+    let mut refusal: Option<PortFault> = None;
     while !is_done(places, &refused) {
         if begun.elapsed() >= APPEND_PATIENCE {
             let about = (was_sent, was_refused_by_all);
-            return Err(given_up(target, doing, about, last).await);
+            let fault = given_up(target, doing, about, last).await;
+            return Err(graver(refusal, fault));
         }
         if target.connection.is_connected() {
             was_refused_by_all = true;
             let unsettled = (0..messages.len())
                 .filter(|number| places[*number].is_none() && !refused[*number])
                 .collect();
-            let (became, denied) = ask_all(target, messages, unsettled, timeout, doing).await;
+            let end = (Instant::now() + timeout).min(begun + APPEND_PATIENCE);
+            let (became, denied) = ask_all(target, messages, unsettled, end, doing).await;
             for (number, tried) in became {
                 match tried {
                     Tried::NobodyThere => {
@@ -75,7 +78,7 @@ async fn send(
                     Tried::Taken(place) => places[number] = Some(place),
                     Tried::Fault(fault) => {
                         refused[number] = true;
-                        refusal.get_or_insert(fault);
+                        refusal = Some(graver(refusal, fault));
                     }
                     Tried::Again(words) => {
                         was_sent = true;
@@ -86,7 +89,7 @@ async fn send(
                 was_refused_by_all = false;
             }
             if let Some(fault) = denied {
-                return Err(fault);
+                return Err(graver(refusal, fault));
             }
         }
         if is_done(places, &refused) {
@@ -101,6 +104,22 @@ async fn send(
     refusal.map_or(Ok(()), Err)
 }
 
+/// Of two faults that of which more follows: all records without a place are told the same, and none may be told for good what
+/// is so for a while.
+fn graver(one: Option<PortFault>, other: PortFault) -> PortFault {
+    let weight = |fault: &PortFault| match fault.class {
+        FaultClass::Reject => 0,
+        FaultClass::Full => 1,
+        FaultClass::Retry => 2,
+        FaultClass::Fenced => 3,
+        FaultClass::Stop => 4,
+    };
+    match one {
+        Some(one) if weight(&one) >= weight(&other) => one,
+        _ => other,
+    }
+}
+
 fn is_done(places: &Places, refused: &[bool]) -> bool {
     let mut all = places.iter().zip(refused);
     all.all(|(place, refused)| place.is_some() || *refused)
@@ -112,46 +131,64 @@ async fn ask_all(
     target: &Target<'_>,
     messages: &[Outgoing],
     unsettled: Vec<usize>,
-    timeout: Duration,
+    end: Instant,
     doing: &Doing,
 ) -> (Vec<(usize, Tried)>, Option<PortFault>) {
     let client = &target.connection.client;
     let mut became = Vec::with_capacity(unsettled.len());
     // Questions that the client sends by itself come in any order when it has many.
     let inbox = client.new_inbox();
-    let mut answers = match client.subscribe(format!("{inbox}.*")).await {
-        Ok(answers) => answers,
-        Err(fault) => {
-            let again = |number| (number, Tried::Again(fault.to_string()));
+    let subscribed = timeout_at(end, client.subscribe(format!("{inbox}.*"))).await;
+    let mut answers = match subscribed {
+        Ok(Ok(answers)) => answers,
+        failed => {
+            let words = failed.map_or(UNHEARD.to_owned(), |failed| {
+                failed
+                    .err()
+                    .map_or_else(String::new, |fault| fault.to_string())
+            });
+            let again = |number| (number, Tried::Again(words.clone()));
             return (unsettled.into_iter().map(again).collect(), None);
         }
     };
     let mut waiting = Vec::with_capacity(unsettled.len());
+    let mut unsent = None;
     for number in unsettled {
+        if let Some(words) = &unsent {
+            became.push((number, Tried::Again(String::clone(words))));
+            continue;
+        }
         let Outgoing { headers, payload } = &messages[number];
         let (subject, reply) = (target.subject.to_owned(), format!("{inbox}.{number}"));
         let sent =
             client.publish_with_reply_and_headers(subject, reply, headers.clone(), payload.clone());
-        match sent.await {
-            Ok(()) => waiting.push(number),
-            Err(fault) => became.push((
-                number,
-                match fault.kind() {
-                    PublishErrorKind::MaxPayloadExceeded => {
-                        Tried::Fault(too_long(target, payload, doing))
-                    }
-                    PublishErrorKind::InvalidSubject => {
-                        Tried::Fault(refused(doing, fault.to_string()))
-                    }
-                    PublishErrorKind::Send => Tried::Again(fault.to_string()),
-                },
-            )),
-        }
+        // The client holds so many and no more, and takes none while the server does not.
+        let words = match timeout_at(end, sent).await {
+            Ok(Ok(())) => {
+                waiting.push(number);
+                continue;
+            }
+            Ok(Err(fault)) => match fault.kind() {
+                PublishErrorKind::MaxPayloadExceeded => {
+                    let fault = too_long(target, payload, doing);
+                    became.push((number, Tried::Fault(fault)));
+                    continue;
+                }
+                PublishErrorKind::InvalidSubject => {
+                    let fault = refused(doing, fault.to_string());
+                    became.push((number, Tried::Fault(fault)));
+                    continue;
+                }
+                PublishErrorKind::Send => fault.to_string(),
+            },
+            Err(_) => UNHEARD.to_owned(),
+        };
+        became.push((number, Tried::Again(words.clone())));
+        unsent = Some(words);
     }
-    let end = tokio::time::Instant::now() + timeout;
     let mut is_answered = vec![false; messages.len()];
     let mut left = waiting.len();
-    let mut is_unheard = false;
+    let mut is_unheard = unsent.is_some();
     while left > 0 {
         let Ok(Some(answer)) = timeout_at(end, answers.next()).await else {
             is_unheard = true;
@@ -179,7 +216,7 @@ async fn ask_all(
         target.connection.unanswered().await;
     }
     let unanswered = waiting.into_iter().filter(|number| !is_answered[*number]);
-    let again = |number| (number, Tried::Again("no answer in time".to_owned()));
+    let again = |number| (number, Tried::Again(UNHEARD.to_owned()));
     became.extend(unanswered.map(again));
     (became, denied)
 }

@@ -17,6 +17,9 @@ const QUESTIONS_MAX: usize = 16;
 /// Most columns of one macro.
 pub(super) const COLUMNS_MAX: usize = 4;
 
+/// Most other things of the event that elements are compared with.
+pub(super) const OTHERS_MAX: usize = 2;
+
 /// A macro over an array of the event, ready for columns.
 #[derive(Debug)]
 pub(super) struct ElementTest {
@@ -24,6 +27,8 @@ pub(super) struct ElementTest {
     pub(super) range: NodeId,
     /// What of each element is asked about.
     pub(super) columns: Box<[Column]>,
+    /// What else of the event they are compared with.
+    pub(super) others: Box<[NodeId]>,
     /// How many questions there are, which is what an element costs.
     pub(super) questions: u64,
     /// What is asked.
@@ -63,8 +68,9 @@ pub(super) enum Question {
     Holds,
     /// A comparison with an integer.
     Integer(Operator, i64),
-    /// A comparison with something else of the event, after adding a number where one is to be added.
-    Other(Operator, Option<i64>, NodeId),
+    /// A comparison with another thing of the event, by its number among them, after adding a number where one is to be
+    /// added.
+    Other(Operator, Option<i64>, u32),
     /// `== "text"`
     Text(ConstantId),
     StartsWith(ConstantId),
@@ -82,6 +88,7 @@ pub(super) struct Reading {
     pub(super) range: NodeId,
     pub(super) test: Test,
     pub(super) keys: Vec<Box<[ConstantId]>>,
+    pub(super) others: Vec<NodeId>,
     pub(super) questions: u64,
 }
 
@@ -99,6 +106,7 @@ pub(super) fn read(builder: &ProgramBuilder, id: NodeId, about_event: &[bool]) -
         about_event,
         local: shape.local,
         keys: Vec::new(),
+        others: Vec::new(),
         questions: 0,
     };
     let test = match (shape.goal, condition, transform) {
@@ -108,13 +116,15 @@ pub(super) fn read(builder: &ProgramBuilder, id: NodeId, about_event: &[bool]) -
         (Goal::List, None, Some(transform)) => reader.ask(transform, Question::Value)?,
         _ => return None,
     };
-    if reader.keys.len() > COLUMNS_MAX || reader.questions > QUESTIONS_MAX {
+    let is_small = reader.keys.len() <= COLUMNS_MAX && reader.others.len() <= OTHERS_MAX;
+    if !is_small || reader.questions > QUESTIONS_MAX {
         return None;
     }
     Some(Reading {
         range,
         test,
         keys: reader.keys,
+        others: reader.others,
         questions: reader.questions as u64,
     })
 }
@@ -125,6 +135,7 @@ struct Reader<'b> {
     /// The macro's variable.
     local: u32,
     keys: Vec<Box<[ConstantId]>>,
+    others: Vec<NodeId>,
     questions: usize,
 }
 
@@ -181,7 +192,13 @@ impl Reader<'_> {
         }
         // What stands in the place of an absent part is not compared here.
         let keys = self.keys_of(part)?;
-        Some(self.about(keys, Question::Other(operator, more, other), None))
+        let known = self.others.iter().position(|known| *known == other);
+        let number = known.unwrap_or_else(|| {
+            self.others.push(other);
+            self.others.len() - 1
+        });
+        let question = Question::Other(operator, more, number as u32);
+        Some(self.about(keys, question, None))
     }
 
     /// What a constant is added to, and the constant; any other node itself.

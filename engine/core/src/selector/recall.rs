@@ -73,6 +73,7 @@ impl Recall {
         ElementTest {
             range,
             columns: reading.keys.into_iter().map(column).collect(),
+            others: reading.others.into(),
             questions: reading.questions,
             test: reading.test,
         }

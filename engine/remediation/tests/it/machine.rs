@@ -281,7 +281,6 @@ const STATES: [&str; 23] = [
     "needs_human",
 ];
 
-/// Which inputs are legal in which states, at any time and with any value.
 #[test]
 fn inputs_are_read_as_they_are_written_and_in_any_order() {
     for input in inputs() {
@@ -311,6 +310,7 @@ fn inputs_are_read_as_they_are_written_and_in_any_order() {
     }
 }
 
+/// Which inputs are legal in which states, at any time and with any value.
 #[test]
 fn every_state_takes_what_it_may_and_nothing_else() {
     let all = inputs();

@@ -184,18 +184,22 @@ fn is_there(path: &str) -> bool {
     Path::new(path).try_exists().unwrap_or(true)
 }
 
-/// Stops everything while the file is there. Whether it is, here or where another process is. Waits for nobody.
-fn look(engine: &Remediation, assignment: &Assignment, path: &str) -> bool {
+/// Stops everything while the file is there: where it is, here or where another process is. Waits for nobody.
+fn look(engine: &Remediation, assignment: &Assignment, path: &str) -> Option<String> {
     let is_here = !path.is_empty() && is_there(path);
     assignment.tell(|words| words.is_killed = is_here);
-    let is_there = is_here || assignment.is_killed_elsewhere();
-    engine.kill(is_there);
-    is_there
+    let place = match is_here {
+        true => Some(path.to_owned()),
+        false => assignment.killed_elsewhere(),
+    };
+    engine.kill(place.is_some());
+    place
 }
 
 /// Notes when the file comes or goes: whoever acts does, for all.
 fn note(engine: &Remediation, assignment: &Assignment, path: &str) {
-    let is_there = look(engine, assignment, path);
+    let place = look(engine, assignment, path);
+    let is_there = place.is_some();
     if !engine.acts() {
         return;
     }
@@ -204,8 +208,10 @@ fn note(engine: &Remediation, assignment: &Assignment, path: &str) {
     if is_there == was_there {
         return;
     }
-    let word = if is_there { "there" } else { "gone" };
-    let reason = format!("{path} is {word}");
+    let reason = match place {
+        Some(place) => format!("{place} is there"),
+        None => "the kill file is gone, wherever it was".to_owned(),
+    };
     match engine.switch(Stops::KillFile, is_there, BY_FILE, &reason) {
         Ok(()) => tracing::warn!(reason, "remediation switched"),
         Err(fault) => tracing::error!(fault = with_causes(&fault), "switch"),

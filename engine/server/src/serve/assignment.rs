@@ -189,10 +189,15 @@ impl Assignment {
             && others.all(|(name, _)| self.me < *name)
     }
 
-    /// Whether the file that stops all actions is there on the machine of any of the others, as far as anybody can tell.
-    pub(crate) fn is_killed_elsewhere(&self) -> bool {
+    /// Where the file that stops all actions is, on the machine of any of the others and as far as anybody can tell.
+    pub(crate) fn killed_elsewhere(&self) -> Option<String> {
         let now = self.lock();
-        !now.killed_silently.is_empty() || now.others.values().any(|words| words.is_killed)
+        let mut killed = now.others.iter().filter(|(_, words)| words.is_killed);
+        if let Some((name, _)) = killed.next() {
+            return Some(format!("the kill file of {}", machine_of(name)));
+        }
+        let silent = now.killed_silently.iter().next()?;
+        Some(format!("the kill file of {silent}, which fell silent,"))
     }
 
     /// The others, as they say of themselves.
@@ -516,7 +521,11 @@ mod tests {
         let assignment = Assignment::among(members, "b-1".to_owned(), 1);
         for (number, (_, expected)) in rounds.iter().enumerate() {
             assignment.hear().expect("is heard");
-            assert_eq!(assignment.is_killed_elsewhere(), *expected, "{number}");
+            assert_eq!(
+                assignment.killed_elsewhere().is_some(),
+                *expected,
+                "{number}"
+            );
         }
     }
 

@@ -306,6 +306,32 @@ fn records_by_themselves_are_there_once_and_in_order_while_nothing_fails() {
     }
 }
 
+/// More is on its way than the client holds, to a server that does not read.
+#[test]
+fn a_silent_server_holds_nobody_longer_than_an_append_may_take() {
+    let place = Place::new("silent");
+    let server = NatsServer::start(place.path(), "");
+    let bus = open(&settings(vec![server.url()]));
+    bus.append(&[event(b"it works")]).expect("taken");
+    server.signal("STOP");
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            // Whoever waited for the server to go on would wait for ever.
+            scope.spawn(|| {
+                let payload = vec![b'x'; 4_000];
+                let each = bus.append_each(&vec![event(&payload); 1000]);
+                let fault = each.fault.expect("nobody answers");
+                assert_eq!(fault.class, FaultClass::Retry, "{fault}");
+            });
+        }
+    });
+    server.signal("CONT");
+    let begun = Instant::now();
+    while bus.append_each(&[event(b"it works again")]).fault.is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(90));
+    }
+}
+
 #[test]
 fn what_the_stream_no_longer_has_is_told() {
     let place = Place::new("holes");

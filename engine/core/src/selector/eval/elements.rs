@@ -7,7 +7,7 @@
 use super::memo::Cell;
 use super::{ConstantId, Evaluation, NodeId};
 use crate::event::{Json, Kind};
-use crate::selector::elements::{COLUMNS_MAX, ElementTest, Question, Test};
+use crate::selector::elements::{COLUMNS_MAX, ElementTest, OTHERS_MAX, Question, Test};
 use crate::selector::function::operator::holds;
 use crate::selector::program::Operator;
 use crate::selector::value::Value;
@@ -19,16 +19,28 @@ const ELEMENTS_MAX: usize = 64;
 const ARRAY_BYTES_MAX: usize = 1 << 16;
 
 /// The columns of a macro, found.
-struct Columns {
+struct Columns<'e> {
     /// Where each begins.
     starts: [u32; COLUMNS_MAX],
     count: u32,
+    others: [Other<'e>; OTHERS_MAX],
+}
+
+/// What elements are compared with.
+#[derive(Clone, Copy)]
+enum Other<'e> {
+    Integer(i64),
+    Text(&'e str),
 }
 
 impl<'e> Evaluation<'e> {
     /// Whether some element (`deciding` is true) or every element (false) holds.
     pub(super) fn quantified(&mut self, id: NodeId, deciding: bool) -> Option<bool> {
         let test = self.program.element_test(id)?;
+        self.or_not_at_all(|this| this.quantified_by(test, deciding))
+    }
+
+    fn quantified_by(&mut self, test: &'e ElementTest, deciding: bool) -> Option<bool> {
         let columns = self.columns(test)?;
         let mut is_known = true;
         for element in 0..columns.count {
@@ -44,6 +56,20 @@ impl<'e> Evaluation<'e> {
     /// How many elements hold.
     pub(super) fn counted(&mut self, id: NodeId) -> Option<u64> {
         let test = self.program.element_test(id)?;
+        self.or_not_at_all(|this| this.counted_by(test))
+    }
+
+    /// What was looked at in vain is looked at again, and paid for then.
+    fn or_not_at_all<T>(&mut self, look: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let before = self.meter;
+        let found = look(self);
+        if found.is_none() {
+            self.meter = before;
+        }
+        found
+    }
+
+    fn counted_by(&mut self, test: &'e ElementTest) -> Option<u64> {
         let columns = self.columns(test)?;
         let mut count = 0;
         for element in 0..columns.count {
@@ -77,7 +103,7 @@ impl<'e> Evaluation<'e> {
     }
 
     /// The columns of a test on the event at hand, paid for.
-    fn columns(&mut self, test: &'e ElementTest) -> Option<Columns> {
+    fn columns(&mut self, test: &'e ElementTest) -> Option<Columns<'e>> {
         let array = self.array(test.range)?;
         let count = array.len();
         let is_small = count <= ELEMENTS_MAX && array.raw().len() <= ARRAY_BYTES_MAX;
@@ -96,8 +122,20 @@ impl<'e> Evaluation<'e> {
                 None => self.find_column(array, column.slot, &column.keys)?,
             };
         }
+        // What is not known once is not asked for each element.
+        let mut others = [Other::Integer(0); OTHERS_MAX];
+        for (place, other) in others.iter_mut().zip(&test.others) {
+            *place = match self.integer(*other) {
+                Some(integer) => Other::Integer(integer),
+                None => Other::Text(self.plain_text(*other)?),
+            };
+        }
         let count = count as u32;
-        Some(Columns { starts, count })
+        Some(Columns {
+            starts,
+            count,
+            others,
+        })
     }
 
     /// Looks up the values under some keys of all elements.
@@ -148,7 +186,7 @@ impl<'e> Evaluation<'e> {
     }
 
     #[inline]
-    fn cell(&self, columns: &Columns, column: u32, element: u32) -> Cell {
+    fn cell(&self, columns: &Columns<'_>, column: u32, element: u32) -> Cell {
         self.memo
             .cell(columns.starts[column as usize % COLUMNS_MAX] + element)
     }
@@ -162,16 +200,25 @@ impl<'e> Evaluation<'e> {
         }
     }
 
-    fn element_holds(&mut self, test: &'e Test, columns: &Columns, element: u32) -> Option<bool> {
+    fn element_holds(
+        &mut self,
+        test: &'e Test,
+        columns: &Columns<'e>,
+        element: u32,
+    ) -> Option<bool> {
         match test {
             Test::Ask {
                 column,
                 question,
                 absent,
-            } => match self.cell(columns, *column, element) {
-                Cell::Absent => *absent,
-                Cell::Other => None,
-                cell => self.answer(*question, cell),
+            } => match (self.cell(columns, *column, element), *question) {
+                (Cell::Absent, _) => *absent,
+                (Cell::Other, _) => None,
+                (cell, Question::Other(operator, more, number)) => {
+                    let other = columns.others[number as usize % OTHERS_MAX];
+                    self.compared(operator, (cell, more), other)
+                }
+                (cell, question) => self.answer(question, cell),
             },
             Test::Not(test) => self
                 .element_holds(test, columns, element)
@@ -186,7 +233,7 @@ impl<'e> Evaluation<'e> {
         &mut self,
         tests: &'e [Test],
         deciding: bool,
-        columns: &Columns,
+        columns: &Columns<'e>,
         element: u32,
     ) -> Option<bool> {
         let mut is_known = true;
@@ -198,6 +245,28 @@ impl<'e> Evaluation<'e> {
             }
         }
         is_known.then_some(!deciding)
+    }
+
+    /// What a comparison with another thing of the event comes to, after adding a number.
+    #[inline]
+    fn compared(
+        &mut self,
+        operator: Operator,
+        (cell, more): (Cell, Option<i64>),
+        other: Other<'e>,
+    ) -> Option<bool> {
+        match (cell, more, other) {
+            (Cell::Integer(value), _, Other::Integer(other)) => {
+                let value = value.checked_add(more.unwrap_or(0))?;
+                Some(holds(operator, value.cmp(&other)))
+            }
+            (Cell::Text(start, end), None, Other::Text(other)) => {
+                let bytes = self.bytes(start, end);
+                self.meter.charge_bytes(bytes.len().min(other.len())).ok()?;
+                Some(holds(operator, bytes.cmp(other.as_bytes())))
+            }
+            _ => None,
+        }
     }
 
     /// What a question comes to of a value; not known where it is an error.
@@ -214,16 +283,6 @@ impl<'e> Evaluation<'e> {
                 Operator::NotEqual => Some(true),
                 _ => None,
             },
-            (Question::Other(operator, more, other), Cell::Integer(value)) => {
-                let value = value.checked_add(more.unwrap_or(0))?;
-                Some(holds(operator, value.cmp(&self.integer(other)?)))
-            }
-            (Question::Other(operator, None, other), Cell::Text(start, end)) => {
-                let other = self.plain_text(other)?.as_bytes();
-                let bytes = self.bytes(start, end);
-                self.meter.charge_bytes(bytes.len().min(other.len())).ok()?;
-                Some(holds(operator, bytes.cmp(other)))
-            }
             (Question::Text(wanted), Cell::Text(start, end)) => {
                 Some(self.bytes(start, end) == program.constant_text(wanted).as_bytes())
             }

@@ -313,3 +313,38 @@ fn what_was_forgotten_is_found_out_again() {
     }
     check_alone_and_together(&texts, &event);
 }
+
+/// What is looked at in vain is not paid for: what the general way can pay for is decided.
+#[test]
+fn looking_in_vain_leaves_the_budget_to_the_general_way() {
+    let items = vec![r#"{"p":"éab"}"#; 64].join(",");
+    let long = format!(
+        "{{\"big\":\"éab{}\",\"items\":[{items}]}}",
+        "x".repeat(200_000)
+    );
+    let dense = format!("{{\"big\":\"{}\"}}", "a".repeat(900_000));
+    let first = "event.items.exists(i, i.p == event.big.substring(0, 3))";
+    let count = "size(event.items.filter(i, i.p == event.big.substring(0, 3))) == 64";
+    let replaced = "event.big.replace(\"a\", \"\") == \"\"";
+    for (event, text, expected) in [
+        (&long, first, Some(true)),
+        // Sixty-four times as much is too much, however it is looked at.
+        (&long, count, None),
+        (&dense, replaced, Some(true)),
+    ] {
+        let mut builder = ProgramBuilder::new();
+        let expr = parse(text).expect("it parses");
+        let node = builder
+            .compile(&expr, &Environment::event())
+            .expect("it compiles");
+        let program = builder.build();
+        let mut parser = Parser::new();
+        let root = parser.parse(event.as_bytes()).expect("it is JSON").root();
+        let mut slots = Slots::new();
+        program.fields().plan().extract(root, &mut slots);
+        let slots = &slots;
+        let mut scratch = Scratch::new();
+        let mut evaluation = Evaluation::new(&program, EventView { root, slots }, &mut scratch);
+        assert_eq!(evaluation.test(node).ok(), expected, "{text}");
+    }
+}

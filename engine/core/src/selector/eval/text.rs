@@ -240,11 +240,15 @@ impl<'e> Evaluation<'e> {
             && let Some(with) = self.plain_text(with)
         {
             // Nobody else wants it, so nothing is built that is only looked at once.
+            let before = self.meter;
             let mut rest = Some(wanted.as_bytes());
-            self.replaced(text, part, with, |piece| {
+            let replaced = self.replaced(text, part, with, |piece| {
                 rest = rest.and_then(|rest| rest.strip_prefix(piece.as_bytes()));
-            })?;
-            return Some(rest.is_some_and(<[u8]>::is_empty));
+            });
+            if replaced.is_none() {
+                self.meter = before;
+            }
+            return replaced.map(|()| rest.is_some_and(<[u8]>::is_empty));
         }
         self.with_built(id, |_, built| built == wanted)
     }

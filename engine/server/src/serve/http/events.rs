@@ -200,6 +200,7 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
     } = found;
     let taken = super::super::now();
     let mut taken_count = 0;
+    let mut taken_bytes = 0;
     let mut firsts = BTreeMap::new();
     let mut lasts = BTreeMap::new();
     let mut durability = api.partitions.durability();
@@ -231,11 +232,17 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
             let last = lasts.entry(partition.0).or_insert(place.0);
             *last = place.0.max(*last);
         }
+        for (record, place) in chunk.iter().zip(&each.places) {
+            taken_bytes += if place.is_some() { record.len() } else { 0 };
+        }
         durability = each.durability;
         if let Some(fault) = each.fault {
             let untaken = records.len() as u64 - taken_count;
-            api.status
-                .set(|now| *now.refused.entry("log").or_default() += untaken);
+            api.status.set(|now| {
+                now.appended += taken_count;
+                now.appended_bytes += taken_bytes as u64;
+                *now.refused.entry("log").or_default() += untaken;
+            });
             if fault.class == FaultClass::Stop {
                 // The service ends; whoever starts it again opens the log anew.
                 let _ = api.control.send(Control::Failed);
@@ -243,10 +250,9 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
             return Err(Refusal::from(fault).details(value!({ "accepted": taken_count })));
         }
     }
-    let bytes: usize = records.iter().map(|(_, one)| one.len()).sum();
     api.status.set(|now| {
         now.appended += records.len() as u64;
-        now.appended_bytes += bytes as u64;
+        now.appended_bytes += taken_bytes as u64;
         *now.refused.entry("malformed").or_default() += refused_count;
     });
     Ok(json(&value!({
