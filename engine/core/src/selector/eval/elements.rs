@@ -2,7 +2,8 @@
 //!
 //! As in `peek`: what a column cannot tell is not told, and the caller takes the general way, which is the only one that
 //! decides. A question has three answers, true, false and *not known*, that `&&`, `||`, `!` and the macros join as
-//! they join errors; so what is known here holds whatever the rest comes to.
+//! they join errors; so what is known here holds whatever the rest comes to. Looking in vain is paid for all the same: the
+//! general way may need the first element only, and in a macro within a macro all others would be looked at for nothing.
 
 use super::memo::Cell;
 use super::{ConstantId, Evaluation, NodeId};
@@ -37,10 +38,6 @@ impl<'e> Evaluation<'e> {
     /// Whether some element (`deciding` is true) or every element (false) holds.
     pub(super) fn quantified(&mut self, id: NodeId, deciding: bool) -> Option<bool> {
         let test = self.program.element_test(id)?;
-        self.or_not_at_all(|this| this.quantified_by(test, deciding))
-    }
-
-    fn quantified_by(&mut self, test: &'e ElementTest, deciding: bool) -> Option<bool> {
         let columns = self.columns(test)?;
         let mut is_known = true;
         for element in 0..columns.count {
@@ -56,20 +53,6 @@ impl<'e> Evaluation<'e> {
     /// How many elements hold.
     pub(super) fn counted(&mut self, id: NodeId) -> Option<u64> {
         let test = self.program.element_test(id)?;
-        self.or_not_at_all(|this| this.counted_by(test))
-    }
-
-    /// What was looked at in vain is looked at again, and paid for then.
-    fn or_not_at_all<T>(&mut self, look: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        let before = self.meter;
-        let found = look(self);
-        if found.is_none() {
-            self.meter = before;
-        }
-        found
-    }
-
-    fn counted_by(&mut self, test: &'e ElementTest) -> Option<u64> {
         let columns = self.columns(test)?;
         let mut count = 0;
         for element in 0..columns.count {
