@@ -5,10 +5,11 @@
 //! which events arrive makes no difference, as long as nothing is put out for want of room. Failed events fold nothing.
 //!
 //! A version that a finding is about is doubted, and is nobody's last-known-good: else the second change of somebody who makes
-//! two would be answered by putting back the first.
+//! two would be answered by putting back the first. It stays doubted when it is not held any more, as events may come again.
 //!
 //! Values are held as text. A parsed one takes several times the room, and is needed only when something has gone wrong.
 
+mod aspect;
 mod facts;
 mod stored;
 
@@ -16,13 +17,15 @@ pub use stored::{ImportFault, StoredFault};
 
 use crate::action::{Known, LastKnown};
 use crate::plan::canonical;
+use aspect::{Aspect, Said, Version};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Versions of an aspect of a resource. Four: one that is bad, one before it, and two for what arrives late.
+    /// Versions of an aspect of a resource. Four: one that is bad, one before it, and two for what arrives late. Those of the
+    /// last ten minutes before the latest are held beside them, up to 32 in all, as they may still be doubted.
     pub versions_max: usize,
     /// Aspects of resources.
     pub entries_max: usize,
@@ -55,29 +58,19 @@ pub struct Counts {
 /// A resource's ARN and an aspect of it, as `assume_role_policy`.
 type Key = (Box<str>, Box<str>);
 
-/// When something was said and by which event: the order of versions.
-type Said = (i64, Box<str>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
-    value: Box<str>,
-    is_doubted: bool,
-}
-
 /// The aspects of resources, each with its last few versions.
 #[derive(Clone, Debug, Default)]
 pub struct Shadow {
     bounds: Bounds,
-    entries: BTreeMap<Key, BTreeMap<Said, Version>>,
+    entries: BTreeMap<Key, Aspect>,
     /// Aspects by when they changed last, to find which changed least recently.
     changed: BTreeSet<(Said, Key)>,
     bytes: usize,
     counts: Counts,
 }
 
-/// What an entry takes besides its names and values: nodes of the two maps, by estimate.
+/// What an entry takes besides its names and versions: nodes of the two maps, by estimate.
 const ENTRY_BYTES: usize = 128;
-const VERSION_BYTES: usize = 64;
 
 impl Shadow {
     /// A state that knows nothing.
@@ -90,21 +83,23 @@ impl Shadow {
 
     /// Takes in an event of CloudTrail. Whether it said something about a resource's state.
     pub fn fold(&mut self, event: &Value) -> bool {
-        self.take(event, false)
+        self.take(event, false).0
     }
 
-    /// Takes in an event that a finding is about: what it says is never given as what was good.
+    /// Takes in an event that a finding is about: what it says is never given as what was good. Whether that was not known yet.
     pub fn doubt(&mut self, event: &Value) -> bool {
-        self.take(event, true)
+        self.take(event, true).1
     }
 
-    fn take(&mut self, event: &Value, is_doubted: bool) -> bool {
+    /// Whether an event says something of a resource, and whether that, or a doubt of it, is new.
+    fn take(&mut self, event: &Value, is_doubted: bool) -> (bool, bool) {
         let Some((time, id)) = facts::said(event) else {
-            return false;
+            return (false, false);
         };
         let facts = facts::of(event);
+        let mut is_new = false;
         for fact in &facts {
-            self.put(
+            is_new |= self.put(
                 &fact.arn,
                 fact.aspect.as_ref(),
                 time,
@@ -113,10 +108,10 @@ impl Shadow {
                 is_doubted,
             );
         }
-        !facts.is_empty()
+        (!facts.is_empty(), is_new)
     }
 
-    /// Takes in one version of an aspect.
+    /// Takes in one version of an aspect. Whether it, or a doubt of it, is new.
     pub fn put(
         &mut self,
         arn: &str,
@@ -125,10 +120,10 @@ impl Shadow {
         event: &str,
         value: &Value,
         is_doubted: bool,
-    ) {
+    ) -> bool {
         let value = self.held(value);
         let version = Version { value, is_doubted };
-        self.insert((arn.into(), aspect.into()), (time, event.into()), version);
+        self.insert((arn.into(), aspect.into()), (time, event.into()), version)
     }
 
     /// A value as it is held: nothing where it is too large, so that no older one passes for the last.
@@ -141,32 +136,21 @@ impl Shadow {
         value.into()
     }
 
-    fn insert(&mut self, key: Key, said: Said, version: Version) {
-        let versions = self.entries.entry(key.clone()).or_default();
-        let latest = versions.keys().next_back().cloned();
+    fn insert(&mut self, key: Key, said: Said, version: Version) -> bool {
+        let versions_max = self.bounds.versions_max;
+        self.change(key, |aspect| aspect.take(said, version, versions_max))
+    }
+
+    /// Changes an aspect, and counts what it takes.
+    fn change<T>(&mut self, key: Key, does: impl FnOnce(&mut Aspect) -> T) -> T {
+        let aspect = self.entries.entry(key.clone()).or_default();
+        let (latest, bytes) = (aspect.latest().cloned(), aspect.bytes());
+        let done = does(aspect);
+        let now = aspect.latest().cloned();
+        self.bytes = self.bytes + aspect.bytes() - bytes;
         if latest.is_none() {
             self.bytes += ENTRY_BYTES + key.0.len() + key.1.len();
         }
-        match versions.get_mut(&said) {
-            // An event that is seen again says the same; a doubt stays, whichever came first.
-            Some(held) => held.is_doubted |= version.is_doubted,
-            None => {
-                self.bytes += VERSION_BYTES + said.1.len() + version.value.len();
-                versions.insert(said, version);
-            }
-        }
-        while versions.len() > self.bounds.versions_max.max(1) {
-            // Doubted ones go first: else a few bad changes would leave no good one.
-            let doubted = versions.iter().find(|one| one.1.is_doubted);
-            let oldest = doubted.or_else(|| versions.first_key_value());
-            let Some(said) = oldest.map(|one| one.0.clone()) else {
-                break;
-            };
-            if let Some(version) = versions.remove(&said) {
-                self.bytes -= VERSION_BYTES + said.1.len() + version.value.len();
-            }
-        }
-        let now = versions.keys().next_back().cloned();
         if now != latest {
             if let Some(latest) = latest {
                 self.changed.remove(&(latest, key.clone()));
@@ -176,6 +160,7 @@ impl Shadow {
             }
         }
         self.make_room();
+        done
     }
 
     fn make_room(&mut self) {
@@ -183,11 +168,8 @@ impl Shadow {
             let Some((_, key)) = self.changed.pop_first() else {
                 return;
             };
-            if let Some(versions) = self.entries.remove(&key) {
-                self.bytes -= ENTRY_BYTES + key.0.len() + key.1.len();
-                for (said, version) in versions {
-                    self.bytes -= VERSION_BYTES + said.1.len() + version.value.len();
-                }
+            if let Some(aspect) = self.entries.remove(&key) {
+                self.bytes -= ENTRY_BYTES + key.0.len() + key.1.len() + aspect.bytes();
                 self.counts.evicted += 1;
             }
         }
@@ -195,10 +177,20 @@ impl Shadow {
 
     /// Takes in all that another state knows. What either doubts is doubted.
     pub fn absorb(&mut self, other: Self) {
-        for (key, versions) in other.entries {
-            for (said, version) in versions {
-                self.insert(key.clone(), said, version);
-            }
+        let versions_max = self.bounds.versions_max;
+        for (key, others) in other.entries {
+            self.change(key, |aspect| {
+                // Doubts first, of what is held already too: else good versions would make room for bad ones.
+                let (doubted, good): (Vec<_>, Vec<_>) = others
+                    .versions
+                    .iter()
+                    .map(|(said, version)| (said.clone(), version.clone()))
+                    .partition(|one| one.1.is_doubted);
+                aspect.doubt(&others, versions_max);
+                for (said, version) in doubted.into_iter().chain(good) {
+                    aspect.take(said, version, versions_max);
+                }
+            });
         }
         let (own, others) = (self.counts, other.counts);
         self.counts = Counts {
@@ -231,14 +223,14 @@ impl Shadow {
     pub fn inventory(&self) -> BTreeMap<String, u64> {
         let mut inventory = BTreeMap::new();
         let mut rest = self.entries.iter().peekable();
-        while let Some(((arn, aspect), versions)) = rest.next() {
-            let is_gone = |aspect: &str, versions: &BTreeMap<Said, Version>| {
-                let latest = versions.values().next_back();
+        while let Some(((arn, aspect), known)) = rest.next() {
+            let is_gone = |aspect: &str, known: &Aspect| {
+                let latest = known.versions.values().next_back();
                 aspect == facts::EXISTS && latest.is_some_and(|last| &*last.value == "false")
             };
-            let mut gone = is_gone(aspect, versions);
-            while let Some(((_, aspect), versions)) = rest.next_if(|next| next.0.0 == *arn) {
-                gone |= is_gone(aspect, versions);
+            let mut gone = is_gone(aspect, known);
+            while let Some(((_, aspect), known)) = rest.next_if(|next| next.0.0 == *arn) {
+                gone |= is_gone(aspect, known);
             }
             if let (false, Some(kind)) = (gone, facts::kind(arn)) {
                 *inventory.entry(kind.to_owned()).or_default() += 1;
@@ -251,7 +243,7 @@ impl Shadow {
 impl LastKnown for Shadow {
     fn before(&self, arn: &str, aspect: &str, time: i64) -> Option<Known> {
         let key: Key = (arn.into(), aspect.into());
-        let versions = self.entries.get(&key)?;
+        let versions = &self.entries.get(&key)?.versions;
         let earlier = versions.range(..(time, Box::from(""))).rev();
         let mut good = earlier.filter(|(_, version)| !version.is_doubted);
         let ((time, event), version) = good.next()?;

@@ -1,9 +1,11 @@
 //! The shadow state as bytes, and what others described of resources, for a beginning.
 
-use super::{Bounds, Counts, Shadow, Version};
+use super::aspect::{Aspect, Said, Version};
+use super::{Bounds, Counts, Shadow};
 use crate::plan::canonical;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The version of the shape. Another one is not read.
 const VERSION: u32 = 1;
@@ -26,6 +28,11 @@ struct StoredEntry {
     aspect: String,
     /// Oldest first.
     versions: Vec<StoredVersion>,
+    /// What was doubted and is not held: time and event.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    doubts: BTreeSet<Said>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forgotten: Option<Said>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,8 +81,9 @@ struct Described {
 impl Shadow {
     /// As bytes. Equal state gives equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let entries = self.entries.iter().map(|((arn, aspect), versions)| {
-            let versions = versions
+        let entries = self.entries.iter().map(|((arn, aspect), known)| {
+            let versions = known
+                .versions
                 .iter()
                 .map(|((time, event), version)| StoredVersion {
                     time: *time,
@@ -88,6 +96,8 @@ impl Shadow {
                 arn: arn.to_string(),
                 aspect: aspect.to_string(),
                 versions: versions.collect(),
+                doubts: known.doubts.clone(),
+                forgotten: known.forgotten.clone(),
             }
         });
         let stored = Stored {
@@ -112,15 +122,27 @@ impl Shadow {
         let stored: Stored = serde_json::from_slice(bytes).map_err(StoredFault::Damaged)?;
         let mut shadow = Self::new(bounds);
         for entry in stored.entries {
+            let mut known = Aspect {
+                doubts: entry.doubts,
+                forgotten: entry.forgotten,
+                ..Aspect::default()
+            };
             for one in entry.versions {
-                let key = (entry.arn.as_str().into(), entry.aspect.as_str().into());
                 let value = match one.is_too_large {
                     true => Box::default(),
                     false => shadow.held(&one.value),
                 };
-                let said = (one.time, one.event.into());
                 let is_doubted = one.is_doubted;
-                shadow.insert(key, said, Version { value, is_doubted });
+                let version = Version { value, is_doubted };
+                known.versions.insert((one.time, one.event.into()), version);
+            }
+            // Without a version there is nothing to find it by when room is needed.
+            if !known.versions.is_empty() {
+                let key = (entry.arn.into(), entry.aspect.into());
+                shadow.change(key, |aspect| {
+                    *aspect = known;
+                    aspect.make_room(bounds.versions_max.max(1));
+                });
             }
         }
         let now = shadow.counts;

@@ -341,6 +341,51 @@ fn the_second_of_two_bad_changes_is_not_answered_by_the_first() {
 }
 
 #[test]
+fn changes_that_were_taken_in_before_the_first_is_doubted_leave_the_good_one() {
+    let bad: Vec<Value> = (20..40).map(|second| trust(second, "web", 9)).collect();
+    let mut shadow = folded(&[trust(10, "web", 1)]);
+    for event in &bad {
+        shadow.fold(event);
+    }
+    for event in &bad {
+        assert!(shadow.doubt(event), "it is new");
+        assert!(!shadow.doubt(event), "it is not");
+    }
+    assert_eq!(trusted(&shadow, at(100)), Some("1".to_owned()));
+    // Of those that nobody doubted for ten minutes no more are held than the bounds say.
+    let few = folded(
+        &(0..20)
+            .map(|one| trust(one * 700, "web", 1))
+            .collect::<Vec<_>>(),
+    );
+    let versions = few.to_bytes();
+    let versions = String::from_utf8(versions).expect("JSON");
+    assert_eq!(versions.matches("id-").count(), 4, "{versions}");
+}
+
+#[test]
+fn what_was_doubted_is_doubted_when_it_comes_again_after_it_was_put_out() {
+    for bad in [6, 30, 200] {
+        let mut shadow = folded(&[trust(10, "web", 1)]);
+        for second in 20..20 + bad {
+            shadow.doubt(&trust(second, "web", 9));
+        }
+        let bytes = shadow.to_bytes();
+        let again = Shadow::from_bytes(&bytes, Bounds::default()).unwrap();
+        assert_eq!(again.to_bytes(), bytes);
+        assert_eq!(again.bytes(), shadow.bytes());
+        let mut other = folded(&[trust(10, "web", 1), trust(21, "web", 9)]);
+        other.absorb(again.clone());
+        for mut shadow in [shadow, again, other] {
+            for second in 20..20 + bad {
+                shadow.fold(&trust(second, "web", 9));
+            }
+            assert_eq!(trusted(&shadow, at(300)), Some("1".to_owned()), "{bad}");
+        }
+    }
+}
+
+#[test]
 fn a_doubt_outlives_a_restart() {
     let action = "\"aws.iam.restore_trust_policy\"\nwhen = \"event.eventName != ''\"";
     let text = stage::text_with(stage::WIDE);
@@ -371,13 +416,13 @@ fn only_the_last_versions_are_held_and_the_least_recent_aspect_goes_first() {
         entries_max: 2,
         ..Bounds::default()
     });
-    for second in [1, 2, 3] {
-        shadow.fold(&trust(second, "web", second as usize));
+    for hour in [1, 2, 3] {
+        shadow.fold(&trust(hour * 3600, "web", hour as usize));
     }
-    assert_eq!(trusted(&shadow, at(2)), None);
-    assert_eq!(trusted(&shadow, at(3)), Some("2".to_owned()));
-    shadow.fold(&trust(10, "api", 1));
-    shadow.fold(&trust(11, "job", 1));
+    assert_eq!(trusted(&shadow, at(2 * 3600)), None);
+    assert_eq!(trusted(&shadow, at(3 * 3600)), Some("2".to_owned()));
+    shadow.fold(&trust(20_000, "api", 1));
+    shadow.fold(&trust(20_001, "job", 1));
     assert_eq!((shadow.len(), shadow.counts().evicted), (2, 1));
     assert_eq!(trusted(&shadow, LATER), None);
 }

@@ -9,6 +9,7 @@ use super::Remediation;
 use super::facts::{Facts, Heard};
 use super::settings::replace_private;
 use crate::causes::with_causes;
+use serde::Serialize;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -68,17 +69,36 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((file, length))
 }
 
-/// What is known in a folder, and how many lines of it could not be read.
-pub(crate) fn read(folder: &Path) -> Result<(Shadow, u64), String> {
+/// A line about an event that is doubted.
+#[derive(Serialize)]
+struct Doubted<T> {
+    doubted: T,
+}
+
+/// Takes in a line of events. Whether it is one.
+fn take(shadow: &mut Shadow, line: &[u8]) -> bool {
+    let Ok(event) = serde_json::from_slice::<Value>(line) else {
+        return false;
+    };
+    match event.get("doubted") {
+        Some(doubted) => shadow.doubt(doubted),
+        None => shadow.fold(&event),
+    };
+    true
+}
+
+/// Takes in what is known in a folder. How many lines of it could not be read.
+pub(crate) fn read(folder: &Path, shadow: &mut Shadow) -> Result<u64, String> {
     let told = |path: &Path, fault: &dyn std::fmt::Display| format!("{}: {fault}", path.display());
     let path = folder.join(KNOWN);
-    let mut shadow = match fs::read(&path) {
+    match fs::read(&path) {
         Ok(bytes) => {
-            Shadow::from_bytes(&bytes, Bounds::default()).map_err(|fault| told(&path, &fault))?
+            let known = Shadow::from_bytes(&bytes, Bounds::default());
+            shadow.absorb(known.map_err(|fault| told(&path, &fault))?);
         }
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Shadow::default(),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
         Err(fault) => return Err(told(&path, &fault)),
-    };
+    }
     let path = folder.join(EVENTS);
     let mut broken = 0;
     match fs::read(&path) {
@@ -87,19 +107,14 @@ pub(crate) fn read(folder: &Path) -> Result<(Shadow, u64), String> {
                 .split(|byte| *byte == b'\n')
                 .filter(|line| !line.is_empty())
             {
-                match serde_json::from_slice::<Value>(line) {
-                    Ok(event) => {
-                        shadow.fold(&event);
-                    }
-                    // The last one, of a process that was killed while it wrote.
-                    Err(_) => broken += 1,
-                }
+                // A broken one is the last one, of a process that was killed while it wrote.
+                broken += u64::from(!take(shadow, line));
             }
         }
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
         Err(fault) => return Err(told(&path, &fault)),
     }
-    Ok((shadow, broken))
+    Ok(broken)
 }
 
 impl Learning {
@@ -110,13 +125,14 @@ impl Learning {
         channels: &[String],
         facts: Option<Facts>,
     ) -> Result<Self, String> {
-        let (shadow, broken) = read(folder)?;
+        // What the journal tells to be doubted is so already.
+        let mut shadow = engine.shadow();
+        let broken = read(folder, &mut shadow)?;
         if broken > 0 {
             tracing::warn!(broken, "events of what resources were like cannot be read");
         }
         tracing::info!(aspects = shadow.len(), "what resources were like");
-        // What the journal tells to be doubted is so already.
-        engine.shadow().absorb(shadow);
+        drop(shadow);
         let path = folder.join(EVENTS);
         let events = open(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
         let learning = Self {
@@ -171,9 +187,7 @@ impl Learning {
             Some(Heard::Events(lines)) => {
                 for line in lines.split(|byte| *byte == b'\n') {
                     // Whoever said it has looked into it.
-                    if let Ok(event) = serde_json::from_slice::<Value>(line) {
-                        self.engine.shadow().fold(&event);
-                    }
+                    take(&mut self.engine.shadow(), line);
                 }
                 self.write(&lines);
             }
@@ -229,13 +243,28 @@ impl Learning {
                 lines.push(b'\n');
             }
         }
+        self.tell(&lines);
+    }
+
+    /// Says of an event that a finding is about that it is what is to be put right, and not what was good.
+    pub(crate) fn doubt(&self, event: &Value) {
+        if self.engine.shadow().doubt(event) {
+            let mut line = Vec::new();
+            let _ = serde_json::to_writer(&mut line, &Doubted { doubted: event });
+            line.push(b'\n');
+            self.tell(&line);
+        }
+    }
+
+    /// Tells others, and keeps, lines.
+    fn tell(&self, lines: &[u8]) {
         if let (false, Some(facts)) = (lines.is_empty(), &self.facts)
-            && let Err(fault) = facts.say(&lines)
+            && let Err(fault) = facts.say(lines)
         {
             let fault = with_causes(&fault);
             tracing::error!(fault, "others do not hear what resources were like");
         }
-        self.write(&lines);
+        self.write(lines);
     }
 
     /// Keeps events, one a line.
@@ -335,7 +364,61 @@ pub(crate) fn may_say(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::may_say;
+    use super::{Doubted, EVENTS, may_say, read};
+    use serde_json::{Value, json};
+    use tripline_remediation::action::LastKnown;
+    use tripline_remediation::shadow::Shadow;
+
+    #[test]
+    fn a_file_of_events_says_which_are_doubted() {
+        let set = |minute: u32, value: u32| {
+            json!({
+                "eventTime": format!("2026-03-01T10:{minute:02}:00Z"),
+                "eventID": format!("id-{minute}"),
+                "eventSource": "iam.amazonaws.com",
+                "eventName": "UpdateAssumeRolePolicy",
+                "awsRegion": "us-east-1",
+                "recipientAccountId": "111122223333",
+                "requestParameters": {
+                    "roleName": "web",
+                    "policyDocument": json!({"Version": value.to_string()}).to_string(),
+                },
+            })
+        };
+        let good = set(1, 1);
+        let mut lines = vec![good.to_string()];
+        // Each is found before the next one comes, eleven minutes later.
+        for one in 1..5 {
+            let bad = set(1 + one * 11, 9);
+            lines.push(bad.to_string());
+            lines.push(serde_json::to_string(&Doubted { doubted: &bad }).expect("JSON"));
+        }
+        lines.push("{\"doubted\": {".to_owned());
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join(EVENTS), lines.join("\n")).expect("it is written");
+        let mut shadow = Shadow::default();
+        let broken = read(folder.path(), &mut shadow).expect("it is read");
+        assert_eq!(broken, 1);
+        let arn = "arn:aws:iam::111122223333:role/web";
+        let known = shadow.before(arn, "assume_role_policy", i64::MAX);
+        let known = known.map(|known| known.value);
+        assert_eq!(known, Some(json!({"Version": "1"})));
+        // Without the lines about doubts the last of the bad ones would be put back.
+        let without: Vec<&String> = lines
+            .iter()
+            .filter(|line| !line.contains("doubted"))
+            .collect();
+        let mut shadow = Shadow::default();
+        for line in without {
+            let event: Value = serde_json::from_str(line).expect("JSON");
+            shadow.fold(&event);
+        }
+        let known = shadow.before(arn, "assume_role_policy", i64::MAX);
+        assert_eq!(
+            known.map(|known| known.value),
+            Some(json!({"Version": "9"}))
+        );
+    }
 
     #[test]
     fn only_what_changes_something_is_looked_into() {

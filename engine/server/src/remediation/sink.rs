@@ -1,7 +1,7 @@
 //! Findings on their way to policies: a sink like any other, so that each is considered at least once, in its order.
 
 use super::Remediation;
-use super::learning::is_foreign;
+use super::learning::{Learning, is_foreign};
 use crate::causes::with_causes;
 use crate::serve::sink::Sink;
 use serde_json::Value;
@@ -15,6 +15,7 @@ pub(crate) const NAME: &str = "remediation";
 /// See the module.
 pub(crate) struct Answering {
     pub(crate) engine: Remediation,
+    pub(crate) learning: Arc<Learning>,
     pub(crate) store: Arc<dyn Store>,
     /// The channels whose events are believed.
     pub(crate) channels: Vec<String>,
@@ -54,8 +55,7 @@ impl Sink for Answering {
                 .iter()
                 .any(|policy| policy.answers(&finding.rule_id, &finding.severity));
             if is_answered && let Some(event) = &value {
-                // What is to be put right is not what was good.
-                self.engine.shadow().doubt(event);
+                self.learning.doubt(event);
             }
             let considered = self.engine.consider(finding, &event);
             for one in considered.map_err(|fault| later(with_causes(&fault)))? {

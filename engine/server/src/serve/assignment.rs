@@ -58,6 +58,10 @@ pub(crate) struct Words {
     pub(crate) acts: bool,
     /// The file is there on its machine that stops all actions.
     pub(crate) is_killed: bool,
+    /// Those who said that it is there on theirs, and fell silent: it may be there still. Without what tells a process from the
+    /// one before it on its machine. Whoever begins takes it over from all it hears, so that restarting one after the other
+    /// forgets none.
+    pub(crate) killed_silently: BTreeSet<String>,
 }
 
 impl Words {
@@ -88,9 +92,6 @@ struct Now {
     lacks_since: Option<Instant>,
     words: Words,
     others: BTreeMap<String, Words>,
-    /// Those who said that the file is there that stops all actions, and fell silent: it may be there still. Without what tells
-    /// a process from the one before it on its machine.
-    killed_silently: BTreeSet<String>,
     assigned: BTreeSet<u32>,
     sends: bool,
 }
@@ -110,7 +111,6 @@ impl Assignment {
                 lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
-                killed_silently: BTreeSet::new(),
                 assigned: (0..partitions).collect(),
                 sends: true,
             }),
@@ -131,7 +131,6 @@ impl Assignment {
                 lacks_since: None,
                 words: Words::default(),
                 others: BTreeMap::new(),
-                killed_silently: BTreeSet::new(),
                 assigned: BTreeSet::new(),
                 sends: false,
             }),
@@ -196,7 +195,7 @@ impl Assignment {
         if let Some((name, _)) = killed.next() {
             return Some(format!("the kill file of {}", machine_of(name)));
         }
-        let silent = now.killed_silently.iter().next()?;
+        let silent = now.words.killed_silently.iter().next()?;
         Some(format!("the kill file of {silent}, which fell silent,"))
     }
 
@@ -352,7 +351,12 @@ impl Assignment {
                 );
             }
         }
-        let mut killed_silently = std::mem::take(&mut now.killed_silently);
+        let mut killed_silently = std::mem::take(&mut now.words.killed_silently);
+        if !now.is_heard {
+            // Later it would be taken over again and again of whoever has missed that it is gone.
+            let known = others.values().flat_map(|words| &words.killed_silently);
+            killed_silently.extend(known.cloned());
+        }
         for (name, words) in &now.others {
             if words.is_killed && !others.contains_key(name) {
                 killed_silently.insert(machine_of(name).to_owned());
@@ -363,8 +367,10 @@ impl Assignment {
             let mut heard = others.iter().filter(|(_, words)| words.may_act);
             heard.any(|(name, _)| machine_of(name) == machine)
         };
-        killed_silently.retain(|machine| !is_heard(machine));
-        now.killed_silently = killed_silently;
+        // Of its own machine this one knows itself.
+        let own = machine_of(&self.me);
+        killed_silently.retain(|machine| machine != own && !is_heard(machine));
+        now.words.killed_silently = killed_silently;
         now.assigned = mine;
         now.others = others;
         now.is_heard = true;
@@ -521,6 +527,42 @@ mod tests {
         let assignment = Assignment::among(members, "b-1".to_owned(), 1);
         for (number, (_, expected)) in rounds.iter().enumerate() {
             assignment.hear().expect("is heard");
+            assert_eq!(
+                assignment.killed_elsewhere().is_some(),
+                *expected,
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn whoever_begins_takes_over_whose_file_may_be_there() {
+        let silent = |machine: &str| Words {
+            killed_silently: BTreeSet::from([machine.to_owned()]),
+            may_act: true,
+            ..Words::default()
+        };
+        let looks = Words {
+            may_act: true,
+            ..Words::default()
+        };
+        let rounds = [
+            (vec![("d-1", silent("c"))], true),
+            (vec![("d-1", silent("c")), ("c-2", looks)], false),
+            // It has not heard of `c-2`.
+            (vec![("d-1", silent("c"))], false),
+        ];
+        let all = rounds.iter().map(|(words, _)| words.clone()).collect();
+        let members = Box::new(Changing(Mutex::new(all)));
+        let assignment = Assignment::among(members, "b-1".to_owned(), 1);
+        let own = Others(vec![("d-1", silent("b"))]);
+        let again = Assignment::among(Box::new(own), "b-2".to_owned(), 1);
+        again.hear().expect("is heard");
+        assert_eq!(again.killed_elsewhere(), None, "it looks itself");
+        for (number, (_, expected)) in rounds.iter().enumerate() {
+            assignment.hear().expect("is heard");
+            let words = assignment.lock().words.clone();
+            assert_eq!(!words.killed_silently.is_empty(), *expected, "{number}");
             assert_eq!(
                 assignment.killed_elsewhere().is_some(),
                 *expected,

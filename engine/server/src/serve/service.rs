@@ -243,7 +243,7 @@ impl Service {
                     }
                 };
                 let opened = Learning::open(engine.clone(), &folder, channels, facts);
-                Some(opened.map_err(ServeError::Remediation)?)
+                Some(Arc::new(opened.map_err(ServeError::Remediation)?))
             }
             None => None,
         };
@@ -252,7 +252,7 @@ impl Service {
         let newest = self.store.newest().map_err(ServeError::Store)?;
         self.status.stored.tell(newest);
         self.register_sinks(newest)?;
-        if let Some(engine) = &remediation {
+        if let (Some(engine), Some(learning)) = (&remediation, &learning) {
             let settings = OutboxSettings {
                 sink: answering::NAME.to_owned(),
                 batch: OUTBOX_FINDINGS_MAX.min(100),
@@ -261,6 +261,7 @@ impl Service {
             };
             let sink = answering::Answering {
                 engine: engine.clone(),
+                learning: Arc::clone(learning),
                 store: self.store.clone(),
                 channels: self.config.remediation.channels.clone(),
             };
@@ -390,7 +391,7 @@ impl Service {
                 control: &Mutex::new(control.1),
                 back: control.0,
                 remediation: remediation.as_ref(),
-                learning: learning.as_ref(),
+                learning: learning.as_deref(),
             };
             let ended = epochs.run(first);
             is_gone.store(true, Ordering::Relaxed);

@@ -69,7 +69,8 @@ pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     std::fs::create_dir_all(&folder)
         .map_err(|fault| wrong(format!("{}: {fault}", folder.display())))?;
     let _lock = lock(&folder.join("lock")).map_err(wrong)?;
-    let (mut shadow, _) = learning::read(&folder).map_err(wrong)?;
+    let mut shadow = Shadow::default();
+    learning::read(&folder, &mut shadow).map_err(wrong)?;
     let mut learnt = 0;
     for path in &arguments.known {
         let shown = path.display();
