@@ -100,7 +100,7 @@ pub(super) fn types(plugins: &Plugins) -> [(&'static str, Type); 3] {
             }
             Answer::Hit => detect.push((name, Type::fixed(hit_type()))),
             Answer::Decision => policy.push((name, Type::fixed(decision_type()))),
-            Answer::Unasked { .. } => {}
+            Answer::Unasked { .. } | Answer::Off { .. } => {}
         }
     }
     [
@@ -117,7 +117,7 @@ pub(super) fn asked_as(answer: &Answer) -> Option<(&'static str, &'static str)> 
         Answer::Score => Some((ENRICH, "a scorer")),
         Answer::Hit => Some((DETECT, "a detector")),
         Answer::Decision => Some((POLICY, "a policy")),
-        Answer::Unasked { .. } => None,
+        Answer::Unasked { .. } | Answer::Off { .. } => None,
     }
 }
 
@@ -234,6 +234,10 @@ pub(super) fn refusals(rule: &Rule, plugins: &Plugins) -> Vec<Report> {
                 let message = format!("`{name}` is {job}, which no rule asks");
                 Diagnostic::new(Code::PluginUnknown, span, message).with_help(help.clone())
             }
+            Some(Answer::Off { reason }) => {
+                let message = format!("the plugin `{name}` is off");
+                Diagnostic::new(Code::PluginUnknown, span, message).with_help(reason.clone())
+            }
             Some(answer) => match asked_as(answer) {
                 Some((other, job)) if other != variable => {
                     let is_effect = rule.effect.as_ref().and_then(RuleEffect::selector);
@@ -271,7 +275,7 @@ fn unknown(name: &str, span: Span, variable: &str, plugins: &Plugins) -> Diagnos
     let message = format!("there is no plugin `{name}`");
     let diagnostic = Diagnostic::new(Code::PluginUnknown, span, message);
     let asked = plugins.iter();
-    let asked = asked.filter(|(_, answer)| !matches!(answer, Answer::Unasked { .. }));
+    let asked = asked.filter(|(_, answer)| asked_as(answer).is_some());
     let names: Vec<&str> = asked.map(|(name, _)| name.as_str()).collect();
     match did_you_mean(name, names.iter().copied()) {
         Some(near) => diagnostic

@@ -78,6 +78,10 @@ fn of_plugin(
             let message = format!("`{name}` is {job}, which no rule asks");
             return found.push((message, "Take it out.".to_owned()));
         }
+        (_, Some(Answer::Off { reason })) => {
+            let message = format!("the plugin `{name}` is off");
+            return found.push((message, reason.clone()));
+        }
         (_, Some(answer)) => {
             let other = asked_as(answer).map_or(variable, |(other, _)| other);
             let message = format!("`{name}` gives no `{variable}`");

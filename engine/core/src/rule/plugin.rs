@@ -52,6 +52,11 @@ pub enum Answer {
         /// What it is good for, for who took it for something else.
         help: String,
     },
+    /// Nothing, as it is declared but cannot run.
+    Off {
+        /// What keeps it from running.
+        reason: String,
+    },
 }
 
 /// Where the effect of a rule comes from.

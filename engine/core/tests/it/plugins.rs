@@ -17,7 +17,13 @@ fn plugins() -> Plugins {
         ("odd".to_owned(), Answer::Score),
         ("okta".to_owned(), decoder()),
         ("guard".to_owned(), Answer::Decision),
+        ("broken".to_owned(), broken()),
     ])
+}
+
+fn broken() -> Answer {
+    let reason = "the component has no signature".to_owned();
+    Answer::Off { reason }
 }
 
 fn decoder() -> Answer {
@@ -291,6 +297,10 @@ fn questions_that_no_plugin_answers_are_refused() {
     check(
         "when = 'enrich.goe.country == \"SE\"'",
         "E0021 there is no plugin `goe` [did you mean `geo`?]",
+    );
+    check(
+        "when = 'enrich.broken.country == \"SE\"'",
+        "E0021 the plugin `broken` is off [the component has no signature]",
     );
     check(
         "when = 'has(detect.geo)'",
@@ -647,6 +657,10 @@ fn facts_of_tests_are_what_plugins_could_say() {
         (
             "enrich = { okta = { } }",
             "`okta` is a decoder, which no rule asks",
+        ),
+        (
+            "enrich = { broken = { country = \"SE\" } }",
+            "the plugin `broken` is off [the component has no signature]",
         ),
         (
             "enrich = { goe = { } }",

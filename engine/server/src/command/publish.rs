@@ -148,9 +148,11 @@ impl Publishing {
             .client
             .post("/v1/events", &self.body)
             .inspect_err(|_| {
+                let sent = self.body.iter().filter(|byte| **byte == b'\n').count();
                 tell(&format!(
-                    "{} were taken before",
-                    counted(self.accepted, "event")
+                    "{} were taken before; of {} that were sent last it is not known: send the same again, nothing is found twice",
+                    counted(self.accepted, "event"),
+                    counted(sent as u64, "event")
                 ));
             })?;
         self.body.clear();

@@ -238,7 +238,12 @@ impl Installed {
             let answer = answer_of(&one.alias, &one.manifest);
             (one.alias.clone(), answer)
         });
-        answers.collect()
+        // The first line of a reason: the whole is told where plugins are loaded.
+        let off = self.off.iter().map(|(alias, reason)| {
+            let reason = reason.lines().next().unwrap_or_default().to_owned();
+            (alias.clone(), Answer::Off { reason })
+        });
+        answers.chain(off).collect()
     }
 
     /// The files that are read.

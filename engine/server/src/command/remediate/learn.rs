@@ -10,6 +10,8 @@ use crate::remediation::learning;
 use crate::rule_files::RuleArguments;
 use crate::terminal::{ColorChoice, Shown, counted, grouped};
 use clap::Args;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -87,16 +89,8 @@ pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     for (path, fault) in &resolved.faults {
         tell(&format!("{}: {fault}", Shown(&path.to_string())));
     }
-    let pool = BufferPool::default();
-    let mut read = 0;
-    for input in &resolved.inputs {
-        let fault = learn(input, &pool, &mut shadow, (&mut read, &mut learnt));
-        if let Some(fault) = fault {
-            faults += 1;
-            tell(&format!("{}: {fault}", Shown(&input.name)));
-        }
-    }
-    let mut doubted = 0;
+    // First: a few bad changes that were taken in as if they were good would push out the last that was.
+    let mut bad = BTreeSet::new();
     if !arguments.inputs.is_empty() {
         let policies = crate::remediation::policies::read(&arguments.policies)?.policies;
         let wanted = |finding: &tripline_core::wire::Finding| {
@@ -105,10 +99,20 @@ pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
         };
         let (found, exit) = gather(&arguments.inputs, &arguments.rules, &wanted, color)?;
         faults += usize::from(exit != Exit::Success);
-        for (_, event) in &found {
-            if let Ok(event) = serde_json::from_slice(event) {
-                doubted += u64::from(shadow.doubt(&event));
-            }
+        bad.extend(found.into_iter().map(|(finding, _)| finding.event_id));
+    }
+    let pool = BufferPool::default();
+    let (mut read, mut doubted) = (0, 0);
+    for input in &resolved.inputs {
+        let fault = learn(
+            input,
+            &pool,
+            (&mut shadow, &bad),
+            (&mut read, &mut learnt, &mut doubted),
+        );
+        if let Some(fault) = fault {
+            faults += 1;
+            tell(&format!("{}: {fault}", Shown(&input.name)));
         }
     }
     learning::keep(&folder, &shadow).map_err(|source| CommandError::Write {
@@ -152,8 +156,8 @@ fn lock(path: &std::path::Path) -> Result<File, String> {
 fn learn(
     input: &Input,
     pool: &BufferPool,
-    shadow: &mut Shadow,
-    (read, learnt): (&mut u64, &mut u64),
+    (shadow, bad): (&mut Shadow, &BTreeSet<String>),
+    (read, learnt, doubted): (&mut u64, &mut u64, &mut u64),
 ) -> Option<String> {
     let count = Arc::new(AtomicU64::new(0));
     let mut reader = BatchReader::open(input, &count, pool, EVENT_BYTES_MAX);
@@ -168,9 +172,16 @@ fn learn(
                     *read += 1;
                     let record = &batch.buffer[piece.start..piece.end];
                     if learning::may_say(record)
-                        && let Ok(event) = serde_json::from_slice(record)
+                        && let Ok(event) = serde_json::from_slice::<Value>(record)
                     {
-                        *learnt += u64::from(shadow.fold(&event));
+                        let id = event.get("eventID").and_then(Value::as_str);
+                        let is_bad = id.is_some_and(|id| bad.contains(id));
+                        if is_bad {
+                            shadow.doubt(&event);
+                        }
+                        let says = u64::from(shadow.fold(&event));
+                        *learnt += says;
+                        *doubted += says * u64::from(is_bad);
                     }
                 }
                 PieceKind::Fault(fault) => {
