@@ -80,7 +80,9 @@ fn take(shadow: &mut Shadow, line: &[u8]) -> bool {
     let Ok(event) = serde_json::from_slice::<Value>(line) else {
         return false;
     };
-    match event.get("doubted") {
+    // An event, which has more members, may have one of that name.
+    let alone = event.as_object().filter(|members| members.len() == 1);
+    match alone.and_then(|members| members.get("doubted")) {
         Some(doubted) => shadow.doubt(doubted),
         None => shadow.fold(&event),
     };
@@ -364,7 +366,7 @@ pub(crate) fn may_say(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Doubted, EVENTS, may_say, read};
+    use super::{Doubted, EVENTS, may_say, read, take};
     use serde_json::{Value, json};
     use tripline_remediation::action::LastKnown;
     use tripline_remediation::shadow::Shadow;
@@ -403,6 +405,15 @@ mod tests {
         let known = shadow.before(arn, "assume_role_policy", i64::MAX);
         let known = known.map(|known| known.value);
         assert_eq!(known, Some(json!({"Version": "1"})));
+        // An event is none for a member of that name.
+        let mut odd = set(58, 2);
+        odd["doubted"] = good.clone();
+        assert!(take(&mut shadow, odd.to_string().as_bytes()));
+        let known = shadow.before(arn, "assume_role_policy", i64::MAX);
+        assert_eq!(
+            known.map(|known| known.value),
+            Some(json!({"Version": "2"}))
+        );
         // Without the lines about doubts the last of the bad ones would be put back.
         let without: Vec<&String> = lines
             .iter()
