@@ -4,12 +4,14 @@
 //! show is cut; what contradicts the contract is refused as a whole, since a plugin that gets one row wrong is not to be
 //! believed about the others.
 
-use crate::batch::{BatchFault, BatchView, ColumnKind};
+use crate::batch::{BatchFault, BatchView, Cell, ColumnKind};
 use crate::fault::Fault;
 use crate::grant::events::Value;
 use crate::limits::{
-    ATTRIBUTES_MAX, BAD_MAX, DECODER_STATE_BYTES_MAX, EVIDENCE_MAX, LINE_BYTES_MAX, STEPS_MAX,
+    ATTRIBUTES_MAX, BAD_MAX, DECODER_STATE_BYTES_MAX, EVIDENCE_MAX, JSON_DEPTH_MAX, LINE_BYTES_MAX,
+    STEPS_MAX,
 };
+use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use tripline_core::diagnostic::Printable;
 
@@ -30,7 +32,9 @@ impl Enriched {
         let view = BatchView::read(&bytes, rows, kinds).map_err(wrong)?;
         for column in view.columns() {
             for row in 0..rows {
-                column.cell(row).map_err(wrong)?;
+                if let Some(Cell::Json(text)) = column.cell(row).map_err(wrong)? {
+                    check_json(text)?;
+                }
             }
         }
         drop(view);
@@ -55,6 +59,28 @@ impl Enriched {
     pub fn view(&self) -> Result<BatchView<'_>, BatchFault> {
         BatchView::read(&self.bytes, self.rows, &self.kinds)
     }
+}
+
+/// Whether a cell is JSON that rules can read.
+fn check_json(text: &str) -> Result<(), Fault> {
+    let value: Json = serde_json::from_str(text)
+        .map_err(|why| Fault::output(format!("a value that is to be JSON is none: {why}")))?;
+    match depth(&value) > JSON_DEPTH_MAX {
+        true => Err(Fault::output(format!(
+            "a JSON value nests deeper than {JSON_DEPTH_MAX}"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// How deep a value nests; 0 for what holds nothing.
+pub fn depth(value: &Json) -> usize {
+    let inner = match value {
+        Json::Array(items) => items.iter().map(depth).max(),
+        Json::Object(fields) => fields.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or(0)
 }
 
 /// How bad a finding is.

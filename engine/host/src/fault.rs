@@ -154,8 +154,8 @@ impl FaultName {
 
 /// How long to wait for room.
 const BUSY_RETRY: Duration = Duration::from_millis(10);
-/// How long to wait when a plugin wants to be asked again and does not say when.
-const GUEST_RETRY: Duration = Duration::from_secs(1);
+/// How long to wait when a plugin wants to be asked again and does not say when: whoever waits for its answers still can.
+const GUEST_RETRY: Duration = Duration::from_millis(100);
 
 impl Fault {
     /// Its kind.

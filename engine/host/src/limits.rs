@@ -200,3 +200,7 @@ pub const OCI_TIMEOUT: Duration = Duration::from_secs(200);
 
 /// Most bytes of what was pulled that are kept; the oldest go first.
 pub const OCI_KEPT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How deep a JSON value that a plugin gives may nest: it stands within what the event parser reads, and must not make that
+/// refuse the answers of other plugins.
+pub const JSON_DEPTH_MAX: usize = 32;

@@ -16,15 +16,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use thiserror::Error;
+use tripline_core::diagnostic::Printable;
 
 /// Why what a plugin was granted cannot be given.
 #[derive(Debug, Error)]
 pub enum SharedFault {
     /// A file is not there, or not what it should be.
-    #[error("the table `{name}` cannot be read")]
+    #[error("the table `{name}` cannot be read: {path}")]
     Table {
         /// As the plugin calls it.
         name: String,
+        /// Where it is to be.
+        path: String,
         /// Why.
         source: TableFault,
     },
@@ -70,9 +73,11 @@ impl Shared {
     pub fn open(rights: Rights, means: Means<'_>) -> Result<Self, SharedFault> {
         let mut tables = BTreeMap::new();
         for (name, path) in &rights.lookup {
-            let table = Table::open(&means.base.join(path));
+            let path = means.base.join(path);
+            let table = Table::open(&path);
             let table = table.map_err(|source| SharedFault::Table {
                 name: name.clone(),
+                path: Printable(&path.to_string_lossy()).to_string(),
                 source,
             })?;
             tables.insert(name.clone(), table);

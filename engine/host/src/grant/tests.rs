@@ -125,7 +125,8 @@ fn tables_and_secrets_that_are_not_there_stop_the_plugin() {
     let fault = Shared::open(rights, means)
         .err()
         .expect("there is no such file");
-    assert_eq!(fault.to_string(), "the table `hosts` cannot be read");
+    let told = "the table `hosts` cannot be read: /nowhere/not-there.csv";
+    assert_eq!(fault.to_string(), told);
 }
 
 #[test]

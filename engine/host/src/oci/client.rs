@@ -10,6 +10,7 @@ use crate::grant::http::tls;
 use crate::limits::{OCI_ANSWER_BYTES_MAX, OCI_MANIFEST_BYTES_MAX, OCI_REDIRECTS_MAX, OCI_TIMEOUT};
 use crate::sign::Digest;
 use std::sync::Mutex;
+use tripline_core::diagnostic::Printable;
 use ureq::Agent;
 use ureq::http::{Request, StatusCode, Uri};
 
@@ -390,10 +391,11 @@ fn refused(answer: &Answer) -> OciFault {
     let first = said.as_ref().and_then(|said| said.get("errors")?.get(0));
     let text = |name: &str| Some(first?.get(name)?.as_str()?.to_owned());
     let words = text("message").or_else(|| text("code")).unwrap_or_default();
+    // Whoever runs the registry writes to our terminal and our log: on one line, and nothing but text.
     let end = words.floor_char_boundary(WORDS_BYTES_MAX);
     let words = match words[..end].trim() {
         "" => String::new(),
-        words => format!(": {words}"),
+        words => format!(": {}", Printable(words)),
     };
     OciFault::Refused {
         url: shown(&answer.url),

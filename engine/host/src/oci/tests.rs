@@ -288,6 +288,15 @@ fn what_is_pulled_is_what_was_asked_for() {
         ":1",
         "the registry says 404: blob unknown",
     );
+    // Its words stay on their line and move no cursor.
+    check(
+        blob(
+            "404 Not Found",
+            br#"{"errors":[{"message":"gone\n\u001b[2Kverified"}]}"#,
+        ),
+        ":1",
+        r"the registry says 404: gone\u{a}\u{1b}[2Kverified",
+    );
     let long = odd(|_, _| Some(("200 OK".to_owned(), vec![b' '; OCI_MANIFEST_BYTES_MAX + 1])));
     check(long, ":1", "longer than 1048576 bytes");
     check(

@@ -2,17 +2,20 @@
 //!
 //! Everything is written down as sentences: what worlds import and export, what functions take and give, what types are
 //! made of. Within a major version no sentence may go away or change. New ones may come, except in what plugins export:
-//! a plugin that was made earlier does not have it.
+//! a plugin that was made earlier does not have it. A version that was released stays as it is: what is new belongs to a later
+//! one, and says to which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use wit_parser::{Resolve, Type, TypeDefKind, WorldItem, WorldKey};
+use wit_parser::{Resolve, Stability, Type, TypeDefKind, WorldItem, WorldKey};
 
 /// Sentences about a version of the contract.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Contract {
-    said: BTreeSet<String>,
+    version: String,
+    /// With the version that each is there since, where that is said.
+    said: BTreeMap<String, Option<String>>,
     /// Interfaces that some world exports, and worlds: whose sentences may not become more.
     exports: BTreeMap<String, BTreeSet<String>>,
 }
@@ -20,32 +23,45 @@ struct Contract {
 fn read(folder: &Path) -> Contract {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(folder).expect("the contract parses");
-    let mut contract = Contract::default();
+    let version = &resolve.packages[package].name.version;
+    let mut contract = Contract {
+        version: version.as_ref().expect("a version").to_string(),
+        ..Contract::default()
+    };
     for (name, id) in &resolve.packages[package].interfaces {
         let interface = &resolve.interfaces[*id];
+        let whole = &interface.stability;
         for (function, told) in &interface.functions {
             let parameters = told.params.iter();
             let parameters: Vec<String> = parameters
                 .map(|parameter| format!("{}: {}", parameter.name, shape(&resolve, &parameter.ty)))
                 .collect();
             let result = told.result.as_ref().map(|result| shape(&resolve, result));
-            contract.said.insert(format!(
+            let said = format!(
                 "{name}.{function} takes ({}) and gives {}",
                 parameters.join(", "),
                 result.unwrap_or_default()
-            ));
+            );
+            contract.said.insert(said, since(&[&told.stability, whole]));
         }
         for (named, id) in &interface.types {
             let made_of = definition(&resolve, &resolve.types[*id].kind);
-            contract.said.insert(format!("{name}.{named} is {made_of}"));
+            let of_type = &resolve.types[*id].stability;
+            let said = format!("{name}.{named} is {made_of}");
+            contract.said.insert(said, since(&[of_type, whole]));
         }
     }
     for (name, id) in &resolve.packages[package].worlds {
         let world = &resolve.worlds[*id];
         for (key, item) in &world.imports {
+            let of_item = match item {
+                WorldItem::Interface { stability, .. } => stability,
+                _ => &Stability::Unknown,
+            };
+            let said = format!("{name} imports {}", item_name(&resolve, key, item));
             contract
                 .said
-                .insert(format!("{name} imports {}", item_name(&resolve, key, item)));
+                .insert(said, since(&[of_item, &world.stability]));
         }
         let exports = contract.exports.entry(name.clone()).or_default();
         for (key, item) in &world.exports {
@@ -58,6 +74,14 @@ fn read(folder: &Path) -> Contract {
         }
     }
     contract
+}
+
+/// The first of these that says since when.
+fn since(of: &[&Stability]) -> Option<String> {
+    of.iter().find_map(|one| match one {
+        Stability::Stable { since, .. } => Some(since.to_string()),
+        _ => None,
+    })
 }
 
 fn item_name(resolve: &Resolve, key: &WorldKey, item: &WorldItem) -> String {
@@ -124,8 +148,18 @@ fn definition(resolve: &Resolve, kind: &TypeDefKind) -> String {
 
 /// What is wrong with `new` for who relies on `old`.
 fn broken(old: &Contract, new: &Contract) -> Vec<String> {
-    let gone = old.said.difference(&new.said);
+    let gone = old.said.keys().filter(|said| !new.said.contains_key(*said));
     let mut broken: Vec<String> = gone.map(|said| format!("no longer: {said}")).collect();
+    for (said, since) in &new.said {
+        if old.said.contains_key(said) {
+            continue;
+        }
+        if new.version == old.version {
+            broken.push(format!("{} was released without: {said}", old.version));
+        } else if since.as_ref().is_none_or(|since| *since == old.version) {
+            broken.push(format!("without a word since when: {said}"));
+        }
+    }
     for (world, exports) in &old.exports {
         let Some(now) = new.exports.get(world) else {
             broken.push(format!("no longer: the world {world}"));
@@ -157,21 +191,24 @@ fn the_contract_is_compatible_with_each_release_of_its_major_version() {
     assert!(looked_at > 0);
 }
 
+/// The files of the contract, by name.
+fn files() -> Vec<(String, String)> {
+    let entries = fs::read_dir(contract()).expect("the contract");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|of| of == "wit"));
+    let named = paths.map(|path| {
+        let name = path.file_name().expect("a name").to_string_lossy();
+        let text = fs::read_to_string(&path).expect("text");
+        (name.into_owned(), text)
+    });
+    named.collect()
+}
+
 /// The contract with one change.
 fn changed(name: &str, file: &str, from: &str, to: &str) -> Contract {
     let folder = crate::guest::folder(&format!("contract-{name}"));
     fs::create_dir_all(&folder).expect("a folder");
-    for entry in fs::read_dir(contract()).expect("the contract") {
-        let path = entry.expect("an entry").path();
-        let of = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        if !of.ends_with(".wit") {
-            continue;
-        }
-        let mut text = fs::read_to_string(&path).expect("text");
+    for (of, mut text) in files() {
         if of == file {
             assert!(text.contains(from), "{from} in {file}");
             text = text.replacen(from, to, 1);
@@ -197,35 +234,47 @@ fn changes_that_break_plugins_are_named() {
         "clock.wit",
         "now-ms: func() -> u64;",
         "now-ms: func() -> u64; zone: func() -> u32;",
-        &[],
+        &["1.0.0 was released without: clock.zone takes () and gives U32"],
     );
     check(
         "function-renamed",
         "clock.wit",
         "now-ms",
         "now-millis",
-        &["no longer: clock.now-ms takes () and gives U64"],
+        &[
+            "no longer: clock.now-ms takes () and gives U64",
+            "1.0.0 was released without: clock.now-millis takes () and gives U64",
+        ],
     );
     check(
         "parameter-changed",
         "random.wit",
         "count: u32",
         "count: u64",
-        &["no longer: random.bytes takes (count: U32) and gives list of U8"],
+        &[
+            "no longer: random.bytes takes (count: U32) and gives list of U8",
+            "1.0.0 was released without: random.bytes takes (count: U64) and gives list of U8",
+        ],
     );
     check(
         "case-added",
         "log.wit",
         "    error,\n",
         "    error,\n    fatal,\n",
-        &["no longer: log.level is enum of trace, debug, info, warn, error"],
+        &[
+            "no longer: log.level is enum of trace, debug, info, warn, error",
+            "1.0.0 was released without: log.level is enum of trace, debug, info, warn, error, fatal",
+        ],
     );
     check(
         "field-removed",
         "decode.wit",
         "offset: u64,",
         "",
-        &["no longer: decode.bad is record of offset: U64, message: String"],
+        &[
+            "no longer: decode.bad is record of offset: U64, message: String",
+            "1.0.0 was released without: decode.bad is record of message: String",
+        ],
     );
     check(
         "import-removed",
@@ -250,6 +299,32 @@ fn changes_that_break_plugins_are_named() {
         "score.wit",
         "score: func(batch: list<u8>) -> result<list<f64>, fault>;",
         "score: func(batch: list<u8>) -> result<list<f64>, fault>; more: func();",
-        &["scorer also has to export scorer: more"],
+        &[
+            "1.0.0 was released without: score.more takes () and gives ",
+            "scorer also has to export scorer: more",
+        ],
+    );
+    // Of a later version they may come, if they say so.
+    let later = |name: &str, to: &str| {
+        let folder = crate::guest::folder(&format!("contract-{name}"));
+        fs::create_dir_all(&folder).expect("a folder");
+        for (of, text) in files() {
+            let text = text.replace("tripline:plugin@1.0.0;", "tripline:plugin@1.1.0;");
+            let text = text.replace("now-ms: func() -> u64;", to);
+            fs::write(folder.join(of), text).expect("written");
+        }
+        broken(&now, &read(&folder))
+    };
+    let told = "now-ms: func() -> u64; @since(version = 1.1.0) zone: func() -> u32;";
+    assert_eq!(later("later", told), Vec::<String>::new());
+    let untold = "now-ms: func() -> u64; zone: func() -> u32;";
+    assert_eq!(
+        later("untold", untold),
+        ["without a word since when: clock.zone takes () and gives U32"]
+    );
+    let too_early = "now-ms: func() -> u64; @since(version = 1.0.0) zone: func() -> u32;";
+    assert_eq!(
+        later("too-early", too_early),
+        ["without a word since when: clock.zone takes () and gives U32"]
     );
 }

@@ -170,13 +170,18 @@ pub(crate) fn host() -> &'static Host {
 
 /// The manifest of a plugin of this world with these further lines.
 pub(crate) fn manifest(world: &str, more: &str) -> Manifest {
+    manifest_with(world, more, "number:int")
+}
+
+/// The same with another column than that of whole numbers.
+pub(crate) fn manifest_with(world: &str, more: &str, column: &str) -> Manifest {
     let reads = match world {
-        "decoder" | "remediator" | "planner" => "",
-        _ => "[reads]\nfields = [\"number:int\"]\n",
+        "decoder" | "remediator" | "planner" => String::new(),
+        _ => format!("[reads]\nfields = [\"{column}\"]\n"),
     };
     let writes = match world {
-        "enricher" => "[writes]\ncolumns = [\"number:int\"]\n",
-        _ => "",
+        "enricher" => format!("[writes]\ncolumns = [\"{column}\"]\n"),
+        _ => String::new(),
     };
     let text = format!(
         "[plugin]\nname = \"test/guest\"\nversion = \"1.0.0\"\nworld = \"{world}\"\ncontract = \"1.0\"\n\

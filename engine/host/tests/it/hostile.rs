@@ -5,6 +5,7 @@ use crate::guest::{
     load, load_into, manifest, module, numbers, with_inner, words,
 };
 use std::time::{Duration, Instant};
+use tripline_host::batch::{BatchWriter, ColumnKind, ColumnWriter};
 use tripline_host::operator::Rights;
 use tripline_host::scan::{ScanFault, scan};
 use tripline_host::{Fault, FaultName, Host, LoadError, Memory, Plugin, TrapKind};
@@ -313,6 +314,45 @@ fn an_allocator_that_gives_what_it_does_not_have_is_refused() {
         Err(Fault::Output(what)) => assert_eq!(what, "realloc return: beyond end of memory"),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn json_that_is_none_is_a_fault_of_its_row() {
+    let component = component("enricher", &echo());
+    let manifest = guest::manifest_with("enricher", "", "value:json");
+    let plugin = load_into(host(), &component, manifest, Rights::default()).expect("it loads");
+    let deep = format!("{}{}", "[".repeat(33), "]".repeat(33));
+    let texts = [
+        ("{\"a\":[1]}", None),
+        ("{\"a\":", Some("is none")),
+        (deep.as_str(), Some("nests deeper than 32")),
+        ("1e999", Some("is none")),
+        ("null", None),
+    ];
+    let mut column = ColumnWriter::new(ColumnKind::Json);
+    for (text, _) in texts {
+        column.push_text(text);
+    }
+    let mut writer = BatchWriter::default();
+    let bytes = writer.pack(texts.len(), [column].iter());
+    let answer = plugin.enrich(&batch(bytes, texts.len())).expect("answers");
+    for (row, (text, expected)) in texts.iter().enumerate() {
+        let fault = answer.faulted.iter().find(|(rows, _)| rows.contains(&row));
+        match (expected, fault) {
+            (None, None) => {}
+            (Some(words), Some((_, Fault::Output(said)))) => {
+                assert!(said.contains(words), "{text}: {said}");
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+    let did = plugin.statistics();
+    assert_eq!(did.rows_faulted, 3);
+    assert!(
+        did.faults
+            .iter()
+            .any(|(name, _)| *name == FaultName::Output)
+    );
 }
 
 #[test]

@@ -15,7 +15,6 @@ use crate::backtest::{baseline, json, junit, propose, proposed_file, text};
 use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Resolved, resolve};
 use crate::overwriting::FilesRead;
-use crate::plugins;
 use crate::rule_files::{RuleArguments, load_files};
 use crate::rule_loading::{Compiled, Loaded, today_of};
 use crate::scan::drive::threads;
@@ -174,8 +173,8 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     let mut asked = prepared.now.rules.plugins().to_vec();
     let before = prepared.before.iter();
     asked.extend(before.flat_map(|one| one.rules.plugins().iter().cloned()));
-    let hosted = arguments.rules.plugins.start(&asked)?;
-    let plugins = plugins::asked(&hosted);
+    let started = arguments.rules.plugins.start(&asked)?;
+    let plugins = started.asked();
     if plugins.remember() {
         // It would remember what either version of the rules asks it, and tell both.
         let words =

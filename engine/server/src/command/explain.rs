@@ -5,7 +5,6 @@ use crate::exit::{Exit, after_help};
 use crate::input::reader::{BatchReader, BufferPool, Portion};
 use crate::input::resolve::resolve;
 use crate::input::split::{Piece, PieceKind};
-use crate::plugins;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, show_errors, today_of};
 use crate::scan::nested::pieces_of;
@@ -91,8 +90,8 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         ))
     })?;
     let event = Event::new(document);
-    let hosted = arguments.rules.plugins.start(set.plugins())?;
-    let answers = plugins::asked(&hosted).about(&bytes, &set);
+    let started = arguments.rules.plugins.start(set.plugins())?;
+    let answers = started.asked().about(&bytes, &set);
     let mut of_answers = Parser::new();
     let event = answers.beside(event, 0, &mut of_answers);
     let text = explanation(&arguments, &set, &event, disabled);

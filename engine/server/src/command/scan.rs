@@ -6,7 +6,7 @@ use crate::input::resolve::{Input, Origin, ResolveError, Resolved, resolve};
 use crate::output::summary::{Ending, summary};
 use crate::output::{Format, FormatName};
 use crate::overwriting::FilesRead;
-use crate::plugins::{self, Hosted, Plugins};
+use crate::plugins::{self, Plugins, Started};
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
 use crate::scan::drive::{drive, progress, threads};
@@ -220,14 +220,14 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
         },
         now_ms: now.as_millisecond(),
     };
-    let hosted = arguments.rules.plugins.start(rules.plugins())?;
-    let plugins = plugins::asked(&hosted);
+    let started = arguments.rules.plugins.start(rules.plugins())?;
+    let plugins = started.asked();
     let scan = Scan {
         arguments: &arguments,
         color,
         rules: &rules,
         plugins: &plugins,
-        hosted: &hosted,
+        started: &started,
         format,
         resolved,
         now,
@@ -283,7 +283,7 @@ struct Scan<'s> {
     color: ColorChoice,
     rules: &'s tripline_core::evaluate::RuleSet,
     plugins: &'s Plugins<'s>,
-    hosted: &'s [Hosted],
+    started: &'s Started,
     format: Format,
     resolved: Resolved,
     now: Timestamp,
@@ -436,7 +436,9 @@ impl Scan<'_> {
             let text = summary(&reporter.accounting, ending, &palette);
             let _ = io::stderr().write_all(text.as_bytes());
         }
-        let told = plugins::told(self.hosted, self.wants_stats());
+        let decoder = self.arguments.rules.plugins.decoding();
+        let ran = self.started.running.iter().chain(decoder);
+        let told = plugins::told(ran, self.wants_stats());
         let _ = io::stderr().write_all(told.as_bytes());
         self.statistics(reporter, times)?;
         let ends = match ending {

@@ -20,6 +20,19 @@ pub(crate) struct Made {
     pub(crate) state: Vec<u8>,
 }
 
+impl Made {
+    /// Of the last chunk of an input: what was left of it comes to nobody any more, so it was passed over.
+    pub(crate) fn at_the_end(mut self, chunk: usize) -> Self {
+        if let Some(left @ 1..) = chunk.checked_sub(self.consumed) {
+            let bytes = if left == 1 { "byte" } else { "bytes" };
+            let words = format!("the input ends in the midst of something: {left} {bytes} left");
+            self.bad.push(words);
+            self.consumed = chunk;
+        }
+        self
+    }
+}
+
 /// Makes events of bytes.
 pub(crate) trait MakeEvents: Send + Sync {
     /// The name of the decoder.
@@ -66,7 +79,10 @@ impl Through {
             self.filled += length;
             let last = length == 0;
             let chunk = &self.chunk[..self.filled];
-            let made = decoder.make(chunk, &self.state, last).map_err(&fault)?;
+            let mut made = decoder.make(chunk, &self.state, last).map_err(&fault)?;
+            if last {
+                made = made.at_the_end(self.filled);
+            }
             let is_stuck = made.consumed == 0 && self.filled == CHUNK_BYTES;
             if is_stuck || made.consumed > self.filled {
                 let words = format!("{} makes nothing of {CHUNK_BYTES} bytes", decoder.name());
@@ -126,7 +142,10 @@ mod tests {
                 }
             }
             Ok(Made {
-                consumed: end,
+                consumed: match last && chunk.ends_with(b"half") {
+                    true => end - 4,
+                    false => end,
+                },
                 events: events.into_bytes(),
                 bad,
                 state: vec![count],
@@ -164,6 +183,13 @@ mod tests {
             let made = through("one\n\nthree", portion).expect("nothing fails");
             assert_eq!(sorted(made), sorted(expected.to_owned()), "{portion}");
         }
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_is_no_event_and_told() {
+        let made = through("one\nhalf", 100).expect("nothing fails");
+        let told = "\"lines: the input ends in the midst of something: 4 bytes left\"";
+        assert_eq!(made.lines().last(), Some(told), "{made}");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Which plugins a command works with.
 
-use super::gather::{Ask, Plugins};
 use super::hosted::Hosted;
 use super::installed::{Installed, PluginsError};
+use super::started::Started;
 use crate::input::resolve::Input;
-use crate::input::through::MakeEvents;
 use clap::Args;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use tripline_host::grant::kv::Stores;
 use tripline_host::manifest::World;
 
 /// Which plugins rules may ask.
@@ -25,6 +25,12 @@ pub(crate) struct PluginArguments {
     /// Read once: what rules were checked against is what runs, whatever becomes of the files.
     #[arg(skip)]
     installed: OnceLock<Arc<Installed>>,
+    /// What makes events of the inputs.
+    #[arg(skip)]
+    decoding: OnceLock<Arc<Hosted>>,
+    /// What plugins keep for later.
+    #[arg(skip)]
+    stores: Arc<Stores>,
 }
 
 impl PluginArguments {
@@ -33,8 +39,13 @@ impl PluginArguments {
         Self {
             file,
             cache,
-            installed: OnceLock::new(),
+            ..Self::default()
         }
+    }
+
+    /// The same, with what plugins kept that ran before.
+    pub(crate) fn with_stores(self, stores: Arc<Stores>) -> Self {
+        Self { stores, ..self }
     }
 
     /// The plugins that are declared.
@@ -43,6 +54,7 @@ impl PluginArguments {
             return Ok(installed.clone());
         }
         let installed = Installed::read(self.file.as_deref(), self.cache.clone())?;
+        let installed = installed.with_stores(self.stores.clone());
         installed.tell_off();
         Ok(self.installed.get_or_init(|| Arc::new(installed)).clone())
     }
@@ -68,14 +80,20 @@ impl PluginArguments {
     ) -> Result<(), PluginsError> {
         let Some(name) = decoder else { return Ok(()) };
         let decoder = self.decoder(name)?;
+        let decoder = self.decoding.get_or_init(|| decoder);
         for input in inputs {
             input.decoder = Some(decoder.clone());
         }
         Ok(())
     }
 
+    /// The decoder that was given to inputs.
+    pub(crate) fn decoding(&self) -> Option<&Hosted> {
+        self.decoding.get().map(Arc::as_ref)
+    }
+
     /// Starts a decoder.
-    pub(crate) fn decoder(&self, name: &str) -> Result<Arc<dyn MakeEvents>, PluginsError> {
+    pub(crate) fn decoder(&self, name: &str) -> Result<Arc<Hosted>, PluginsError> {
         let installed = self.read()?;
         let declared = installed.plugins.iter().find(|one| one.alias == name);
         let why = match declared {
@@ -93,24 +111,14 @@ impl PluginArguments {
             return Err(refused(why));
         }
         let mut started = installed.start(&[name.to_owned()])?;
-        let Some(hosted) = started.pop() else {
+        let Some(hosted) = started.running.pop() else {
             return Err(refused(format!("`{name}` did not start")));
         };
         Ok(Arc::new(hosted))
     }
 
     /// Starts those that rules ask.
-    pub(crate) fn start(&self, asked: &[String]) -> Result<Vec<Hosted>, PluginsError> {
+    pub(crate) fn start(&self, asked: &[String]) -> Result<Started, PluginsError> {
         self.read()?.start(asked)
     }
-}
-
-/// Plugins that run, as they are asked.
-pub(crate) fn asked(hosted: &[Hosted]) -> Plugins<'_> {
-    let named = hosted.iter();
-    Plugins::new(
-        named
-            .map(|one| (one.alias.clone(), one as &dyn Ask))
-            .collect(),
-    )
 }

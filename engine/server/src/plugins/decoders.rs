@@ -4,6 +4,7 @@
 //! concerned. It must never be started by what a sender says: the file of the channel names it.
 
 use super::arguments::PluginArguments;
+use super::hosted::Hosted;
 use super::installed::PluginsError;
 use crate::input::through::MakeEvents;
 use std::collections::BTreeMap;
@@ -19,12 +20,13 @@ pub(crate) struct Decoders {
     /// The operator's file, and where compiled plugins are kept.
     file: Option<String>,
     cache: PathBuf,
-    started: Mutex<BTreeMap<String, Started>>,
+    tried: Mutex<BTreeMap<String, Tried>>,
 }
 
+/// What became of starting one.
 #[derive(Clone)]
-enum Started {
-    Runs(Arc<dyn MakeEvents>),
+pub(crate) enum Tried {
+    Runs(Arc<Hosted>),
     Failed(Instant, String),
 }
 
@@ -33,39 +35,45 @@ impl Decoders {
         Self {
             file,
             cache,
-            started: Mutex::default(),
+            tried: Mutex::default(),
         }
     }
 
     /// The decoder of a name, or why it cannot be had now.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<dyn MakeEvents>, String> {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        match started.get(name) {
-            Some(Started::Runs(decoder)) => return Ok(decoder.clone()),
-            Some(Started::Failed(at, words)) if at.elapsed() < AGAIN_AFTER => {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        match tried.get(name) {
+            Some(Tried::Runs(decoder)) => return Ok(decoder.clone()),
+            Some(Tried::Failed(at, words)) if at.elapsed() < AGAIN_AFTER => {
                 return Err(words.clone());
             }
-            Some(Started::Failed(..)) | None => {}
+            Some(Tried::Failed(..)) | None => {}
         }
         let arguments = PluginArguments::of(self.file.clone(), Some(self.cache.clone()));
         let (now, told) = match arguments.decoder(name) {
-            Ok(decoder) => (Started::Runs(decoder.clone()), Ok(decoder)),
+            Ok(decoder) => (Tried::Runs(decoder.clone()), Ok(decoder)),
             Err(fault) => {
                 let words = match fault {
                     PluginsError::Decoder(words) => words,
                     other => crate::causes::with_causes(&other),
                 };
                 tracing::warn!(decoder = name, fault = words, "decoder not started");
-                (Started::Failed(Instant::now(), words.clone()), Err(words))
+                (Tried::Failed(Instant::now(), words.clone()), Err(words))
             }
         };
-        started.insert(name.to_owned(), now);
-        told
+        tried.insert(name.to_owned(), now);
+        told.map(|decoder| decoder as _)
+    }
+
+    /// What became of all that were to be started.
+    pub(crate) fn tried(&self) -> BTreeMap<String, Tried> {
+        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.clone()
     }
 
     /// From now on they are started anew, as the operator's file has them by then.
     pub(crate) fn forget(&self) {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        started.clear();
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.clear();
     }
 }

@@ -57,6 +57,8 @@ pub(crate) trait Remember {
 /// The plugins that the rules ask, and those of a baseline beside them.
 pub(crate) struct Plugins<'p> {
     names: Vec<String>,
+    /// Those that are asked and do not run.
+    absent: Vec<String>,
     asked: Vec<&'p dyn Ask>,
     /// The fields of all of them together.
     plan: FieldPlan,
@@ -67,11 +69,11 @@ impl<'p> Plugins<'p> {
     /// No plugins.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
-        Self::new(Vec::new())
+        Self::new(Vec::new(), Vec::new())
     }
 
-    /// Plugins by name, in any order.
-    pub(crate) fn new(named: Vec<(String, &'p dyn Ask)>) -> Self {
+    /// Plugins by name, in any order, and those that do not run.
+    pub(crate) fn new(named: Vec<(String, &'p dyn Ask)>, absent: Vec<String>) -> Self {
         let mut set = FieldSet::new();
         let (names, asked): (Vec<_>, Vec<_>) = named.into_iter().unzip();
         let of_plugin = |plugin: &&dyn Ask| {
@@ -82,6 +84,7 @@ impl<'p> Plugins<'p> {
         let fields = asked.iter().map(of_plugin).collect();
         Self {
             names,
+            absent,
             asked,
             plan: set.plan(),
             fields,
@@ -113,11 +116,6 @@ impl<'p> Plugins<'p> {
         self.gatherer().gather(&batch, 0, &mut askers)
     }
 
-    /// Whether no rule asks any.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.asked.is_empty()
-    }
-
     /// Whether some of them remember what they were asked.
     pub(crate) fn remember(&self) -> bool {
         self.remembering().next().is_some()
@@ -147,10 +145,17 @@ impl<'p> Plugins<'p> {
 
     /// The same for all batches of a stream in their order, with what plugins remember of it so far.
     pub(crate) fn gatherer_in_order(&self, kept: &PluginMemories) -> Gatherer<'_> {
-        self.gatherer_with(|name, plugin| {
+        let gatherer = self.gatherer_with(|name, plugin| {
             let kept = kept.get(name).filter(|one| one.plugin == plugin.own_name());
             plugin.with_memory(kept)
-        })
+        });
+        // One that does not run now may do so the next time.
+        let absent = self.absent.iter();
+        let untouched = absent.filter_map(|name| Some((name.clone(), kept.get(name)?.clone())));
+        Gatherer {
+            untouched: untouched.collect(),
+            ..gatherer
+        }
     }
 
     fn gatherer_with<'g>(
@@ -172,6 +177,7 @@ impl<'p> Plugins<'p> {
         };
         Gatherer {
             plugins: self,
+            untouched: PluginMemories::new(),
             parser: Parser::new(),
             slots: Slots::new(),
             queues: self
@@ -213,6 +219,8 @@ const TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// Asks plugins about batches.
 pub(crate) struct Gatherer<'p> {
     plugins: &'p Plugins<'p>,
+    /// What is kept of plugins that do not run.
+    untouched: PluginMemories,
     parser: Parser,
     slots: Slots,
     queues: Vec<Queue<'p>>,
@@ -249,7 +257,9 @@ impl Gatherer<'_> {
             let memory = queue.remembering.as_ref()?.memory()?;
             Some((name.clone(), memory))
         });
-        kept.collect()
+        let untouched = self.untouched.iter();
+        let untouched = untouched.map(|(name, memory)| (name.clone(), memory.clone()));
+        kept.chain(untouched).collect()
     }
 
     /// Asks about the records of a batch from a piece on.

@@ -4,14 +4,17 @@ use super::answers::RowAnswer;
 use super::gather::{Ask, Remember, pack};
 use crate::input::through::{Made, MakeEvents};
 use serde_json::{Map, Value, json};
+use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tripline_core::event::{Event, FieldPath, Json, Number, Parser};
 use tripline_core::rule::Effect;
 use tripline_core::wire::PluginMemory;
+use tripline_host::answer::depth;
 use tripline_host::batch::{BatchView, Cell, ColumnKind};
 use tripline_host::grant::events::{EventRows, Value as EventValue};
+use tripline_host::limits::JSON_DEPTH_MAX;
 use tripline_host::manifest::{Capability, InstanceMode, World};
 use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, Remembered, answer};
 
@@ -19,15 +22,18 @@ use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, Remembered, answe
 const RETRIES_MAX: u32 = 1;
 /// Longest wait before asking again: threads that evaluate are waiting.
 const WAIT_MAX: Duration = Duration::from_millis(100);
-/// How deep answers may nest: they stand within what the event parser reads, and must not make that refuse the answers of
-/// other plugins.
-const DEPTH_MAX: usize = 32;
 
 /// A plugin that runs.
 pub(crate) struct Hosted {
     pub(crate) alias: String,
     pub(crate) plugin: Plugin,
     reads: Vec<(FieldPath, ColumnKind)>,
+}
+
+impl fmt::Debug for Hosted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.alias)
+    }
 }
 
 impl Hosted {
@@ -162,15 +168,10 @@ impl Hosted {
                 Ok(Some(Cell::Int(value))) => json!(value),
                 Ok(Some(Cell::Float(value))) => json!(value),
                 Ok(Some(Cell::Text(value))) => json!(value),
+                // The host let it through, so it is JSON.
                 Ok(Some(Cell::Json(text))) => match serde_json::from_str(text) {
-                    Ok(value) if depth(&value) > DEPTH_MAX => {
-                        let name = &declared.name;
-                        return RowAnswer::Failed(format!("`{name}` nests too deep"));
-                    }
                     Ok(value) => value,
-                    Err(_) => {
-                        return RowAnswer::Failed(format!("`{}` holds no JSON", declared.name));
-                    }
+                    Err(fault) => return RowAnswer::Failed(fault.to_string()),
                 },
                 Err(fault) => return RowAnswer::Failed(fault.to_string()),
             };
@@ -384,15 +385,6 @@ fn hit_json(finding: &answer::Finding) -> Map<String, Value> {
     hit
 }
 
-fn depth(value: &Value) -> usize {
-    let inner = match value {
-        Value::Array(items) => items.iter().map(depth).max(),
-        Value::Object(fields) => fields.values().map(depth).max(),
-        _ => return 0,
-    };
-    1 + inner.unwrap_or(0)
-}
-
 pub(crate) fn value_json(value: &EventValue) -> Value {
     match value {
         EventValue::Null => Value::Null,
@@ -403,7 +395,7 @@ pub(crate) fn value_json(value: &EventValue) -> Value {
         EventValue::Bytes(bytes) => {
             let text = String::from_utf8_lossy(bytes);
             match serde_json::from_str(&text) {
-                Ok(value) if depth(&value) <= DEPTH_MAX => value,
+                Ok(value) if depth(&value) <= JSON_DEPTH_MAX => value,
                 _ => json!(text),
             }
         }

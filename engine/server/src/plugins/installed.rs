@@ -6,6 +6,7 @@
 use super::hosted::Hosted;
 use super::lines::Lines;
 use super::registry::pulled;
+use super::started::Started;
 use crate::causes::with_causes;
 use std::ffi::OsString;
 use std::fmt;
@@ -99,7 +100,7 @@ pub(crate) struct Installed {
     pub(crate) plugins: Vec<Declared>,
     /// Plugins that are off, and why.
     pub(crate) off: Vec<(String, String)>,
-    stores: Stores,
+    stores: Arc<Stores>,
     /// What plugins write is shown from this level on.
     shown_from: Level,
 }
@@ -119,7 +120,7 @@ impl Installed {
             cache: None,
             plugins: Vec::new(),
             off: Vec::new(),
-            stores: Stores::default(),
+            stores: Arc::default(),
             shown_from: Level::Warn,
         }
     }
@@ -169,6 +170,11 @@ impl Installed {
             }
         }
         Ok(self)
+    }
+
+    /// The same, with what plugins kept that ran before.
+    pub(crate) fn with_stores(self, stores: Arc<Stores>) -> Self {
+        Self { stores, ..self }
     }
 
     /// The same, showing everything that plugins write.
@@ -255,22 +261,26 @@ impl Installed {
     }
 
     /// Starts the plugins of these names. Those that do not start are told and give no answers.
-    pub(crate) fn start(&self, names: &[String]) -> Result<Vec<Hosted>, PluginsError> {
+    pub(crate) fn start(&self, names: &[String]) -> Result<Started, PluginsError> {
         let wanted = |one: &&Declared| names.contains(&one.alias);
         let wanted: Vec<&Declared> = self.plugins.iter().filter(wanted).collect();
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Started::default());
         }
         let host = host(self.cache.clone())?;
         let versions = self.versions();
-        let mut started = Vec::new();
+        let mut started = Started::default();
         for one in wanted {
             match self.load(&host, one) {
                 Ok(plugin) => {
                     remember(one, versions.as_ref());
-                    started.push(Hosted::new(one.alias.clone(), plugin));
+                    let hosted = Hosted::new(one.alias.clone(), plugin);
+                    started.running.push(hosted);
                 }
-                Err(reason) => tell(&one.alias, "did not start", &reason),
+                Err(reason) => {
+                    tell(&one.alias, "did not start", &reason);
+                    started.absent.push((one.alias.clone(), reason));
+                }
             }
         }
         Ok(started)
@@ -278,10 +288,9 @@ impl Installed {
 
     /// What the plugin was granted, with its tables and secrets read.
     pub(crate) fn shared(&self, one: &Declared) -> Result<Shared, String> {
-        let kv = one
-            .rights
-            .kv
-            .map(|bounds| self.stores.open(&one.alias, bounds));
+        // By its own name too: what takes its place under the alias is another plugin, and may not read what this one kept.
+        let owner = format!("{} {}", one.alias, one.manifest.name);
+        let kv = one.rights.kv.map(|bounds| self.stores.open(&owner, bounds));
         let means = Means {
             base: &self.folder,
             clock: Arc::new(SystemClock),

@@ -2,21 +2,41 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tripline_host::grant::log::{CallLog, Level};
 
-/// Most lines of a plugin that a run shows: what is wrong with many events shows in the first.
+/// Most lines of a plugin that are shown in a while: what is wrong with many events shows in the first.
 const LINES_SHOWN_MAX: u64 = 50;
 /// The same where everything is shown, to its author: a case has a few lines.
 const LINES_SHOWN_MAX_ALL: u64 = 10_000;
+/// The while, so that a plugin of a service is heard again however much it said before.
+const WHILE: Duration = Duration::from_secs(60);
 
-/// The lines of one plugin in one run.
+/// The lines of one plugin.
 pub(super) struct Lines {
     alias: String,
     /// Shown from this level on.
     from: Level,
     most: u64,
-    written: AtomicU64,
+    written: Mutex<Written>,
+}
+
+/// What it wrote in a while.
+struct Written {
+    since: Instant,
+    shown: u64,
+    /// Lines that were not shown, and those that the host dropped: a call had written enough, or may not write.
+    hidden: u64,
+}
+
+impl Written {
+    /// How many were not shown; leaves none.
+    fn rest(&mut self, alias: &str) -> Option<String> {
+        let more = std::mem::take(&mut self.hidden);
+        let lines = if more == 1 { "line" } else { "lines" };
+        (more > 0).then(|| format!("plugin {alias}: {more} more {lines} not shown\n"))
+    }
 }
 
 impl Lines {
@@ -28,23 +48,36 @@ impl Lines {
                 Level::Trace => LINES_SHOWN_MAX_ALL,
                 _ => LINES_SHOWN_MAX,
             },
-            written: AtomicU64::new(0),
+            written: Mutex::new(Written {
+                since: Instant::now(),
+                shown: 0,
+                hidden: 0,
+            }),
         }
     }
 
     /// Shows the lines of a call, as long as there is room.
     pub(super) fn show(&self, log: &CallLog) {
-        let text = self.text(log);
+        let text = self.text(log, Instant::now());
         // Nobody may be listening; what the plugin says changes nothing.
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    fn text(&self, log: &CallLog) -> String {
+    fn text(&self, log: &CallLog, now: Instant) -> String {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
+        if now.saturating_duration_since(written.since) >= WHILE {
+            text.extend(written.rest(&self.alias));
+            written.since = now;
+            written.shown = 0;
+        }
+        written.hidden += log.dropped;
         for line in log.lines.iter().filter(|line| line.level >= self.from) {
-            if self.written.fetch_add(1, Ordering::Relaxed) >= self.most {
+            if written.shown >= self.most {
+                written.hidden += 1;
                 continue;
             }
+            written.shown += 1;
             let fields = line.fields.iter();
             let fields: String = fields
                 .map(|(name, value)| format!(" {name}={value}"))
@@ -58,12 +91,8 @@ impl Lines {
 
     /// How many were not shown.
     fn rest(&self) -> Option<String> {
-        let more = self
-            .written
-            .load(Ordering::Relaxed)
-            .checked_sub(self.most)?;
-        let alias = &self.alias;
-        (more > 0).then(|| format!("plugin {alias}: {more} more lines not shown\n"))
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.rest(&self.alias)
     }
 }
 
@@ -103,20 +132,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_counted() {
+    fn what_is_too_much_is_counted_and_a_while_later_there_is_room_again() {
         let lines = Lines::new("geo".to_owned(), Level::Warn);
-        assert_eq!(lines.text(&log(Level::Info, 100)), "");
+        let now = Instant::now();
+        assert_eq!(lines.text(&log(Level::Info, 100), now), "");
         let one = "plugin geo: warning: odd at=1\n";
-        assert_eq!(lines.text(&log(Level::Warn, 2)), one.repeat(2));
-        assert_eq!(lines.text(&log(Level::Warn, 48)), one.repeat(48));
+        assert_eq!(lines.text(&log(Level::Warn, 2), now), one.repeat(2));
+        assert_eq!(lines.text(&log(Level::Warn, 48), now), one.repeat(48));
         assert_eq!(lines.rest(), None);
-        assert_eq!(lines.text(&log(Level::Error, 7)), "");
-        let rest = lines.rest();
+        assert_eq!(lines.text(&log(Level::Error, 5), now), "");
+        let mut cut = log(Level::Error, 1);
+        cut.dropped = 1;
+        assert_eq!(lines.text(&cut, now), "");
         assert_eq!(
-            rest.as_deref(),
-            Some("plugin geo: 7 more lines not shown\n")
+            lines.text(&log(Level::Warn, 1), now + WHILE),
+            format!("plugin geo: 7 more lines not shown\n{one}")
         );
+        assert_eq!(lines.rest(), None);
+        assert_eq!(
+            lines.text(&log(Level::Warn, 50), now + WHILE),
+            one.repeat(49)
+        );
+        let rest = lines.rest();
+        assert_eq!(rest.as_deref(), Some("plugin geo: 1 more line not shown\n"));
         let lines = Lines::new("geo".to_owned(), Level::Trace);
-        assert_eq!(lines.text(&log(Level::Trace, 100)).lines().count(), 100);
+        assert_eq!(
+            lines.text(&log(Level::Trace, 100), now).lines().count(),
+            100
+        );
     }
 }

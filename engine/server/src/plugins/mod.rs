@@ -9,13 +9,14 @@ mod installed;
 mod lines;
 mod memo;
 mod registry;
+mod started;
 #[cfg(test)]
 mod tests;
 mod told;
 
 pub(crate) use answers::{Answers, RowAnswer};
-pub(crate) use arguments::{PluginArguments, asked};
-pub(crate) use decoders::Decoders;
+pub(crate) use arguments::PluginArguments;
+pub(crate) use decoders::{Decoders, Tried};
 #[cfg(test)]
 pub(crate) use gather::Ask;
 pub(crate) use gather::{Gatherer, Plugins};
@@ -25,4 +26,5 @@ pub(crate) use installed::{
     text as text_of,
 };
 pub(crate) use registry::registry;
+pub(crate) use started::Started;
 pub(crate) use told::told;

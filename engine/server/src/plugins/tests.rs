@@ -91,7 +91,10 @@ fn answers_come_back_to_the_records_that_awaited_them() {
     let Portion::Batch(batch) = reader.read(&pool) else {
         panic!("the text gives a batch");
     };
-    let plugins = Plugins::new(vec![("shout".to_owned(), &shouting as &dyn Ask)]);
+    let plugins = Plugins::new(
+        vec![("shout".to_owned(), &shouting as &dyn Ask)],
+        Vec::new(),
+    );
     let places = plugins.of_rules(&rules);
     assert_eq!(places, [Some(0)]);
     let mut gatherer = plugins.gatherer();
@@ -155,7 +158,10 @@ fn a_plugin_that_does_not_run_is_told_beside_those_that_do() {
         is_pure: true,
         calls: Mutex::default(),
     };
-    let plugins = Plugins::new(vec![("shout".to_owned(), &shouting as &dyn Ask)]);
+    let plugins = Plugins::new(
+        vec![("shout".to_owned(), &shouting as &dyn Ask)],
+        Vec::new(),
+    );
     let answers = plugins.about(br#"{"name":"one"}"#, &rules);
     let (_, failed) = answers.of(0).expect("it was asked about");
     let told = failed

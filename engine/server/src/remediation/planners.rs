@@ -41,10 +41,7 @@ impl Planners {
                 .iter()
                 .find(|name| !aws::operation(name).is_some_and(|one| one.is_read));
             match (one.manifest.world, odd) {
-                (World::Planner, None) => {
-                    others.insert(alias.clone(), "the plugin did not start".to_owned());
-                    names.push(alias);
-                }
+                (World::Planner, None) => names.push(alias),
                 (World::Planner, Some(name)) => {
                     let why =
                         format!("it is granted `{name}`, which is no operation that only reads");
@@ -56,9 +53,12 @@ impl Planners {
                 }
             }
         }
-        let started = installed.start(&names)?.into_iter();
-        let running: BTreeMap<_, _> = started.map(|one| (one.alias.clone(), one)).collect();
-        others.retain(|name, _| !running.contains_key(name));
+        let started = installed.start(&names)?;
+        for (alias, reason) in started.absent {
+            others.insert(alias, format!("the plugin did not start: {reason}"));
+        }
+        let running = started.running.into_iter();
+        let running = running.map(|one| (one.alias.clone(), one)).collect();
         Ok(Some(Arc::new(Self { running, others })))
     }
 

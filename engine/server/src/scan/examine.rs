@@ -223,13 +223,16 @@ struct Record<'d> {
 impl<'r, S> Examination<'r, S> {
     /// Tools for one more thread.
     pub(crate) fn examiner(&'r self) -> Examiner<'r, S> {
+        // Also when none of them runs: then that is told of each.
+        let asks = |rules: &RuleSet| !rules.plugins().is_empty();
+        let is_asking = asks(self.rules) || self.baseline.is_some_and(asks);
         Examiner {
             shared: self,
             parser: Parser::new(),
             evaluator: Evaluator::new(self.rules),
             baseline: self.baseline.map(Evaluator::new),
             observations: Observations::default(),
-            asking: (!self.plugins.is_empty()).then(|| Asking {
+            asking: is_asking.then(|| Asking {
                 gatherer: self.plugins.gatherer_in_order(&self.memories),
                 of_rules: self.plugins.of_rules(self.rules),
                 of_baseline: self

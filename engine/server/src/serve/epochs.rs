@@ -24,6 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tripline_core::port::Store;
+use tripline_host::grant::kv::Stores;
 
 /// How long after rules could not be loaded that is tried again.
 const LOOKS_AGAIN: Duration = Duration::from_secs(30);
@@ -72,6 +73,8 @@ type Asker = oneshot::Sender<Result<String, String>>;
 pub(super) struct Epochs<'s> {
     pub(super) config: &'s Config,
     pub(super) color: ColorChoice,
+    /// What plugins keep for later.
+    pub(super) stores: &'s Arc<Stores>,
     pub(super) partitions: &'s Partitions,
     pub(super) assignment: &'s Assignment,
     pub(super) store: &'s dyn Store,
@@ -317,7 +320,7 @@ impl Epochs<'_> {
         if let Some(versions) = self.versions {
             return versions.publish_own();
         }
-        let prepared = Prepared::read(self.config, self.color)
+        let prepared = Prepared::read(self.config, self.stores.clone(), self.color)
             .map_err(|fault| crate::causes::with_causes(&fault))?;
         check_exact(self.config, self.partitions, &prepared)
             .map_err(|fault| crate::causes::with_causes(&fault))?;

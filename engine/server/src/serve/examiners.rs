@@ -178,7 +178,8 @@ impl<'r> Tools<'r> {
             partition,
             plugins,
             examiner: Examiner::new(rules, partition),
-            gatherer: (!plugins.is_empty()).then(|| plugins.gatherer_in_order(memories)),
+            // Also when none of them runs: then that is told of each.
+            gatherer: (!rules.plugins().is_empty()).then(|| plugins.gatherer_in_order(memories)),
             of_rules: plugins.of_rules(rules),
             batch: Batch {
                 buffer: Vec::new(),

@@ -19,6 +19,7 @@ use super::service::{ServeError, make_folder};
 use super::status::Status;
 use crate::config::{Config, Place};
 use crate::terminal::ColorChoice;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -64,7 +65,7 @@ pub(crate) fn replay(
             "the store is shared by several processes (`shared` of [store]), which would be fenced off; let a process with a data folder of its own evaluate it, as `tripline serve` does with `start` of [nats]".to_owned(),
         ));
     }
-    let prepared = Prepared::read(config, color)?;
+    let prepared = Prepared::read(config, Arc::default(), color)?;
     make_folder(&config.data)?;
     let Opened { logs, .. } = bus::open(config)?;
     let partitions = Partitions::new(logs, &config.nats.partition_by);

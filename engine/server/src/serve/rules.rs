@@ -2,7 +2,7 @@
 
 use super::service::ServeError;
 use crate::config::Config;
-use crate::plugins::{self, Hosted, PluginArguments, Plugins, PluginsError};
+use crate::plugins::{PluginArguments, Plugins, PluginsError, Started};
 use crate::rule_files::{RuleArguments, Texts};
 use crate::rule_loading::{Compiled, Loaded, today_of};
 use crate::sigma_files::SigmaArguments;
@@ -11,14 +11,18 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tripline_core::evaluate::RuleSet;
 use tripline_core::rule::Catalog;
 use tripline_core::sigma::BaseRules;
+use tripline_host::grant::kv::Stores;
 
 /// Rules that can be put in force.
 pub(super) struct Prepared {
     pub(super) rules: RuleSet,
-    pub(super) hosted: Vec<Hosted>,
+    pub(super) started: Started,
+    /// Plugins that are declared and off, and why.
+    pub(super) off: Vec<(String, String)>,
     /// Files whose rules are off because of mistakes in them.
     pub(super) broken: Vec<String>,
     /// Tells this set from every other.
@@ -28,12 +32,21 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Reads, checks and compiles the rules, and starts the plugins that they ask.
-    pub(super) fn read(config: &Config, color: ColorChoice) -> Result<Self, ServeError> {
-        let arguments = arguments(config);
+    /// Reads, checks and compiles the rules, and starts the plugins that they ask, which find what they kept before.
+    pub(super) fn read(
+        config: &Config,
+        stores: Arc<Stores>,
+        color: ColorChoice,
+    ) -> Result<Self, ServeError> {
+        let mut arguments = arguments(config);
+        arguments.plugins = arguments.plugins.with_stores(stores);
         let catalog = arguments.load(Vec::new(), today_of(Timestamp::now()))?;
         let start = |rules: &RuleSet| arguments.plugins.start(rules.plugins());
-        Self::of(catalog, start, color)
+        let prepared = Self::of(catalog, start, color)?;
+        Ok(Self {
+            off: arguments.plugins.read()?.off.clone(),
+            ..prepared
+        })
     }
 
     /// The same of texts that were read, without plugins. `version` tells these texts from others.
@@ -43,7 +56,7 @@ impl Prepared {
         color: ColorChoice,
     ) -> Result<Self, ServeError> {
         let catalog = texts.catalog(BaseRules::AsTheySay, today_of(Timestamp::now()));
-        let prepared = Self::of(catalog, |_| Ok(Vec::new()), color)?;
+        let prepared = Self::of(catalog, |_| Ok(Started::default()), color)?;
         Ok(Self {
             texts: Some(version.to_owned()),
             ..prepared
@@ -52,14 +65,14 @@ impl Prepared {
 
     fn of(
         catalog: Catalog,
-        start: impl FnOnce(&RuleSet) -> Result<Vec<Hosted>, PluginsError>,
+        start: impl FnOnce(&RuleSet) -> Result<Started, PluginsError>,
         color: ColorChoice,
     ) -> Result<Self, ServeError> {
         let Compiled { rules, broken, .. } = Loaded { catalog }.compile_and_tell(color);
         if rules.rules().is_empty() {
             return Err(ServeError::NoRules);
         }
-        let hosted = start(&rules)?;
+        let started = start(&rules)?;
         let mut hash = Sha256::new();
         for rule in rules.rules() {
             hash.update(rule.rule.id.as_str());
@@ -72,7 +85,8 @@ impl Prepared {
             .collect();
         Ok(Self {
             rules,
-            hosted,
+            started,
+            off: Vec::new(),
             broken,
             version,
             texts: None,
@@ -81,7 +95,7 @@ impl Prepared {
 
     /// The plugins as they are asked.
     pub(super) fn plugins(&self) -> Plugins<'_> {
-        plugins::asked(&self.hosted)
+        self.started.asked()
     }
 
     /// What each rule is about.

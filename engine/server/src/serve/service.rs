@@ -45,6 +45,7 @@ use tripline_core::evaluate::DecisionDefaults;
 use tripline_core::limits::OUTBOX_FINDINGS_MAX;
 use tripline_core::pipeline::OutboxSettings;
 use tripline_core::port::{Ledger, PortFault, Sequence, Store};
+use tripline_host::grant::kv::Stores;
 use tripline_remediation::engine::Engine;
 use tripline_store::shared::SharedStore;
 
@@ -143,14 +144,17 @@ pub(crate) struct Service {
     desk: Arc<Desk>,
     control: (Sender<Control>, Receiver<Control>),
     first: Arc<Prepared>,
+    /// What plugins keep for later, whatever rules are in force.
+    stores: Arc<Stores>,
 }
 
 impl Service {
     /// Opens everything, so that what is wrong is told before anything runs.
     pub(crate) fn open(config: Config, color: ColorChoice) -> Result<Self, ServeError> {
         raise_descriptors();
+        let stores = Arc::default();
         let own = match config.store.rules {
-            RulesFrom::Own => Some(Prepared::read(&config, color)?),
+            RulesFrom::Own => Some(Prepared::read(&config, Arc::clone(&stores), color)?),
             RulesFrom::Members => None,
         };
         make_folder(&config.data)?;
@@ -209,6 +213,7 @@ impl Service {
             desk: Arc::default(),
             control: channel(),
             first,
+            stores,
         })
     }
 
@@ -309,6 +314,7 @@ impl Service {
             desk,
             control,
             first,
+            stores,
         } = self;
         if let Some(address) = address {
             assignment.tell(|words| words.address = address.to_string());
@@ -380,6 +386,7 @@ impl Service {
             let epochs = Epochs {
                 config: &config,
                 color,
+                stores: &stores,
                 partitions: &partitions,
                 assignment: &assignment,
                 store: store.as_ref(),

@@ -1,6 +1,7 @@
 //! How the service does, as its threads say it and as people and machines ask.
 
 use super::rules::Prepared;
+use crate::plugins::Hosted;
 use crate::telemetry::Counts;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use tripline_core::port::{Sequence, Span};
 use tripline_core::rule::kind::EventTime;
 use tripline_host::Statistics;
 use tripline_host::breaker::BreakerState;
+use tripline_host::grant::metrics::Reading;
 
 /// How the service does.
 #[derive(Default)]
@@ -280,28 +282,62 @@ impl InForce {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(prepared);
     }
 
-    /// What each plugin did since it was started, by its alias.
+    /// How each plugin does since it was started, by its alias.
     pub(super) fn plugins(&self) -> BTreeMap<String, PluginStatus> {
         let prepared = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .upgrade();
-        let hosted = prepared.iter().flat_map(|prepared| &prepared.hosted);
-        hosted
-            .map(|one| {
-                let (state, opened) = one.plugin.breaker();
-                let did = one.plugin.statistics();
-                (one.alias.clone(), PluginStatus { did, state, opened })
-            })
-            .collect()
+        let Some(prepared) = prepared else {
+            return BTreeMap::new();
+        };
+        let mut plugins = BTreeMap::new();
+        for (alias, reason) in &prepared.off {
+            plugins.insert(alias.clone(), PluginStatus::Off(reason.clone()));
+        }
+        for (alias, reason) in &prepared.started.absent {
+            plugins.insert(alias.clone(), PluginStatus::NotStarted(reason.clone()));
+        }
+        for one in &prepared.started.running {
+            plugins.insert(one.alias.clone(), PluginStatus::of(one));
+        }
+        plugins
     }
 }
 
 /// How a plugin does.
-pub(super) struct PluginStatus {
+pub(super) enum PluginStatus {
+    /// It is not let run, and why.
+    Off(String),
+    /// It could not be started, and why.
+    NotStarted(String),
+    Running(Running),
+}
+
+impl PluginStatus {
+    /// Of one that runs.
+    pub(super) fn of(one: &Hosted) -> Self {
+        let (state, opened) = one.plugin.breaker();
+        let metrics = one.plugin.shared().metrics();
+        Self::Running(Running {
+            did: one.plugin.statistics(),
+            state,
+            opened,
+            readings: metrics.readings(),
+            readings_refused: metrics.refused(),
+        })
+    }
+}
+
+/// How a plugin that runs does.
+pub(super) struct Running {
     pub(super) did: Statistics,
     pub(super) state: BreakerState,
     /// How often its breaker opened.
     pub(super) opened: u64,
+    /// Its own counters.
+    pub(super) readings: Vec<Reading>,
+    /// What it told under names that are not its own, or that was no number.
+    pub(super) readings_refused: u64,
 }

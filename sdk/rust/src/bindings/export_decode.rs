@@ -258,8 +258,8 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// Takes the next chunk of an input. `state` is empty at its start, `last` is true at its end. When nothing was consumed
-                    /// of a chunk that is as large as chunks may be, the input is refused.
+                    /// Takes the next chunk of an input. `state` is empty at its start, `last` is true at its end: what is not consumed then
+                    /// counts as passed over. When nothing was consumed of a chunk that is as large as chunks may be, the input is refused.
                     #[allow(async_fn_in_trait)]
                     fn decode(
                         chunk: _rt::Vec<u8>,

@@ -299,7 +299,8 @@ pub mod tripline {
                 pub kind: FaultKind,
                 /// For people; at most 1,024 bytes are kept.
                 pub message: _rt::String,
-                /// In milliseconds, when the plugin knows; honoured up to the host's own bound.
+                /// In milliseconds, when the plugin knows; 100 when it does not. Events wait for their plugins, so a batch is asked about once
+                /// more after at most 100; whoever wants more time has given no answer about it.
                 pub retry_after_ms: ::core::option::Option<u32>,
             }
             impl ::core::fmt::Debug for Fault {
@@ -463,6 +464,9 @@ pub mod tripline {
             }
         }
         /// Small things to remember, of this plugin alone. Capability `kv`, with a quota and a longest lifetime.
+        ///
+        /// It is in the memory of the engine's process: it outlives calls, instances and rules that are read again, and is empty after a
+        /// restart, whatever the lifetime. What must outlive that belongs into a `stateful-detector`.
         ///
         /// Keys are 1 to 256 bytes of text, values at most 64 KiB, calls at most 1,024 keys.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]

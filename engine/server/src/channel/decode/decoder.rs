@@ -43,7 +43,10 @@ pub(crate) fn decoded(
         let chunk = &rest[..rest.len().min(CHUNK_BYTES)];
         let is_last = chunk.len() == rest.len();
         let one = decoder.make(chunk, &state, is_last);
-        let one = one.map_err(DecoderFault::Failed)?;
+        let mut one = one.map_err(DecoderFault::Failed)?;
+        if is_last {
+            one = one.at_the_end(chunk.len());
+        }
         let is_stuck = one.consumed == 0 && !is_last;
         if is_stuck || one.consumed > chunk.len() {
             let words = format!("{} makes nothing of {CHUNK_BYTES} bytes", decoder.name());
@@ -112,7 +115,10 @@ mod tests {
                 }
             }
             Ok(Made {
-                consumed: end,
+                consumed: match chunk.ends_with(b"half") {
+                    true => end - 4,
+                    false => end,
+                },
                 events: events.into_bytes(),
                 bad,
                 state: count.to_string().into_bytes(),
@@ -140,6 +146,13 @@ mod tests {
             )
         );
         assert!(made.entries(1024, count + 1).is_none());
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_is_told() {
+        let made = decoded(&Lines, b"one\nhalf", 1000).expect("nothing fails");
+        let words = "the input ends in the midst of something: 4 bytes left";
+        assert_eq!(made.bad, [words]);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use super::show::is_insight;
 use super::{CommandError, EXIT_CODES, NO_INSIGHTS};
 use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Input, Origin, ResolveError, Resolved, resolve};
-use crate::plugins;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
 use crate::scan::remember::{Arrival, Remembering};
@@ -81,8 +80,8 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     if !rules.rules().iter().any(|one| learns(&one.rule)) {
         return Err(CommandError::Usage(NO_INSIGHTS.to_owned()));
     }
-    let hosted = arguments.rules.plugins.start(rules.plugins())?;
-    let plugins = plugins::asked(&hosted);
+    let started = arguments.rules.plugins.start(rules.plugins())?;
+    let plugins = started.asked();
     let bytes_max = (arguments.state_memory as usize).saturating_mul(MIB);
     let folder = StateFolder::open(&arguments.state)?;
     let how = (Arrival::Archive, Findings::Learnt, bytes_max);

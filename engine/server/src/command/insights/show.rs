@@ -5,7 +5,6 @@ use super::reading::{MIB, Reading, existing};
 use super::{CommandError, EXIT_CODES, NO_INSIGHTS};
 use crate::exit::{Exit, after_help};
 use crate::input::resolve::{Input, Resolved, resolve};
-use crate::plugins;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{Loaded, today_of};
 use crate::scan::remember::{Arrival, Remembering};
@@ -100,8 +99,8 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     if rules.rules().is_empty() {
         return Err(CommandError::Usage(NO_INSIGHTS.to_owned()));
     }
-    let hosted = arguments.rules.plugins.start(rules.plugins())?;
-    let plugins = plugins::asked(&hosted);
+    let started = arguments.rules.plugins.start(rules.plugins())?;
+    let plugins = started.asked();
     let bytes_max = (arguments.state_memory as usize).saturating_mul(MIB);
     let how = (Arrival::Archive, Findings::Learnt, bytes_max);
     let mut remembering = Remembering::fresh((&rules, &plugins), how, now, None);

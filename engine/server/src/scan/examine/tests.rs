@@ -212,7 +212,7 @@ fn plugins_are_asked_once_of_a_batch_that_is_left() {
     let text = "{\"kind\":\"x\"}\n{\"kind\":\"y\"}\n".repeat(20);
     for findings_bytes_max in [usize::MAX, 0] {
         counting.rows.store(0, Ordering::Relaxed);
-        let plugins = Plugins::new(vec![("count".to_owned(), &counting)]);
+        let plugins = Plugins::new(vec![("count".to_owned(), &counting)], Vec::new());
         let inputs = [Input::bundled("bundled", text.clone().leak().as_bytes())];
         let turns = turns_of(&rules, &plugins, &inputs, findings_bytes_max);
         assert_eq!(turns.len() > 1, findings_bytes_max == 0);

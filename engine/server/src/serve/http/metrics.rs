@@ -106,7 +106,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         "commit_fault": now.commit_fault,
         "waits_for_sinks": now.waits_for_sinks(),
         "dead_letters": now.dead_letters,
-        "plugins": plugins::shown(&api.status.in_force.plugins()),
+        "plugins": plugins::shown(&plugins::of(&api)),
         "sinks_not_configured": now.sinks_unknown,
         "sinks": sinks,
     })))
@@ -157,7 +157,7 @@ async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
 
 /// Metrics.
 pub(super) async fn metrics(State(api): State<Shared>) -> Result<Response, Refusal> {
-    let plugins = api.status.in_force.plugins();
+    let plugins = plugins::of(&api);
     let door = api.door.clone();
     let remediation = api.remediation.clone();
     let mut text = render(&now_of(api.clone()).await?);

@@ -61,6 +61,8 @@ pub(super) struct Seen {
     asked: Value,
     answered: Value,
     time: jiff::Timestamp,
+    /// When it came, however long the emulator took.
+    pub(super) arrived: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -219,8 +221,9 @@ impl Inner {
         let Some(request) = Request::read(&mut stream)? else {
             return Ok(());
         };
+        let arrived = Instant::now();
         let does = self.fate(&request);
-        let forwarded = |is_copy| self.forward(&request, is_copy);
+        let forwarded = |is_copy| self.forward(&request, arrived, is_copy);
         let answer = match does {
             None => forwarded(false)?,
             Some(Does::Stale(_)) => match self.before(&request) {
@@ -303,7 +306,12 @@ impl Inner {
         })
     }
 
-    fn forward(&self, request: &Request, is_copy: bool) -> std::io::Result<Vec<u8>> {
+    fn forward(
+        &self,
+        request: &Request,
+        arrived: Instant,
+        is_copy: bool,
+    ) -> std::io::Result<Vec<u8>> {
         let mut upstream = TcpStream::connect(self.to)?;
         upstream.write_all(&request.bytes())?;
         let mut answer = Vec::new();
@@ -333,6 +341,7 @@ impl Inner {
                 asked: request.asked(),
                 answered: wire::answered(&request.operation, &body),
                 time: jiff::Timestamp::now(),
+                arrived,
             });
         }
         Ok(answer)

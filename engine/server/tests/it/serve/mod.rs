@@ -6,6 +6,7 @@ pub(crate) mod channels;
 mod doors;
 pub(crate) mod encrypted;
 mod full;
+mod granted;
 mod killed;
 mod learnt;
 pub(crate) mod nats;

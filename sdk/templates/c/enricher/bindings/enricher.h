@@ -77,7 +77,8 @@ typedef struct tripline_plugin_types_fault_t {
   tripline_plugin_types_fault_kind_t   kind;
   // For people; at most 1,024 bytes are kept.
   enricher_string_t   message;
-  // In milliseconds, when the plugin knows; honoured up to the host's own bound.
+  // In milliseconds, when the plugin knows; 100 when it does not. Events wait for their plugins, so a batch is asked about once
+  // more after at most 100; whoever wants more time has given no answer about it.
   enricher_option_u32_t   retry_after_ms;
 } tripline_plugin_types_fault_t;
 
