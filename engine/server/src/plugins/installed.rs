@@ -8,6 +8,7 @@ use super::lines::Lines;
 use super::registry::pulled;
 use super::started::Started;
 use crate::causes::with_causes;
+use crate::terminal::counted;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -282,6 +283,22 @@ impl Installed {
                     started.absent.push((one.alias.clone(), reason));
                 }
             }
+        }
+        let counts = host.cache_counts();
+        if counts.refused > 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "warning: {} in the cache of compiled plugins had been changed or written by somebody else; \
+                 compiled anew",
+                counted(counts.refused, "file")
+            );
+        }
+        if counts.unwritten > 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "warning: {} could not be kept in the cache: each start compiles anew",
+                counted(counts.unwritten, "compiled plugin")
+            );
         }
         Ok(started)
     }

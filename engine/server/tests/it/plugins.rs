@@ -86,8 +86,21 @@ fn a_rule_asks_a_plugin() {
     assert_eq!(ran.stdout, again.stdout, "from the cache");
     let kept = std::fs::read_dir(under(&folder, "cache/tripline/plugins"));
     let kept = kept.expect("there is a cache").filter_map(Result::ok);
-    let compiled = kept.filter(|one| one.path().extension().is_some_and(|kind| kind == "cwasm"));
-    assert_eq!(compiled.count(), 1);
+    let compiled = kept.map(|one| one.path());
+    let compiled = compiled.filter(|path| path.extension().is_some_and(|kind| kind == "cwasm"));
+    let compiled: Vec<PathBuf> = compiled.collect();
+    assert_eq!(compiled.len(), 1);
+    // One that somebody changed is not loaded, which is told once.
+    assert!(!again.stderr.contains("cache"), "{}", again.stderr);
+    let mut code = std::fs::read(&compiled[0]).expect("the code");
+    let middle = code.len() / 2;
+    code[middle] ^= 1;
+    std::fs::write(&compiled[0], code).expect("it is changed");
+    let ran_anew = good(&folder, SCAN);
+    assert_eq!(ran.stdout, ran_anew.stdout);
+    let told = "warning: 1 file in the cache of compiled plugins had been changed or written by somebody else";
+    assert!(ran_anew.stderr.contains(told), "{}", ran_anew.stderr);
+    assert!(!good(&folder, SCAN).stderr.contains("cache"));
     let event = EVENTS.lines().next().unwrap_or_default();
     folder.file("event.json", event);
     let explain = [
