@@ -25,6 +25,7 @@ pub(crate) fn child() -> Compiler {
     Compiler::Jail(Jail {
         program: std::env::current_exe().expect("a place"),
         arguments: vec![CHILD.into()],
+        environment: Vec::new(),
     })
 }
 

@@ -25,6 +25,8 @@ pub struct Jail {
     pub program: PathBuf,
     /// What makes it call [`child_main`].
     pub arguments: Vec<OsString>,
+    /// Variables of its environment; it has no others.
+    pub environment: Vec<(OsString, OsString)>,
 }
 
 /// Why a component was not compiled.
@@ -73,6 +75,7 @@ impl Jail {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

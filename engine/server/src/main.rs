@@ -24,10 +24,16 @@ mod terminal;
 mod writing;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use terminal::{Shown, printable_lines};
+
+/// Batches are made on one thread and freed on another, which the allocator of the C library pays for in time and in memory that it
+/// does not give back.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let given: Vec<OsString> = std::env::args_os().collect();

@@ -142,6 +142,7 @@ fn the_child_compiles_what_this_host_runs() {
 
 fn program(path: &str, arguments: &[&str]) -> Jail {
     Jail {
+        environment: Vec::new(),
         program: PathBuf::from(path),
         arguments: arguments.iter().map(Into::into).collect(),
     }

@@ -148,6 +148,7 @@ pub(crate) fn jail() -> Jail {
     Jail {
         program: PathBuf::from(env!("CARGO_BIN_EXE_tripline-compile")),
         arguments: Vec::new(),
+        environment: Vec::new(),
     }
 }
 

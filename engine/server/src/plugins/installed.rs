@@ -35,6 +35,9 @@ const COMPONENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest operator file and signature that is read.
 const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Address space that the allocator of the compiling child reserves at a time: of its own it takes a GiB, and the child may have two.
+const CHILD_RESERVE_KIB: &str = "65536";
+
 /// Why no plugin can run at all.
 #[derive(Debug, Error)]
 pub(crate) enum PluginsError {
@@ -396,6 +399,10 @@ fn settings() -> Result<Settings, PluginsError> {
             OsString::from("plugin"),
             OsString::from("compile-from-stdin"),
         ],
+        environment: vec![(
+            OsString::from("MIMALLOC_ARENA_RESERVE"),
+            OsString::from(CHILD_RESERVE_KIB),
+        )],
     };
     Ok(Settings::new(Compiler::Jail(jail)))
 }
