@@ -101,7 +101,7 @@ impl RuleArguments {
 }
 
 /// The texts that rules are made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Texts {
     pub(crate) files: Vec<File>,
     pub(crate) sigma: Vec<File>,

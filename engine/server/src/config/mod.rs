@@ -281,9 +281,7 @@ impl Config {
         self.channels.validate().map_err(ConfigError::Value)?;
         self.nats.validate().map_err(ConfigError::Value)?;
         self.remediation.validate().map_err(ConfigError::Value)?;
-        self.store
-            .validate(&self.bus, &self.rules.plugins)
-            .map_err(ConfigError::Value)?;
+        self.store.validate(&self.bus).map_err(ConfigError::Value)?;
         self.telemetry.validate().map_err(ConfigError::Value)?;
         self.traces.validate().map_err(ConfigError::Value)?;
         for (name, sink) in &self.sinks {

@@ -79,16 +79,10 @@ pub(crate) enum RulesFrom {
 
 impl Store {
     /// What is wrong with it.
-    pub(super) fn validate(&self, bus: &Bus, plugins: &str) -> Result<(), String> {
+    pub(super) fn validate(&self, bus: &Bus) -> Result<(), String> {
         if self.rules == RulesFrom::Members && !self.shared {
             return Err(
                 "store.rules = \"members\": there are none; give `shared = true` of [store]"
-                    .to_owned(),
-            );
-        }
-        if self.rules == RulesFrom::Members && !plugins.is_empty() {
-            return Err(
-                "store.rules = \"members\": plugins are not handed on yet; give \"own\", and the same rules.plugins everywhere"
                     .to_owned(),
             );
         }

@@ -28,6 +28,9 @@ pub(crate) struct PluginArguments {
     /// What makes events of the inputs.
     #[arg(skip)]
     decoding: OnceLock<Arc<Hosted>>,
+    /// The file that says whom this machine trusts, where the other was handed on.
+    #[arg(skip)]
+    own: Option<String>,
     /// What plugins keep for later.
     #[arg(skip)]
     stores: Arc<Stores>,
@@ -43,6 +46,11 @@ impl PluginArguments {
         }
     }
 
+    /// The same, of a file that others handed on, trusting whom this machine's own file trusts.
+    pub(crate) fn trusting(self, own: Option<String>) -> Self {
+        Self { own, ..self }
+    }
+
     /// The same, with what plugins kept that ran before.
     pub(crate) fn with_stores(self, stores: Arc<Stores>) -> Self {
         Self { stores, ..self }
@@ -53,7 +61,11 @@ impl PluginArguments {
         if let Some(installed) = self.installed.get() {
             return Ok(installed.clone());
         }
-        let installed = Installed::read(self.file.as_deref(), self.cache.clone())?;
+        let installed = Installed::read_trusting(
+            self.file.as_deref(),
+            self.cache.clone(),
+            self.own.as_deref(),
+        )?;
         let installed = installed.with_stores(self.stores.clone());
         installed.tell_off();
         Ok(self.installed.get_or_init(|| Arc::new(installed)).clone())

@@ -81,17 +81,17 @@ pub(crate) struct Declared {
 }
 
 /// A component, and the signature that came with it.
-struct Had {
+pub(super) struct Had {
     /// As messages call it.
     name: String,
     path: Option<PathBuf>,
-    component: Vec<u8>,
-    signature: Option<String>,
+    pub(super) component: Vec<u8>,
+    pub(super) signature: Option<String>,
 }
 
 /// Whether the signatures beside components, and the versions that ran, count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signatures {
+pub(super) enum Signatures {
     Looked,
     PassedOver,
 }
@@ -131,21 +131,44 @@ impl Installed {
 
     /// Reads the file and everything that it names but tables and secrets.
     pub(crate) fn read(path: Option<&str>, cache: Option<PathBuf>) -> Result<Self, PluginsError> {
+        Self::read_trusting(path, cache, None)
+    }
+
+    /// The same of a file that others handed on; whom to trust stands in this machine's own, where it has one.
+    pub(crate) fn read_trusting(
+        path: Option<&str>,
+        cache: Option<PathBuf>,
+        own: Option<&str>,
+    ) -> Result<Self, PluginsError> {
         let Some(path) = path else {
             return Ok(Self::none());
         };
-        let source = Arc::new(Source {
-            name: path.to_owned(),
-            text: text(Path::new(path))?,
-        });
-        let folder = Path::new(path).parent();
-        let folder = folder.unwrap_or(Path::new(""));
-        let empty = Self {
+        let (_, mut operator) = operator_of(path)?;
+        if let Some(own) = own {
+            let (_, own) = operator_of(own)?;
+            operator.trust = own.trust;
+            for plugin in &mut operator.plugins {
+                // Pinned bytes may be older than what ran here: that is not for others to say.
+                let pinned = |digest: &_| own.plugins.iter().any(|one| one.digest == Some(*digest));
+                plugin.digest = plugin.digest.filter(pinned);
+            }
+        }
+        Ok(Self::beside(Path::new(path), cache).with(&operator, Signatures::Looked))
+    }
+
+    /// No plugins yet; paths are relative to the folder of this file.
+    pub(super) fn beside(path: &Path, cache: Option<PathBuf>) -> Self {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self {
             folder: folder.to_owned(),
             cache,
             ..Self::none()
-        };
-        empty.with(&source, Signatures::Looked)
+        }
+    }
+
+    /// Where a path of the operator's file leads.
+    pub(super) fn at(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
     }
 
     /// The same of a text, whose paths are relative to `folder`, whatever signatures lie beside them.
@@ -154,26 +177,22 @@ impl Installed {
             folder: folder.to_owned(),
             ..Self::none()
         };
-        empty.with(source, Signatures::PassedOver)
+        Ok(empty.with(&operator_in(source)?, Signatures::PassedOver))
     }
 
-    fn with(mut self, source: &Arc<Source>, signatures: Signatures) -> Result<Self, PluginsError> {
-        let operator = Operator::read(source).map_err(|reports| {
-            let texts = reports.iter().map(|one| one.render(Palette::PLAIN));
-            PluginsError::Mistakes(texts.collect::<String>().trim_end().to_owned())
-        })?;
+    fn with(mut self, operator: &Operator, signatures: Signatures) -> Self {
         let versions = match signatures {
             Signatures::Looked => self.versions(),
             Signatures::PassedOver => None,
         };
         for plugin in &operator.plugins {
             let had = self.had(plugin, signatures);
-            match had.and_then(|had| declared(had, plugin, &operator, versions.as_ref())) {
+            match had.and_then(|had| declared(had, plugin, operator, versions.as_ref())) {
                 Ok(declared) => self.plugins.push(declared),
                 Err(reason) => self.off.push((plugin.alias.clone(), reason)),
             }
         }
-        Ok(self)
+        self
     }
 
     /// The same, with what plugins kept that ran before.
@@ -190,7 +209,11 @@ impl Installed {
     }
 
     /// The component and its signature, from where the operator says they are.
-    fn had(&self, plugin: &operator::Plugin, signatures: Signatures) -> Result<Had, String> {
+    pub(super) fn had(
+        &self,
+        plugin: &operator::Plugin,
+        signatures: Signatures,
+    ) -> Result<Had, String> {
         let read = |path: &Path| text(path).map_err(|error| with_causes(&error));
         let named = plugin.signature.as_ref().map(|path| self.folder.join(path));
         let mut had = match &plugin.origin {
@@ -336,6 +359,23 @@ impl Installed {
         };
         host.load(loading).map_err(|error| with_causes(&error))
     }
+}
+
+/// The text and the meaning of an operator's file.
+pub(super) fn operator_of(path: &str) -> Result<(Arc<Source>, Operator), PluginsError> {
+    let source = Arc::new(Source {
+        name: path.to_owned(),
+        text: text(Path::new(path))?,
+    });
+    let operator = operator_in(&source)?;
+    Ok((source, operator))
+}
+
+fn operator_in(source: &Arc<Source>) -> Result<Operator, PluginsError> {
+    Operator::read(source).map_err(|reports| {
+        let texts = reports.iter().map(|one| one.render(Palette::PLAIN));
+        PluginsError::Mistakes(texts.collect::<String>().trim_end().to_owned())
+    })
 }
 
 /// The host, which compiles in a child that is this program.

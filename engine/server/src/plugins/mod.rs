@@ -2,6 +2,7 @@
 
 mod answers;
 mod arguments;
+mod carried;
 mod decoders;
 mod gather;
 mod hosted;
@@ -16,6 +17,7 @@ mod told;
 
 pub(crate) use answers::{Answers, RowAnswer};
 pub(crate) use arguments::PluginArguments;
+pub(crate) use carried::Carried;
 pub(crate) use decoders::{Decoders, Tried};
 #[cfg(test)]
 pub(crate) use gather::Ask;

@@ -49,16 +49,21 @@ impl Prepared {
         })
     }
 
-    /// The same of texts that were read, without plugins. `version` tells these texts from others.
+    /// The same of texts that were read, with the plugins beside them. `version` tells all this from others.
     pub(super) fn of_texts(
         texts: &Texts,
+        plugins: &PluginArguments,
         version: &str,
         color: ColorChoice,
     ) -> Result<Self, ServeError> {
-        let catalog = texts.catalog(BaseRules::AsTheySay, today_of(Timestamp::now()));
-        let prepared = Self::of(catalog, |_| Ok(Started::default()), color)?;
+        let mut catalog = texts.catalog(BaseRules::AsTheySay, today_of(Timestamp::now()));
+        let installed = plugins.read()?;
+        catalog.plugins = installed.answers();
+        let start = |rules: &RuleSet| plugins.start(rules.plugins());
+        let prepared = Self::of(catalog, start, color)?;
         Ok(Self {
             texts: Some(version.to_owned()),
+            off: installed.off.clone(),
             ..prepared
         })
     }

@@ -181,8 +181,15 @@ impl Service {
             }
         };
         let versions = shared.clone().filter(|_| own.is_none());
-        let versions =
-            versions.map(|shared| Arc::new(Versions::new(shared, &config, color, &partitions)));
+        let versions = versions.map(|shared| {
+            Arc::new(Versions::new(
+                shared,
+                &config,
+                color,
+                &partitions,
+                Arc::clone(&stores),
+            ))
+        });
         let first = match (own, &versions) {
             (Some(own), _) => Arc::new(own),
             (None, None) => return Err(ServeError::NoRules),

@@ -9,6 +9,7 @@
 //! again does so with that version, and switches at the place where it is done. It must never evaluate a record with another
 //! version than the one that is named for it; who cannot load that one takes no part.
 
+use super::bundle::Contents;
 use super::driver::{DriveFault, Ended};
 use super::epochs::check_exact;
 use super::partitions::Partitions;
@@ -17,15 +18,21 @@ use super::service::ServeError;
 use super::{bundle, clock};
 use crate::causes::with_causes;
 use crate::config::Config;
+use crate::plugins::{Carried, PluginArguments};
 use crate::terminal::ColorChoice;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tripline_core::evaluate::RuleSet;
 use tripline_core::port::{Epoch, FaultClass, Partition, PortFault, Sequence};
 use tripline_core::state::State;
+use tripline_host::grant::kv::Stores;
 use tripline_store::shared::SharedStore;
 
 /// Versions that are kept compiled: the one in force, the next, and one that a partition still needs.
 const LOADED_MAX: usize = 3;
+
+/// The folder of the data with the plugins that came with versions.
+const HANDED_ON: &str = "handed-on";
 
 /// The rules that members have from each other.
 pub(crate) struct Versions {
@@ -33,6 +40,10 @@ pub(crate) struct Versions {
     config: Config,
     color: ColorChoice,
     partitions: Partitions,
+    /// What plugins keep for later.
+    stores: Arc<Stores>,
+    /// One at a time writes the files of plugins.
+    writing: Mutex<()>,
     /// The newest last.
     loaded: Mutex<Vec<Arc<Prepared>>>,
 }
@@ -43,12 +54,15 @@ impl Versions {
         config: &Config,
         color: ColorChoice,
         partitions: &Partitions,
+        stores: Arc<Stores>,
     ) -> Self {
         Self {
             shared,
             config: config.clone(),
             color,
             partitions: partitions.clone(),
+            stores,
+            writing: Mutex::default(),
             loaded: Mutex::default(),
         }
     }
@@ -91,16 +105,53 @@ impl Versions {
                 prepared.broken.join(", ")
             ));
         }
+        if let Some(words) = absent(&prepared) {
+            return Err(words);
+        }
         self.publish(&prepared, &bytes)?;
         Ok(prepared)
     }
 
     fn own(&self) -> Result<(Arc<Prepared>, Vec<u8>), ServeError> {
-        let texts = arguments(&self.config).texts()?;
-        let (version, bytes) = bundle::pack(&texts).map_err(ServeError::Published)?;
-        let prepared = Prepared::of_texts(&texts, &version, self.color)?;
+        let arguments = arguments(&self.config);
+        let texts = arguments.texts()?;
+        let PluginArguments { file, cache, .. } = &arguments.plugins;
+        let plugins = file.as_ref().map(|file| Carried::read(file, cache.clone()));
+        let contents = Contents {
+            texts,
+            plugins: plugins.transpose()?,
+        };
+        let (version, bytes) = bundle::pack(&contents).map_err(ServeError::Published)?;
+        Ok((self.prepare(&contents, &version)?, bytes))
+    }
+
+    /// The rules of a version and its plugins, from the same files whoever published it.
+    fn prepare(&self, contents: &Contents, version: &str) -> Result<Arc<Prepared>, ServeError> {
+        let own = arguments(&self.config).plugins;
+        let plugins = match &contents.plugins {
+            None => PluginArguments::default(),
+            Some(carried) => {
+                let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+                let folder = self.folder(version);
+                let put = carried.put(&folder).map_err(|source| ServeError::Folder {
+                    path: folder.clone(),
+                    source,
+                })?;
+                let handed_on = PluginArguments::of(Some(put.display().to_string()), own.cache);
+                handed_on
+                    .trusting(own.file)
+                    .with_stores(self.stores.clone())
+            }
+        };
+        let prepared = Prepared::of_texts(&contents.texts, &plugins, version, self.color)?;
         check_exact(&self.config, &self.partitions, &prepared)?;
-        Ok((Arc::new(prepared), bytes))
+        Ok(Arc::new(prepared))
+    }
+
+    /// Where the plugins of a version are.
+    fn folder(&self, version: &str) -> PathBuf {
+        let handed_on = PathBuf::from(&self.config.data).join(HANDED_ON);
+        handed_on.join(version)
     }
 
     fn publish(&self, prepared: &Arc<Prepared>, bytes: &[u8]) -> Result<(), String> {
@@ -131,13 +182,14 @@ impl Versions {
             }
         })?;
         let lacks = |words: String| NotNow::Lacks(told(words));
-        let texts = bundle::unpack(version, &bytes).map_err(lacks)?;
-        let prepared = Prepared::of_texts(&texts, version, self.color)
-            .and_then(|prepared| {
-                check_exact(&self.config, &self.partitions, &prepared)?;
-                Ok(Arc::new(prepared))
-            })
+        let contents = bundle::unpack(version, &bytes).map_err(lacks)?;
+        let prepared = self
+            .prepare(&contents, version)
             .map_err(|fault| lacks(with_causes(&fault)))?;
+        // It ran where it was published; without it this machine would find something else.
+        if let Some(words) = absent(&prepared) {
+            return Err(lacks(words));
+        }
         // Whoever published it had none: another program, then, which would find something else.
         if !prepared.broken.is_empty() {
             let files = prepared.broken.join(", ");
@@ -154,7 +206,12 @@ impl Versions {
         loaded.retain(|one| one.texts != prepared.texts);
         loaded.push(prepared);
         let excess = loaded.len().saturating_sub(LOADED_MAX);
-        loaded.drain(..excess);
+        for old in loaded.drain(..excess) {
+            if let Some(version) = &old.texts {
+                // It runs from memory; what stays behind is taken away with the data.
+                let _ = std::fs::remove_dir_all(self.folder(version));
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Prepared>>> {
@@ -187,6 +244,19 @@ impl Versions {
             until,
         }
     }
+}
+
+/// What plugins of a version do not run here, and why.
+fn absent(prepared: &Prepared) -> Option<String> {
+    let off = prepared
+        .off
+        .iter()
+        .map(|(alias, why)| (alias, "is off", why));
+    let absent = prepared.started.absent.iter();
+    let absent = absent.map(|(alias, why)| (alias, "did not start", why));
+    let mut all = off.chain(absent);
+    let (alias, what, why) = all.next()?;
+    Some(format!("the plugin `{alias}` {what} here: {why}"))
 }
 
 /// Why a version cannot be had, or a partition not be worked on.

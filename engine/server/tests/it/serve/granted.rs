@@ -9,11 +9,16 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// An enricher that says how many events it was asked about before, counts them for the operator, and wants a table.
-fn counter() -> &'static Path {
+/// An enricher that says how many events it was asked about so far, counts them for the operator, and wants a table.
+pub(super) fn counter() -> &'static Path {
     static BUILT: OnceLock<(Folder, PathBuf)> = OnceLock::new();
-    let (_, path) = BUILT.get_or_init(|| {
-        let folder = Folder::new("counter");
+    counting_by(&BUILT, 1)
+}
+
+/// One of the same name that counts in other steps.
+pub(super) fn counting_by(built: &'static OnceLock<(Folder, PathBuf)>, step: u32) -> &'static Path {
+    let (_, path) = built.get_or_init(|| {
+        let folder = Folder::new(&format!("counter-{step}"));
         good(&folder, &["plugin", "new", "acme/counter"]);
         let source = r#"//! Counts.
 
@@ -43,6 +48,7 @@ impl Enricher for Counter {
 
 export_enricher!(Counter);
 "#;
+        let source = source.replace("(\"seen\", 1,", &format!("(\"seen\", {step},"));
         std::fs::write(under(&folder, "counter/src/lib.rs"), source).expect("it is written");
         let manifest = under(&folder, "counter/plugin.toml");
         let text = std::fs::read_to_string(&manifest).expect("there is a manifest");
@@ -65,11 +71,11 @@ export_enricher!(Counter);
     path
 }
 
-const OPERATOR: &str = "[trust]\nunsigned = \"allow\"\n[plugins.counter]\npath = \"counter.wasm\"\n\
+pub(super) const OPERATOR: &str = "[trust]\nunsigned = \"allow\"\n[plugins.counter]\npath = \"counter.wasm\"\n\
     [plugins.counter.grant]\nlog = true\nmetrics = true\nkv = { bytes = \"64KiB\", ttl_max = \"1d\" }\n\
     lookup = { names = \"names.csv\" }\n";
 
-const RULE: &str = r#"
+pub(super) const RULE: &str = r#"
 id = "counted"
 name = "Counted"
 description = "The counter was asked."

@@ -7,6 +7,7 @@ mod doors;
 pub(crate) mod encrypted;
 mod full;
 mod granted;
+mod handed;
 mod killed;
 mod learnt;
 pub(crate) mod nats;

@@ -332,7 +332,7 @@ pub(super) fn member(name: &str, server: &NatsServer) -> Folder {
 }
 
 /// The same with more in `[store]`, and after it.
-fn member_with(name: &str, server: &NatsServer, more: &str) -> Folder {
+pub(super) fn member_with(name: &str, server: &NatsServer, more: &str) -> Folder {
     let folder = on_nats(
         name,
         &[server],
@@ -600,7 +600,7 @@ fn the_ledger_is_shortened_while_members_are_killed_and_newcomers_have_all_of_it
 }
 
 /// A member that has its rules from others, and no files of its own unless it is given some.
-fn pupil(name: &str, server: &NatsServer) -> Folder {
+pub(super) fn pupil(name: &str, server: &NatsServer) -> Folder {
     let folder = member_with(name, server, "rules = \"members\"\n");
     for file in ["stopped.toml", "many-starts.toml"] {
         std::fs::remove_file(format!("{}/rules/{file}", folder.path())).expect("it is there");
