@@ -227,6 +227,7 @@ impl Shared {
             self.sync(writer)?;
             writer.durable = run.next - 1;
         }
+        self.check_named(writer)?;
         writer.end = end;
         writer.next = run.next;
         writer.taken_newest = writer
@@ -261,6 +262,23 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Somebody may have deleted the newest segment, of which the system says nothing to whoever has it open.
+    fn check_named(&self, writer: &Writer) -> Result<(), Failure> {
+        let named = writer
+            .active
+            .is_named()
+            .and_then(|is_named| match is_named {
+                true => Ok(()),
+                false => Err(io::Error::other(
+                    "somebody deleted it while it was written to",
+                )),
+            });
+        named.map_err(|fault| {
+            let doing = format!("append to {}", self.shown(&writer.name));
+            self.poison(Failure::io(FaultClass::Stop, doing, fault))
+        })
     }
 
     /// Flushes the newest segment. Never again after it failed once.

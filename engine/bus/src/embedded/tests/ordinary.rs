@@ -29,6 +29,29 @@ fn it_is_a_bus_on_a_real_disk() {
     }
 }
 
+/// What was deleted under it is not acknowledged: it is gone with the process.
+#[test]
+fn a_folder_that_somebody_deletes_takes_nothing_more() {
+    for flush in [
+        Flush::Fsync,
+        Flush::Process {
+            every: Duration::from_millis(1),
+        },
+    ] {
+        let folder = Temporary::new();
+        let settings = LogSettings {
+            flush,
+            ..LogSettings::default()
+        };
+        let (log, _) = Log::open(folder.path(), settings).expect("opens");
+        assert_eq!(append(&log, &[vec![1]]), Ok(1));
+        std::fs::remove_dir_all(folder.path()).expect("it is deleted");
+        for payload in [2, 3] {
+            assert_eq!(append(&log, &[vec![payload]]), Err(FaultClass::Stop));
+        }
+    }
+}
+
 #[test]
 fn it_is_a_bus_on_a_simulated_disk() {
     for flush in [Flush::Fsync, never_in_background()] {
