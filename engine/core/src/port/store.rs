@@ -269,7 +269,8 @@ pub trait Store: Send + Sync {
     /// How far a sink has come; 0 when it is new.
     fn sink_position(&self, sink: &str) -> Result<Sequence, PortFault>;
 
-    /// A sink has come so far, and these are the findings among them that it will never take. From the first time on
+    /// A sink has come so far, and these are the findings among them that it will never take. How far it has come outlives the end of
+    /// the process; a loss of power may set it back, and then it is sent again what it has. What it will never take is durable. From the first time on
     /// the store knows the sink, and keeps for it what it has yet to take. A sink never goes back: a smaller position
     /// changes nothing; one that the store has not come to is refused (`Reject`).
     fn sink_reached(

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Every change is one batch across the parts of the database, so it is there whole or not at all, and is synced
-//! before the call returns. Threads that commit at the same time share a sync (`write.rs`). It relies on `fdatasync`
-//! doing what it says. It must never acknowledge before the sync, never write again after a sync that failed, and
+//! before the call returns; how far a sink has come is synced with the next. Threads that commit at the same time share a
+//! sync (`write.rs`). It relies on `fdatasync` doing what it says. It must never acknowledge before the sync, never write again after a sync that failed, and
 //! never answer from what it knows to be damaged.
 //! Rejected: redb and SQLite (`engine/decisions/fjall-for-findings.md`).
 
