@@ -509,7 +509,8 @@ pub(crate) fn python_with(name: &str, packages: &[&str]) -> PathBuf {
 
 /// Builds and tests a template with more folders in front of the search path.
 fn template(language: &str, path: &[PathBuf]) {
-    for kind in ["enricher", "detector"] {
+    // Under names that programs have for something else.
+    for (kind, name) in [("enricher", "columns"), ("detector", "hit")] {
         let folder = Folder::new(&format!("{language}-{kind}"));
         let new = [
             "plugin",
@@ -518,14 +519,14 @@ fn template(language: &str, path: &[PathBuf]) {
             language,
             "--kind",
             kind,
-            "acme/sample",
+            &format!("acme/{name}"),
         ];
         good(&folder, &new);
         let before = std::env::var_os("PATH").unwrap_or_default();
         let all = path.iter().cloned().chain(std::env::split_paths(&before));
         let all = std::env::join_paths(all).expect("a search path");
         for action in ["build", "test"] {
-            let output = tripline(&["plugin", action, "sample"])
+            let output = tripline(&["plugin", action, name])
                 .current_dir(folder.path())
                 .env("PATH", &all)
                 .output();
