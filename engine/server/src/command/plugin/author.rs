@@ -1,6 +1,7 @@
 //! A plugin as its author runs it: through the real host, with the real limits, and what the tests grant.
 
 use super::build::Project;
+use super::vectors::Given;
 use crate::causes::with_causes;
 use crate::command::CommandError;
 use crate::plugins::{Declared, Hosted, Installed, counting_host, host};
@@ -73,7 +74,7 @@ fn is_source(name: &str) -> bool {
 /// it names lie relative to `folder`.
 pub(super) fn declared(
     component: &Path,
-    given: &toml::Table,
+    given: &Given,
     folder: &Path,
 ) -> Result<(Installed, Declared), CommandError> {
     let component = component
@@ -85,15 +86,15 @@ pub(super) fn declared(
     let mut plugin = toml::Table::new();
     plugin.insert("path".to_owned(), component.display().to_string().into());
     for key in ["config", "limits"] {
-        if let Some(value) = given.get(key) {
+        if let Some(value) = given.table.get(key) {
             plugin.insert(key.to_owned(), value.clone());
         }
     }
-    let mut grant = match given.get("grant") {
+    let mut grant = match given.table.get("grant") {
         Some(toml::Value::Table(grant)) => grant.clone(),
         _ => asked(&component)?,
     };
-    if let Some(toml::Value::Table(tables)) = given.get("tables") {
+    if let Some(toml::Value::Table(tables)) = given.table.get("tables") {
         grant.insert("lookup".to_owned(), written(tables, folder)?.into());
     }
     plugin.insert("grant".to_owned(), grant.into());
@@ -106,7 +107,7 @@ pub(super) fn declared(
     operator.insert("plugins".to_owned(), plugins.into());
     let text =
         toml::to_string(&operator).map_err(|error| CommandError::Usage(error.to_string()))?;
-    let name = "what the tests grant".to_owned();
+    let name = format!("{} (as an operator's file)", given.name);
     // An author runs what was built just now, whatever signature lies beside it.
     let source = Arc::new(Source { name, text });
     let mut installed = Installed::of_source(&source, folder)?;
@@ -192,7 +193,7 @@ fn written(tables: &toml::Table, folder: &Path) -> Result<toml::Table, CommandEr
 /// The same, running.
 pub(super) fn hosted(
     component: &Path,
-    given: &toml::Table,
+    given: &Given,
     folder: &Path,
 ) -> Result<Hosted, CommandError> {
     let (installed, declared) = declared(component, given, folder)?;
@@ -202,7 +203,7 @@ pub(super) fn hosted(
 /// The same, counting its instructions and without a word of its own.
 pub(super) fn counted(
     component: &Path,
-    given: &toml::Table,
+    given: &Given,
     folder: &Path,
 ) -> Result<Hosted, CommandError> {
     let (installed, declared) = declared(component, given, folder)?;

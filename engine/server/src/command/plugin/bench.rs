@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let counted = author::counted(&component, &file.given, &arguments.folder)?;
     let events = file.cases.iter().filter_map(|case| match &case.input {
         Input::Event(event) => Some(event.as_bytes()),
-        Input::Chunk(_) | Input::Subject(..) => None,
+        Input::Chunk(_) | Input::Subject(..) | Input::Finding(_) => None,
     });
     let events: Vec<&[u8]> = events.collect();
     if events.is_empty() {

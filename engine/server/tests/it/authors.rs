@@ -1,0 +1,106 @@
+//! What authors of plugins meet on their way: templates, names, test vectors and mistakes.
+
+use crate::harness::{Folder, Ran, tripline};
+use crate::plugins::{enricher, good, run, under};
+use std::process::Command;
+
+/// Runs something of a project, with what cargo builds kept for all projects of a folder.
+fn ran(folder: &Folder, arguments: &[&str]) -> Ran {
+    let output = tripline(arguments)
+        .current_dir(folder.path())
+        .env("XDG_CACHE_HOME", under(folder, "cache"))
+        .env("CARGO_TARGET_DIR", under(folder, "target"))
+        .output();
+    output.expect("the binary runs").into()
+}
+
+fn done(folder: &Folder, arguments: &[&str]) -> Ran {
+    let ran = ran(folder, arguments);
+    assert_eq!(ran.code, 0, "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
+    ran
+}
+
+/// Each kind under a name that its program, or what it is built with, has for something else.
+#[test]
+fn rust_templates_of_every_kind_build_and_pass_whatever_they_are_called() {
+    let folder = Folder::new("every-kind");
+    for (kind, name) in [
+        ("enricher", "tripline/plugin"),
+        ("detector", "serde/json"),
+        ("stateful-detector", "acme/detector"),
+        ("scorer", "acme/self"),
+        ("policy", "acme/decision"),
+        ("decoder", "acme/lines"),
+        ("remediator", "wit/bindgen"),
+        ("planner", "acme/proposal"),
+    ] {
+        let (owner, short) = name.split_once('/').expect("two parts");
+        done(&folder, &["plugin", "new", "--kind", kind, name]);
+        done(&folder, &["plugin", "build", short]);
+        let told = done(&folder, &["plugin", "test", short]);
+        assert!(told.stdout.ends_with("passed, 0 failed\n"), "{kind}");
+        assert!(told.stdout.len() > "9 passed".len(), "{}", told.stdout);
+        // The unit tests that a template brings.
+        let tested = Command::new("cargo")
+            .args(["test", "--quiet"])
+            .current_dir(under(&folder, short))
+            .env("CARGO_TARGET_DIR", under(&folder, "target"))
+            .output();
+        let tested: Ran = tested.expect("cargo runs").into();
+        assert_eq!(tested.code, 0, "{kind}\n{}{}", tested.stdout, tested.stderr);
+        let component = format!("{short}/{owner}-{short}.wasm");
+        assert!(under(&folder, &component).exists(), "{component}");
+    }
+}
+
+/// A project whose component is built, with other test vectors.
+fn project(name: &str, vectors: &str) -> Folder {
+    let folder = Folder::new(name);
+    good(&folder, &["plugin", "new", "acme/client"]);
+    std::fs::copy(enricher(), under(&folder, "client/acme-client.wasm")).expect("built");
+    folder.file("client/tests/basics.toml", vectors);
+    folder
+}
+
+#[test]
+fn mistakes_in_test_vectors_are_told_where_they_are() {
+    let check = |vectors: &str, code: i32, expected: &[&str]| {
+        let folder = project("vectors", vectors);
+        let ran = run(&folder, &["plugin", "test", "client"]);
+        assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
+        let told = ran.stdout + &ran.stderr;
+        for part in expected {
+            assert!(told.contains(part), "no `{part}` in\n{told}");
+        }
+    };
+    let case = "[[case]]\nname = \"nothing\"\nevent = '{}'\n";
+    check(
+        &format!("{case}colums = {{}}\n"),
+        2,
+        &["client/tests/basics.toml:4:1", "Did you mean `columns`?"],
+    );
+    check(
+        &format!("{case}fault = \"no room\"\n"),
+        1,
+        &[
+            "FAILED client/tests/basics.toml:1: nothing",
+            "fault: wanted \"no room\", but it did not fail; it gave columns {",
+        ],
+    );
+    check(
+        &format!("{case}hit = true\n"),
+        1,
+        &["wanted `hit`, but a plugin of this kind gives `columns`, `fault`"],
+    );
+    check(
+        &format!("[limits]\nmemroy = \"1MiB\"\n{case}columns = {{}}\n"),
+        2,
+        &["client/tests/basics.toml (as an operator's file)", "memroy"],
+    );
+    let folder = project("no-vectors", "");
+    std::fs::remove_file(under(&folder, "client/tests/basics.toml")).expect("it was there");
+    let ran = run(&folder, &["plugin", "test", "client"]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    let told = "client/tests: there is no file of cases in it";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}
