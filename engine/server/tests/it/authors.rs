@@ -104,3 +104,71 @@ fn mistakes_in_test_vectors_are_told_where_they_are() {
     let told = "client/tests: there is no file of cases in it";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
+
+/// An enricher that writes a line, and asks for what `capabilities` says.
+fn writing(folder: &Folder, capabilities: &str) {
+    let path = under(folder, "client/src/lib.rs");
+    let source = std::fs::read_to_string(&path).expect("a source");
+    let source = source.replace(
+        "let mut writes = Writes::of(batch);",
+        "let mut writes = Writes::of(batch);\n        tripline_plugin::log::info(\"asked\", &[]);",
+    );
+    std::fs::write(path, source).expect("written");
+    let path = under(folder, "client/plugin.toml");
+    let manifest = std::fs::read_to_string(&path).expect("a manifest");
+    let (before, after) = manifest
+        .split_once("[capabilities]")
+        .expect("it says what it asks for");
+    let rest = after.split_once('\n').map_or("", |(_, rest)| rest);
+    std::fs::write(
+        path,
+        format!("{before}[capabilities]\n{capabilities}\n{rest}"),
+    )
+    .expect("written");
+}
+
+#[test]
+fn what_cannot_run_is_told_when_it_is_built_and_when_it_is_looked_at() {
+    let folder = Folder::new("unfit");
+    done(&folder, &["plugin", "new", "acme/client"]);
+    writing(&folder, "");
+    let told = ran(&folder, &["plugin", "build", "client"]);
+    assert_eq!(told.code, 2, "{}", told.stderr);
+    let expected =
+        "the component imports `log`, which `[capabilities]` of plugin.toml does not ask for";
+    assert!(told.stderr.contains(expected), "{}", told.stderr);
+    assert!(!under(&folder, "client/acme-client.wasm").exists());
+    writing(&folder, "log = true");
+    done(&folder, &["plugin", "build", "client"]);
+    let operator =
+        "[trust]\nunsigned = \"allow\"\n[plugins.client]\npath = \"client/acme-client.wasm\"\n";
+    folder.file("plugins.toml", operator);
+    let why = "cannot run  it imports what it was not granted: `tripline:plugin/log@1.0.0`; its operator grants `log` under `grant`";
+    let inspect = ["plugin", "inspect", "--plugins", "plugins.toml"];
+    let told = ran(&folder, &inspect);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    assert!(told.stdout.contains(why), "{}", told.stdout);
+    let check = ["check", "--plugins", "plugins.toml", "rules/"];
+    folder.file("rules/seen/rule.toml", SEEN);
+    let told = ran(&folder, &check);
+    assert_eq!(told.code, 1, "{}{}", told.stdout, told.stderr);
+    let expected = "error: plugin `client` cannot run: it imports what it was not granted";
+    assert!(told.stderr.contains(expected), "{}", told.stderr);
+    assert!(told.stdout.contains("1 rule: 1 error"), "{}", told.stdout);
+    folder.file(
+        "plugins.toml",
+        format!("{operator}[plugins.client.grant]\nlog = true\n"),
+    );
+    done(&folder, &inspect);
+    done(&folder, &check);
+    done(&folder, &["plugin", "inspect", "client"]);
+}
+
+const SEEN: &str = r#"
+id = "seen"
+name = "Something was seen"
+description = "It was seen."
+severity = "low"
+status = "experimental"
+when = 'event.eventName == "GetCallerIdentity" && enrich.client.program == "Pacu"'
+"#;

@@ -218,7 +218,7 @@ fn hosted_by(
 ) -> Result<Hosted, CommandError> {
     let plugin = installed.load(host, &declared).map_err(|reason| {
         let path = component.display();
-        let hint = match reason.contains("not granted") {
+        let hint = match reason.contains("its operator grants") {
             true => "\nwhat it may do in tests is said by `[grant]` in the file of the tests, as in an operator's file",
             false => "",
         };
