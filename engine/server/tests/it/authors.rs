@@ -48,9 +48,25 @@ fn rust_templates_of_every_kind_build_and_pass_whatever_they_are_called() {
             .output();
         let tested: Ran = tested.expect("cargo runs").into();
         assert_eq!(tested.code, 0, "{kind}\n{}{}", tested.stdout, tested.stderr);
+        if kind == "decoder" {
+            tells_what_was_passed_over(&folder, short);
+        }
         let component = format!("{short}/{owner}-{short}.wasm");
         assert!(under(&folder, &component).exists(), "{component}");
     }
+}
+
+/// Whoever counts something else is shown what the decoder says of each part, and where it begins.
+fn tells_what_was_passed_over(folder: &Folder, short: &str) {
+    let vectors = format!("{short}/tests/more.toml");
+    folder.file(
+        &vectors,
+        "[[case]]\nname = \"odd\"\nchunk = \"a=1\\nodd\\n\"\nbad = 0\n",
+    );
+    let told = ran(folder, &["plugin", "test", short]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    let expected = "bad: wanted 0, got 1\n  passed over: {\"offset\":4,\"message\":\"not a line of `name=value` pairs\"}\n";
+    assert!(told.stdout.contains(expected), "{}", told.stdout);
 }
 
 /// A project whose component is built, with other test vectors.

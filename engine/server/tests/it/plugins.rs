@@ -380,6 +380,29 @@ fn a_decoder_makes_events_of_an_input() {
         ran.stderr
     );
     assert!(ran.stderr.contains("2 records read"), "{}", ran.stderr);
+    // What it passes over is told in its words.
+    folder.file(
+        "okta.json",
+        format!("{}\n{{\"a\":1}}\n", entry(1, "user.session.start")),
+    );
+    let ran = good(&folder, &scan);
+    let told = "okta.json:2: undecodable: okta: no `eventType`\n";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("1 rejected (1 undecodable)"),
+        "{}",
+        ran.stderr
+    );
+    folder.file("okta.json", "[".repeat(900_000));
+    let ran = good(&folder, &scan);
+    let told = "undecodable: okta: brackets that hold no objects";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("empty"), "{}", ran.stderr);
+    let shown = good(
+        &folder,
+        &["plugin", "run", "okta.wasm", "--event", "okta.json"],
+    );
+    assert!(shown.stdout.contains("\"offset\": 1,"), "{}", shown.stdout);
     let mut wrong = scan;
     wrong[4] = "otka";
     let ran = run(&folder, &wrong);
