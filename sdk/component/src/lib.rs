@@ -3,6 +3,7 @@
 //! Knows nothing of files but the folder of the contract; `tripline plugin build` reads and writes the others.
 
 mod check;
+mod empty;
 mod encode;
 mod manifest;
 mod stub;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use wasm_metadata::Producers;
 
+pub use empty::empty;
 pub use manifest::write_wit;
 
 /// Where a component comes from.

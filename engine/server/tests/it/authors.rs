@@ -48,12 +48,33 @@ fn rust_templates_of_every_kind_build_and_pass_whatever_they_are_called() {
             .output();
         let tested: Ran = tested.expect("cargo runs").into();
         assert_eq!(tested.code, 0, "{kind}\n{}{}", tested.stdout, tested.stderr);
+        measures(&folder, short, kind);
         if kind == "decoder" {
             tells_what_was_passed_over(&folder, short);
         }
         let component = format!("{short}/{owner}-{short}.wasm");
         assert!(under(&folder, &component).exists(), "{component}");
     }
+}
+
+/// Every kind is measured beside a plugin of its world that answers nothing.
+fn measures(folder: &Folder, short: &str, kind: &str) {
+    let told = done(folder, &["plugin", "bench", short, "--time", "10"]).stdout;
+    let what = match kind {
+        "decoder" => "bytes a call   ns an event",
+        "planner" | "remediator" => "case     ns a plan",
+        _ => "rows a call   ns an event",
+    };
+    for part in [what, "times empty", "as the manifest says", "KiB of memory"] {
+        assert!(told.contains(part), "{kind}: no `{part}` in\n{told}");
+    }
+    let tables = told.matches("times empty").count();
+    let wanted = if matches!(kind, "planner" | "stateful-detector") {
+        1
+    } else {
+        2
+    };
+    assert_eq!(tables, wanted, "{kind}\n{told}");
 }
 
 /// Whoever counts something else is shown what the decoder says of each part, and where it begins.

@@ -457,7 +457,7 @@ fn projects_are_tested_measured_and_shown() {
         let instructions = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let rows = words.first()?.parse().ok()?;
-            let [_, _, _, _, instructions] = words[..] else {
+            let [_, _, _, _, _, _, instructions] = words[..] else {
                 return None;
             };
             Some((rows, instructions.replace(',', "").parse().ok()?))
@@ -467,11 +467,14 @@ fn projects_are_tested_measured_and_shown() {
     };
     let first = measured();
     let rows: Vec<usize> = first.iter().map(|(rows, _)| *rows).collect();
-    assert_eq!(rows, [0, 1, 16, 64, 256]);
+    // With a fresh instance for each call, and with one for all.
+    assert_eq!(rows, [0, 1, 16, 64, 256, 0, 1, 16, 64, 256]);
+    let (fresh, reused) = first.split_at(5);
     assert!(
-        first.is_sorted_by(|less, more| less.1 < more.1),
+        fresh.is_sorted_by(|less, more| less.1 < more.1),
         "{first:?}"
     );
+    assert_eq!(fresh, reused, "where there is nothing to keep");
     assert_eq!(measured(), first, "instructions are always the same");
 }
 

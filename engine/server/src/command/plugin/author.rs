@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tripline_core::diagnostic::Source;
 use tripline_host::Host;
+use tripline_host::manifest::InstanceMode;
 use tripline_host::scan::scan;
 
 /// The component that an argument names: a file, or that of a project.
@@ -190,13 +191,17 @@ fn written(tables: &toml::Table, folder: &Path) -> Result<toml::Table, CommandEr
     Ok(paths)
 }
 
-/// The same, running.
+/// The same, running; with another way of having instances than its manifest says, if one is given.
 pub(super) fn hosted(
     component: &Path,
     given: &Given,
     folder: &Path,
+    mode: Option<InstanceMode>,
 ) -> Result<Hosted, CommandError> {
-    let (installed, declared) = declared(component, given, folder)?;
+    let (installed, mut declared) = declared(component, given, folder)?;
+    if let Some(mode) = mode {
+        declared.manifest.instance = mode;
+    }
     hosted_by(&host(None)?, component, &installed.talking(), declared)
 }
 

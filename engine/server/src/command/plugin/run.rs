@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         true => arguments.plugin.clone(),
         false => PathBuf::from("."),
     };
-    let hosted = author::hosted(&component, &given, &folder)?;
+    let hosted = author::hosted(&component, &given, &folder, None)?;
     let answer = answer(&hosted, &input).map_err(read)?;
     let failed = answer.contains_key("fault");
     let text = printable_json(&format!("{:#}\n", Value::Object(answer)));

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     let (mut passed, mut failed) = (0_u64, 0_u64);
     let mut out = String::new();
     for file in &files {
-        let hosted = author::hosted(&component, &file.given, &arguments.folder)?;
+        let hosted = author::hosted(&component, &file.given, &arguments.folder, None)?;
         let results = file.cases.iter().map(|case| {
             let wrong = judge(&hosted, case);
             (case.name.as_str(), Some(case.line), wrong)
