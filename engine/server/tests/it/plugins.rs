@@ -424,6 +424,21 @@ fn keys_are_never_written_over() {
         std::fs::read(under(&folder, "acme.key")).expect("a key"),
         first
     );
+    folder.file("a.wasm", "any bytes");
+    let sign = |key: &str, password: &str| -> Ran {
+        let output = tripline(&["plugin", "sign", "a.wasm", "--key", key])
+            .current_dir(folder.path())
+            .env("TRIPLINE_KEY_PASSWORD", password)
+            .output();
+        output.expect("the binary runs").into()
+    };
+    // The key is not locked, and nobody minds a password.
+    let ran = sign("acme.key", "correct horse");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = sign("acme.pub", "");
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    let told = "acme.pub: the file of the secret key is a public key";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
 
 #[test]
