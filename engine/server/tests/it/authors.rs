@@ -1,7 +1,7 @@
 //! What authors of plugins meet on their way: templates, names, test vectors and mistakes.
 
 use crate::harness::{Folder, Ran, tripline};
-use crate::plugins::{enricher, good, run, under};
+use crate::plugins::{UNSIGNED, enricher, good, run, site, under};
 use std::process::Command;
 
 /// Runs something of a project, with what cargo builds kept for all projects of a folder.
@@ -199,6 +199,17 @@ fn what_cannot_run_is_told_when_it_is_built_and_when_it_is_looked_at() {
     done(&folder, &inspect);
     done(&folder, &check);
     done(&folder, &["plugin", "inspect", "client"]);
+}
+
+#[test]
+fn a_plugin_that_is_asked_in_two_ways_is_told_to_have_one() {
+    let folder = site("two-ways", UNSIGNED);
+    let rule = SEEN.replace("\"Pacu\"'", "\"Pacu\" && policy.client.effect == \"deny\"'");
+    folder.file("asked/seen/rule.toml", rule);
+    let ran = run(&folder, &["check", "--plugins", "plugins.toml", "asked/"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    let help = "help: no plugin that is called `client` answers as `policy`\n";
+    assert!(ran.stdout.contains(help), "{}", ran.stdout);
 }
 
 const SEEN: &str = r#"
