@@ -210,8 +210,10 @@ pub(super) fn counted(
     component: &Path,
     given: &Given,
     folder: &Path,
+    mode: InstanceMode,
 ) -> Result<Hosted, CommandError> {
-    let (installed, declared) = declared(component, given, folder)?;
+    let (installed, mut declared) = declared(component, given, folder)?;
+    declared.manifest.instance = mode;
     hosted_by(&counting_host()?, component, &installed, declared)
 }
 

@@ -114,7 +114,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let first = author::hosted(&component, &file.given, folder, None)?;
     let world = first.plugin.manifest().world;
     let own = first.plugin.manifest().instance;
-    let counted = author::counted(&component, &file.given, folder)?;
     let all = measured(&first, file)?;
     drop(first);
     let time = Duration::from_millis(arguments.time) / 4;
@@ -123,7 +122,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         let bench = Bench {
             hosted: author::hosted(&component, &file.given, folder, Some(mode))?,
             empty: author::hosted(&empty, &file.given, folder, Some(mode))?,
-            counted: &counted,
+            counted: author::counted(&component, &file.given, folder, mode)?,
             time,
         };
         let _ = writeln!(out, "{}", heading(mode, mode == own));
@@ -133,7 +132,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         out,
         "medians of {SAMPLES} samples, by the clock, without packing\n\
          empty: the same call of a plugin of the same world that answers nothing, with the same instances\n\
-         {}instructions: of WebAssembly, those of making an instance included; the same on every machine",
+         {}instructions: of WebAssembly, those of making a fresh instance included; the same on every machine",
         match world.reads_batches() {
             true => "natively: reading every field of every row once, and nothing else\n",
             false => "",
@@ -297,14 +296,14 @@ fn chunks(hosted: &Hosted, file: &Vectors) -> Result<Vec<Measured>, CommandError
     Ok(all)
 }
 
-struct Bench<'b> {
+struct Bench {
     hosted: Hosted,
     empty: Hosted,
-    counted: &'b Hosted,
+    counted: Hosted,
     time: Duration,
 }
 
-impl Bench<'_> {
+impl Bench {
     fn table(&self, world: World, all: &[Measured], out: &mut String) -> Result<(), CommandError> {
         let what = match world {
             World::Decoder => "bytes a call",
@@ -369,9 +368,9 @@ impl Bench<'_> {
 
     /// Instructions of a call, when all that is made once is made.
     fn instructions(&self, one: &Measured) -> Result<u64, String> {
-        one.call.run(self.counted)?;
+        one.call.run(&self.counted)?;
         let before = self.counted.plugin.statistics().instructions;
-        one.call.run(self.counted)?;
+        one.call.run(&self.counted)?;
         Ok(self.counted.plugin.statistics().instructions - before)
     }
 }
