@@ -16,7 +16,11 @@ RECORD_BYTES_MAX = 1024 * 1024
 
 # What counts while looking for the end of an object: whole texts, braces, and a text that does not end.
 TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}]|"', re.DOTALL)
-BETWEEN = re.compile(rb"[\s,\[\]]*")
+BETWEEN = re.compile(rb"[\s,]*")
+BRACKETS = re.compile(rb"[\s,\[\]]*")
+
+#: What is remembered between chunks while an array is open.
+OPEN = b"["
 
 #: Fields that have a place of their own in the event.
 PLACED = {
@@ -51,11 +55,21 @@ class GitHubAudit(Decoder):
         self.keeps_original = bool(json.loads(config).get("original", True))
 
     def decode(self, chunk, state, last):
-        events, bad, at = [], [], 0
+        events, bad, at, is_open = [], [], 0, state == OPEN
         while True:
             at = BETWEEN.match(chunk, at).end()
             if at == len(chunk):
                 break
+            if chunk[at] in b"[]":
+                opens = chunk[at] == OPEN[0]
+                if opens == is_open:
+                    # All of them at once: what is bad a million times is one part that is bad.
+                    bad.append((at, "brackets that hold no objects"))
+                    at = BRACKETS.match(chunk, at).end()
+                else:
+                    is_open = opens
+                    at += 1
+                continue
             start, end, problem = record(chunk, at, last)
             if end is None:
                 break
@@ -67,7 +81,10 @@ class GitHubAudit(Decoder):
                     problem = str(mistake) or "not JSON"
             if problem is not None:
                 bad.append((start, problem[:200]))
-        return at, events, bad, b""
+        # Something is missing, unless what is told already was the end of the array.
+        if is_open and last and not bad:
+            bad.append((at, "the input ends within an array"))
+        return at, events, bad, OPEN if is_open else b""
 
     def event(self, entry):
         """One entry in the form of CloudTrail."""

@@ -12,11 +12,11 @@ from app import RECORD_BYTES_MAX, GitHubAudit
 
 
 def decode(plugin, data, size):
-    waiting, events, bad = b"", [], 0
+    waiting, events, bad, state = b"", [], 0, b""
     parts = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
     for number, part in enumerate(parts):
         waiting += part
-        consumed, new, problems, _ = plugin.decode(waiting, b"", number == len(parts) - 1)
+        consumed, new, problems, state = plugin.decode(waiting, state, number == len(parts) - 1)
         waiting = waiting[consumed:]
         events += [json.loads(event) for event in new]
         bad += len(problems)
@@ -51,6 +51,19 @@ class GitHubAuditTest(unittest.TestCase):
         for data in inputs:
             for size in (1 << 20, 64):
                 decode(GitHubAudit(), data, size)
+
+    def test_brackets_that_are_no_array_of_objects_are_bad(self):
+        for data, bad in [
+            (b"[" * 900_000, 1),
+            (b"]]]\n", 1),
+            (b"[]\n[ ]\n", 0),
+            (b'[{"action":"x"', 1),
+            (b"[", 1),
+            (b"", 0),
+        ]:
+            with self.subTest(data[:20]):
+                self.assertEqual(decode(GitHubAudit(), data, 1 << 20), ([], bad))
+        self.assertEqual(decode(GitHubAudit(), b"[\n]\n[", 1), ([], 1))
 
     def test_what_never_ends_does_not_stand_still(self):
         data = b'{"a":"' + b"x" * RECORD_BYTES_MAX

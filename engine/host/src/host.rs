@@ -8,6 +8,7 @@ use crate::breaker::{Breaker, BreakerSettings};
 use crate::cache::{Cache, CacheCounts, Digest, Verified};
 use crate::engine::{Memory, Meter, Running, compatibility};
 use crate::fault::Fault;
+use crate::fit;
 use crate::grant::Shared;
 use crate::instance::{Bounds, Pre};
 use crate::jail::{self, CompileFault, Jail};
@@ -18,11 +19,10 @@ use crate::manifest::{Capability, Limits, Manifest, World};
 use crate::native;
 use crate::plugin::{LogSink, Plugin};
 use crate::run::{Instances, Remembered};
-use crate::scan::{ScanFault, Scanned, scan};
+use crate::scan::{ScanFault, scan};
 use crate::state::State;
 use crate::statistics::Counters;
 use crate::world::imports::link;
-use crate::world::name::Interface;
 use sha2::Digest as _;
 use std::io;
 use std::path::PathBuf;
@@ -93,7 +93,8 @@ pub enum LoadError {
     #[error("the component is refused: {0}")]
     Scan(#[from] ScanFault),
     /// It is not what its manifest says.
-    #[error("the manifest says `{}`, but the component exports {}", said.as_str(), listed(exports))]
+    #[error("the manifest says `{}`, but the component exports {}; a plugin of that world exports {}",
+        said.as_str(), listed(exports), listed(&fit::exports(*said)))]
     World {
         /// By the manifest.
         said: World,
@@ -101,10 +102,12 @@ pub enum LoadError {
         exports: Vec<String>,
     },
     /// It wants what the operator did not grant, or what its world does not have.
-    #[error("it imports what it was not granted: {}", listed(imports))]
+    #[error("it imports what it was not granted: {}{help}", listed(imports))]
     NotGranted {
         /// The names of the imports.
         imports: Vec<String>,
+        /// Whose turn it is, and to do what.
+        help: String,
     },
     /// It wants what there is not.
     #[error("it imports what no host has: {}{}", listed(imports), hint(imports))]
@@ -197,8 +200,7 @@ impl Host {
     /// Loads a plugin.
     pub fn load(&self, loading: Loading<'_>) -> Result<Plugin, LoadError> {
         let scanned = scan(loading.component)?;
-        check_world(&scanned, loading.manifest.world)?;
-        let granted = check_imports(&scanned, loading.manifest.world, &loading.shared)?;
+        let granted = fit::check(&scanned, &loading.manifest, Some(loading.shared.rights()))?;
         let digest: Digest = sha2::Sha256::digest(loading.component).into();
         let component = self.compiled(loading.component, &digest)?;
         let pre = self.linked(&component, loading.manifest.world, &granted)?;
@@ -266,64 +268,6 @@ impl Host {
         }
         let pre = linker.instantiate_pre(component).map_err(contract)?;
         Pre::of(world, pre).map_err(contract)
-    }
-}
-
-/// The world is read from the component; the manifest must say the same.
-fn check_world(scanned: &Scanned, said: World) -> Result<(), LoadError> {
-    let exported: Vec<&str> = scanned
-        .exports
-        .iter()
-        .filter_map(|name| Interface::read(name))
-        .map(|interface| interface.name)
-        .collect();
-    let wanted: &[&str] = match said {
-        World::Enricher => &["setup", "enrich"],
-        World::Detector => &["setup", "detect"],
-        World::StatefulDetector => &["setup", "detect", "checkpoint"],
-        World::Scorer => &["setup", "score"],
-        World::Policy => &["setup", "decide"],
-        World::Decoder => &["setup", "decode"],
-        World::Remediator => &["setup", "remediate"],
-        World::Planner => &["setup", "propose"],
-    };
-    let has_all = wanted.iter().all(|name| exported.contains(name));
-    match has_all && exported.len() == wanted.len() {
-        true => Ok(()),
-        false => Err(LoadError::World {
-            said,
-            exports: scanned.exports.clone(),
-        }),
-    }
-}
-
-/// What is to be linked: what is imported, if all of that was granted.
-fn check_imports(
-    scanned: &Scanned,
-    world: World,
-    shared: &Shared,
-) -> Result<Vec<Capability>, LoadError> {
-    let mut granted = Vec::new();
-    let (mut refused, mut unknown) = (Vec::new(), Vec::new());
-    for name in &scanned.imports {
-        let interface = Interface::read(name).map(|interface| interface.name);
-        if interface == Some("types") {
-            continue;
-        }
-        let all = Capability::ALL.into_iter();
-        let capability = all.clone().find(|one| interface == Some(one.as_str()));
-        match capability {
-            None => unknown.push(name.clone()),
-            Some(one) if world.may_import(one) && shared.rights().has(one) => granted.push(one),
-            Some(_) => refused.push(name.clone()),
-        }
-    }
-    if !unknown.is_empty() {
-        return Err(LoadError::Unknown { imports: unknown });
-    }
-    match refused.is_empty() {
-        true => Ok(granted),
-        false => Err(LoadError::NotGranted { imports: refused }),
     }
 }
 

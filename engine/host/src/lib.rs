@@ -11,6 +11,7 @@ pub mod breaker;
 mod cache;
 mod engine;
 pub mod fault;
+pub mod fit;
 pub mod grant;
 mod host;
 mod instance;

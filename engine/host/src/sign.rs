@@ -183,6 +183,12 @@ pub enum SignFault {
     TooOld { is: Version, least: Version },
     #[error("the secret key cannot be read: {0}")]
     Secret(String),
+    #[error("the file of the secret key is {0}")]
+    NoSecret(String),
+    #[error("the secret key is locked: its password was not given")]
+    Locked,
+    #[error("the secret key cannot be unlocked: the password is another, or the file is damaged")]
+    Password,
     #[error("signing did not work: {0}")]
     Sign(String),
 }
@@ -318,16 +324,43 @@ pub fn sign(
     password: Option<&str>,
     comment: &str,
 ) -> Result<String, SignFault> {
-    let fault = |cause: minisign::PError| SignFault::Secret(cause.to_string());
-    let secret = minisign::SecretKeyBox::from_string(secret).map_err(fault)?;
-    let secret = match password {
-        Some(password) => secret.into_secret_key(Some(password.into())),
-        None => secret.into_unencrypted_secret_key(),
-    };
-    let secret = secret.map_err(fault)?;
+    let secret = unlocked(secret, password)?;
     let signature = minisign::sign(None, &secret, component, Some(comment), None);
     let signature = signature.map_err(|cause| SignFault::Sign(cause.to_string()))?;
     Ok(signature.into_string())
+}
+
+/// The second line of a secret key: 158 bytes in base64.
+const SECRET_CHARS: usize = 212;
+
+/// The secret key of a file. A password that a key does not need is not held against it: it is there for other keys.
+fn unlocked(secret: &str, password: Option<&str>) -> Result<minisign::SecretKey, SignFault> {
+    let unlike = |what: &str| Err(SignFault::NoSecret(what.to_owned()));
+    let mut lines = secret.lines();
+    let (first, second) = (lines.next(), lines.next().unwrap_or_default());
+    if PublicKey::new(second.trim()).is_some() || PublicKey::new(secret.trim()).is_some() {
+        return unlike("a public key; the secret one was made with it and ends in `.key`");
+    }
+    if lines.next().is_some() {
+        return unlike("a signature or something else; a secret key has two lines");
+    }
+    if first.is_none() {
+        return unlike("empty");
+    }
+    if second.trim().len() != SECRET_CHARS {
+        return unlike("something else; the second line of a secret key is the key");
+    }
+    let read = || minisign::SecretKeyBox::from_string(secret);
+    let boxed = read().map_err(|cause| SignFault::Secret(cause.to_string()))?;
+    if let Ok(key) = boxed.into_unencrypted_secret_key() {
+        return Ok(key);
+    }
+    let Some(password) = password else {
+        return Err(SignFault::Locked);
+    };
+    let boxed = read().map_err(|cause| SignFault::Secret(cause.to_string()))?;
+    let key = boxed.into_secret_key(Some(password.to_owned()));
+    key.map_err(|_| SignFault::Password)
 }
 
 #[cfg(test)]
@@ -502,13 +535,27 @@ mod tests {
     fn passwords_keep_keys() {
         let pair = KeyPair::generate(Some("correct horse")).expect("there is chance");
         assert!(sign(COMPONENT, &pair.secret, Some("correct horse"), "x").is_ok());
-        for password in [Some("wrong"), None] {
-            let found = sign(COMPONENT, &pair.secret, password, "x");
-            assert!(matches!(found, Err(SignFault::Secret(_))), "{password:?}");
+        let found = sign(COMPONENT, &pair.secret, Some("wrong"), "x");
+        assert!(matches!(found, Err(SignFault::Password)), "{found:?}");
+        let found = sign(COMPONENT, &pair.secret, None, "x");
+        assert!(matches!(found, Err(SignFault::Locked)), "{found:?}");
+        // A password that is not needed keeps nothing.
+        let open = KeyPair::generate(None).expect("there is chance");
+        assert!(sign(COMPONENT, &open.secret, Some("correct horse"), "x").is_ok());
+        let signature = sign(COMPONENT, &open.secret, None, "x").expect("it signs");
+        for (other, told) in [
+            (open.public.as_str(), "a public key"),
+            (signature.as_str(), "a signature"),
+            ("", "empty"),
+        ] {
+            match sign(COMPONENT, other, None, "x") {
+                Err(SignFault::NoSecret(is)) => assert!(is.starts_with(told), "{is}"),
+                found => panic!("{told}: {found:?}"),
+            }
         }
         assert!(matches!(
             sign(COMPONENT, "nonsense", None, "x"),
-            Err(SignFault::Secret(_))
+            Err(SignFault::NoSecret(_))
         ));
     }
 

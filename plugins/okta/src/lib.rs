@@ -29,10 +29,10 @@ impl Decoder for Okta {
         Ok(())
     }
 
-    fn decode(&mut self, chunk: &[u8], _state: &[u8], last: bool) -> Result<Decoded, Fault> {
+    fn decode(&mut self, chunk: &[u8], state: &[u8], last: bool) -> Result<Decoded, Fault> {
         let mut decoded = Decoded::default();
         let mut count = 0;
-        let mut records = records::Records::new(chunk, last);
+        let mut records = records::Records::new(chunk, state, last);
         for (offset, record) in records.by_ref() {
             let record = match record {
                 Ok(record) => record,
@@ -50,6 +50,7 @@ impl Decoder for Okta {
             }
         }
         decoded.consumed = records.consumed();
+        decoded.state = records.state().to_vec();
         metrics::add("events_total", count);
         metrics::add("bad_total", decoded.bad.len() as u64);
         Ok(decoded)

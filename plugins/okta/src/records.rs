@@ -1,8 +1,9 @@
 //! The records of a chunk: JSON objects, one after another, whatever stands between them.
 //!
-//! An array of objects and an object a line are the same here, since brackets, commas and white space around objects are
-//! passed over. So a large array is read as it comes, and nothing has to be remembered between chunks. Objects are cut
-//! out by counting braces outside of texts; whether one is JSON is decided afterwards.
+//! An array of objects and an object a line are the same here, since commas, white space and the brackets of an array around
+//! objects are passed over. So a large array is read as it comes, and all that is remembered between chunks is whether one
+//! is open: an array within it is bad, and so is one that does not end, since something is missing then. Objects are cut out
+//! by counting braces outside of texts; whether one is JSON is decided afterwards.
 
 use serde_json::Value;
 
@@ -14,13 +15,30 @@ const RECORD_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) struct Records<'c> {
     chunk: &'c [u8],
     at: usize,
+    /// Whether an array is open.
+    is_open: bool,
     is_last: bool,
+    /// Whether something bad was found in this chunk, which may have been the end of an array.
+    has_bad: bool,
 }
 
+/// What is remembered while an array is open.
+const OPEN: &[u8] = b"[";
+
 impl<'c> Records<'c> {
-    pub(crate) fn new(chunk: &'c [u8], is_last: bool) -> Self {
-        let at = 0;
-        Self { chunk, at, is_last }
+    pub(crate) fn new(chunk: &'c [u8], state: &[u8], is_last: bool) -> Self {
+        Self {
+            chunk,
+            at: 0,
+            is_open: state == OPEN,
+            is_last,
+            has_bad: false,
+        }
+    }
+
+    /// What the next chunk has to be read with.
+    pub(crate) fn state(&self) -> &'static [u8] {
+        if self.is_open { OPEN } else { b"" }
     }
 
     /// Up to where records were given out.
@@ -28,14 +46,30 @@ impl<'c> Records<'c> {
         self.at as u32
     }
 
-    /// Up to the next object, or to what is none: the end of that.
-    fn skip(&mut self) -> Option<(usize, usize)> {
+    /// Up to the next object, or over what is none: where that begins, and what is wrong with it.
+    fn skip(&mut self) -> Option<(usize, &'static str)> {
         while let Some(byte) = self.chunk.get(self.at) {
+            let start = self.at;
             match byte {
                 b'{' => return None,
-                b'[' | b']' | b',' | b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
+                b',' | b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
+                b'[' if !self.is_open => {
+                    self.is_open = true;
+                    self.at += 1;
+                }
+                b']' if self.is_open => {
+                    self.is_open = false;
+                    self.at += 1;
+                }
+                b'[' | b']' => {
+                    // All of them at once: what is bad a million times is one part that is bad.
+                    let rest = &self.chunk[start..];
+                    let is_bracket = |byte: &u8| b"[], \t\r\n".contains(byte);
+                    let length = rest.iter().position(|byte| !is_bracket(byte));
+                    self.at += length.unwrap_or(rest.len());
+                    return Some((start, "brackets that hold no objects"));
+                }
                 _ => {
-                    let start = self.at;
                     let rest = &self.chunk[start..];
                     let length = rest.iter().position(|byte| *byte == b'\n' || *byte == b'{');
                     let is_known =
@@ -44,9 +78,13 @@ impl<'c> Records<'c> {
                         return None;
                     }
                     self.at += length.unwrap_or(rest.len());
-                    return Some((start, self.at));
+                    return Some((start, "not a JSON object"));
                 }
             }
+        }
+        if self.is_open && self.is_last && !self.has_bad {
+            self.is_open = false;
+            return Some((self.at, "the input ends within an array"));
         }
         None
     }
@@ -56,8 +94,9 @@ impl Iterator for Records<'_> {
     type Item = (usize, Result<Value, &'static str>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some((start, _)) = self.skip() {
-            return Some((start, Err("not a JSON object")));
+        if let Some((start, why)) = self.skip() {
+            self.has_bad = true;
+            return Some((start, Err(why)));
         }
         let start = self.at;
         let rest = self
@@ -75,6 +114,7 @@ impl Iterator for Records<'_> {
             }
             if self.is_last {
                 self.at = self.chunk.len();
+                self.has_bad = true;
                 return Some((start, Err("the input ends within an object")));
             }
             return None;
@@ -112,7 +152,7 @@ mod tests {
     use super::*;
 
     fn check(chunk: &str, is_last: bool, expected: (usize, usize, u32)) {
-        let mut records = Records::new(chunk.as_bytes(), is_last);
+        let mut records = Records::new(chunk.as_bytes(), b"", is_last);
         let (mut good, mut bad) = (0, 0);
         for (_, record) in records.by_ref() {
             match record {
@@ -134,7 +174,27 @@ mod tests {
         check("x", false, (0, 0, 0));
         check("x", true, (0, 1, 1));
         check("", true, (0, 0, 0));
+        check("[]\n[ ]\n", true, (0, 0, 7));
+        check("[{}]\n[{},{}]", true, (3, 0, 12));
         check("{\"a\":\"\\\"}\"}", true, (1, 0, 11));
+    }
+
+    #[test]
+    fn brackets_that_are_no_array_of_objects_are_bad() {
+        let deep = "[".repeat(900_000);
+        check(&deep, true, (0, 1, 900_000));
+        check(&deep, false, (0, 1, 900_000));
+        check("]]]\n{}", true, (1, 1, 6));
+        check("[[{}]]", true, (1, 2, 6));
+        check("[", true, (0, 1, 1));
+        check("[{}, nonsense]", true, (1, 1, 14));
+        check("[{},{}", true, (2, 1, 6));
+        check("[{}", false, (1, 0, 3));
+        let mut open = Records::new(b"[{},", b"", false);
+        assert_eq!(open.by_ref().count(), 1);
+        let mut rest = Records::new(b"{}]", open.state(), true);
+        assert_eq!(rest.by_ref().filter(|(_, one)| one.is_ok()).count(), 1);
+        assert_eq!((open.state(), rest.state()), (&b"["[..], &b""[..]));
     }
 
     #[test]
@@ -144,7 +204,7 @@ mod tests {
         let nested = "{".repeat(RECORD_BYTES_MAX + 1);
         check(&nested, false, (0, 1, nested.len() as u32));
         let lines = "{\n".repeat(RECORD_BYTES_MAX);
-        let mut records = Records::new(lines.as_bytes(), false);
+        let mut records = Records::new(lines.as_bytes(), b"", false);
         assert_eq!(records.by_ref().count(), 1);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of files but the folder of the contract; `tripline plugin build` reads and writes the others.
 
+mod check;
+mod empty;
 mod encode;
 mod manifest;
 mod stub;
@@ -10,6 +12,7 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use wasm_metadata::Producers;
 
+pub use empty::empty;
 pub use manifest::write_wit;
 
 /// Where a component comes from.
@@ -38,13 +41,15 @@ pub fn with_origin(component: &[u8], origin: &Origin) -> Result<Vec<u8>> {
 
 /// The component of a core module (Rust, C, Go), or of what is one already (Python, JavaScript), with its manifest.
 pub fn build(bytes: &[u8], manifest: &str, wit: &Path) -> Result<Vec<u8>> {
+    let said = manifest::said(manifest, wit)?;
     let mut component = match wasmparser::Parser::is_component(bytes) {
         true => bytes.to_vec(),
-        false => encode::encode(bytes.to_vec(), &manifest::world(manifest, wit)?, wit)?,
+        false => encode::encode(bytes.to_vec(), &manifest::world(&said), wit)?,
     };
     encode::append(&mut component, "tripline:manifest", manifest.as_bytes());
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
         .validate_all(&component)
         .context("validate the component")?;
+    check::check(&component, &said)?;
     Ok(component)
 }

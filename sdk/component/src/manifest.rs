@@ -22,37 +22,60 @@ fn interfaces(world: &str, wit: &Path) -> Result<(Vec<String>, Vec<String>)> {
     Ok((names(&world.imports), names(&world.exports)))
 }
 
-/// A world `plugin` that imports what the manifest's capabilities name and no more.
-pub(crate) fn world(manifest: &str, wit: &Path) -> Result<String> {
+/// What a component of a manifest may be.
+pub(crate) struct Said {
+    /// The world, by its name.
+    pub(crate) world: String,
+    /// The capabilities that are asked for.
+    pub(crate) asked: Vec<String>,
+    /// The interfaces that the world exports.
+    pub(crate) exports: Vec<String>,
+}
+
+/// What a manifest says of its component.
+pub(crate) fn said(manifest: &str, wit: &Path) -> Result<Said> {
     let manifest: toml::Table = manifest.parse().context("read the manifest")?;
     let plugin = manifest.get("plugin").and_then(toml::Value::as_table);
     let world = plugin.and_then(|plugin| plugin.get("world")?.as_str());
     let world = world.context("`plugin.world` is missing")?;
     let (may, exports) = interfaces(world, wit)?;
-    let empty = toml::Table::new();
-    let asked = manifest.get("capabilities").and_then(toml::Value::as_table);
-    let mut text = String::from("package tripline:build@1.0.0;\n\nworld plugin {\n");
-    for (capability, value) in asked.unwrap_or(&empty) {
+    let capabilities = manifest.get("capabilities").and_then(toml::Value::as_table);
+    let mut asked = Vec::new();
+    for (capability, value) in capabilities.into_iter().flatten() {
         if value.as_bool() == Some(false) {
             continue;
         }
         if !may.contains(capability) {
             bail!("the world `{world}` has no capability `{capability}`");
         }
+        asked.push(capability.clone());
+    }
+    Ok(Said {
+        world: world.to_owned(),
+        asked,
+        exports,
+    })
+}
+
+/// A world `plugin` that imports what the manifest's capabilities name and no more.
+pub(crate) fn world(said: &Said) -> String {
+    let mut text = String::from("package tripline:build@1.0.0;\n\nworld plugin {\n");
+    for capability in &said.asked {
         text += &format!("  import tripline:plugin/{capability}@1.0.0;\n");
     }
-    for export in exports {
+    for export in &said.exports {
         text += &format!("  export tripline:plugin/{export}@1.0.0;\n");
     }
     text.push_str("}\n");
-    Ok(text)
+    text
 }
 
 /// Writes the world of a manifest into a folder, with the contract below `deps`.
 pub fn write_wit(manifest: &str, wit: &Path, folder: &Path) -> Result<()> {
     let deps = folder.join("deps/tripline-plugin");
     std::fs::create_dir_all(&deps).context("make the folder")?;
-    std::fs::write(folder.join("plugin.wit"), world(manifest, wit)?).context("write the world")?;
+    let text = world(&said(manifest, wit)?);
+    std::fs::write(folder.join("plugin.wit"), text).context("write the world")?;
     for entry in std::fs::read_dir(wit).context("read the contract")? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "wit") {
@@ -70,7 +93,7 @@ mod tests {
     fn of(capabilities: &str, kind: &str) -> Result<String> {
         let wit = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit"));
         let manifest = format!("[plugin]\nworld = \"{kind}\"\n[capabilities]\n{capabilities}\n");
-        world(&manifest, wit)
+        Ok(world(&said(&manifest, wit)?))
     }
 
     #[test]

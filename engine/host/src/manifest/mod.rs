@@ -26,7 +26,7 @@ use setting::read_settings;
 use std::sync::Arc;
 use tripline_core::diagnostic::{Code, Diagnostic, Source, Span};
 use tripline_core::rule::Report;
-use value::{PLUGIN_NAME, VERSION, WORD, is_field_path, word};
+use value::{PLUGIN_NAME, RULE_WORD, VERSION, is_field_path, rule_word};
 
 /// Longest manifest: one that uses every list to its bound with names of usual length.
 pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
@@ -187,7 +187,7 @@ fn read(reader: &mut Reader, source: &Source) -> Option<Manifest> {
     let reads = read_columns(reader, &root, ["reads", "fields"], "field", |path| {
         is_field_path(path).then(|| path.to_owned())
     });
-    let writes = read_columns(reader, &root, ["writes", "columns"], "column", word);
+    let writes = read_columns(reader, &root, ["writes", "columns"], "column", rule_word);
     check_columns(reader, &root, world, &reads, &writes);
     let keys = Capability::ALL.map(Capability::as_str);
     let capabilities = table_of(reader, &root, "capabilities", &keys);
@@ -343,7 +343,7 @@ fn read_column(
     let kinds = ColumnKind::ALL.map(|kind| (kind.as_str(), kind));
     let expected = match what {
         "field" => "a dotted path, a colon and a kind, such as `sourceIPAddress:text`".to_owned(),
-        _ => format!("a name, a colon and a kind, such as `country:symbol`; a name is {WORD}"),
+        _ => format!("a name, a colon and a kind, such as `country:symbol`; a name is {RULE_WORD}"),
     };
     let parts = text.rsplit_once(':');
     let (name, kind) = reader.parsed(text, span, what, &expected, |_| parts)?;

@@ -145,6 +145,11 @@ fn what_is_wrong_is_named() {
         "`fields` has the wrong type (expected a string, found an integer)",
     );
     check_changed("c:int", "C:int", "`C` is no column");
+    // Rules could not name them.
+    for word in ["in", "true", "false", "null"] {
+        let told = format!("`{word}` is no column");
+        check_changed("c:int", &format!("{word}:int"), &told);
+    }
     check_changed("[writes]\ncolumns = [\"c:int\"]\n", "", "needs `[writes]`");
     check_changed("[reads]\nfields = [\"a.b:text\"]\n", "", "needs `[reads]`");
     check("[limits]\nmemory = \"32MB\"", "`32MB` is no size");

@@ -16,6 +16,8 @@ pub(crate) const VERSION: &str = "three whole numbers, such as `1.4.2`";
 pub(crate) const SIZE: &str = "a whole number of B, KiB, MiB or GiB, such as `32MiB`";
 pub(crate) const PERIOD: &str = "a whole number of ms, s, m, h or d, such as `50ms` or `7d`";
 pub(crate) const WORD: &str = "small letters, digits and underscores, such as `default_country`";
+pub(crate) const RULE_WORD: &str = "small letters, digits and underscores, such as `default_country`, and not `in`, `true`, \
+     `false` or `null`, which conditions of rules read as something else";
 pub(crate) const DASHED: &str = "small letters, digits, hyphens and underscores, such as `api-key`";
 pub(crate) const OPERATION: &str =
     "a service, a dot and an operation of it, such as `ec2.DescribeInstances`";
@@ -91,9 +93,14 @@ fn is_name(text: &str, also: &[u8]) -> bool {
         && text.bytes().all(may_stand)
 }
 
-/// The name of a column, a setting or a metric.
+/// The name of a setting or a metric.
 pub(crate) fn word(text: &str) -> Option<String> {
     is_name(text, b"_").then(|| text.to_owned())
+}
+
+/// The name of a column or a plugin as conditions write it after a dot. What else CEL keeps for itself may stand there.
+pub(crate) fn rule_word(text: &str) -> Option<String> {
+    word(text).filter(|text| !["in", "true", "false", "null"].contains(&text.as_str()))
 }
 
 /// The name of a table or a secret.

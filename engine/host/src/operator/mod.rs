@@ -17,7 +17,7 @@ pub use rights::{HttpRights, Rights, Shortfall, Why, rights};
 
 use crate::grant::limits::{HTTP_REQUESTS_PER_MINUTE_DEFAULT, HTTP_REQUESTS_PER_MINUTE_MAX};
 use crate::manifest::read::{Fields, Part, Reader, in_order, span_of};
-use crate::manifest::value::{VERSION, WORD, word};
+use crate::manifest::value::{RULE_WORD, VERSION, rule_word};
 use crate::manifest::{
     Given, LIMIT_KEYS, Limits, Manifest, SETTINGS_MAX, SettingValue, Version, configuration,
     read_limits,
@@ -129,7 +129,7 @@ fn read(reader: &mut Reader, source: &Source) -> Option<Operator> {
     }
     let mut plugins = Vec::with_capacity(entries.len());
     for (alias, span, part) in entries {
-        let alias = reader.parsed(alias, span, "name for rules", WORD, word);
+        let alias = reader.parsed(alias, span, "name for rules", RULE_WORD, rule_word);
         plugins.extend(read_plugin(reader, alias, span, part));
     }
     Some(Operator {

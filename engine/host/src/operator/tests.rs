@@ -100,6 +100,7 @@ fn a_whole_file_is_read() {
 fn what_is_wrong_is_named() {
     check("[plugin.geo]\npath = \"a\"", "Did you mean `plugins`?");
     check("[plugins.Geo]\npath = \"a\"", "`Geo` is no name for rules");
+    check("[plugins.in]\npath = \"a\"", "`in` is no name for rules");
     check("[plugins.geo]", "a plugin is in one place");
     let pinned = format!("oci = \"a.example/geo@{DIGEST}\"");
     let both = format!("[plugins.geo]\npath = \"a\"\n{pinned}");

@@ -42,7 +42,7 @@ fn an_import_that_was_not_granted_is_named() {
     let component = guest(ENRICHER, CLOCK, &echo_parts());
     let load = |rights| load_into(host(), &component, manifest("enricher", ""), rights);
     match load(Rights::default()) {
-        Err(LoadError::NotGranted { imports }) => {
+        Err(LoadError::NotGranted { imports, .. }) => {
             assert_eq!(imports, ["tripline:plugin/clock@1.0.0"]);
         }
         other => panic!("{other:?}"),
@@ -68,7 +68,7 @@ fn what_a_world_does_not_have_cannot_be_granted() {
         ..Rights::default()
     };
     match load_into(host(), &component, manifest("policy", ""), rights) {
-        Err(LoadError::NotGranted { imports }) => {
+        Err(LoadError::NotGranted { imports, .. }) => {
             assert_eq!(imports, ["tripline:plugin/clock@1.0.0"]);
         }
         other => panic!("{other:?}"),
@@ -107,7 +107,7 @@ fn another_world_than_the_manifest_says_is_refused() {
     assert_eq!(
         error.to_string(),
         "the manifest says `detector`, but the component exports `tripline:plugin/enrich@1.0.0`, \
-         `tripline:plugin/setup@1.0.0`"
+         `tripline:plugin/setup@1.0.0`; a plugin of that world exports `setup`, `detect`"
     );
 }
 

@@ -76,7 +76,7 @@ fn what_a_planner_asks_is_answered_by_who_asked_it() {
 #[test]
 fn only_what_was_granted_is_asked() {
     match loaded(&asking(1), &[], "") {
-        Err(LoadError::NotGranted { imports }) => {
+        Err(LoadError::NotGranted { imports, .. }) => {
             assert_eq!(imports, ["tripline:plugin/reads@1.0.0"]);
         }
         other => panic!("{other:?}"),

@@ -1,14 +1,15 @@
 //! `tripline check`: everything that is wrong with rules, tests, lists and overrides, all at once.
 
 use super::CommandError;
+use super::plugin::unfit;
 use crate::exit::{Exit, after_help};
-use crate::plugins::PluginArguments;
+use crate::plugins::{Installed, PluginArguments};
 use crate::remediation::planners::Planners;
 use crate::remediation::policies;
 use crate::rule_files::RuleArguments;
 use crate::rule_loading::{all_reports, today_of};
 use crate::sigma_files::SigmaArguments;
-use crate::terminal::{ColorChoice, counted, printable_json};
+use crate::terminal::{ColorChoice, Shown, counted, printable_json};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,7 +27,10 @@ Examples:
 
 const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Success, "no errors; warnings do not count"),
-    (Exit::Findings, "errors in rules, tests, overrides or lists"),
+    (
+        Exit::Findings,
+        "errors in rules, tests, overrides or lists, or a plugin that cannot run",
+    ),
     (
         Exit::Fault,
         "wrong usage, or something could not be read or written",
@@ -103,7 +107,7 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
                 .date(),
         );
     }
-    let rules = catalog.rules.len() as u64;
+    let rule_count = catalog.rules.len() as u64;
     let mut reports = all_reports(catalog);
     reports.append(&mut policies.reports);
     let count = |level| {
@@ -112,7 +116,11 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
             .filter(|one| one.diagnostic.level == level)
             .count() as u64
     };
-    let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+    let unfit = match rules.plugins.file.is_some() {
+        true => tell_unfit(&*rules.plugins.read()?),
+        false => 0,
+    };
+    let (errors, warnings) = (count(Level::Error) + unfit, count(Level::Warning));
     let text = match arguments.format {
         CheckFormat::Text => {
             let palette = color.palette(&io::stdout());
@@ -128,7 +136,10 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
                 1 => ", 1 policy".to_owned(),
                 many => format!(", {many} policies"),
             };
-            text.push_str(&format!("{}{policies}: {totals}\n", counted(rules, "rule")));
+            text.push_str(&format!(
+                "{}{policies}: {totals}\n",
+                counted(rule_count, "rule")
+            ));
             text
         }
         CheckFormat::Json => to_json(&reports, (errors, warnings)),
@@ -139,6 +150,20 @@ pub(crate) fn run(arguments: Arguments, color: ColorChoice) -> Result<Exit, Comm
     } else {
         Exit::Success
     })
+}
+
+/// Tells which plugins cannot run as they are, and counts them: a rule that asks one would be off or without an answer. That
+/// one is off was told when the file was read.
+fn tell_unfit(installed: &Installed) -> u64 {
+    let unfit = unfit(installed);
+    for (alias, reason) in unfit.iter().filter(|(alias, _)| {
+        let mut off = installed.off.iter();
+        !off.any(|(name, _)| name == alias)
+    }) {
+        let line = format!("error: plugin `{alias}` cannot run: {}\n", Shown(reason));
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+    unfit.len() as u64
 }
 
 fn to_json(reports: &[Report], (errors, warnings): (u64, u64)) -> String {

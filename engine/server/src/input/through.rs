@@ -9,6 +9,19 @@ use std::fmt;
 /// Bytes that are given to a decoder at a time: events are at most so long.
 pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
 
+/// How the text begins that stands for what a decoder passed over. An input that begins like that too has its own words told
+/// as the reason why it is no event, and no more.
+const PASSED_OVER: &str = "\u{0}passed over by ";
+
+/// Why a decoder passed over what this line stands for; nothing of any other line.
+pub(crate) fn passed_over(line: &[u8]) -> Option<String> {
+    if line.first() != Some(&b'"') {
+        return None;
+    }
+    let text: String = serde_json::from_slice(line).ok()?;
+    text.strip_prefix(PASSED_OVER).map(str::to_owned)
+}
+
 /// What became of a chunk.
 pub(crate) struct Made {
     /// Bytes that are done with.
@@ -98,7 +111,8 @@ impl Through {
                     self.made.push(b'\n');
                 }
                 // Text is no event, so this is counted as a rejected record.
-                let line = serde_json::Value::String(format!("{}: {bad}", decoder.name()));
+                let line = format!("{PASSED_OVER}{}: {bad}", decoder.name());
+                let line = serde_json::Value::String(line);
                 self.made.extend(line.to_string().into_bytes());
                 self.made.push(b'\n');
             }
@@ -173,7 +187,11 @@ mod tests {
 
     #[test]
     fn portions_make_no_difference() {
-        let expected = "{\"a\":\"one\"}\n\"lines: line 2 is empty\"\n{\"a\":\"three\"}\n";
+        let expected = "{\"a\":\"one\"}\n\"\\u0000passed over by lines: line 2 is empty\"\n{\"a\":\"three\"}\n";
+        let told = expected.lines().map(|line| passed_over(line.as_bytes()));
+        let told: Vec<Option<String>> = told.collect();
+        let words = "lines: line 2 is empty".to_owned();
+        assert_eq!(told, [None, Some(words), None]);
         let sorted = |text: String| {
             let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
             lines.sort();

@@ -26,6 +26,8 @@ pub(crate) enum Rejection {
     Unseparable,
     /// UTF-16 or UTF-32.
     WideCharacters,
+    /// A decoder passed over it.
+    Undecodable,
 }
 
 impl Rejection {
@@ -35,6 +37,7 @@ impl Rejection {
             Self::Event(reason) => reason.as_str(),
             Self::Unseparable => "unseparable",
             Self::WideCharacters => "not_utf8",
+            Self::Undecodable => "undecodable",
         }
     }
 }
@@ -76,6 +79,10 @@ impl RejectedRecord {
             rejection,
             detail,
         } = self;
+        // Where it stood in what the decoder made tells nobody anything.
+        if *rejection == Rejection::Undecodable {
+            return format!("{file}:{position}: {}: {detail}", rejection.as_str());
+        }
         let line = if physical_line == position {
             String::new()
         } else {

@@ -21,6 +21,7 @@ use super::statistics::{RuleTimes, Statistics};
 use crate::input::reader::Batch;
 use crate::input::resolve::Input;
 use crate::input::split::{Piece, PieceKind};
+use crate::input::through::passed_over;
 use crate::pipeline::{Resume, Worker};
 use crate::plugins::{Answers, Gatherer, Plugins};
 use crate::scan::progress::Counters;
@@ -382,7 +383,10 @@ impl<S: Shape> Examiner<'_, S> {
                 if let Some(pieces) = pieces_within(bytes, usize::MAX) {
                     return Err(pieces);
                 }
-                self.refuse(malformed, place, out);
+                match passed_over(bytes) {
+                    Some(why) => self.reject(Rejection::Undecodable, why, place, out),
+                    None => self.refuse(malformed, place, out),
+                }
                 return Ok(());
             }
         };

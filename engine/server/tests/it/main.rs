@@ -1,6 +1,7 @@
 //! Runs the real binary, as a person or a script does.
 
 mod answers;
+mod authors;
 mod backtest;
 mod bad_input;
 mod commands;

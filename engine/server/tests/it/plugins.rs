@@ -393,6 +393,29 @@ fn a_decoder_makes_events_of_an_input() {
         ran.stderr
     );
     assert!(ran.stderr.contains("2 records read"), "{}", ran.stderr);
+    // What it passes over is told in its words.
+    folder.file(
+        "okta.json",
+        format!("{}\n{{\"a\":1}}\n", entry(1, "user.session.start")),
+    );
+    let ran = good(&folder, &scan);
+    let told = "okta.json:2: undecodable: okta: no `eventType`\n";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("1 rejected (1 undecodable)"),
+        "{}",
+        ran.stderr
+    );
+    folder.file("okta.json", "[".repeat(900_000));
+    let ran = good(&folder, &scan);
+    let told = "undecodable: okta: brackets that hold no objects";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("empty"), "{}", ran.stderr);
+    let shown = good(
+        &folder,
+        &["plugin", "run", "okta.wasm", "--event", "okta.json"],
+    );
+    assert!(shown.stdout.contains("\"offset\": 1,"), "{}", shown.stdout);
     let mut wrong = scan;
     wrong[4] = "otka";
     let ran = run(&folder, &wrong);
@@ -414,6 +437,21 @@ fn keys_are_never_written_over() {
         std::fs::read(under(&folder, "acme.key")).expect("a key"),
         first
     );
+    folder.file("a.wasm", "any bytes");
+    let sign = |key: &str, password: &str| -> Ran {
+        let output = tripline(&["plugin", "sign", "a.wasm", "--key", key])
+            .current_dir(folder.path())
+            .env("TRIPLINE_KEY_PASSWORD", password)
+            .output();
+        output.expect("the binary runs").into()
+    };
+    // The key is not locked, and nobody minds a password.
+    let ran = sign("acme.key", "correct horse");
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = sign("acme.pub", "");
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    let told = "acme.pub: the file of the secret key is a public key";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
 
 #[test]
@@ -447,7 +485,7 @@ fn projects_are_tested_measured_and_shown() {
         let instructions = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let rows = words.first()?.parse().ok()?;
-            let [_, _, _, _, instructions] = words[..] else {
+            let [_, _, _, _, _, _, instructions] = words[..] else {
                 return None;
             };
             Some((rows, instructions.replace(',', "").parse().ok()?))
@@ -457,11 +495,15 @@ fn projects_are_tested_measured_and_shown() {
     };
     let first = measured();
     let rows: Vec<usize> = first.iter().map(|(rows, _)| *rows).collect();
-    assert_eq!(rows, [0, 1, 16, 64, 256]);
+    // With a fresh instance for each call, and with one for all.
+    assert_eq!(rows, [0, 1, 16, 64, 256, 0, 1, 16, 64, 256]);
+    let (fresh, reused) = first.split_at(5);
     assert!(
-        first.is_sorted_by(|less, more| less.1 < more.1),
+        fresh.is_sorted_by(|less, more| less.1 < more.1),
         "{first:?}"
     );
+    let mut pairs = fresh.iter().zip(reused);
+    assert!(pairs.all(|(fresh, reused)| reused.1 < fresh.1), "{first:?}");
     assert_eq!(measured(), first, "instructions are always the same");
 }
 
@@ -522,7 +564,8 @@ pub(crate) fn python_with(name: &str, packages: &[&str]) -> PathBuf {
 
 /// Builds and tests a template with more folders in front of the search path.
 fn template(language: &str, path: &[PathBuf]) {
-    for kind in ["enricher", "detector"] {
+    // Under names that programs have for something else.
+    for (kind, name) in [("enricher", "columns"), ("detector", "hit")] {
         let folder = Folder::new(&format!("{language}-{kind}"));
         let new = [
             "plugin",
@@ -531,14 +574,14 @@ fn template(language: &str, path: &[PathBuf]) {
             language,
             "--kind",
             kind,
-            "acme/sample",
+            &format!("acme/{name}"),
         ];
         good(&folder, &new);
         let before = std::env::var_os("PATH").unwrap_or_default();
         let all = path.iter().cloned().chain(std::env::split_paths(&before));
         let all = std::env::join_paths(all).expect("a search path");
         for action in ["build", "test"] {
-            let output = tripline(&["plugin", action, "sample"])
+            let output = tripline(&["plugin", action, name])
                 .current_dir(folder.path())
                 .env("PATH", &all)
                 .output();

@@ -28,7 +28,7 @@ fn a_component_says_what_it_is_made_of_and_the_signature_covers_it() {
     for wanted in [
         "made with   Rust, rustc 1.",
         "packages    3: ",
-        "\n              acme-client 0.1.0: Apache-2.0, local\n",
+        "\n              acme-client-plugin 0.1.0: Apache-2.0, local\n",
         "\n              wit-bindgen 0.",
     ] {
         assert!(ran.stdout.contains(wanted), "{wanted}: {}", ran.stdout);

@@ -2,7 +2,7 @@
 
 import { Fault, Hit, exportDetector } from "./.tripline/sdk/js/tripline-plugin.js";
 
-class {{type}} {
+class Plugin {
   names = new Set();
 
   configure(config) {
@@ -26,4 +26,4 @@ class {{type}} {
   }
 }
 
-export const { setup, detect } = exportDetector({{type}});
+export const { setup, detect } = exportDetector(Plugin);

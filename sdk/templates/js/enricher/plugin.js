@@ -2,7 +2,7 @@
 
 import { Columns, exportEnricher } from "./.tripline/sdk/js/tripline-plugin.js";
 
-class {{type}} {
+class Plugin {
   enrich(batch) {
     // `reads` in plugin.toml, in the same order.
     const addresses = batch.text(0);
@@ -27,4 +27,4 @@ function program(agent) {
   return agent === null ? null : agent.split(/[ /]/, 1)[0] || null;
 }
 
-export const { setup, enrich } = exportEnricher({{type}});
+export const { setup, enrich } = exportEnricher(Plugin);

@@ -5,7 +5,7 @@ import json
 from tripline_plugin import Detector, Fault, Hit, export_detector
 
 
-class {{type}}(Detector):
+class Plugin(Detector):
     names = frozenset()
 
     def configure(self, config):
@@ -24,4 +24,4 @@ class {{type}}(Detector):
         ]
 
 
-Setup, Detect = export_detector({{type}})
+Setup, Detect = export_detector(Plugin)

@@ -5,7 +5,7 @@ import ipaddress
 from tripline_plugin import Columns, Enricher, export_enricher
 
 
-class {{type}}(Enricher):
+class Plugin(Enricher):
     def enrich(self, batch):
         # `reads` in plugin.toml, in the same order.
         addresses, agents = batch.text(0), batch.symbol(1)
@@ -38,4 +38,4 @@ def program(agent):
     return agent.split(" ")[0].split("/")[0] or None if agent else None
 
 
-Setup, Enrich = export_enricher({{type}})
+Setup, Enrich = export_enricher(Plugin)

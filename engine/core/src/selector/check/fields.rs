@@ -145,6 +145,14 @@ impl Checker<'_> {
             Some(near) => diagnostic
                 .with_help(format!("did you mean `{near}`?"))
                 .with_suggestion(span, near),
+            // A variable whose fields are plugins, and no plugin is asked that way.
+            None if fields.is_empty() => {
+                let help = format!(
+                    "no plugin that is called `{name}` answers as `{}`",
+                    print(operand)
+                );
+                diagnostic.with_help(help)
+            }
             None => {
                 let names: Vec<&str> = names.collect();
                 diagnostic.with_help(format!("its fields are {}", names.join(", ")))

@@ -1,6 +1,7 @@
 //! A plugin as its author runs it: through the real host, with the real limits, and what the tests grant.
 
 use super::build::Project;
+use super::vectors::Given;
 use crate::causes::with_causes;
 use crate::command::CommandError;
 use crate::plugins::{Declared, Hosted, Installed, counting_host, host};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tripline_core::diagnostic::Source;
 use tripline_host::Host;
+use tripline_host::manifest::InstanceMode;
 use tripline_host::scan::scan;
 
 /// The component that an argument names: a file, or that of a project.
@@ -73,7 +75,7 @@ fn is_source(name: &str) -> bool {
 /// it names lie relative to `folder`.
 pub(super) fn declared(
     component: &Path,
-    given: &toml::Table,
+    given: &Given,
     folder: &Path,
 ) -> Result<(Installed, Declared), CommandError> {
     let component = component
@@ -85,15 +87,15 @@ pub(super) fn declared(
     let mut plugin = toml::Table::new();
     plugin.insert("path".to_owned(), component.display().to_string().into());
     for key in ["config", "limits"] {
-        if let Some(value) = given.get(key) {
+        if let Some(value) = given.table.get(key) {
             plugin.insert(key.to_owned(), value.clone());
         }
     }
-    let mut grant = match given.get("grant") {
+    let mut grant = match given.table.get("grant") {
         Some(toml::Value::Table(grant)) => grant.clone(),
         _ => asked(&component)?,
     };
-    if let Some(toml::Value::Table(tables)) = given.get("tables") {
+    if let Some(toml::Value::Table(tables)) = given.table.get("tables") {
         grant.insert("lookup".to_owned(), written(tables, folder)?.into());
     }
     plugin.insert("grant".to_owned(), grant.into());
@@ -106,7 +108,7 @@ pub(super) fn declared(
     operator.insert("plugins".to_owned(), plugins.into());
     let text =
         toml::to_string(&operator).map_err(|error| CommandError::Usage(error.to_string()))?;
-    let name = "what the tests grant".to_owned();
+    let name = format!("{} (as an operator's file)", given.name);
     // An author runs what was built just now, whatever signature lies beside it.
     let source = Arc::new(Source { name, text });
     let mut installed = Installed::of_source(&source, folder)?;
@@ -189,23 +191,29 @@ fn written(tables: &toml::Table, folder: &Path) -> Result<toml::Table, CommandEr
     Ok(paths)
 }
 
-/// The same, running.
+/// The same, running; with another way of having instances than its manifest says, if one is given.
 pub(super) fn hosted(
     component: &Path,
-    given: &toml::Table,
+    given: &Given,
     folder: &Path,
+    mode: Option<InstanceMode>,
 ) -> Result<Hosted, CommandError> {
-    let (installed, declared) = declared(component, given, folder)?;
+    let (installed, mut declared) = declared(component, given, folder)?;
+    if let Some(mode) = mode {
+        declared.manifest.instance = mode;
+    }
     hosted_by(&host(None)?, component, &installed.talking(), declared)
 }
 
 /// The same, counting its instructions and without a word of its own.
 pub(super) fn counted(
     component: &Path,
-    given: &toml::Table,
+    given: &Given,
     folder: &Path,
+    mode: InstanceMode,
 ) -> Result<Hosted, CommandError> {
-    let (installed, declared) = declared(component, given, folder)?;
+    let (installed, mut declared) = declared(component, given, folder)?;
+    declared.manifest.instance = mode;
     hosted_by(&counting_host()?, component, &installed, declared)
 }
 
@@ -217,7 +225,7 @@ fn hosted_by(
 ) -> Result<Hosted, CommandError> {
     let plugin = installed.load(host, &declared).map_err(|reason| {
         let path = component.display();
-        let hint = match reason.contains("not granted") {
+        let hint = match reason.contains("its operator grants") {
             true => "\nwhat it may do in tests is said by `[grant]` in the file of the tests, as in an operator's file",
             false => "",
         };

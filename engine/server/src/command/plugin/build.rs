@@ -77,7 +77,7 @@ struct Compiled {
 pub(super) struct Project {
     pub(super) folder: PathBuf,
     pub(super) manifest_text: String,
-    manifest: Manifest,
+    pub(super) manifest: Manifest,
     /// `acme-geo`.
     pub(super) package: String,
 }

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use tripline_host::LoadError;
 use tripline_host::batch::ColumnKind;
+use tripline_host::fit;
 use tripline_host::manifest::{Capability, Column, Manifest};
 use tripline_host::provenance::{Note, Package, provenance};
 use tripline_host::scan::{Scanned, scan};
@@ -64,8 +66,9 @@ fn of_component(path: &Path, out: &mut String) -> Result<bool, CommandError> {
             about(&manifest, out);
             component(&bytes, &scanned, out);
             asks(&manifest, out);
+            let is_fit = told_fit(fit::check(&scanned, &manifest, None), out);
             origin(&bytes, Some(&manifest), Packages::Each, out);
-            Ok(true)
+            Ok(is_fit)
         }
         Err(reason) => {
             component(&bytes, &scanned, out);
@@ -83,6 +86,10 @@ fn of_operator(installed: &Installed, out: &mut String) -> bool {
         about(&one.manifest, out);
         component(&one.component, &one.scanned, out);
         granted(one, out);
+        is_good &= told_fit(
+            fit::check(&one.scanned, &one.manifest, Some(&one.rights)),
+            out,
+        );
         if let Err(reason) = installed.shared(one) {
             let _ = writeln!(out, "  cannot run  {}", Shown(&reason));
             is_good = false;
@@ -94,6 +101,28 @@ fn of_operator(installed: &Installed, out: &mut String) -> bool {
         let _ = writeln!(out, "[{alias}]\n  off         {reason}\n");
     }
     is_good
+}
+
+/// Says what loading it would say.
+fn told_fit(fit: Result<Vec<Capability>, LoadError>, out: &mut String) -> bool {
+    if let Err(fault) = &fit {
+        let _ = writeln!(out, "  cannot run  {}", Shown(&with_causes(fault)));
+    }
+    fit.is_ok()
+}
+
+/// Plugins of an operator's file that cannot run as they are, and why.
+pub(crate) fn unfit(installed: &Installed) -> Vec<(String, String)> {
+    let off = installed.off.iter().cloned();
+    let unfit = installed.plugins.iter().filter_map(|one| {
+        let fit = fit::check(&one.scanned, &one.manifest, Some(&one.rights));
+        let why = match fit {
+            Err(fault) => with_causes(&fault),
+            Ok(_) => installed.shared(one).err()?,
+        };
+        Some((one.alias.clone(), why))
+    });
+    off.chain(unfit).collect()
 }
 
 fn about(manifest: &Manifest, out: &mut String) {

@@ -12,6 +12,8 @@ mod sign;
 mod test;
 mod vectors;
 
+pub(crate) use inspect::unfit;
+
 use super::CommandError;
 use crate::exit::{Exit, after_help};
 use crate::terminal::ColorChoice;

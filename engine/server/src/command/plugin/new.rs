@@ -47,7 +47,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "rust", value_name = "LANG")]
     lang: Language,
 
-    /// What it is for: `enricher` or `detector`; in Rust also `decoder`, `policy` or `planner`.
+    /// What it is for: `enricher` or `detector`; in Rust also `stateful-detector`, `scorer`, `policy`, `decoder`,
+    /// `remediator` or `planner`.
     #[arg(long, default_value = "enricher", value_name = "KIND")]
     kind: String,
 
@@ -86,7 +87,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let values = [
         ("{{name}}", arguments.name.clone()),
         ("{{module}}", package.replace('-', "_")),
-        ("{{type}}", camel(short)),
         ("{{description}}", format!("What {short} does")),
         ("{{license}}", "Apache-2.0".to_owned()),
         ("{{package}}", package),
@@ -179,19 +179,11 @@ fn names(name: &str) -> Result<(&str, &str), CommandError> {
     match name.split_once('/') {
         Some((owner, short)) if is_name && good(owner) && good(short) => Ok((owner, short)),
         _ => Err(CommandError::Usage(format!(
-            "`{}` is no name of a plugin; give who and what, in small letters: `acme/geo`",
+            "`{}` is no name of a plugin; give who and what, each beginning with a small letter and of small letters, \
+             digits and single hyphens: `acme/geo`",
             Shown(name)
         ))),
     }
-}
-
-fn camel(name: &str) -> String {
-    let word = |word: &str| {
-        let mut letters = word.chars();
-        let first = letters.next().map(|first| first.to_ascii_uppercase());
-        first.into_iter().chain(letters).collect::<String>()
-    };
-    name.split('-').map(word).collect()
 }
 
 #[cfg(test)]
@@ -214,6 +206,29 @@ mod tests {
         ] {
             assert!(names(bad).is_err(), "{bad}");
         }
-        assert_eq!(camel("geo-ip"), "GeoIp");
+    }
+
+    /// A word of the name in a program would one day be a word that the program uses otherwise.
+    #[test]
+    fn programs_are_the_same_whatever_a_plugin_is_called() {
+        let is_program = |path: &&str| {
+            let endings = [".rs", ".go", ".c", ".h", ".js", ".py"];
+            endings.iter().any(|ending| path.ends_with(ending))
+        };
+        let mut programs = 0;
+        for (path, text) in TEMPLATES.iter().filter(|(path, _)| is_program(path)) {
+            programs += 1;
+            let code = text.lines().filter(|line| {
+                // What it is for stands in the comment at its beginning, and headers have the comments of the contract.
+                !["//", "/*", "\"\"\""]
+                    .iter()
+                    .any(|comment| line.trim_start().starts_with(comment))
+            });
+            let placeholders = ["{{name}}", "{{package}}", "{{module}}", "{{type}}"];
+            let is_named = |line: &&str| placeholders.iter().any(|one| line.contains(one));
+            let named: Vec<&str> = code.filter(is_named).collect();
+            assert!(named.is_empty(), "{path}: {named:?}");
+        }
+        assert!(programs >= 13, "{programs}");
     }
 }

@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use tripline_host::sign::{self, KeyPair, PublicKey, Trust, TrustedKey};
+use tripline_host::sign::{self, KeyPair, PublicKey, SignFault, Trust, TrustedKey};
 
 /// The variable that holds the password of a secret key.
 const PASSWORD: &str = "TRIPLINE_KEY_PASSWORD";
@@ -82,7 +82,15 @@ pub(super) fn sign(arguments: &SignArguments) -> Result<Exit, CommandError> {
     let name = arguments.component.file_name().unwrap_or_default();
     let comment = format!("file:{}", name.to_string_lossy());
     let signature = sign::sign(&component, &secret, password().as_deref(), &comment);
-    let signature = signature.map_err(|fault| CommandError::Usage(with_causes(&fault)))?;
+    let signature = signature.map_err(|fault| {
+        let key = arguments.key.display();
+        let help = match fault {
+            SignFault::Locked => format!("; {PASSWORD} gives it"),
+            SignFault::Password => format!("; {PASSWORD} gave it"),
+            _ => String::new(),
+        };
+        CommandError::Usage(format!("{key}: {}{help}", with_causes(&fault)))
+    })?;
     let path = signature_path(&arguments.component);
     std::fs::write(&path, signature).map_err(|source| CommandError::Write {
         path: path.display().to_string(),

@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use tripline_host::Fault;
+use tripline_host::grant::events::Value as Argument;
 use tripline_host::manifest::World;
 use tripline_host::proposal::Proposal;
+use tripline_host::{ExecuteMode, Fault};
 
 /// Run the test vectors of a plugin, with the limits and grants that it would run with.
 #[derive(Args, Debug)]
@@ -35,26 +36,30 @@ pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     let (mut passed, mut failed) = (0_u64, 0_u64);
     let mut out = String::new();
     for file in &files {
-        let hosted = author::hosted(&component, &file.given, &arguments.folder)?;
+        let hosted = author::hosted(&component, &file.given, &arguments.folder, None)?;
         let results = file.cases.iter().map(|case| {
             let wrong = judge(&hosted, case);
-            (case.name.as_str(), wrong)
+            (case.name.as_str(), Some(case.line), wrong)
         });
-        let mut results: Vec<(&str, Vec<String>)> = results.collect();
-        results.extend(free_checks(&hosted, file));
-        for (name, wrong) in results {
+        let mut results: Vec<(&str, Option<usize>, Vec<String>)> = results.collect();
+        let free = free_checks(&hosted, file).into_iter();
+        results.extend(free.map(|(name, wrong)| (name, None, wrong)));
+        for (name, line, wrong) in results {
             if wrong.is_empty() {
                 passed += 1;
                 continue;
             }
             failed += 1;
-            let place = file.path.display();
+            let mut place = file.path.display().to_string();
+            if let Some(line) = line {
+                let _ = write!(place, ":{line}");
+            }
             let _ = writeln!(
                 out,
                 "{}FAILED{} {}: {}",
                 palette.error,
                 palette.reset,
-                Shown(&place.to_string()),
+                Shown(&place),
                 Shown(name)
             );
             for line in wrong {
@@ -72,8 +77,9 @@ pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
 fn judge(hosted: &Hosted, case: &Case) -> Vec<String> {
     let got = match &case.input {
         Input::Event(event) => event_answer(hosted, event),
-        Input::Chunk(chunk) => chunk_answer(hosted, chunk),
+        Input::Chunk(chunk) => chunk_answer(hosted, chunk.as_bytes()),
         Input::Subject(subject, answers) => subject_answer(hosted, subject, answers),
+        Input::Finding(finding) => finding_answer(hosted, finding),
     };
     let mut wrong = Vec::new();
     if let Some(fault) = got.get("fault")
@@ -84,20 +90,55 @@ fn judge(hosted: &Hosted, case: &Case) -> Vec<String> {
     }
     for (key, wanted) in &case.wanted {
         match got.get(key.as_str()) {
-            None => wrong.push(format!(
-                "wanted `{key}`, which this kind of plugin does not give"
-            )),
             Some(is) if agrees(key, wanted, is) => {}
             Some(is) => wrong.push(format!("{key}: wanted {wanted}, got {is}")),
+            None => wrong.push(missing(key, wanted, &got, hosted.plugin.manifest().world)),
         }
     }
+    if let Some(parts) = got.get("passed_over").filter(|_| !wrong.is_empty()) {
+        let parts = parts.as_array().into_iter().flatten();
+        wrong.extend(parts.map(|part| format!("passed over: {part}")));
+    }
     wrong
+}
+
+/// What to say of an outcome that did not come.
+fn missing(key: &str, wanted: &Value, got: &Map<String, Value>, world: World) -> String {
+    let gives = given_by(world);
+    if !gives.contains(&key) {
+        let gives = gives.join("`, `");
+        return format!("wanted `{key}`, but a plugin of this kind gives `{gives}`");
+    }
+    let got: Vec<String> = got
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let got = got.join(", ");
+    match key {
+        "fault" => format!("fault: wanted {wanted}, but it did not fail; it gave {got}"),
+        _ => format!("{key}: wanted {wanted}, but it gave {got}"),
+    }
+}
+
+/// The outcomes of a world, by the words of cases.
+fn given_by(world: World) -> &'static [&'static str] {
+    match world {
+        World::Enricher => &["columns", "fault"],
+        World::Detector | World::StatefulDetector => &["hit", "fault"],
+        World::Scorer => &["score", "fault"],
+        World::Policy => &["decision", "fault"],
+        World::Decoder => &["events", "bad", "fault"],
+        World::Planner => &["plan", "nothing", "fault"],
+        World::Remediator => &["steps", "dry_run", "fault"],
+    }
 }
 
 /// Columns have to be all there are; of hits and decisions, what is named is compared.
 fn agrees(key: &str, wanted: &Value, is: &Value) -> bool {
     match (key, wanted, is) {
         ("hit", Value::Bool(true), found) => found.is_object(),
+        // No opinion, which TOML has no other word for.
+        ("score", Value::Bool(false), found) => found.is_null(),
         // Rules write the same words with an underscore.
         ("decision", Value::String(effect), found) => found["effect"] == effect.replace('_', "-"),
         ("columns", Value::Object(wanted), Value::Object(is)) => {
@@ -111,18 +152,10 @@ fn agrees(key: &str, wanted: &Value, is: &Value) -> bool {
             is.contains(wanted.as_str())
         }
         // Steps in their order, and of each what is named.
-        ("plan", wanted, is) => is_within(wanted, is),
+        ("plan" | "steps" | "dry_run", wanted, is) => is_within(wanted, is),
         (_, Value::Object(wanted), Value::Object(is)) => wanted
             .iter()
             .all(|(name, value)| is.get(name).is_some_and(|found| agrees("", value, found))),
-        (_, Value::Array(wanted), Value::Array(is)) if key == "events" => {
-            let parsed = wanted.iter().map(|one| match one {
-                Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-                other => other.clone(),
-            });
-            let wanted: Vec<Value> = parsed.collect();
-            same(&Value::Array(wanted), &Value::Array(is.clone()))
-        }
         _ => same(wanted, is),
     }
 }
@@ -181,9 +214,9 @@ pub(super) fn event_answer(hosted: &Hosted, event: &str) -> Map<String, Value> {
     }
 }
 
-/// What a decoder makes of a chunk that is a whole input.
-fn chunk_answer(hosted: &Hosted, chunk: &str) -> Map<String, Value> {
-    match hosted.plugin.decode(chunk.as_bytes(), &[], true) {
+/// What a decoder makes of a chunk that is a whole input. What it passed over is told with where in the chunk that begins.
+pub(super) fn chunk_answer(hosted: &Hosted, chunk: &[u8]) -> Map<String, Value> {
+    match hosted.plugin.decode(chunk, &[], true) {
         Err(fault) => Map::from_iter([("fault".to_owned(), json!(fault.to_string()))]),
         Ok(decoded) => {
             let lines = decoded.events.split(|byte| *byte == b'\n');
@@ -191,11 +224,64 @@ fn chunk_answer(hosted: &Hosted, chunk: &str) -> Map<String, Value> {
             let events: Vec<Value> = lines
                 .map(|line| serde_json::from_slice(line).unwrap_or(Value::Null))
                 .collect();
+            let passed_over: Vec<Value> = decoded
+                .bad
+                .iter()
+                .map(|bad| json!({"offset": bad.offset, "message": bad.message}))
+                .collect();
             Map::from_iter([
                 ("events".to_owned(), json!(events)),
                 ("bad".to_owned(), json!(decoded.bad.len())),
+                ("passed_over".to_owned(), json!(passed_over)),
             ])
         }
+    }
+}
+
+/// The steps of a remediator, and what it says that each would do. Nothing is done: a test is not to change anything.
+pub(super) fn finding_answer(hosted: &Hosted, finding: &str) -> Map<String, Value> {
+    let fault = |fault: Fault| Map::from_iter([("fault".to_owned(), json!(fault.to_string()))]);
+    let steps = match hosted.plugin.plan(finding) {
+        Ok(steps) => steps,
+        Err(why) => return fault(why),
+    };
+    let told = steps.iter().map(|step| {
+        let outcome = hosted
+            .plugin
+            .execute(step, "dry-run", ExecuteMode::DryRun)?;
+        Ok(json!({"changed": outcome.changed, "message": outcome.message}))
+    });
+    let told: Vec<Value> = match told.collect::<Result<_, Fault>>() {
+        Ok(told) => told,
+        Err(why) => return fault(why),
+    };
+    let steps = steps.iter().map(|step| {
+        let arguments = step.arguments.iter();
+        let arguments: Map<String, Value> = arguments
+            .map(|(name, value)| (name.clone(), argument(value)))
+            .collect();
+        json!({
+            "id": step.id,
+            "summary": step.summary,
+            "reversible": step.reversible,
+            "arguments": arguments,
+        })
+    });
+    let steps: Vec<Value> = steps.collect();
+    Map::from_iter([
+        ("steps".to_owned(), json!(steps)),
+        ("dry_run".to_owned(), json!(told)),
+    ])
+}
+
+fn argument(value: &Argument) -> Value {
+    match value {
+        Argument::Null => Value::Null,
+        Argument::Boolean(value) => json!(value),
+        Argument::Int(value) => json!(value),
+        Argument::Float(value) => json!(value),
+        Argument::Text(value) => json!(value),
+        Argument::Bytes(bytes) => json!(String::from_utf8_lossy(bytes)),
     }
 }
 
@@ -204,7 +290,7 @@ fn is_within(wanted: &Value, is: &Value) -> bool {
     match (wanted, is) {
         (Value::Object(wanted), Value::Object(is)) => wanted
             .iter()
-            .all(|(name, wanted)| is_within(wanted, is.get(name).unwrap_or(&Value::Null))),
+            .all(|(name, wanted)| is.get(name).is_some_and(|is| is_within(wanted, is))),
         (Value::Array(wanted), Value::Array(is)) => {
             let mut pairs = wanted.iter().zip(is);
             wanted.len() == is.len() && pairs.all(|(wanted, is)| is_within(wanted, is))
@@ -214,7 +300,7 @@ fn is_within(wanted: &Value, is: &Value) -> bool {
 }
 
 /// What a planner proposes, with services that always answer so.
-fn subject_answer(
+pub(super) fn subject_answer(
     hosted: &Hosted,
     subject: &str,
     answers: &[(String, Value)],
@@ -285,11 +371,108 @@ fn trapped(
     }
 }
 
+/// Checks that hold of every decoder: how an input is cut makes no difference, and no bytes are a trap.
+fn decoder_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String>)> {
+    let (mut differ, mut traps) = (Vec::new(), Vec::new());
+    for case in &file.cases {
+        let Input::Chunk(chunk) = &case.input else {
+            continue;
+        };
+        let whole = hosted.plugin.decode(chunk.as_bytes(), &[], true);
+        let whole = whole.map(|decoded| decoded.events);
+        match (whole, decoded_in_parts(hosted, chunk.as_bytes())) {
+            (Ok(whole), Ok(parts)) if lines_of(&whole) == lines_of(&parts) => {}
+            (Err(_), _) => {}
+            (Ok(_), Ok(_)) => differ.push(format!("{}: other events come of it", case.name)),
+            (Ok(_), Err(why)) => differ.push(format!("{}: {why}", case.name)),
+        }
+    }
+    let deep = [b"[".repeat(NONSENSE_BYTES), b"{".repeat(NONSENSE_BYTES)];
+    let other = [b"\xff\xfe\0".to_vec(), vec![b'"'; NONSENSE_BYTES]];
+    for nonsense in deep.iter().chain(&other) {
+        match hosted.plugin.decode(nonsense, &[], true) {
+            Ok(_) | Err(Fault::Guest(_)) => {}
+            Err(fault) => {
+                let first = String::from_utf8_lossy(&nonsense[..1]);
+                traps.push(format!(
+                    "{} bytes from `{first}` on: {fault}",
+                    nonsense.len()
+                ));
+            }
+        }
+    }
+    vec![
+        ("(chunks of 7 bytes make no difference)", differ),
+        ("(nonsense is no trap)", traps),
+    ]
+}
+
+/// Bytes of nonsense that a decoder is given.
+const NONSENSE_BYTES: usize = 10_000;
+
+fn lines_of(events: &[u8]) -> Vec<&[u8]> {
+    let lines = events.split(|byte| *byte == b'\n');
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+/// What comes of an input that arrives 7 bytes at a time.
+fn decoded_in_parts(hosted: &Hosted, input: &[u8]) -> Result<Vec<u8>, String> {
+    let (mut events, mut state, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    let mut parts = input.chunks(7).peekable();
+    loop {
+        held.extend_from_slice(parts.next().unwrap_or_default());
+        let last = parts.peek().is_none();
+        let decoded = hosted.plugin.decode(&held, &state, last);
+        let decoded = decoded.map_err(|fault| fault.to_string())?;
+        held.drain(..decoded.consumed as usize);
+        events.extend(decoded.events);
+        events.push(b'\n');
+        state = decoded.state;
+        if last {
+            return Ok(events);
+        }
+    }
+}
+
+/// Checks that hold of every remediator: a plan that somebody agreed to is the plan that is carried out, and findings that
+/// are nonsense are no trap.
+fn remediator_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String>)> {
+    let findings = file.cases.iter().filter_map(|case| match &case.input {
+        Input::Finding(finding) => Some((case, finding)),
+        _ => None,
+    });
+    let differ = findings.filter_map(|(case, finding)| {
+        let (first, again) = (
+            finding_answer(hosted, finding),
+            finding_answer(hosted, finding),
+        );
+        (first != again).then(|| format!("{}: asked twice, it answers otherwise", case.name))
+    });
+    let differ = differ.collect();
+    let odd = ["", "[]", "{}", "{\"evidence\": 7}"];
+    let traps = odd
+        .into_iter()
+        .filter_map(|finding| match hosted.plugin.plan(finding) {
+            Ok(_) | Err(Fault::Guest(_)) => None,
+            Err(fault) => Some(format!("`{finding}`: {fault}")),
+        });
+    vec![
+        ("(the same finding has the same steps)", differ),
+        ("(nonsense is a fault and no trap)", traps.collect()),
+    ]
+}
+
 /// Checks that hold of every plugin that looks at events one by one.
 fn free_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String>)> {
     let world = hosted.plugin.manifest().world;
     if world == World::Planner {
         return planner_checks(hosted, file);
+    }
+    if world == World::Decoder {
+        return decoder_checks(hosted, file);
+    }
+    if world == World::Remediator {
+        return remediator_checks(hosted, file);
     }
     if !matches!(
         world,
@@ -299,7 +482,7 @@ fn free_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String
     }
     let events = file.cases.iter().filter_map(|case| match &case.input {
         Input::Event(event) => Some(event.as_bytes()),
-        Input::Chunk(_) | Input::Subject(..) => None,
+        Input::Chunk(_) | Input::Subject(..) | Input::Finding(_) => None,
     });
     let rows_max = hosted.plugin.limits().batch as usize;
     let events: Vec<&[u8]> = events.take(rows_max).collect();

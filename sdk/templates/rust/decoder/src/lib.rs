@@ -5,9 +5,9 @@ use tripline_plugin::{Decoded, Decoder, Fault, Lines, export_decoder};
 
 /// Lines of `name=value` pairs, parted by spaces.
 #[derive(Default)]
-struct {{type}};
+struct Plugin;
 
-impl Decoder for {{type}} {
+impl Decoder for Plugin {
     fn decode(&mut self, chunk: &[u8], _state: &[u8], last: bool) -> Result<Decoded, Fault> {
         let mut lines = Lines::new(chunk, last);
         let mut decoded = Decoded::default();
@@ -22,7 +22,7 @@ impl Decoder for {{type}} {
     }
 }
 
-export_decoder!({{type}});
+export_decoder!(Plugin);
 
 fn event(line: &str) -> Option<String> {
     let mut event = Map::new();
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn pairs_become_events() {
-        let decoded = {{type}}
+        let decoded = Plugin
             .decode(b"a=1 b=2\nnonsense\nc=", b"", false)
             .expect("nothing fails");
         assert_eq!(decoded.events, b"{\"a\":\"1\",\"b\":\"2\"}\n");

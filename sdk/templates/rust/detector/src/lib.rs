@@ -12,11 +12,11 @@ fields! {
 }
 
 #[derive(Default)]
-struct {{type}} {
+struct Plugin {
     names: Vec<String>,
 }
 
-impl Detector for {{type}} {
+impl Detector for Plugin {
     fn configure(&mut self, config: &str) -> Result<(), Fault> {
         let config: serde_json::Value = serde_json::from_str(config)
             .map_err(|error| Fault::invalid_config(error.to_string()))?;
@@ -51,7 +51,7 @@ impl Detector for {{type}} {
     }
 }
 
-export_detector!({{type}});
+export_detector!(Plugin);
 
 #[cfg(test)]
 mod tests {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn configured_names_are_found() {
-        let mut plugin = {{type}}::default();
+        let mut plugin = Plugin::default();
         plugin
             .configure(r#"{"names": ["StopLogging"]}"#)
             .expect("the names are a list");

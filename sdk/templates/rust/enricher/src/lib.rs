@@ -20,9 +20,9 @@ writes! {
 }
 
 #[derive(Default)]
-struct {{type}};
+struct Plugin;
 
-impl Enricher for {{type}} {
+impl Enricher for Plugin {
     fn enrich(&mut self, batch: &Batch<'_>) -> Result<Columns, Fault> {
         let reads = Reads::of(batch)?;
         let mut writes = Writes::of(batch);
@@ -38,7 +38,7 @@ impl Enricher for {{type}} {
     }
 }
 
-export_enricher!({{type}});
+export_enricher!(Plugin);
 
 /// Whether an address belongs to a private network; nothing when it is none.
 fn is_private(address: &str) -> Option<bool> {
@@ -65,7 +65,7 @@ mod tests {
             .with_symbol([Some("aws-cli/2.17.1"), None])
             .pack();
         let batch = Batch::read(&bytes).expect("the batch is sound");
-        let written = {{type}}.enrich(&batch).expect("nothing fails").pack();
+        let written = Plugin.enrich(&batch).expect("nothing fails").pack();
         let written = Batch::read(&written).expect("the batch is sound");
         let is_private = written.bool(0).expect("the first column");
         assert_eq!((is_private.get(0), is_private.get(1)), (Some(true), None));

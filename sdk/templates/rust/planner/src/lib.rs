@@ -7,11 +7,11 @@ use tripline_plugin::propose::{Change, Check, Class, Draft, InverseStep, Proposa
 use tripline_plugin::{Fault, Planner, export_planner, reads};
 
 #[derive(Default)]
-struct {{type}} {
+struct Plugin {
     key: String,
 }
 
-impl Planner for {{type}} {
+impl Planner for Plugin {
     fn configure(&mut self, config: &str) -> Result<(), Fault> {
         let config: Value = serde_json::from_str(config)
             .map_err(|error| Fault::invalid_config(error.to_string()))?;
@@ -74,7 +74,7 @@ impl Planner for {{type}} {
     }
 }
 
-export_planner!({{type}});
+export_planner!(Plugin);
 
 #[cfg(test)]
 mod tests {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_instance_is_tagged_once() {
-        let mut plugin = {{type}}::default();
+        let mut plugin = Plugin::default();
         plugin.configure(r#"{"key": "suspect"}"#).expect("it is sound");
         let subject = json!({
             "resource": {"arn": "arn:aws:ec2:eu-central-1:123456789012:instance/i-0a"},

@@ -12,12 +12,12 @@ fields! {
 }
 
 #[derive(Default)]
-struct {{type}} {
+struct Plugin {
     guarded: Vec<String>,
     approvers: String,
 }
 
-impl Policy for {{type}} {
+impl Policy for Plugin {
     fn configure(&mut self, config: &str) -> Result<(), Fault> {
         let config: serde_json::Value = serde_json::from_str(config)
             .map_err(|error| Fault::invalid_config(error.to_string()))?;
@@ -50,7 +50,7 @@ impl Policy for {{type}} {
     }
 }
 
-export_policy!({{type}});
+export_policy!(Plugin);
 
 #[cfg(test)]
 mod tests {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_root_user_is_refused_and_others_are_approved() {
-        let mut plugin = {{type}}::default();
+        let mut plugin = Plugin::default();
         plugin
             .configure(r#"{"guarded": ["StopLogging"], "approvers": "security"}"#)
             .expect("the names are a list");
