@@ -239,7 +239,7 @@ impl Shaping<'_, '_> {
                     Ok(value) => title.push_str(&printable(&plain(&value))),
                     Err(fault) => {
                         title.push('?');
-                        self.notes.push(format!("title: {fault}"));
+                        self.note(format!("title: {fault}"));
                     }
                 },
             }
@@ -259,7 +259,7 @@ impl Shaping<'_, '_> {
             Ok(other) => format!("{other} is no severity"),
             Err(fault) => fault,
         };
-        self.notes.push(format!("severity: {fault}"));
+        self.note(format!("severity: {fault}"));
         rule.rule.severity
     }
 
@@ -270,7 +270,7 @@ impl Shaping<'_, '_> {
                 Ok(value) => key.push(plain(&value)),
                 Err(fault) => {
                     key.push(String::new());
-                    self.notes.push(format!("{name}[{at}]: {fault}"));
+                    self.note(format!("{name}[{at}]: {fault}"));
                 }
             }
         }
@@ -284,10 +284,17 @@ impl Shaping<'_, '_> {
                 Ok(value) => {
                     context.insert(name.clone(), value);
                 }
-                Err(fault) => self.notes.push(format!("context.{name}: {fault}")),
+                Err(fault) => self.note(format!("context.{name}: {fault}")),
             }
         }
         context
+    }
+
+    /// Says it once, however many parts have the same trouble.
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     fn json(&mut self, node: NodeId) -> Result<JsonValue, String> {

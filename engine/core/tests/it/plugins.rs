@@ -266,7 +266,7 @@ fn steps_wait_for_their_own_plugins_only() {
 #[test]
 fn a_finding_says_that_a_plugin_failed() {
     let catalog = of_rule(&format!(
-        "on_error = \"fail-closed\"\n{ABROAD}\n[finding]\ntitle = \"from {{enrich.geo.country}}\""
+        "on_error = \"fail-closed\"\n{ABROAD}\n[finding]\ntitle = \"from {{enrich.geo.country}} and {{enrich.geo.country}}\""
     ));
     let (set, _) = RuleSet::of_catalog(&catalog);
     let (mut parser, mut of_facts) = (Parser::new(), Parser::new());
@@ -280,11 +280,17 @@ fn a_finding_says_that_a_plugin_failed() {
     let mut evaluator = Evaluator::new(&set);
     let matched = evaluator.evaluate(&event).matched.to_vec();
     let finding = evaluator.finding(matched[0], &event);
-    assert_eq!(finding.title, "from ?");
+    assert_eq!(finding.title, "from ? and ?");
     assert_eq!(
         finding.notes[0],
         "plugin `geo` gave no answer (it trapped); the rule matches all the same"
     );
+    // Once, however often the title asks.
+    let of_title = finding
+        .notes
+        .iter()
+        .filter(|note| note.starts_with("title: "));
+    assert_eq!(of_title.count(), 1, "{:?}", finding.notes);
     assert_eq!(
         evaluator.fault(matched[0], &event),
         "plugin `geo` gave no answer: it trapped"

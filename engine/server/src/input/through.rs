@@ -22,14 +22,31 @@ pub(crate) fn passed_over(line: &[u8]) -> Option<String> {
     text.strip_prefix(PASSED_OVER).map(str::to_owned)
 }
 
+/// A part of an input that is no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PassedOver {
+    /// Bytes from the start of the chunk.
+    pub(crate) offset: u64,
+    /// Why.
+    pub(crate) message: String,
+}
+
+impl PassedOver {
+    /// Of a chunk that begins at this byte of the input.
+    pub(crate) fn told(&self, begins: u64) -> String {
+        let Self { offset, message } = self;
+        format!("byte {}: {message}", begins.saturating_add(*offset))
+    }
+}
+
 /// What became of a chunk.
 pub(crate) struct Made {
     /// Bytes that are done with.
     pub(crate) consumed: usize,
     /// One JSON object a line.
     pub(crate) events: Vec<u8>,
-    /// Parts that were passed over, and why.
-    pub(crate) bad: Vec<String>,
+    /// Parts that were passed over.
+    pub(crate) bad: Vec<PassedOver>,
     pub(crate) state: Vec<u8>,
 }
 
@@ -38,8 +55,10 @@ impl Made {
     pub(crate) fn at_the_end(mut self, chunk: usize) -> Self {
         if let Some(left @ 1..) = chunk.checked_sub(self.consumed) {
             let bytes = if left == 1 { "byte" } else { "bytes" };
-            let words = format!("the input ends in the midst of something: {left} {bytes} left");
-            self.bad.push(words);
+            self.bad.push(PassedOver {
+                offset: self.consumed as u64,
+                message: format!("the input ends in the midst of something: {left} {bytes} left"),
+            });
             self.consumed = chunk;
         }
         self
@@ -66,6 +85,8 @@ pub(super) struct Through {
     chunk: Vec<u8>,
     /// How much of the chunk is filled.
     filled: usize,
+    /// The byte of the input that the chunk begins at.
+    begins: u64,
     state: Vec<u8>,
     /// Events that were made and not yet taken.
     made: Vec<u8>,
@@ -101,6 +122,8 @@ impl Through {
                 let words = format!("{} makes nothing of {CHUNK_BYTES} bytes", decoder.name());
                 return Err(fault(words));
             }
+            let begins = self.begins;
+            self.begins += made.consumed as u64;
             self.chunk.copy_within(made.consumed..self.filled, 0);
             self.filled -= made.consumed;
             self.state = made.state;
@@ -111,7 +134,7 @@ impl Through {
                     self.made.push(b'\n');
                 }
                 // Text is no event, so this is counted as a rejected record.
-                let line = format!("{PASSED_OVER}{}: {bad}", decoder.name());
+                let line = format!("{PASSED_OVER}{}: {}", decoder.name(), bad.told(begins));
                 let line = serde_json::Value::String(line);
                 self.made.extend(line.to_string().into_bytes());
                 self.made.push(b'\n');
@@ -147,13 +170,18 @@ mod tests {
             };
             let (mut events, mut bad) = (String::new(), Vec::new());
             let mut count = state.first().copied().unwrap_or(0);
+            let mut offset = 0;
             for line in String::from_utf8_lossy(&chunk[..end]).lines() {
                 count += 1;
                 match line {
-                    "" => bad.push(format!("line {count} is empty")),
+                    "" => bad.push(PassedOver {
+                        offset,
+                        message: format!("line {count} is empty"),
+                    }),
                     "trap" => return Err("it trapped".to_owned()),
                     _ => events.push_str(&format!("{{\"a\":\"{line}\"}}\n")),
                 }
+                offset += line.len() as u64 + 1;
             }
             Ok(Made {
                 consumed: match last && chunk.ends_with(b"half") {
@@ -187,10 +215,10 @@ mod tests {
 
     #[test]
     fn portions_make_no_difference() {
-        let expected = "{\"a\":\"one\"}\n\"\\u0000passed over by lines: line 2 is empty\"\n{\"a\":\"three\"}\n";
+        let expected = "{\"a\":\"one\"}\n\"\\u0000passed over by lines: byte 4: line 2 is empty\"\n{\"a\":\"three\"}\n";
         let told = expected.lines().map(|line| passed_over(line.as_bytes()));
         let told: Vec<Option<String>> = told.collect();
-        let words = "lines: line 2 is empty".to_owned();
+        let words = "lines: byte 4: line 2 is empty".to_owned();
         assert_eq!(told, [None, Some(words), None]);
         let sorted = |text: String| {
             let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -206,7 +234,7 @@ mod tests {
     #[test]
     fn what_is_left_at_the_end_is_no_event_and_told() {
         let made = through("one\nhalf", 100).expect("nothing fails");
-        let told = "\"lines: the input ends in the midst of something: 4 bytes left\"";
+        let told = "\"\\u0000passed over by lines: byte 4: the input ends in the midst of something: 4 bytes left\"";
         assert_eq!(made.lines().last(), Some(told), "{made}");
     }
 

@@ -2,7 +2,7 @@
 
 use super::answers::RowAnswer;
 use super::gather::{Ask, Remember, pack};
-use crate::input::through::{Made, MakeEvents};
+use crate::input::through::{Made, MakeEvents, PassedOver};
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::sync::Arc;
@@ -301,7 +301,14 @@ impl MakeEvents for Hosted {
         Ok(Made {
             consumed: made.consumed as usize,
             events: made.events,
-            bad: made.bad.into_iter().map(|bad| bad.message).collect(),
+            bad: made
+                .bad
+                .into_iter()
+                .map(|bad| PassedOver {
+                    offset: bad.offset,
+                    message: bad.message,
+                })
+                .collect(),
             state: made.state,
         })
     }

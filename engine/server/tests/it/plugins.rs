@@ -399,7 +399,7 @@ fn a_decoder_makes_events_of_an_input() {
         format!("{}\n{{\"a\":1}}\n", entry(1, "user.session.start")),
     );
     let ran = good(&folder, &scan);
-    let told = "okta.json:2: undecodable: okta: no `eventType`\n";
+    let told = "okta.json:2: undecodable: okta: byte 233: no `eventType`\n";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("1 rejected (1 undecodable)"),

@@ -39,6 +39,7 @@ pub(crate) fn decoded(
     };
     let mut state = Vec::new();
     let mut rest = text;
+    let mut begins = 0;
     for _ in 0..CALLS_MAX * (text.len() / CHUNK_BYTES + 1) {
         let chunk = &rest[..rest.len().min(CHUNK_BYTES)];
         let is_last = chunk.len() == rest.len();
@@ -56,7 +57,7 @@ pub(crate) fn decoded(
         if made.events.last().is_some_and(|last| *last != b'\n') {
             made.events.push(b'\n');
         }
-        made.bad.extend(one.bad);
+        made.bad.extend(one.bad.iter().map(|bad| bad.told(begins)));
         let told: usize = made.bad.iter().map(String::len).sum();
         if (made.events.len() + told) as u64 > bytes_max {
             return Err(DecoderFault::TooLarge);
@@ -65,6 +66,7 @@ pub(crate) fn decoded(
             return Ok(made);
         }
         rest = &rest[one.consumed..];
+        begins += one.consumed as u64;
         state = one.state;
     }
     let words = format!("{} takes too little at a time", decoder.name());
@@ -89,7 +91,7 @@ impl Decoded {
 #[cfg(test)]
 mod tests {
     use super::{CHUNK_BYTES, DecoderFault, decoded};
-    use crate::input::through::{Made, MakeEvents};
+    use crate::input::through::{Made, MakeEvents, PassedOver};
 
     /// Each line `x` becomes the event `{"a":"x","n":its number}`; empty ones are passed over.
     struct Lines;
@@ -106,10 +108,16 @@ mod tests {
             };
             let mut count: u64 = String::from_utf8_lossy(state).parse().unwrap_or(0);
             let (mut events, mut bad) = (String::new(), Vec::new());
+            let mut offset = 0;
             for line in String::from_utf8_lossy(&chunk[..end]).lines() {
                 count += 1;
+                let at = offset;
+                offset += line.len() as u64 + 1;
                 match line {
-                    "" => bad.push(format!("line {count} is empty")),
+                    "" => bad.push(PassedOver {
+                        offset: at,
+                        message: format!("line {count} is empty"),
+                    }),
                     "trap" => return Err("it trapped".to_owned()),
                     _ => events.push_str(&format!("{{\"a\":{},\"n\":{count}}}\n", line.len())),
                 }
@@ -142,7 +150,7 @@ mod tests {
             (why.code, why.words.as_str()),
             (
                 "undecodable",
-                format!("line {} is empty", count + 1).as_str()
+                format!("byte {}: line {} is empty", count * 100, count + 1).as_str()
             )
         );
         assert!(made.entries(1024, count + 1).is_none());
@@ -151,7 +159,7 @@ mod tests {
     #[test]
     fn what_is_left_at_the_end_is_told() {
         let made = decoded(&Lines, b"one\nhalf", 1000).expect("nothing fails");
-        let words = "the input ends in the midst of something: 4 bytes left";
+        let words = "byte 4: the input ends in the midst of something: 4 bytes left";
         assert_eq!(made.bad, [words]);
     }
 
