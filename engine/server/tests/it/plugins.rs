@@ -408,7 +408,7 @@ fn a_decoder_makes_events_of_an_input() {
     );
     folder.file("okta.json", "[".repeat(900_000));
     let ran = good(&folder, &scan);
-    let told = "undecodable: okta: brackets that hold no objects";
+    let told = "undecodable: okta: byte 1: brackets that hold no objects";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert!(!ran.stderr.contains("empty"), "{}", ran.stderr);
     let shown = good(
