@@ -220,3 +220,26 @@ severity = "low"
 status = "experimental"
 when = 'event.eventName == "GetCallerIdentity" && enrich.client.program == "Pacu"'
 "#;
+
+/// Whoever chooses user agents is a stranger: a plugin that gives up on what its cases do not have fails its test.
+#[test]
+fn a_plugin_that_traps_on_what_no_case_has_fails_its_test() {
+    let folder = Folder::new("nonsense");
+    good(&folder, &["plugin", "new", "acme/brittle"]);
+    let source = under(&folder, "brittle/src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("there is a source");
+    let whole = "    let program = agent.split([' ', '/']).next()?;\n";
+    assert!(text.contains(whole), "{text}");
+    let brittle = format!("    assert!(agent.len() < 10_000);\n{whole}");
+    std::fs::write(&source, text.replace(whole, &brittle)).expect("it is written");
+    good(&folder, &["plugin", "build", "brittle"]);
+    let ran = run(&folder, &["plugin", "test", "brittle"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    for words in [
+        "(columns full of nonsense are no trap)",
+        "userAgent = \"éééééééééééééééééééé\"… (40000 bytes): the plugin trapped: unreachable",
+    ] {
+        assert!(ran.stdout.contains(words), "{}", ran.stdout);
+    }
+    assert!(ran.stdout.ends_with(", 1 failed\n"), "{}", ran.stdout);
+}

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod inspect;
 mod new;
+mod nonsense;
 mod oci;
 mod origin;
 mod run;

@@ -1,6 +1,7 @@
 //! `tripline plugin test`: the cases of a project through the real host, and checks that need no case.
 
 use super::author;
+use super::nonsense;
 use super::vectors::{self, Case, Input, Vectors};
 use crate::command::CommandError;
 use crate::exit::Exit;
@@ -534,6 +535,10 @@ fn free_checks(hosted: &Hosted, file: &Vectors) -> Vec<(&'static str, Vec<String
         (
             "(an event without any field is no trouble)",
             fails(&[b"{}".as_slice()]),
+        ),
+        (
+            "(columns full of nonsense are no trap)",
+            nonsense::troubles(hosted),
         ),
     ]
 }
