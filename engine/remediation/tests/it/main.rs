@@ -1,6 +1,12 @@
 //! Tests of remediation against everything that is not its own.
 #![allow(unreachable_pub)]
 
+use mimalloc::MiMalloc;
+
+/// As in the binary: what is measured here is what it does.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 mod actions;
 mod actions_hostile;
 mod actions_real;
