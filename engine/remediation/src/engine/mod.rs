@@ -17,7 +17,7 @@ pub use settings::{EndsAt, Settings};
 pub use sharing::Standing;
 pub use work::{Turn, plan, plan_with};
 
-use crate::action::LastKnown;
+use crate::action::{LastKnown, Planner};
 use crate::ask::Questions;
 use crate::book::{Book, Hold};
 use crate::journal::{CheckpointKey, Entry, FileJournal, JournalFault, Opened, Record, Scope};
@@ -92,6 +92,8 @@ pub struct Engine<O> {
     outside: O,
     settings: Settings,
     policies: RwLock<Arc<Policies>>,
+    /// Who runs the plugins that make plans; [`EngineSettings::planner`] to begin with.
+    planner: RwLock<Option<Arc<dyn Planner>>>,
     book: Mutex<Book>,
     shadow: Mutex<Shadow>,
     /// The journal of one process; what several share is in `shared`.
@@ -208,6 +210,7 @@ impl<O: Outside> Engine<O> {
     ) -> Self {
         Self {
             outside,
+            planner: RwLock::new(settings.planner.clone()),
             settings,
             policies: RwLock::default(),
             book: Mutex::new(book),
@@ -232,6 +235,20 @@ impl<O: Outside> Engine<O> {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *place = Arc::new(policies);
+    }
+
+    /// Has plans made by others from now on. One that is being made is made to its end by whom it was asked of.
+    pub fn set_planner(&self, planner: Option<Arc<dyn Planner>>) {
+        let mut place = self.planner.write().unwrap_or_else(PoisonError::into_inner);
+        *place = planner;
+    }
+
+    /// Who makes plans now.
+    pub fn planner(&self) -> Option<Arc<dyn Planner>> {
+        self.planner
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The policies in force.

@@ -227,8 +227,8 @@ impl<O: Outside> Engine<O> {
             outside: &self.outside,
             identity: self.identity(action, false),
         };
-        let planner = self.settings.planner.as_deref();
-        let planned = plan_with(planner, proposal, &action.id, self, &mut reads);
+        let planner = self.planner();
+        let planned = plan_with(planner.as_deref(), proposal, &action.id, self, &mut reads);
         self.point("plan.read")?;
         // The resource was looked at before; a plugin may plan something about others.
         let protects = |plan: &Plan| match proposal.plugin {

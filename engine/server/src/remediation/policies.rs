@@ -1,6 +1,9 @@
 //! Policies from files: those that somebody names, or those that came with the binary.
 
+use super::planners::Planners;
+use crate::config::Config;
 use crate::rule_files::{RuleFilesError, read_paths};
+use std::sync::Arc;
 use tripline_core::diagnostic::{Level, Palette};
 use tripline_core::rule::File;
 use tripline_remediation::action::Planner;
@@ -104,19 +107,32 @@ fn may_be(role: &str, own: &str) -> bool {
     !role.is_empty() && glob(own, &filled.replace("{partition}", partition))
 }
 
-/// Reads the policies of a service again and puts them in force. How many are in force, and what is wrong.
-pub(crate) fn reload(
-    engine: &super::Remediation,
-    config: &crate::config::RemediationConfig,
-    paths: &[String],
-) -> Result<(usize, Vec<String>), RuleFilesError> {
-    let planner = engine.settings().planner.as_deref();
-    let mut read = read_with(paths, planner)?;
-    read.keep_to_roles(&config.roles, config.own_credentials);
-    let wrong = read.complaints(Palette::PLAIN);
-    let count = read.policies.policies.len();
-    engine.set_policies(read.policies);
-    Ok((count, wrong))
+/// Policies that a service read again, and the plugins that plan for them: not yet in force.
+pub(crate) struct Again {
+    read: Read,
+    planner: Option<Arc<dyn Planner>>,
+}
+
+impl Again {
+    /// Reads them.
+    pub(crate) fn read(config: &Config) -> Result<Self, RuleFilesError> {
+        let installed = crate::serve::plugins_of(config).read()?;
+        let planner = Planners::start(&installed)?;
+        let mut read = read_with(&config.remediation.policies, planner.as_deref())?;
+        let remediation = &config.remediation;
+        read.keep_to_roles(&remediation.roles, remediation.own_credentials);
+        Ok(Self { read, planner })
+    }
+
+    /// Puts them in force. How many there are, and what is wrong.
+    pub(crate) fn put(self, engine: &super::Remediation) -> (usize, Vec<String>) {
+        let wrong = self.read.complaints(Palette::PLAIN);
+        let count = self.read.policies.policies.len();
+        // Plans first: a policy in force may mean a plugin that only now is there.
+        engine.set_planner(self.planner);
+        engine.set_policies(self.read.policies);
+        (count, wrong)
+    }
 }
 
 #[cfg(test)]

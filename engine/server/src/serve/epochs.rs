@@ -16,6 +16,7 @@ use super::service::ServeError;
 use super::status::Status;
 use super::versions::{NotNow, Versions};
 use crate::config::{BusKind, Config, InexactRules, Place};
+use crate::remediation::policies::Again;
 use crate::terminal::ColorChoice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -317,23 +318,35 @@ impl Epochs<'_> {
     /// Rules to go on with. One mistake refuses all of them: who reloads looks at the answer, and half of a change is
     /// worse than none.
     fn reload(&self) -> Result<Arc<Prepared>, String> {
-        if let Some(versions) = self.versions {
-            return versions.publish_own();
-        }
-        let prepared = Prepared::read(self.config, self.stores.clone(), self.color)
-            .map_err(|fault| crate::causes::with_causes(&fault))?;
-        check_exact(self.config, self.partitions, &prepared)
-            .map_err(|fault| crate::causes::with_causes(&fault))?;
-        if let Some(engine) = self.remediation {
-            let paths = &self.config.remediation.policies;
-            let (count, wrong) =
-                crate::remediation::policies::reload(engine, &self.config.remediation, paths)
-                    .map_err(|fault| crate::causes::with_causes(&fault))?;
+        let told = |fault: &dyn std::error::Error| crate::causes::with_causes(fault);
+        // Read before anything is put in force, so that what cannot be read changes nothing.
+        let policies = match self.remediation {
+            Some(engine) => {
+                let again = Again::read(self.config).map_err(|fault| told(&fault))?;
+                Some((engine, again))
+            }
+            None => None,
+        };
+        let prepared = match self.versions {
+            Some(versions) => versions.publish_own()?,
+            None => self.read_own()?,
+        };
+        if let Some((engine, again)) = policies {
+            let (count, wrong) = again.put(engine);
             for complaint in wrong {
                 tracing::error!(complaint, "policy");
             }
             tracing::info!(count, "policies in force");
         }
+        Ok(prepared)
+    }
+
+    /// The rules of our own files.
+    fn read_own(&self) -> Result<Arc<Prepared>, String> {
+        let prepared = Prepared::read(self.config, self.stores.clone(), self.color)
+            .map_err(|fault| crate::causes::with_causes(&fault))?;
+        check_exact(self.config, self.partitions, &prepared)
+            .map_err(|fault| crate::causes::with_causes(&fault))?;
         match prepared.broken.as_slice() {
             [] => Ok(Arc::new(prepared)),
             broken => Err(format!(

@@ -44,4 +44,5 @@ pub(crate) use bus::remediation_ledger;
 pub(crate) use clock::now;
 pub(crate) use partitions::Partitions;
 pub(crate) use replay::{Stretch, replay};
+pub(crate) use rules::plugins_of;
 pub(crate) use service::{Handles, ServeError, Service};

@@ -118,9 +118,14 @@ pub(super) fn arguments(config: &Config) -> RuleArguments {
         rules: rules.paths.clone(),
         lists: rules.lists.clone(),
         sigma: SigmaArguments::of(rules.sigma.clone(), rules.sigma_pipelines.clone()),
-        plugins: PluginArguments::of(
-            Some(rules.plugins.clone()).filter(|file| !file.is_empty()),
-            Some(PathBuf::from(&config.data).join("plugins")),
-        ),
+        plugins: plugins_of(config),
     }
+}
+
+/// The plugins of a service.
+pub(crate) fn plugins_of(config: &Config) -> PluginArguments {
+    PluginArguments::of(
+        Some(config.rules.plugins.clone()).filter(|file| !file.is_empty()),
+        Some(PathBuf::from(&config.data).join("plugins")),
+    )
 }

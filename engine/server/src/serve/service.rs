@@ -489,7 +489,7 @@ impl Service {
             return Ok(None);
         }
         let wrong = ServeError::Remediation;
-        let installed = super::rules::arguments(&self.config).plugins.read()?;
+        let installed = super::plugins_of(&self.config).read()?;
         let planner = Planners::start(&installed)?;
         let mut read = policies::read_with(&config.policies, planner.as_deref())?;
         read.keep_to_roles(&config.roles, config.own_credentials);

@@ -2,6 +2,7 @@
 
 use crate::harness::{Folder, Ran, tripline};
 use crate::plugins::{good, run};
+use crate::serve::service::Service;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -167,4 +168,46 @@ fn a_planner_is_made_from_its_template() {
     good(&folder, &["plugin", "build", "sample"]);
     let ran = good(&folder, &["plugin", "test", "sample"]);
     assert_eq!(ran.stdout, "6 passed, 0 failed\n");
+}
+
+/// Policies are read again with the plugins that plan for them: whoever puts another plugin in place restarts nothing.
+#[test]
+fn a_plugin_that_plans_is_there_when_it_is_read_again() {
+    let folder = crate::serve::folder("planner-again", "");
+    let (component, digest) = open_rules();
+    let path = folder.path();
+    let operator = |unsigned: &str| {
+        format!(
+            "[trust]\nunsigned = \"{unsigned}\"\n[plugins.open_rules]\npath = {component:?}\n\
+             [plugins.open_rules.grant]\nreads = [\"ec2.DescribeSecurityGroupRules\"]\n"
+        )
+    };
+    folder.file("plugins.toml", operator("refuse"));
+    folder.file("policies/close.toml", policy("open_rules", digest, ""));
+    let config = std::fs::read_to_string(format!("{path}/tripline.toml")).expect("it is there");
+    let config = format!(
+        "rules.plugins = \"{path}/plugins.toml\"\n{config}\n[remediation]\nenabled = true\n\
+         policies = [\"{path}/policies\"]\nown_credentials = true\nendpoint = \"http://127.0.0.1:1\"\n"
+    );
+    folder.file("tripline.toml", config);
+    let service = Service::start(&folder);
+    let in_force = || {
+        let state = service.get("/v1/remediation");
+        state["policies"].as_array().expect("a list").len()
+    };
+    assert_eq!(in_force(), 0, "nobody signed the plugin");
+    folder.file("plugins.toml", operator("allow"));
+    let (status, text) = service.post("/v1/reload", "");
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(in_force(), 1);
+    // What cannot be read changes nothing.
+    folder.file("plugins.toml", "[trust]\nunsigned = 7\n");
+    let (status, text) = service.post("/v1/reload", "");
+    assert_eq!(status, 409, "{text}");
+    assert_eq!(in_force(), 1);
+    folder.file("plugins.toml", operator("refuse"));
+    let (status, text) = service.post("/v1/reload", "");
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(in_force(), 0);
+    assert_eq!(service.terminate(), Some(0));
 }

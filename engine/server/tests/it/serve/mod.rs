@@ -16,7 +16,7 @@ mod permitted;
 mod policies;
 mod proofs;
 mod pulled;
-mod service;
+pub(crate) mod service;
 mod sinks;
 mod stateful;
 mod traced;
@@ -77,7 +77,7 @@ fn events(count: u64) -> Vec<String> {
 }
 
 /// A folder with the rules and a configuration: findings go to a file.
-fn folder(name: &str, more: &str) -> Folder {
+pub(crate) fn folder(name: &str, more: &str) -> Folder {
     let folder = Folder::new(name);
     folder.file("rules/stopped.toml", RULES);
     folder.file("rules/many-starts.toml", THRESHOLD);

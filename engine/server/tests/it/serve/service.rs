@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 /// A process.
-pub(super) struct Service {
+pub(crate) struct Service {
     child: Child,
     url: String,
     agent: Agent,
@@ -20,13 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Service {
     /// Starts it with the configuration of the folder, and waits until it listens.
-    pub(super) fn start(folder: &Folder) -> Self {
+    pub(crate) fn start(folder: &Folder) -> Self {
         let config = format!("{}/tripline.toml", folder.path());
         Self::start_by(tripline(&["serve", "--config", &config]))
     }
 
     /// The same by another command.
-    pub(super) fn start_by(mut command: Command) -> Self {
+    pub(crate) fn start_by(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -61,16 +61,16 @@ impl Service {
     }
 
     /// The number of its process.
-    pub(super) fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
     /// What is at a path.
-    pub(super) fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let mut answer = self
             .agent
             .get(format!("{}{path}", self.url))
@@ -80,7 +80,7 @@ impl Service {
     }
 
     /// The text at a path.
-    pub(super) fn text(&self, path: &str) -> String {
+    pub(crate) fn text(&self, path: &str) -> String {
         let mut answer = self
             .agent
             .get(format!("{}{path}", self.url))
@@ -90,12 +90,12 @@ impl Service {
     }
 
     /// Status and text of the answer to a body.
-    pub(super) fn post(&self, path: &str, body: impl AsRef<[u8]>) -> (u16, String) {
+    pub(crate) fn post(&self, path: &str, body: impl AsRef<[u8]>) -> (u16, String) {
         self.try_post(path, body).expect("it answers")
     }
 
     /// The same, when it may be gone.
-    pub(super) fn try_post(&self, path: &str, body: impl AsRef<[u8]>) -> Option<(u16, String)> {
+    pub(crate) fn try_post(&self, path: &str, body: impl AsRef<[u8]>) -> Option<(u16, String)> {
         let mut answer = self
             .agent
             .post(format!("{}{path}", self.url))
@@ -106,13 +106,13 @@ impl Service {
     }
 
     /// Sends events, all of which must be taken.
-    pub(super) fn publish(&self, events: &[String]) {
+    pub(crate) fn publish(&self, events: &[String]) {
         let (status, text) = self.post("/v1/events", events.join("\n"));
         assert_eq!(status, 200, "{text}");
     }
 
     /// Waits until so many records were evaluated and are durable.
-    pub(super) fn wait_for(&self, records: u64) {
+    pub(crate) fn wait_for(&self, records: u64) {
         self.wait_until("so many are evaluated", || {
             self.get("/v1/status")["tally"]["events"].as_u64() >= Some(records)
         });
@@ -121,7 +121,7 @@ impl Service {
 
     /// Waits until what is in the logs now is evaluated and durable. That nothing lags may never be seen: while rules wait
     /// for time to pass, ticks come all the time.
-    pub(super) fn wait_evaluated(&self) {
+    pub(crate) fn wait_evaluated(&self) {
         let places = |name: &str| -> Vec<u64> {
             let status = self.get("/v1/status");
             let partitions = status["partitions"].as_array().expect("a list");
@@ -141,7 +141,7 @@ impl Service {
     }
 
     /// Waits until a sink has all that is stored.
-    pub(super) fn wait_sent(&self, sink: &str) {
+    pub(crate) fn wait_sent(&self, sink: &str) {
         self.wait_until("the sink has everything", || {
             let status = self.get("/v1/status");
             let newest = self.get("/v1/findings?limit=1")["findings"][0]["number"]
@@ -152,7 +152,7 @@ impl Service {
     }
 
     /// Waits until something holds.
-    pub(super) fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
         let begun = Instant::now();
         while !holds() {
             assert!(
@@ -165,13 +165,13 @@ impl Service {
     }
 
     /// Kills it as a loss of power would, as far as the process goes.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
     }
 
     /// Asks it to end; how it did.
-    pub(super) fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it can be asked");
         self.child.wait().expect("it ends").code()
