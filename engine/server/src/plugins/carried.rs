@@ -4,14 +4,16 @@
 //! machine reads is carried, what another machine is told to read is not: a plugin that is granted secrets is refused, since whoever may
 //! hand plugins on could have every machine send its own to wherever the grant says.
 
-use super::installed::{Had, Installed, PluginsError, Signatures, operator_of};
+use super::installed::{Had, Installed, PluginsError, Signatures, operator_in, operator_of};
 use crate::writing::fresh;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use toml_edit::{DocumentMut, Item, TableLike, value};
-use tripline_host::operator::Plugin;
+use tripline_core::diagnostic::{Printable, Source};
+use tripline_host::operator::{Origin, Plugin};
 use tripline_host::sign::Digest;
 
 /// What the operator's file is called among what is carried.
@@ -82,12 +84,47 @@ impl Carried {
         Ok(folder.join(OPERATOR_NAME))
     }
 
-    /// Whether every file has what its name says, and a name that stays in its folder.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.files.iter().all(|(name, bytes)| {
+    /// What is wrong with what somebody else handed on: whoever may do that must not reach what lies on this machine beside it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (name, bytes) in &self.files {
             let kind = name.split_once('.').map_or("", |(_, kind)| kind);
-            *name == name_of(bytes, kind) && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        })
+            let is_plain = kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if *name != name_of(bytes, kind) || !is_plain {
+                return Err("a file of its plugins is not what its name says".to_owned());
+            }
+        }
+        let source = Arc::new(Source {
+            name: OPERATOR_NAME.to_owned(),
+            text: self.operator.clone(),
+        });
+        let operator = operator_in(&source).map_err(|fault| fault.to_string())?;
+        for plugin in &operator.plugins {
+            let alias = &plugin.alias;
+            let component = match &plugin.origin {
+                Origin::File(path) => path,
+                Origin::Registry(_) => {
+                    return Err(format!("its plugin `{alias}` is somewhere else"));
+                }
+            };
+            let tables = plugin.grant.lookup.iter().map(|(_, path)| path);
+            let mut named = plugin.signature.iter().chain([component]).chain(tables);
+            let is_carried = |path: &PathBuf| {
+                path.to_str()
+                    .is_some_and(|name| self.files.contains_key(name))
+            };
+            if let Some(foreign) = named.find(|path| !is_carried(path)) {
+                return Err(format!(
+                    "its plugin `{alias}` names {}, which is not handed on",
+                    Printable(&foreign.to_string_lossy())
+                ));
+            }
+            if plugin.grant.http.iter().any(|one| !one.secrets.is_empty()) {
+                return Err(format!(
+                    "its plugin `{alias}` wants secrets of this machine"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -126,4 +163,57 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let beside = folder.join(format!(".{name}.writing"));
     fresh(&beside)?.write_all(bytes)?;
     fs::rename(beside, folder.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What another member hands on, whose operator's file says this of its one plugin.
+    fn carried(plugin: &str) -> Carried {
+        let files = BTreeMap::from([
+            (name_of(b"component", "wasm"), b"component".to_vec()),
+            (name_of(b"table", "csv"), b"table".to_vec()),
+        ]);
+        let name = |bytes: &[u8], kind: &str| name_of(bytes, kind);
+        let plugin = plugin
+            .replace("COMPONENT", &name(b"component", "wasm"))
+            .replace("TABLE", &name(b"table", "csv"));
+        Carried {
+            operator: format!("[plugins.geo]\n{plugin}"),
+            files,
+        }
+    }
+
+    #[test]
+    fn whoever_hands_plugins_on_reaches_nothing_else_on_the_machine() {
+        let good = "path = \"COMPONENT\"\ngrant.lookup = { a = \"TABLE\" }\n";
+        assert_eq!(carried(good).check(), Ok(()));
+        let http = "grant.http = [{ host = \"a.example\", methods = [\"GET\"], paths = [\"/*\"], secrets = { t = { env = \"HOME\" } } }]\n";
+        let oci = format!("oci = \"a.example/b@sha256:{}\"\n", "0".repeat(64));
+        for (plugin, expected) in [
+            ("path = \"/etc/passwd\"\n".to_owned(), "names /etc/passwd"),
+            (
+                "path = \"COMPONENT\"\ngrant.lookup = { a = \"/etc/shadow.csv\" }\n".to_owned(),
+                "names /etc/shadow.csv",
+            ),
+            (
+                "path = \"COMPONENT\"\ngrant.lookup = { a = \"../machine.key.csv\" }\n".to_owned(),
+                "names ../machine.key.csv",
+            ),
+            (
+                "path = \"COMPONENT\"\nsignature = \"/root/a.minisig\"\n".to_owned(),
+                "names /root/a.minisig",
+            ),
+            (oci, "is somewhere else"),
+            (
+                format!("path = \"COMPONENT\"\n{http}"),
+                "wants secrets of this machine",
+            ),
+            ("path = 7\n".to_owned(), "error"),
+        ] {
+            let fault = carried(&plugin).check().expect_err(&plugin);
+            assert!(fault.contains(expected), "{plugin}: {fault}");
+        }
+    }
 }

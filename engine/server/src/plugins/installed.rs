@@ -371,7 +371,7 @@ pub(super) fn operator_of(path: &str) -> Result<(Arc<Source>, Operator), Plugins
     Ok((source, operator))
 }
 
-fn operator_in(source: &Arc<Source>) -> Result<Operator, PluginsError> {
+pub(super) fn operator_in(source: &Arc<Source>) -> Result<Operator, PluginsError> {
     Operator::read(source).map_err(|reports| {
         let texts = reports.iter().map(|one| one.render(Palette::PLAIN));
         PluginsError::Mistakes(texts.collect::<String>().trim_end().to_owned())

@@ -126,10 +126,8 @@ impl PackedPlugins {
             operator: self.operator,
             files: files.collect::<Result<_, String>>()?,
         };
-        match carried.is_sound() {
-            true => Ok(carried),
-            false => Err("a file of its plugins is not what its name says".to_owned()),
-        }
+        carried.check()?;
+        Ok(carried)
     }
 }
 

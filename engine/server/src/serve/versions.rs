@@ -56,6 +56,8 @@ impl Versions {
         partitions: &Partitions,
         stores: Arc<Stores>,
     ) -> Self {
+        // What an earlier run left; what is in force is put there again.
+        let _ = std::fs::remove_dir_all(PathBuf::from(&config.data).join(HANDED_ON));
         Self {
             shared,
             config: config.clone(),

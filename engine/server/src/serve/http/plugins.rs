@@ -77,7 +77,7 @@ fn metric(reading: &Reading) -> Value {
 fn state(state: BreakerState) -> &'static str {
     match state {
         BreakerState::Closed => "on",
-        BreakerState::Open => "off",
+        BreakerState::Open => "switched off",
         BreakerState::Probing => "on trial",
     }
 }
