@@ -204,3 +204,7 @@ pub const OCI_KEPT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// How deep a JSON value that a plugin gives may nest: it stands within what the event parser reads, and must not make that
 /// refuse the answers of other plugins.
 pub const JSON_DEPTH_MAX: usize = 32;
+
+/// Most text of what a plugin says of one event, names included. The answers of all plugins about an event are read together, within
+/// what an event may have: as JSON each is at most six times as long.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;

@@ -117,6 +117,12 @@ impl Plugin {
         self.counters.so_far()
     }
 
+    /// Counts that answers about so many rows are of no use after all.
+    pub fn count_unusable(&self, fault: &Fault, rows: usize) {
+        self.counters.failed(fault);
+        self.counters.faulted(rows);
+    }
+
     /// Whether it is switched off, and how often it was.
     pub fn breaker(&self) -> (BreakerState, u64) {
         (self.breaker.state(), self.breaker.opened())

@@ -59,14 +59,23 @@ pub(super) struct RealFolder(PathBuf);
 impl RealFolder {
     /// Makes it, and its parents, when they are not there.
     pub(super) fn new(path: &Path) -> io::Result<Self> {
-        if !path.is_dir() {
-            fs::create_dir_all(path)?;
-            if let Some(parent) = path.parent().filter(|one| !one.as_os_str().is_empty()) {
-                File::open(parent)?.sync_all()?;
-            }
-        }
+        make_folder(path)?;
         Ok(Self(path.to_owned()))
     }
+}
+
+/// Makes a folder, and its parents, when they are not there, and returns when all of their names are durable: what is flushed into a
+/// folder that a loss of power takes away is gone too.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let ancestors = path.ancestors();
+    let missing = ancestors.take_while(|one| !one.as_os_str().is_empty() && !one.is_dir());
+    let missing: Vec<&Path> = missing.collect();
+    fs::create_dir_all(path)?;
+    for made in missing {
+        let within = made.parent().filter(|one| !one.as_os_str().is_empty());
+        File::open(within.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// How long a lock is waited for: whoever had it may just be ending, or have started a program that lets go of it at once.

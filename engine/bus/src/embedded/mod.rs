@@ -28,6 +28,7 @@ mod tests;
 mod window;
 mod writing;
 
+pub use disk::make_folder;
 pub use opening::{Damaged, Recovered};
 
 use shared::Shared;

@@ -157,6 +157,15 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
     for (alias, plugin) in status["plugins"].as_object().into_iter().flatten() {
         let unanswered = plugin["events_without_answer"].as_u64().unwrap_or(0);
         let state = plugin["state"].as_str().unwrap_or("?");
+        if let Some(reason) = plugin["reason"].as_str() {
+            writeln!(
+                out,
+                "plugin     {}: {state}: {}",
+                Shown(alias),
+                Shown(reason)
+            )?;
+            continue;
+        }
         writeln!(
             out,
             "plugin     {}: {state}, {} events, {} without an answer",

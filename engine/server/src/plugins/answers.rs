@@ -1,7 +1,9 @@
 //! The answers of plugins about the records of a batch.
 
 use serde_json::{Map, Value};
+
 use tripline_core::event::{Event, Facts, Parser, PluginFailure};
+use tripline_core::limits::EVENT_BYTES_MAX;
 
 /// What a plugin says of one record.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,11 +68,27 @@ impl Answers {
     pub(super) fn finish(&mut self, places: &[(usize, usize)]) {
         let said = std::mem::take(&mut self.said).into_iter();
         let rendered = said.zip(places).map(|(said, (start, _))| {
-            let mut root = Map::new();
-            root.insert("enrich".to_owned(), Value::Object(said.enrich));
-            root.insert("detect".to_owned(), Value::Object(said.detect));
-            root.insert("policy".to_owned(), Value::Object(said.policy));
-            (*start, Value::Object(root).to_string(), said.failed)
+            let Said {
+                enrich,
+                detect,
+                policy,
+                mut failed,
+            } = said;
+            let parts = [("enrich", enrich), ("detect", detect), ("policy", policy)];
+            let plugins = parts.iter().flat_map(|(_, part)| part.keys().cloned());
+            let plugins: Vec<String> = plugins.collect();
+            let parts = parts.map(|(name, part)| (name.to_owned(), Value::Object(part)));
+            let json = Value::Object(parts.into_iter().collect()).to_string();
+            if json.len() <= EVENT_BYTES_MAX {
+                return (*start, json, failed);
+            }
+            // Each is bounded, so these are very many; none is left out unsaid.
+            failed.extend(plugins.into_iter().map(|plugin| PluginFailure {
+                plugin,
+                reason:
+                    "the answers of all plugins about the event are too long together".to_owned(),
+            }));
+            (*start, "{}".to_owned(), failed)
         });
         self.by_start = rendered.collect();
     }
@@ -99,5 +117,28 @@ impl Answers {
             .ok()?;
         let (_, json, failed) = &self.by_start[at];
         Some((json, failed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody is left out unsaid, however much all of them say.
+    #[test]
+    fn answers_that_do_not_fit_together_are_failures_of_all() {
+        let mut answers = Answers::default();
+        let long = Value::String("x".repeat(EVENT_BYTES_MAX / 2));
+        for plugin in ["a", "b"] {
+            let said = Map::from_iter([("text".to_owned(), long.clone())]);
+            answers.add(0, plugin, RowAnswer::Facts(said));
+        }
+        answers.add(1, "a", RowAnswer::Facts(Map::new()));
+        answers.finish(&[(0, 10), (10, 20)]);
+        let (json, failed) = answers.of(0).expect("the first");
+        let names: Vec<&str> = failed.iter().map(|one| one.plugin.as_str()).collect();
+        assert_eq!((json, names), ("{}", vec!["a", "b"]));
+        let (json, failed) = answers.of(10).expect("the second");
+        assert!(json.contains("\"a\"") && failed.is_empty(), "{json}");
     }
 }

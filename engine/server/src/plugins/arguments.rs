@@ -31,6 +31,9 @@ pub(crate) struct PluginArguments {
     /// The file that says whom this machine trusts, where the other was handed on.
     #[arg(skip)]
     own: Option<String>,
+    /// The one plugin that is wanted, where that is known: the others are not even looked for.
+    #[arg(skip)]
+    only: Option<String>,
     /// What plugins keep for later.
     #[arg(skip)]
     stores: Arc<Stores>,
@@ -51,6 +54,14 @@ impl PluginArguments {
         Self { own, ..self }
     }
 
+    /// The same, without all plugins but this one.
+    pub(crate) fn only(self, name: &str) -> Self {
+        Self {
+            only: Some(name.to_owned()),
+            ..self
+        }
+    }
+
     /// The same, with what plugins kept that ran before.
     pub(crate) fn with_stores(self, stores: Arc<Stores>) -> Self {
         Self { stores, ..self }
@@ -64,7 +75,7 @@ impl PluginArguments {
         let installed = Installed::read_trusting(
             self.file.as_deref(),
             self.cache.clone(),
-            self.own.as_deref(),
+            (self.own.as_deref(), self.only.as_deref()),
         )?;
         let installed = installed.with_stores(self.stores.clone());
         installed.tell_off();
@@ -124,7 +135,9 @@ impl PluginArguments {
         }
         let mut started = installed.start(&[name.to_owned()])?;
         let Some(hosted) = started.running.pop() else {
-            return Err(refused(format!("`{name}` did not start")));
+            let reason = started.absent.pop().map(|(_, reason)| reason);
+            let reason = reason.unwrap_or_default();
+            return Err(refused(format!("`{name}` did not start: {reason}")));
         };
         Ok(Arc::new(hosted))
     }

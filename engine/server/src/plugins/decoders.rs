@@ -9,7 +9,7 @@ use super::installed::PluginsError;
 use crate::input::through::MakeEvents;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long one that did not start is left alone.
@@ -20,14 +20,19 @@ pub(crate) struct Decoders {
     /// The operator's file, and where compiled plugins are kept.
     file: Option<String>,
     cache: PathBuf,
-    tried: Mutex<BTreeMap<String, Tried>>,
+    tried: Mutex<BTreeMap<String, Arc<Place>>>,
 }
+
+/// What became of one; held while it is started, which may take as long as a registry or a compiler does.
+type Place = Mutex<Option<Tried>>;
 
 /// What became of starting one.
 #[derive(Clone)]
 pub(crate) enum Tried {
     Runs(Arc<Hosted>),
     Failed(Instant, String),
+    /// Somebody is at it.
+    Starting,
 }
 
 impl Decoders {
@@ -39,18 +44,23 @@ impl Decoders {
         }
     }
 
-    /// The decoder of a name, or why it cannot be had now.
+    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Place>>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The decoder of a name, or why it cannot be had now. Whoever wants the same one waits for whoever starts it, and nobody else.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<dyn MakeEvents>, String> {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        match tried.get(name) {
+        let place = self.places().entry(name.to_owned()).or_default().clone();
+        let mut tried = place.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*tried {
             Some(Tried::Runs(decoder)) => return Ok(decoder.clone()),
             Some(Tried::Failed(at, words)) if at.elapsed() < AGAIN_AFTER => {
                 return Err(words.clone());
             }
-            Some(Tried::Failed(..)) | None => {}
+            _ => {}
         }
         let arguments = PluginArguments::of(self.file.clone(), Some(self.cache.clone()));
-        let (now, told) = match arguments.decoder(name) {
+        let (now, told) = match arguments.only(name).decoder(name) {
             Ok(decoder) => (Tried::Runs(decoder.clone()), Ok(decoder)),
             Err(fault) => {
                 let words = match fault {
@@ -61,19 +71,48 @@ impl Decoders {
                 (Tried::Failed(Instant::now(), words.clone()), Err(words))
             }
         };
-        tried.insert(name.to_owned(), now);
+        *tried = Some(now);
         told.map(|decoder| decoder as _)
     }
 
-    /// What became of all that were to be started.
+    /// What became of all that were to be started, as far as it is known; waits for nobody.
     pub(crate) fn tried(&self) -> BTreeMap<String, Tried> {
-        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.clone()
+        let places = self.places().clone();
+        let told = places.into_iter().filter_map(|(name, place)| {
+            let tried = match place.try_lock() {
+                Ok(tried) => tried.clone()?,
+                Err(_) => Tried::Starting,
+            };
+            Some((name, tried))
+        });
+        told.collect()
     }
 
     /// From now on they are started anew, as the operator's file has them by then.
     pub(crate) fn forget(&self) {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.clear();
+        self.places().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_being_started_holds_up_nobody_else() {
+        let decoders = Decoders::new(None, PathBuf::new());
+        let place = decoders
+            .places()
+            .entry("slow".to_owned())
+            .or_default()
+            .clone();
+        let _starting = place.lock().expect("nobody has it");
+        let fault = decoders.get("other").expect_err("there is none");
+        assert!(fault.contains("there is no plugin `other`"), "{fault}");
+        let tried = decoders.tried();
+        assert!(matches!(tried["slow"], Tried::Starting));
+        assert!(matches!(tried["other"], Tried::Failed(..)));
+        decoders.forget();
+        assert!(decoders.tried().is_empty());
     }
 }

@@ -14,7 +14,7 @@ use tripline_core::wire::PluginMemory;
 use tripline_host::answer::depth;
 use tripline_host::batch::{BatchView, Cell, ColumnKind};
 use tripline_host::grant::events::{EventRows, Value as EventValue};
-use tripline_host::limits::JSON_DEPTH_MAX;
+use tripline_host::limits::{ANSWER_BYTES_MAX, JSON_DEPTH_MAX};
 use tripline_host::manifest::{Capability, InstanceMode, World};
 use tripline_host::{Answer, Batch, Disposition, Fault, Plugin, Remembered, answer};
 
@@ -255,6 +255,26 @@ impl Remember for Remembering<'_> {
 }
 
 impl Hosted {
+    /// Without what is too long to stand beside an event: it would push the answers of others out.
+    fn bounded(&self, mut answers: Vec<RowAnswer>) -> Vec<RowAnswer> {
+        for answer in &mut answers {
+            let (RowAnswer::Facts(said) | RowAnswer::Hit(said) | RowAnswer::Decision(said)) =
+                answer
+            else {
+                continue;
+            };
+            let bytes = text_bytes(said);
+            if bytes > ANSWER_BYTES_MAX {
+                let fault = Fault::Output(format!(
+                    "{bytes} bytes about one event; at most {ANSWER_BYTES_MAX} are taken"
+                ));
+                self.plugin.count_unusable(&fault, 1);
+                *answer = RowAnswer::Failed(fault.to_string());
+            }
+        }
+        answers
+    }
+
     /// Asks about a batch, and again where that may help.
     fn asked_by(
         &self,
@@ -274,7 +294,7 @@ impl Hosted {
         let mut retries = 0;
         loop {
             let fault = match once(&batch) {
-                Ok(answers) => return answers,
+                Ok(answers) => return self.bounded(answers),
                 Err(fault) => fault,
             };
             match fault.disposition() {
@@ -330,6 +350,21 @@ fn with_faults(
         answers[rows.clone()].fill(RowAnswer::Failed(fault.to_string()));
     }
     answers
+}
+
+/// About how much text it is, without escapes.
+fn text_bytes(said: &Map<String, Value>) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(|item| 1 + of(item)).sum(),
+            Value::Object(fields) => text_bytes(fields),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        }
+    }
+    said.iter()
+        .map(|(name, value)| name.len() + 4 + of(value))
+        .sum()
 }
 
 /// As rules have it; nothing where there is no opinion.

@@ -131,14 +131,15 @@ impl Installed {
 
     /// Reads the file and everything that it names but tables and secrets.
     pub(crate) fn read(path: Option<&str>, cache: Option<PathBuf>) -> Result<Self, PluginsError> {
-        Self::read_trusting(path, cache, None)
+        Self::read_trusting(path, cache, (None, None))
     }
 
-    /// The same of a file that others handed on; whom to trust stands in this machine's own, where it has one.
+    /// The same of a file that others handed on; whom to trust stands in this machine's own, where it has one. Of one plugin `only`,
+    /// where one is named.
     pub(crate) fn read_trusting(
         path: Option<&str>,
         cache: Option<PathBuf>,
-        own: Option<&str>,
+        (own, only): (Option<&str>, Option<&str>),
     ) -> Result<Self, PluginsError> {
         let Some(path) = path else {
             return Ok(Self::none());
@@ -152,6 +153,9 @@ impl Installed {
                 let pinned = |digest: &_| own.plugins.iter().any(|one| one.digest == Some(*digest));
                 plugin.digest = plugin.digest.filter(pinned);
             }
+        }
+        if let Some(only) = only {
+            operator.plugins.retain(|plugin| plugin.alias == only);
         }
         Ok(Self::beside(Path::new(path), cache).with(&operator, Signatures::Looked))
     }

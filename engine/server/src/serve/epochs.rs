@@ -347,12 +347,9 @@ impl Epochs<'_> {
             .map_err(|fault| crate::causes::with_causes(&fault))?;
         check_exact(self.config, self.partitions, &prepared)
             .map_err(|fault| crate::causes::with_causes(&fault))?;
-        match prepared.broken.as_slice() {
-            [] => Ok(Arc::new(prepared)),
-            broken => Err(format!(
-                "mistakes in {}; `tripline check` shows them",
-                broken.join(", ")
-            )),
+        match prepared.refusal() {
+            None => Ok(Arc::new(prepared)),
+            Some(words) => Err(words),
         }
     }
 }

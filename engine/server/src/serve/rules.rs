@@ -98,6 +98,23 @@ impl Prepared {
         })
     }
 
+    /// Why these rules are not to take the place of others: a mistake in a file, or a plugin that they ask and that does not run.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let mut off = self.off.iter();
+        let off: String = off
+            .by_ref()
+            .map(|(alias, why)| format!("; the plugin `{alias}` is off: {why}"))
+            .collect();
+        if !self.broken.is_empty() {
+            let files = self.broken.join(", ");
+            return Some(format!(
+                "mistakes in {files}; `tripline check` shows them{off}"
+            ));
+        }
+        let (alias, why) = self.started.absent.first()?;
+        Some(format!("the plugin `{alias}` did not start: {why}"))
+    }
+
     /// The plugins as they are asked.
     pub(super) fn plugins(&self) -> Plugins<'_> {
         self.started.asked()

@@ -661,7 +661,7 @@ fn raise_descriptors() {
 }
 
 pub(super) fn make_folder(path: &Path) -> Result<(), ServeError> {
-    std::fs::create_dir_all(path).map_err(|source| ServeError::Folder {
+    tripline_bus::embedded::make_folder(path).map_err(|source| ServeError::Folder {
         path: path.to_owned(),
         source,
     })

@@ -101,11 +101,8 @@ impl Versions {
     pub(super) fn publish_own(&self) -> Result<Arc<Prepared>, String> {
         let (prepared, bytes) = self.own().map_err(|fault| with_causes(&fault))?;
         // Whoever takes them would refuse them.
-        if !prepared.broken.is_empty() {
-            return Err(format!(
-                "mistakes in {}; `tripline check` shows them",
-                prepared.broken.join(", ")
-            ));
+        if let Some(words) = prepared.refusal() {
+            return Err(words);
         }
         if let Some(words) = absent(&prepared) {
             return Err(words);

@@ -117,6 +117,29 @@ fn a_rule_asks_a_plugin() {
     assert!(ran.stdout.contains("match"), "{}", ran.stdout);
 }
 
+/// What is too long to stand beside an event is a failure of its plugin about that event, and of nobody else.
+#[test]
+fn an_answer_that_is_too_long_is_a_failure_of_its_plugin() {
+    let folder = site("long-answer", UNSIGNED);
+    let long = format!("{}/1", "x".repeat(70_000));
+    let event = EVENTS.lines().next().expect("an event").replace("a1", "a9");
+    let agent = event.split("\"userAgent\":\"").nth(1).expect("an agent");
+    let agent = agent.split('"').next().expect("it ends");
+    folder.file(
+        "events.jsonl",
+        format!("{EVENTS}\n{}\n", event.replace(agent, &long)),
+    );
+    let ran = good(&folder, SCAN);
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+    let told = "warning: plugin `client` gave no answer for 1 of ";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("failed calls: 1 output"),
+        "{}",
+        ran.stderr
+    );
+}
+
 #[test]
 fn many_threads_and_batches_say_the_same() {
     let folder = site("many", UNSIGNED);

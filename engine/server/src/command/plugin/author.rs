@@ -20,8 +20,16 @@ pub(super) fn component(path: &Path) -> Result<PathBuf, CommandError> {
     }
 }
 
+/// Refuses a component that is older than its project, where a project is given.
+pub(super) fn check_project(given: &Path, component: &Path) -> Result<(), CommandError> {
+    match given.is_dir() {
+        true => check_fresh(given, component),
+        false => Ok(()),
+    }
+}
+
 /// Refuses a component that is older than what it is made of: its tests would say something of another plugin.
-pub(super) fn check_fresh(folder: &Path, component: &Path) -> Result<(), CommandError> {
+fn check_fresh(folder: &Path, component: &Path) -> Result<(), CommandError> {
     let modified = |path: &Path| path.metadata().and_then(|found| found.modified());
     // That it is not there is told by who reads it.
     let Ok(built) = modified(component) else {

@@ -105,6 +105,7 @@ impl Work {
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let folder = &arguments.folder;
     let component = author::component(folder)?;
+    author::check_project(folder, &component)?;
     let files = vectors::read(folder)?;
     let Some(file) = files.first() else {
         let words = "there are no tests whose events could be measured".to_owned();

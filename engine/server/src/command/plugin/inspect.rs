@@ -39,7 +39,11 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let mut out = String::new();
     let good = match (&arguments.plugin, &arguments.plugins) {
-        (Some(plugin), _) => of_component(&author::component(plugin)?, &mut out)?,
+        (Some(plugin), _) => {
+            let component = author::component(plugin)?;
+            author::check_project(plugin, &component)?;
+            of_component(&component, &mut out)?
+        }
         (None, file) => {
             let installed = Installed::read(file.as_deref(), arguments.cache.clone())?;
             of_operator(&installed, &mut out)

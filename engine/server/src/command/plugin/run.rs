@@ -33,6 +33,7 @@ pub(super) struct Arguments {
 /// Runs it.
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
     let component = author::component(&arguments.plugin)?;
+    author::check_project(&arguments.plugin, &component)?;
     let read = |source| CommandError::Read {
         path: arguments.event.clone(),
         source,

@@ -29,9 +29,7 @@ pub(super) struct Arguments {
 /// Runs the cases, and ends with `Findings` when one fails.
 pub(super) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, CommandError> {
     let component = author::component(&arguments.folder)?;
-    if arguments.folder.is_dir() {
-        author::check_fresh(&arguments.folder, &component)?;
-    }
+    author::check_project(&arguments.folder, &component)?;
     let files = vectors::read(&arguments.folder)?;
     let palette = color.palette(&io::stdout());
     let (mut passed, mut failed) = (0_u64, 0_u64);

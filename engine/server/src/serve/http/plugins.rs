@@ -16,6 +16,7 @@ pub(super) fn of(api: &Api) -> BTreeMap<String, PluginStatus> {
         let status = match tried {
             Tried::Runs(hosted) => PluginStatus::of(&hosted),
             Tried::Failed(_, reason) => PluginStatus::NotStarted(reason),
+            Tried::Starting => PluginStatus::NotStarted("it is being started".to_owned()),
         };
         plugins.insert(alias, status);
     }

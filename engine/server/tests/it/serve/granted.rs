@@ -221,3 +221,42 @@ fn a_plugin_that_does_not_start_is_seen_and_its_rule_undecided() {
     );
     assert_eq!(service.terminate(), Some(0));
 }
+
+/// A reload that would take a plugin away is refused, as one with a mistake in a rule is.
+#[test]
+fn a_reload_that_breaks_a_plugin_is_refused_with_its_name() {
+    let folder = site("granted-broken");
+    let service = Service::start(&folder);
+    let names = under(&folder, "names.csv");
+    std::fs::remove_file(&names).expect("it was there");
+    for (operator, why) in [
+        (
+            OPERATOR.to_owned(),
+            "the plugin `counter` did not start: the table `names` cannot be read",
+        ),
+        (
+            format!("{OPERATOR}[plugins.counter.limits]\nmemory = \"1KiB\"\n"),
+            "the plugin `counter` did not start: ",
+        ),
+        (
+            OPERATOR.replace("\"allow\"", "\"refuse\""),
+            "the plugin `counter` is off: the component has no signature",
+        ),
+    ] {
+        folder.file("plugins.toml", operator);
+        let (code, text) = service.post("/v1/reload", "");
+        assert_eq!(code, 409, "{text}");
+        assert!(text.contains(why), "{text}");
+    }
+    service.publish(&[event("a")]);
+    service.wait_evaluated();
+    assert_eq!(titles(&service), ["number 1"]);
+    assert_eq!(service.terminate(), Some(0));
+    // Status says why of one that does not run.
+    folder.file("plugins.toml", OPERATOR);
+    let service = Service::start(&folder);
+    let told = crate::plugins::run(&folder, &["status", "--url", &service.url()]);
+    let why = "plugin     counter: not started: the table `names` cannot be read";
+    assert!(told.stdout.contains(why), "{}", told.stdout);
+    assert_eq!(service.terminate(), Some(0));
+}

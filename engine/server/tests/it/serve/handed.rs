@@ -121,7 +121,7 @@ fn plugins_of_one_member_run_everywhere_with_the_rules_that_ask_them() {
         ),
         (
             OPERATOR.replace("log = true\n", ""),
-            "the plugin `counter` did not start here",
+            "the plugin `counter` did not start: it imports what it was not granted",
         ),
         (OPERATOR.replace("\"allow\"", "\"refuse\""), "mistakes in"),
     ] {
