@@ -198,6 +198,10 @@ pub const OCI_REDIRECTS_MAX: usize = 5;
 /// Longest request to a registry: the longest component at 2 Mbit/s.
 pub const OCI_TIMEOUT: Duration = Duration::from_secs(200);
 
+/// How long a registry may take until it begins to answer, which is long before it has sent everything: whoever waits for plugins waits
+/// for one that says nothing too.
+pub const OCI_ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Most bytes of what was pulled that are kept; the oldest go first.
 pub const OCI_KEPT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 

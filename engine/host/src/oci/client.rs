@@ -7,7 +7,10 @@
 use super::credentials::Credentials;
 use super::{MANIFEST_TYPE, OciFault, Reference, Which};
 use crate::grant::http::tls;
-use crate::limits::{OCI_ANSWER_BYTES_MAX, OCI_MANIFEST_BYTES_MAX, OCI_REDIRECTS_MAX, OCI_TIMEOUT};
+use crate::limits::{
+    OCI_ANSWER_BYTES_MAX, OCI_ANSWER_TIMEOUT, OCI_MANIFEST_BYTES_MAX, OCI_REDIRECTS_MAX,
+    OCI_TIMEOUT,
+};
 use crate::sign::Digest;
 use std::sync::Mutex;
 use tripline_core::diagnostic::Printable;
@@ -90,6 +93,8 @@ impl Registry {
             .accept_encoding("identity")
             .user_agent("tripline")
             .timeout_global(Some(OCI_TIMEOUT))
+            .timeout_connect(Some(OCI_ANSWER_TIMEOUT))
+            .timeout_recv_response(Some(OCI_ANSWER_TIMEOUT))
             // What is on this machine may send on to elsewhere, and need not.
             .tls_config(
                 tls(true)

@@ -312,6 +312,22 @@ fn what_is_pulled_is_what_was_asked_for() {
 }
 
 #[test]
+fn one_that_takes_the_question_and_says_nothing_is_not_waited_for_long() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let silent = Server {
+        registry: listener.local_addr().expect("an address").to_string(),
+        heads: Arc::default(),
+    };
+    let begun = std::time::Instant::now();
+    let fault = silent
+        .pull(":1", Credentials::default())
+        .expect_err("it says nothing");
+    assert!(fault.contains("no answer"), "{fault}");
+    let took = begun.elapsed();
+    assert!(took < 3 * crate::limits::OCI_ANSWER_TIMEOUT, "{took:?}");
+}
+
+#[test]
 fn redirects_lead_nowhere_else_without_need() {
     let redirect = |to: &'static str| {
         odd(move |line, _| {
