@@ -202,8 +202,8 @@ mod tests {
                 "names ../machine.key.csv",
             ),
             (
-                "path = \"COMPONENT\"\nsignature = \"/root/a.minisig\"\n".to_owned(),
-                "names /root/a.minisig",
+                "path = \"COMPONENT\"\nsignature = \"/home/a.minisig\"\n".to_owned(),
+                "names /home/a.minisig",
             ),
             (oci, "is somewhere else"),
             (
