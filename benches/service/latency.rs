@@ -19,8 +19,38 @@ const PAUSE: Duration = Duration::from_millis(2);
 const TURNS: usize = 4;
 
 pub(crate) fn run(binary: &Path, round: Round) {
+    println!("\n| published until | p50 ms | p99 ms |\n|---|---|---|");
+    let servers = [
+        ("a server that flushes now and then", "2m"),
+        ("a server that flushes each message", "always"),
+    ];
+    for (name, flushes) in servers {
+        let (mut bare, mut ours) = beside(binary, round, flushes);
+        let show = |what: &str, times: &mut Vec<f64>| {
+            let (middle, late) = (percentile(times, 0.5), percentile(times, 0.99));
+            println!("| {what} | {middle:.2} | {late:.2} |");
+            (middle, late)
+        };
+        let bare = show(&format!("{name}: a consumer has it"), &mut bare);
+        let ours = show("its finding, durable, comes out of a sink", &mut ours);
+        println!(
+            "| ratio | {:.2} | {:.2} |",
+            ours.0 / bare.0,
+            ours.1 / bare.1
+        );
+    }
+}
+
+/// Times of both sides, which take turns.
+fn beside(binary: &Path, round: Round, flushes: &str) -> (Vec<f64>, Vec<f64>) {
     let place = Place::new("bench");
-    let server = NatsServer::start(place.path(), "");
+    let files = place.path().join("flushing");
+    // In the place of what it is started with.
+    let config = format!(
+        "jetstream {{ store_dir: \"{}\", sync_interval: {flushes} }}",
+        files.display()
+    );
+    let server = NatsServer::start(place.path(), &config);
     let rules = place.path().join("rules");
     write_rules(&rules, 1_000, 0);
     let more = format!(
@@ -51,19 +81,7 @@ pub(crate) fn run(binary: &Path, round: Round) {
         bare.extend(runtime.block_on(round_trips(&context, each)));
         ours.extend(runtime.block_on(findings(&context, &found, each, &mut number)));
     }
-    println!("\n| published until | p50 ms | p99 ms |\n|---|---|---|");
-    let show = |name: &str, times: &mut Vec<f64>| {
-        let (middle, late) = (percentile(times, 0.5), percentile(times, 0.99));
-        println!("| {name} | {middle:.2} | {late:.2} |");
-        (middle, late)
-    };
-    let bare = show("a consumer has it", &mut bare);
-    let ours = show("its finding, durable, comes out of a sink", &mut ours);
-    println!(
-        "| ratio | {:.2} | {:.2} |",
-        ours.0 / bare.0,
-        ours.1 / bare.1
-    );
+    (bare, ours)
 }
 
 fn millis(begun: Instant, ended: Instant) -> f64 {
@@ -72,7 +90,7 @@ fn millis(begun: Instant, ended: Instant) -> f64 {
 
 /// To a consumer of the client alone. What is published finds nothing, so that the service has nothing to do with it but read.
 async fn round_trips(context: &Context, messages: usize) -> Vec<f64> {
-    let mut stream = raw::consumer(context, 0, DeliverPolicy::New).await;
+    let mut stream = raw::consumer(context, 0, DeliverPolicy::New, raw::ASKED[0]).await;
     let payload = br#"{"eventID":"bare","eventTime":"2026-01-05T00:00:00Z","eventSource":"bench","eventName":"Bare","who":"probe"}"#;
     let mut times = Vec::new();
     for _ in 0..messages {

@@ -8,8 +8,11 @@ use async_nats::jetstream::{
 use futures_util::StreamExt;
 use std::time::{Duration, Instant};
 
-/// Messages that are asked for, and acknowledged, together.
+/// Messages that are published together.
 const TOGETHER: usize = 500;
+
+/// Messages that are asked for, and acknowledged, together.
+pub(crate) const ASKED: [usize; 2] = [500, 2000];
 
 /// A client of the server.
 pub(crate) async fn context(server: &NatsServer) -> Context {
@@ -44,6 +47,7 @@ pub(crate) async fn consumer(
     context: &Context,
     partition: usize,
     deliver_policy: DeliverPolicy,
+    asked: usize,
 ) -> pull::Stream {
     let config = pull::Config {
         ack_policy: AckPolicy::All,
@@ -54,19 +58,24 @@ pub(crate) async fn consumer(
     };
     let made = context.create_consumer_on_stream(config, stream(partition));
     let consumer = made.await.expect("a consumer");
-    let stream = consumer.stream().max_messages_per_batch(TOGETHER);
+    let stream = consumer.stream().max_messages_per_batch(asked);
     stream.messages().await.expect("messages")
 }
 
 /// Reads so many messages and acknowledges each batch; how long that took.
-pub(crate) async fn consume(context: &Context, partition: usize, count: usize) -> Duration {
-    let mut messages = consumer(context, partition, DeliverPolicy::All).await;
+pub(crate) async fn consume(
+    context: &Context,
+    partition: usize,
+    count: usize,
+    asked: usize,
+) -> Duration {
+    let mut messages = consumer(context, partition, DeliverPolicy::All, asked).await;
     let begun = Instant::now();
     let mut bytes = 0;
     for number in 1..=count {
         let message = messages.next().await.expect("more").expect("a message");
         bytes += message.payload.len();
-        if number % TOGETHER == 0 || number == count {
+        if number % asked == 0 || number == count {
             message.ack().await.expect("acknowledged");
         }
     }

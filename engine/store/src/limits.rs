@@ -33,8 +33,11 @@ pub const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// Memory for blocks of tables that were read.
 pub const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// What one part of the database keeps in memory before it is written as a table. Two parts see most of the bytes.
+/// What one part of the database keeps in memory before it is written as a table: of findings, events, and dead letters.
 pub const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The same of places and counts. Each commit adds a version of them, so they would fill the other measure too, after hours.
+pub const SMALL_MEMTABLE_BYTES: u64 = 1024 * 1024;
 
 /// Size of the journal that makes the database write out what keeps it so long: also what is read when it is opened.
 pub const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;

@@ -27,6 +27,7 @@ pub mod limits;
 mod members;
 mod message;
 mod publish;
+mod pulling;
 mod reading;
 mod refusal;
 mod stream;

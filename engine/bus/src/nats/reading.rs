@@ -15,14 +15,11 @@
 
 use super::Core;
 use super::fault::{Doing, deleted, made_anew, retry};
-use super::limits::{
-    AHEAD_BYTES, CONSUMER_IDLE, HAND_OVER, MISSING, PAUSE_FIRST, PAUSE_LONGEST, PULL_BYTES,
-    PULL_EXPIRES, PULL_HEARTBEAT, PULL_MESSAGES, READY_MESSAGES,
-};
+use super::limits::{AHEAD_BYTES, CONSUMER_IDLE, HAND_OVER, MISSING, PAUSE_FIRST, PAUSE_LONGEST};
 use super::message::Received;
+use super::pulling::{Pull, Standing};
 use super::stream::{denied, denied_or_retry, info_of, question};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
-use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -308,61 +305,60 @@ async fn feed_once(
         .await;
     let consumer =
         made.map_err(|fault| denied_or_retry(&core.connection, doing, fault.to_string()))?;
-    let pull_bytes = PULL_BYTES + core.connection.client.max_payload();
-    let messages = consumer
-        .stream()
-        .max_messages_per_batch(PULL_MESSAGES)
-        .max_bytes_per_batch(pull_bytes)
-        .expires(PULL_EXPIRES)
-        .heartbeat(PULL_HEARTBEAT)
-        .messages()
-        .await
-        .map_err(|fault| denied_or_retry(&core.connection, doing, fault.to_string()))?;
+    let name = consumer.cached_info().name.clone();
+    let pull = Pull::start(&core.connection.client, &core.stream, &name).await;
+    let mut pull = pull.map_err(|fault| denied_or_retry(&core.connection, doing, fault))?;
     {
         let mut session = core.lock();
         if session.number != number {
             return Ok(Fed::Over);
         }
         let info = consumer.cached_info();
-        session.consumer = Some(info.name.clone());
+        session.consumer = Some(name);
         session.behind = Some(info.num_pending);
         session.fault = None;
         core.changed.notify_all();
     }
-    let mut messages = messages.ready_chunks(READY_MESSAGES);
     let mut delivered = 0;
     loop {
-        let lost = pin!(losses.changed());
-        let Either::Left((Some(ready), _)) = select(messages.next(), lost).await else {
-            return Ok(Fed::Over);
+        let ready = {
+            let (next, lost) = (pin!(pull.next()), pin!(losses.changed()));
+            match select(next, lost).await {
+                Either::Left((ready, _)) => ready,
+                Either::Right(_) => return Ok(Fed::Over),
+            }
         };
-        let mut received = Vec::with_capacity(ready.len());
         let mut behind = None;
         let mut ended = None;
+        let ready = ready.unwrap_or_else(|words| {
+            ended = Some(words);
+            Vec::new()
+        });
+        let mut received = Vec::with_capacity(ready.len());
         for message in ready {
-            let message = match message {
-                Ok(message) => message,
-                Err(fault) => {
-                    ended = Some(fault.to_string());
+            match pull.is_message(&message) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(words) => {
+                    ended = Some(words);
                     break;
                 }
-            };
-            let Ok(info) = message.info() else {
+            }
+            let Some(standing) = Standing::of(&message) else {
                 continue;
             };
             delivered += 1;
-            if info.consumer_sequence != delivered || info.stream_sequence <= *position {
+            if standing.number != delivered || standing.sequence <= *position {
                 ended = Some("a message was lost on the way".to_owned());
                 break;
             }
-            *position = info.stream_sequence;
-            behind = Some(info.pending);
-            let published = (info.published.unix_timestamp_nanos() / 1000) as i64;
+            *position = standing.sequence;
+            behind = Some(standing.behind);
             received.push(Received::new(
-                info.stream_sequence,
-                EventTime::from_micros(published),
-                message.message.headers.as_ref(),
-                message.message.payload.clone(),
+                standing.sequence,
+                EventTime::from_micros(standing.published_nanos / 1000),
+                message.headers.as_ref(),
+                message.payload,
             ));
         }
         if !hand_on(core, number, received, behind).await {
@@ -407,6 +403,8 @@ async fn hand_on(core: &Core, number: u64, received: Vec<Received>, behind: Opti
     session.bytes += received.iter().map(Received::bytes).sum::<usize>();
     session.queue.extend(received);
     session.behind = behind;
+    // Whoever is woken wants the lock at once.
+    drop(session);
     core.changed.notify_all();
     true
 }

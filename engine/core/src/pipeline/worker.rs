@@ -471,6 +471,12 @@ impl<'r> Worker<'r> {
         self.was_killed && done < CAREFUL_RECORDS
     }
 
+    /// Findings that sinks will have to take as soon as they are durable.
+    fn on_their_way(&self) -> u64 {
+        let committing = self.committing.as_ref().map(|one| &one.commit.findings);
+        (self.staged.commit.findings.len() + committing.map_or(0, Vec::len)) as u64
+    }
+
     fn fetch(&mut self, now: EventTime, effects: &mut Vec<Effect>) {
         let is_careful = self.is_careful();
         let in_flight_max = if is_careful {
@@ -481,6 +487,7 @@ impl<'r> Worker<'r> {
         let busy = self.in_flight + self.waiting.len() >= in_flight_max;
         let full = self.staged.bytes > COMMIT_BYTES_MAX
             || self.undelivered > self.settings.undelivered_max
+            || self.on_their_way() > self.settings.undelivered_max.max(ON_THEIR_WAY_MIN)
             // Who goes on one record at a time wants each of them behind it before the next.
             || (is_careful && self.committed < self.applied.max(self.known));
         let waits = self.fetch_again_at.is_some_and(|at| at > now);
@@ -668,6 +675,9 @@ const DRAIN_TRIES: u32 = 6;
 
 /// Records after which the bus is told that it may forget them, where no rule remembers anything.
 const RELEASE_RECORDS: u64 = 16 * BLOCK;
+
+/// So many findings may wait for a commit however few may wait for sinks: fewer would make many small commits.
+const ON_THEIR_WAY_MIN: u64 = 1_000;
 
 /// About how many bytes a finding takes beside its event.
 const FINDING_BYTES: usize = 1024;

@@ -2,6 +2,10 @@
 //!
 //! Reading is done here, because the worker has nothing to do until it is done; what waits for the disk is done by another
 //! thread, and evaluation by others. A wait for records is a thread too, as a log can only be waited for by blocking.
+//!
+//! Each of those threads costs a hand-over there and back, which for a single event is more than the work. So a few records
+//! that come while nothing else is under way are evaluated, committed and waited for right here. While that commit waits for
+//! the disk whatever comes is not read; then it is more than a few, and goes the other way.
 
 use super::clock::{now, until};
 use super::examiners::{Examining, How, Job, Jobs};
@@ -13,7 +17,8 @@ use crate::causes::with_causes;
 use crate::config::Place;
 use crate::plugins::Plugins;
 use crate::remediation::learning::Learning;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -79,8 +84,16 @@ pub(crate) type Driven = Result<Ended, DriveFault>;
 /// How often the status is brought up to date while there is work.
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
+/// How often it is looked whether sinks have caught up.
+const SINKS_LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// How long a thread waits for a record before it looks whether it is still wanted.
 const WAITS: Duration = Duration::from_millis(100);
+
+/// So many records, of so many bytes together, and so many findings are a few.
+const FEW_RECORDS: usize = 16;
+const FEW_BYTES: usize = 64 * 1024;
+const FEW_FINDINGS: usize = 64;
 
 /// Complaints of one kind are told this often; the others are counted.
 const COMPLAINS_EVERY: Duration = Duration::from_secs(30);
@@ -137,6 +150,11 @@ pub(crate) fn drive(
         let beside = (engine.status, engine.learning);
         Examining::new(rules, (engine.plugins, memories), &jobs, beside)
     };
+    let to_do = AtomicUsize::new(0);
+    let storing = || Storing {
+        engine,
+        complaints: Complaints::default(),
+    };
     let ended = thread::scope(|scope| {
         for _ in 0..threads {
             let inputs = inputs.clone();
@@ -144,20 +162,28 @@ pub(crate) fn drive(
             scope.spawn(move || examining(memories).run(&inputs));
         }
         let to_worker = inputs.clone();
-        scope.spawn(move || store_all(engine, &store_inbox, &to_worker));
+        let (storing_there, to_do) = (storing(), &to_do);
+        scope.spawn(move || storing_there.run(&store_inbox, &to_worker, to_do));
         let to_worker = inputs.clone();
         scope.spawn(move || wait_for_records(engine.bus, &armed, &to_worker));
+        // Plugins take their time, and those that remember are asked by one thread alone.
+        let is_asked_nothing = engine.rules.plugins().is_empty();
         let driver = Driver {
             engine,
+            examining: is_asked_nothing.then(|| examining(worker.plugins().clone())),
             worker,
             jobs: &jobs,
+            examined_elsewhere: 0,
+            storing: storing(),
             to_store,
+            to_do,
             arm,
             batches: BTreeMap::new(),
             traced: Batches::new(partition),
             wake: None,
             found_none_after: None,
             told_status: None,
+            waits_for_sinks: false,
             is_asked: false,
             complaints: Complaints::default(),
         };
@@ -188,17 +214,36 @@ fn begin(engine: &Engine<'_>, mut checkpoint: Checkpoint) -> Result<Checkpoint, 
     Ok(checkpoint)
 }
 
+/// What came of waiting for records.
+enum Waited {
+    /// This is to be looked at first.
+    Told(Input),
+    /// Nothing came.
+    InVain,
+    /// Somebody else waits, or nobody can.
+    Elsewhere,
+}
+
 struct Driver<'d, 'e> {
     engine: &'d Engine<'e>,
     worker: Worker<'e>,
     jobs: &'d Jobs,
+    /// Batches that other threads examine.
+    examined_elsewhere: usize,
+    /// Examines a few records here.
+    examining: Option<Examining<'d>>,
+    /// Makes a few findings durable here.
+    storing: Storing<'d, 'e>,
     to_store: Sender<(Effect, Option<Committing>)>,
+    /// Effects that the thread which waits for the disk has yet to do.
+    to_do: &'d AtomicUsize,
     arm: Sender<Sequence>,
     batches: BTreeMap<u64, (Delivered, Span)>,
     traced: Batches,
     wake: Option<EventTime>,
     found_none_after: Option<Sequence>,
     told_status: Option<Instant>,
+    waits_for_sinks: bool,
     /// Somebody wants it to end.
     is_asked: bool,
     complaints: Complaints,
@@ -219,29 +264,42 @@ impl Driver<'_, '_> {
                 }
             }
             if let Some(next) = input.take() {
-                if next == Input::Committed {
-                    let waiting = self.engine.status.undelivered();
-                    if let Some(ended) = self.step(Input::Undelivered(waiting)) {
-                        return self.end(ended);
-                    }
+                if let Input::Examined(_) = next {
+                    self.examined_elsewhere -= 1;
                 }
                 if let Some(ended) = self.step(next) {
                     return self.end(ended);
                 }
             }
-            if self
+            let is_due = self
                 .told_status
-                .is_none_or(|at| at.elapsed() >= STATUS_EVERY)
-            {
+                .is_none_or(|at| at.elapsed() >= STATUS_EVERY);
+            if is_due {
                 self.tell_status();
-                // A sink that catches up lets reading go on, though nothing is committed.
+            }
+            // A sink that catches up lets reading go on, though nothing is committed.
+            if is_due || self.waits_for_sinks {
                 let waiting = self.engine.status.undelivered();
                 self.tell_waiting(waiting);
                 if let Some(ended) = self.step(Input::Undelivered(waiting)) {
                     return self.end(ended);
                 }
             }
-            let patience = self.wake.map_or(STATUS_EVERY, until).min(STATUS_EVERY);
+            let longest = match self.waits_for_sinks {
+                true => SINKS_LOOK_EVERY,
+                false => STATUS_EVERY,
+            };
+            let mut patience = self.wake.map_or(longest, until).min(longest);
+            if let Some(after) = self.found_none_after.take() {
+                match self.wait_here(after, patience, inbox) {
+                    Waited::Told(next) => {
+                        input = Some(next);
+                        continue;
+                    }
+                    Waited::InVain => patience = Duration::ZERO,
+                    Waited::Elsewhere => {}
+                }
+            }
             match inbox.recv_timeout(patience) {
                 Ok(next) => input = Some(next),
                 Err(RecvTimeoutError::Timeout) => {
@@ -253,6 +311,35 @@ impl Driver<'_, '_> {
                 }
                 // Not before this end of the channel goes.
                 Err(RecvTimeoutError::Disconnected) => return self.end(Ended::Fault),
+            }
+        }
+    }
+
+    /// Whether nothing is under way that somebody else has yet to tell of.
+    fn is_quiet(&self) -> bool {
+        self.examined_elsewhere == 0 && self.to_do.load(Ordering::Acquire) == 0
+    }
+
+    /// Sees to it that records which come are noticed. It waits for them here when nobody has anything else to tell, and
+    /// else lets the thread for that do it.
+    fn wait_here(&mut self, after: Sequence, at_most: Duration, inbox: &Receiver<Input>) -> Waited {
+        if !self.is_quiet() {
+            // Whoever waits ends after this does.
+            let _ = self.arm.send(after);
+            return Waited::Elsewhere;
+        }
+        self.found_none_after = Some(after);
+        // What was told last may still be on its way from there to here, but no longer after this.
+        if let Ok(input) = inbox.try_recv() {
+            return Waited::Told(input);
+        }
+        match self.engine.bus.wait(after, at_most.min(WAITS)) {
+            Ok(true) => Waited::Told(Input::Woken),
+            Ok(false) => Waited::InVain,
+            // The worker looks by itself in time.
+            Err(_) => {
+                self.found_none_after = None;
+                Waited::Elsewhere
             }
         }
     }
@@ -282,45 +369,65 @@ impl Driver<'_, '_> {
 
     /// One step of the worker and of what follows at once.
     fn step(&mut self, input: Input) -> Option<Ended> {
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            if input == Input::Committed {
+                let waiting = Input::Undelivered(self.engine.status.undelivered());
+                for effect in self.worker.step(now(), waiting) {
+                    if let Some(ended) = self.follow(effect, &mut inputs) {
+                        return Some(ended);
+                    }
+                }
+            }
             for effect in self.worker.step(now(), input) {
-                match effect {
-                    Effect::Fetch { number, after, max } => {
-                        next = Some(self.fetch(number, after, max));
-                    }
-                    Effect::Examine { number, known } => {
-                        self.examine(number, How::Examine { known });
-                    }
-                    Effect::SetAside { number, starts } => {
-                        self.examine(number, How::SetAside { starts });
-                    }
-                    Effect::Wake { at } => {
-                        self.wake = Some(at);
-                        if let Some(after) = self.found_none_after.take() {
-                            // Whoever waits ends after this does.
-                            let _ = self.arm.send(after);
-                        }
-                    }
-                    Effect::Drained => return Some(Ended::Drained),
-                    Effect::Stop(StopReason::Fenced) => return Some(Ended::Fenced),
-                    Effect::Stop(StopReason::Fault) => return Some(Ended::Fault),
-                    Effect::Commit(commit) => {
-                        let traced = self.traced.commit(commit.position);
-                        let _ = self.to_store.send((Effect::Commit(commit), Some(traced)));
-                    }
-                    effect @ (Effect::KeepSnapshot { .. }
-                    | Effect::Release { .. }
-                    | Effect::AppendTick { .. }) => {
-                        let _ = self.to_store.send((effect, None));
-                    }
+                if let Some(ended) = self.follow(effect, &mut inputs) {
+                    return Some(ended);
                 }
             }
         }
         None
     }
 
+    /// Does what the worker asks for, or lets it be done. `inputs` gets what came of it at once.
+    fn follow(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) -> Option<Ended> {
+        match effect {
+            Effect::Fetch { number, after, max } => {
+                inputs.push_back(self.fetch(number, after, max));
+            }
+            Effect::Examine { number, known } => {
+                inputs.extend(self.examine(number, How::Examine { known }));
+            }
+            Effect::SetAside { number, starts } => {
+                inputs.extend(self.examine(number, How::SetAside { starts }));
+            }
+            Effect::Wake { at } => self.wake = Some(at),
+            Effect::Drained => return Some(Ended::Drained),
+            Effect::Stop(StopReason::Fenced) => return Some(Ended::Fenced),
+            Effect::Stop(StopReason::Fault) => return Some(Ended::Fault),
+            Effect::Commit(commit) => {
+                let traced = Some(self.traced.commit(commit.position));
+                let is_little = commit.findings.len() <= FEW_FINDINGS && commit.dead.is_empty();
+                let effect = Effect::Commit(commit);
+                if is_little && self.batches.is_empty() && self.is_quiet() {
+                    inputs.extend(self.storing.one(effect, traced));
+                } else {
+                    self.store(effect, traced);
+                }
+            }
+            effect @ (Effect::KeepSnapshot { .. }
+            | Effect::Release { .. }
+            | Effect::AppendTick { .. }) => self.store(effect, None),
+        }
+        None
+    }
+
+    fn store(&mut self, effect: Effect, traced: Option<Committing>) {
+        self.to_do.fetch_add(1, Ordering::AcqRel);
+        let _ = self.to_store.send((effect, traced));
+    }
+
     fn fetch(&mut self, number: u64, after: Sequence, max: tripline_core::port::ReadMax) -> Input {
+        self.found_none_after = None;
         let mut delivered = self.jobs.buffer();
         let reading = Reading::begin();
         if let Err(fault) = self.engine.bus.read(after, max, &mut delivered) {
@@ -348,20 +455,29 @@ impl Driver<'_, '_> {
         }
     }
 
-    fn examine(&mut self, number: u64, how: How) {
-        if let Some((delivered, span)) = self.batches.remove(&number) {
-            self.jobs.put(Job {
-                number,
-                delivered,
-                how,
-                span,
-            });
+    /// What the rules say of a batch, if it is examined here.
+    fn examine(&mut self, number: u64, how: How) -> Option<Input> {
+        let (delivered, span) = self.batches.remove(&number)?;
+        let few = delivered.records.len() <= FEW_RECORDS && delivered.buffer.len() <= FEW_BYTES;
+        let job = Job {
+            number,
+            delivered,
+            how,
+            span,
+        };
+        let is_quiet = few && self.is_quiet();
+        if let Some(examining) = self.examining.as_mut().filter(|_| is_quiet) {
+            return Some(examining.one(job));
         }
+        self.examined_elsewhere += 1;
+        self.jobs.put(job);
+        None
     }
 
     /// Says when reading begins and ceases to wait for sinks.
-    fn tell_waiting(&self, waiting: u64) {
+    fn tell_waiting(&mut self, waiting: u64) {
         let waits = waiting > self.engine.settings.undelivered_max;
+        self.waits_for_sinks = waits;
         let partition = self.engine.settings.partition.0;
         self.engine.status.set(|now| {
             let work = now.working.entry(partition).or_default();
@@ -418,68 +534,53 @@ impl Drop for ClosesJobs<'_> {
     }
 }
 
-/// Does what waits for the disk, in order.
-fn store_all(
-    engine: &Engine<'_>,
-    effects: &Receiver<(Effect, Option<Committing>)>,
-    to_worker: &Sender<Input>,
-) {
-    let mut complaints = Complaints::default();
-    let status = engine.status;
-    let _guard = StopsWorker(to_worker);
-    while let Ok((effect, traced)) = effects.recv() {
-        let input = match effect {
-            Effect::Commit(commit) => {
-                engine.store.set_now(now());
-                match engine.store.commit(&commit) {
-                    Ok(committed) => {
-                        let newest = engine.store.newest().unwrap_or_default();
-                        status.set(|now| {
-                            now.commit_fault = None;
-                            now.dead_letters += commit.dead.len() as u64;
-                            now.commits += 1;
-                            now.findings_new += committed.new;
-                            now.findings_renewed += committed.renewed;
-                        });
-                        let found = committed.new + committed.renewed;
-                        let by = traced.as_ref().and_then(|traced| traced.done(found));
-                        if found > 0 {
-                            if let Some(by) = by {
-                                status.stored.tell_by(newest, by);
-                            }
-                            status.stored.tell(newest);
-                        }
-                        Input::Committed
-                    }
-                    Err(fault) => {
-                        complaints.tell("commit", &fault);
-                        if let Some(traced) = &traced {
-                            traced.failed(&with_causes(&fault));
-                        }
-                        status.set(|now| {
-                            now.commits_failed += 1;
-                            now.commit_fault = Some(with_causes(&fault));
-                        });
-                        Input::CommitFailed(fault.class)
-                    }
-                }
+/// Does what waits for the disk.
+struct Storing<'d, 'e> {
+    engine: &'d Engine<'e>,
+    complaints: Complaints,
+}
+
+impl Storing<'_, '_> {
+    /// All that comes, in order.
+    fn run(
+        mut self,
+        effects: &Receiver<(Effect, Option<Committing>)>,
+        to_worker: &Sender<Input>,
+        to_do: &AtomicUsize,
+    ) {
+        let _guard = StopsWorker(to_worker);
+        while let Ok((effect, traced)) = effects.recv() {
+            let input = self.one(effect, traced);
+            if let Some(input) = input {
+                // Nobody listens any more when the worker was stopped.
+                let _ = to_worker.send(input);
             }
+            to_do.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// One effect; what is to be told of it.
+    fn one(&mut self, effect: Effect, traced: Option<Committing>) -> Option<Input> {
+        let (status, bus) = (self.engine.status, self.engine.bus);
+        let partition = self.engine.settings.partition;
+        match effect {
+            Effect::Commit(commit) => Some(self.commit(&commit, traced)),
             Effect::KeepSnapshot { epoch, snapshot } => {
-                let partition = engine.settings.partition;
-                match engine.store.keep_snapshot(partition, epoch, &snapshot) {
+                let kept = self.engine.store.keep_snapshot(partition, epoch, &snapshot);
+                Some(match kept {
                     Ok(()) => Input::SnapshotKept,
                     Err(fault) => {
-                        complaints.tell("snapshot", &fault);
+                        self.complaints.tell("snapshot", &fault);
                         status.set(|now| *now.faults.entry("snapshot").or_default() += 1);
                         Input::SnapshotFailed(fault.class)
                     }
-                }
+                })
             }
             Effect::Release { before } => {
-                if let Err(fault) = engine.bus.release(before) {
-                    complaints.tell("release", &fault);
+                if let Err(fault) = bus.release(before) {
+                    self.complaints.tell("release", &fault);
                 }
-                continue;
+                None
             }
             Effect::AppendTick { at } => {
                 let tick = NewRecord {
@@ -488,23 +589,58 @@ fn store_all(
                     attributes: b"",
                     payload: b"",
                 };
-                match engine.bus.append(&[tick]) {
+                Some(match bus.append(&[tick]) {
                     // A log that takes nothing any more is opened anew, by whoever starts the service again.
                     Err(fault) if fault.class == FaultClass::Stop => {
-                        complaints.tell("tick", &fault);
+                        self.complaints.tell("tick", &fault);
                         Input::FetchFailed(FaultClass::Stop)
                     }
                     Err(fault) => {
-                        complaints.tell("tick", &fault);
+                        self.complaints.tell("tick", &fault);
                         Input::Ticked
                     }
                     Ok(_) => Input::Ticked,
-                }
+                })
             }
-            _ => continue,
-        };
-        // Nobody listens any more when the worker was stopped.
-        let _ = to_worker.send(input);
+            _ => None,
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit, traced: Option<Committing>) -> Input {
+        let (status, store) = (self.engine.status, self.engine.store);
+        store.set_now(now());
+        match store.commit(commit) {
+            Ok(committed) => {
+                let newest = store.newest().unwrap_or_default();
+                status.set(|now| {
+                    now.commit_fault = None;
+                    now.dead_letters += commit.dead.len() as u64;
+                    now.commits += 1;
+                    now.findings_new += committed.new;
+                    now.findings_renewed += committed.renewed;
+                });
+                let found = committed.new + committed.renewed;
+                let by = traced.as_ref().and_then(|traced| traced.done(found));
+                if found > 0 {
+                    if let Some(by) = by {
+                        status.stored.tell_by(newest, by);
+                    }
+                    status.stored.tell(newest);
+                }
+                Input::Committed
+            }
+            Err(fault) => {
+                self.complaints.tell("commit", &fault);
+                if let Some(traced) = &traced {
+                    traced.failed(&with_causes(&fault));
+                }
+                status.set(|now| {
+                    now.commits_failed += 1;
+                    now.commit_fault = Some(with_causes(&fault));
+                });
+                Input::CommitFailed(fault.class)
+            }
+        }
     }
 }
 

@@ -133,7 +133,7 @@ impl<'e> Examining<'e> {
     }
 
     /// What the rules say of a batch.
-    fn one(&mut self, mut job: Job) -> Input {
+    pub(super) fn one(&mut self, mut job: Job) -> Input {
         let span = traced::evaluate(&job.span, job.delivered.records.len());
         let tools = &mut self.tools;
         let examined = match catch_unwind(AssertUnwindSafe(|| tools.work(&mut job))) {

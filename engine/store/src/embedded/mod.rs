@@ -32,7 +32,10 @@ pub(crate) use layout::VersionKept;
 pub(crate) use versions::Unused;
 
 use crate::admit;
-use crate::limits::{CACHE_BYTES, DEAD_LETTERS_MAX, FREE_BYTES_MIN, JOURNAL_BYTES, MEMTABLE_BYTES};
+use crate::limits::{
+    CACHE_BYTES, DEAD_LETTERS_MAX, FREE_BYTES_MIN, JOURNAL_BYTES, MEMTABLE_BYTES,
+    SMALL_MEMTABLE_BYTES,
+};
 use fault::{of_database, of_file, of_opening, of_panic};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use layout::{COUNTERS_KEY, Counters, FORMAT, FORMAT_KEY, PartitionKept, VersionKey};
@@ -237,21 +240,23 @@ fn check_format(folder: &Path, parts: &Parts) -> Result<bool, PortFault> {
 
 impl Parts {
     fn open(database: &Database) -> fjall::Result<Self> {
-        let open = |name| {
+        let part = |name, bytes| {
             database.keyspace(name, || {
-                KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+                KeyspaceCreateOptions::default().max_memtable_size(bytes)
             })
         };
+        let open = |name| part(name, MEMTABLE_BYTES);
+        let small = |name| part(name, SMALL_MEMTABLE_BYTES);
         Ok(Self {
-            meta: open("meta")?,
-            partitions: open("partitions")?,
+            meta: small("meta")?,
+            partitions: small("partitions")?,
             findings: open("findings")?,
             outgoing: open("outgoing")?,
             events: open("events")?,
-            event_hours: open("event_hours")?,
+            event_hours: small("event_hours")?,
             dead: open("dead")?,
-            sinks: open("sinks")?,
-            versions: open("versions")?,
+            sinks: small("sinks")?,
+            versions: small("versions")?,
         })
     }
 }
