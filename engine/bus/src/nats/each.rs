@@ -42,7 +42,7 @@ pub(super) fn append(
 }
 
 /// Sends those without a place until all have one or are refused.
-async fn send(
+pub(super) async fn send(
     target: &Target<'_>,
     messages: &[Outgoing],
     doing: &Doing,

@@ -5,6 +5,7 @@
 
 use super::Channel;
 use super::auth::hex;
+use super::destination::DestinationNames;
 use super::file::{ChannelFault, ChannelFile, Scheme, SenderFile, is_id, is_name};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -116,6 +117,8 @@ pub(crate) struct NewChannel<'n> {
     pub(crate) source: &'n str,
     pub(crate) owner: &'n str,
     pub(crate) account: &'n str,
+    /// Names of destinations, and those that there are.
+    pub(crate) destinations: (&'n [String], &'n DestinationNames),
     pub(crate) sender: &'n str,
     pub(crate) proof: NewProof,
 }
@@ -148,6 +151,11 @@ pub(crate) fn make(folder: &Path, new: &NewChannel<'_>) -> Result<Vec<Shown>, Ed
         if !text.is_empty() {
             document[key] = value(text);
         }
+    }
+    let (destinations, known) = new.destinations;
+    known.check(&path, destinations)?;
+    if !destinations.is_empty() {
+        document["destinations"] = value(destinations.iter().collect::<toml_edit::Array>());
     }
     let (sender, shown) = sender(folder, new)?;
     let mut senders = ArrayOfTables::new();
@@ -309,12 +317,17 @@ pub(crate) fn pause(folder: &Path, id: &str, is_paused: bool) -> Result<(), Edit
 }
 
 /// Puts a file in the place of a channel's, if it is sound.
-pub(crate) fn replace(folder: &Path, id: &str, text: &str) -> Result<(), EditError> {
+pub(crate) fn replace(
+    folder: &Path,
+    (id, text): (&str, &str),
+    destinations: &DestinationNames,
+) -> Result<(), EditError> {
     let path = path_of(folder, id)?;
     let parsed = ChannelFile::parse(&path, text)?;
     std::fs::create_dir_all(folder).map_err(|source| file(folder, source))?;
     let _alone = alone(folder)?;
     // With its secrets and its schema, or the channel would be closed at the next start.
+    destinations.check(&path, &parsed.destinations)?;
     Channel::of_file(&path, parsed, None)?;
     write(&path, text)
 }

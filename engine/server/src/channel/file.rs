@@ -19,6 +19,9 @@ const SENDERS_MAX: usize = 32;
 /// Live secrets of one sender: the one in use and the next, and one more while a rotation was not finished.
 const SECRETS_MAX: usize = 3;
 
+/// Most destinations of one channel; an event waits for each.
+const DESTINATIONS_MAX: usize = 8;
+
 /// The longest line of text for people.
 const WORDS_MAX: usize = 1024;
 
@@ -42,6 +45,8 @@ pub(crate) struct ChannelFile {
     pub(crate) senders: Vec<SenderFile>,
     pub(crate) limits: LimitsFile,
     pub(crate) allow: AllowFile,
+    /// Where its events go beside the log: names of the configuration.
+    pub(crate) destinations: Vec<String>,
     /// A finding is made when nothing came for so long.
     pub(crate) silent_after: Option<Length>,
     pub(crate) schema: super::shape::SchemaFile,
@@ -67,6 +72,7 @@ impl Default for ChannelFile {
             senders: Vec::new(),
             limits: LimitsFile::default(),
             allow: AllowFile::default(),
+            destinations: Vec::new(),
             silent_after: None,
             schema: super::shape::SchemaFile::default(),
             decoder: None,
@@ -354,6 +360,15 @@ impl ChannelFile {
             return Err(
                 "source is missing; say what the events come from, such as \"okta\"".to_owned(),
             );
+        }
+        if self.destinations.len() > DESTINATIONS_MAX {
+            return Err(format!("more than {DESTINATIONS_MAX} destinations"));
+        }
+        if let Some(twice) = (1..self.destinations.len())
+            .find(|number| self.destinations[..*number].contains(&self.destinations[*number]))
+        {
+            let name = self.destinations[twice].escape_debug();
+            return Err(format!("destinations: \"{name}\" is there twice"));
         }
         if self.senders.len() > SENDERS_MAX {
             return Err(format!("more than {SENDERS_MAX} senders"));

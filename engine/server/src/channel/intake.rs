@@ -5,6 +5,7 @@
 
 use super::Channel;
 use super::decode::Entry;
+use super::destination::{Destinations, Put};
 use super::ids::{self, Claim, Ids, IdsFault, Key};
 use super::record::{self, Arrival, Names};
 use super::shape::{Invalid, Misfit};
@@ -88,6 +89,7 @@ pub(crate) struct Taken {
 pub(crate) struct Intake {
     pub(crate) partitions: Partitions,
     pub(crate) ids: Ids,
+    pub(crate) destinations: Destinations,
     /// The longest record that the bus takes.
     pub(crate) record_bytes_max: usize,
 }
@@ -480,11 +482,59 @@ impl Intake {
         }
     }
 
+    /// Appends those events that their destinations have.
     fn append_chunk(
         &self,
         channel: &Channel,
         arrival: &Arrival,
         (partition, chunk): (Partition, &[Ready]),
+        taken: &mut Taken,
+    ) -> Vec<Option<Sequence>> {
+        let names = &channel.file.destinations;
+        if names.is_empty() {
+            let all: Vec<&Ready> = chunk.iter().collect();
+            return self.append_to_log(channel, arrival, (partition, &all), taken);
+        }
+        let is_put = |one: &&Ready| one.aside.is_none();
+        let events: Vec<Put<'_>> = chunk
+            .iter()
+            .filter(is_put)
+            .map(|one| Put {
+                channel: &channel.id,
+                event_id: &one.event_id,
+                payload: &one.bytes,
+            })
+            .collect();
+        let (done, fault) = self.destinations.put(names, &events, arrival.time);
+        let mut done = done.into_iter();
+        let goes_on: Vec<bool> = chunk
+            .iter()
+            .map(|one| !is_put(&one) || done.next().unwrap_or(false))
+            .collect();
+        let both = chunk.iter().zip(&goes_on);
+        let there: Vec<&Ready> = both
+            .filter(|(_, goes)| **goes)
+            .map(|(one, _)| one)
+            .collect();
+        let mut places = match there.is_empty() {
+            true => Vec::new(),
+            false => self.append_to_log(channel, arrival, (partition, &there), taken),
+        }
+        .into_iter();
+        if taken.fault.is_none() {
+            taken.fault = fault;
+        }
+        goes_on
+            .into_iter()
+            .map(|goes| if goes { places.next().flatten() } else { None })
+            .collect()
+    }
+
+    fn append_to_log(
+        &self,
+        channel: &Channel,
+        arrival: &Arrival,
+        (partition, chunk): (Partition, &[&Ready]),
         taken: &mut Taken,
     ) -> Vec<Option<Sequence>> {
         let attributes: Vec<String> = chunk.iter().map(|one| one.attributes(channel)).collect();

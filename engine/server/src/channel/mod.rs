@@ -8,6 +8,7 @@ pub(crate) mod acks;
 pub(crate) mod allow;
 pub(crate) mod auth;
 pub(crate) mod decode;
+pub(crate) mod destination;
 pub(crate) mod edit;
 mod end;
 pub(crate) mod file;

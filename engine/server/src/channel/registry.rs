@@ -5,6 +5,7 @@
 
 use super::Channel;
 use super::auth::{Sender, key_of};
+use super::destination::DestinationNames;
 use super::file::{ChannelFault, Scheme};
 use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -23,6 +24,7 @@ type Stamp = (Option<SystemTime>, u64);
 /// The channels.
 pub(crate) struct Registry {
     folder: PathBuf,
+    destinations: DestinationNames,
     now: RwLock<Arc<Channels>>,
     seen: Mutex<BTreeMap<PathBuf, Stamp>>,
 }
@@ -38,9 +40,10 @@ pub(crate) struct Channels {
 
 impl Registry {
     /// Those of a folder, which may not be there yet.
-    pub(crate) fn open(folder: &Path) -> Self {
+    pub(crate) fn open(folder: &Path, destinations: DestinationNames) -> Self {
         let registry = Self {
             folder: folder.to_owned(),
+            destinations,
             now: RwLock::default(),
             seen: Mutex::default(),
         };
@@ -58,6 +61,11 @@ impl Registry {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Where events may go beside the log.
+    pub(crate) fn destinations(&self) -> &DestinationNames {
+        &self.destinations
     }
 
     /// Reads what changed since the last time. Whether anything did.
@@ -88,7 +96,13 @@ impl Registry {
                 .and_then(|stem| stem.to_str())
                 .unwrap_or("");
             let known = before.by_id.get(id);
-            match Channel::read(path, known.map(|one| one.live.clone())) {
+            let read = Channel::read(path, known.map(|one| one.live.clone()));
+            let checked = |channel: Channel| {
+                self.destinations
+                    .check(path, &channel.file.destinations)
+                    .map(|()| channel)
+            };
+            match read.and_then(checked) {
                 Ok(channel) => {
                     if known.is_none() {
                         tracing::info!(channel = id, "channel open");

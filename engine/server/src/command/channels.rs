@@ -2,7 +2,9 @@
 
 use super::CommandError;
 use super::service_client::{Client, ServiceArguments};
+use crate::channel::destination::DestinationNames;
 use crate::channel::edit::{self, NewChannel, NewProof, Shown};
+use crate::channel::registry::Registry;
 use crate::channel::{Channel, page};
 use crate::config::Config;
 use crate::exit::{Exit, after_help};
@@ -99,6 +101,9 @@ enum Action {
         /// The account that the events are of, for PutAuditEvents.
         #[arg(long, default_value = "")]
         account: String,
+        /// A destination of the configuration that its events go to beside the log; may be given again.
+        #[arg(long = "destination", value_name = "NAME")]
+        destinations: Vec<String>,
         /// What its sender is called.
         #[arg(long, default_value = "default")]
         sender: String,
@@ -179,11 +184,21 @@ enum Action {
 
 impl Place {
     fn folder(&self) -> Result<PathBuf, CommandError> {
+        Ok(self.read()?.0)
+    }
+
+    /// The folder of channels, and the destinations that the service has. Of a data folder alone those are not known.
+    fn read(&self) -> Result<(PathBuf, DestinationNames), CommandError> {
         let mut config = Config::read(self.config.as_deref(), super::serve::environment())?;
+        let is_known = self.config.is_some() || self.data.is_none();
         if let Some(data) = &self.data {
             config.data.clone_from(data);
         }
-        Ok(config.channels.folder(&config.data))
+        let names = match is_known {
+            true => DestinationNames::of(&config),
+            false => DestinationNames::UNKNOWN,
+        };
+        Ok((config.channels.folder(&config.data), names))
     }
 }
 
@@ -195,17 +210,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             source,
             owner,
             account,
+            destinations,
             sender,
             auth,
             secret_to,
             place,
         } => {
-            let folder = place.folder()?;
+            let (folder, known) = place.read()?;
             let new = NewChannel {
                 id,
                 source,
                 owner,
                 account,
+                destinations: (destinations, &known),
                 sender,
                 proof: *auth,
             };
@@ -264,7 +281,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             writeln!(io::stdout(), "{id} goes on")?;
             Ok(Exit::Success)
         }
-        Action::List { place } => list(&place.folder()?),
+        Action::List { place } => list(place.read()?),
         Action::Page { id, url, place } => {
             let path = edit::path_of(&place.folder()?, id)?;
             let channel = Channel::read(&path, None)?;
@@ -316,8 +333,8 @@ fn show(shown: &[Shown]) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-fn list(folder: &Path) -> Result<Exit, CommandError> {
-    let registry = crate::channel::registry::Registry::open(folder);
+fn list((folder, destinations): (PathBuf, DestinationNames)) -> Result<Exit, CommandError> {
+    let registry = Registry::open(&folder, destinations);
     let channels = registry.now();
     let mut out = io::stdout().lock();
     if channels.by_id.is_empty() && channels.faults.is_empty() {
@@ -326,10 +343,14 @@ fn list(folder: &Path) -> Result<Exit, CommandError> {
     for (id, channel) in &channels.by_id {
         let file = &channel.file;
         let senders: Vec<&str> = file.senders.iter().map(|one| one.name()).collect();
+        let to = match file.destinations.is_empty() {
+            true => String::new(),
+            false => format!(", also to: {}", file.destinations.join(", ")),
+        };
         let paused = if file.paused { ", paused" } else { "" };
         writeln!(
             out,
-            "{id:<24} {:<20} senders: {}{paused}",
+            "{id:<24} {:<20} senders: {}{to}{paused}",
             file.source,
             senders.join(", ")
         )?;

@@ -202,5 +202,21 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
             number(&sink["set_aside"])
         )?;
     }
+    for (name, one) in status["destinations"].as_object().into_iter().flatten() {
+        let fault = one["last_error"]["message"].as_str();
+        let fault = fault.map_or(String::new(), |fault| {
+            format!(
+                "; failed {} times: {}",
+                number(&one["failures"]),
+                Shown(fault)
+            )
+        });
+        writeln!(
+            out,
+            "to         {}: {} events of channels{fault}",
+            Shown(name),
+            number(&one["events"])
+        )?;
+    }
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Settings of channels as a whole; each channel has a file of its own.
 
-use super::Length;
+use super::destination::DestinationConfig;
 use super::sink::is_subject;
+use super::{Length, is_setting_name};
 use crate::channel::allow::Network;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,8 @@ pub(crate) struct ChannelsConfig {
     pub(crate) tls_elsewhere: bool,
     pub(crate) trusted_proxies: Vec<String>,
     pub(crate) nats_subject: String,
+    #[serde(default)]
+    pub(crate) destinations: BTreeMap<String, DestinationConfig>,
 }
 
 impl ChannelsConfig {
@@ -51,6 +55,16 @@ impl ChannelsConfig {
                 "channels.listen = \"{address}\" can be reached from elsewhere, and keys would go there in the clear; give \
                  channels.tls_cert_file and tls_key_file, or say that TLS ends before it (channels.tls_elsewhere)"
             ));
+        }
+        for (name, one) in &self.destinations {
+            if !is_setting_name(name) {
+                return Err(format!(
+                    "the destination \"{}\": a name has letters, digits, - and _, at most 64",
+                    name.escape_debug()
+                ));
+            }
+            one.validate()
+                .map_err(|words| format!("channels.destinations.{name}: {words}"))?;
         }
         for network in &self.trusted_proxies {
             if Network::parse(network).is_none() {

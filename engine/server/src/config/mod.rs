@@ -5,6 +5,7 @@
 //! that hold them, so a configuration can be printed.
 
 mod channels;
+mod destination;
 mod length;
 mod nats;
 mod place;
@@ -13,6 +14,7 @@ mod sink;
 mod telemetry;
 
 pub(crate) use channels::ChannelsConfig;
+pub(crate) use destination::{DestinationConfig, DestinationKind};
 pub(crate) use length::Length;
 pub(crate) use nats::{Bus, BusKind, InexactRules, Nats, Released, RulesFrom, Store};
 pub(crate) use place::Place;
@@ -285,12 +287,7 @@ impl Config {
         self.telemetry.validate().map_err(ConfigError::Value)?;
         self.traces.validate().map_err(ConfigError::Value)?;
         for (name, sink) in &self.sinks {
-            let named_well = !name.is_empty()
-                && name.len() <= 64
-                && name
-                    .chars()
-                    .all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_'));
-            if !named_well {
+            if !is_setting_name(name) {
                 return wrong(format!(
                     "the sink \"{}\": a name has letters, digits, - and _, at most 64",
                     name.escape_debug()
@@ -311,6 +308,12 @@ impl Config {
             ))
         })
     }
+}
+
+/// Whether something in the configuration can be called this.
+fn is_setting_name(name: &str) -> bool {
+    let is_letter = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_');
+    (1..=64).contains(&name.len()) && name.chars().all(is_letter)
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {
@@ -363,7 +366,7 @@ fn check(name: &str, text: &str) -> Result<(), ConfigError> {
         engine: PartlyEngine { threads: usize, batch_events: usize, state_memory_mib: u64, state_from: PathBuf, commit_every: Length, snapshot_every: Length, tick_every: Length, undelivered_max: u64 },
         history: PartlyHistory { retention: Length },
         http: PartlyHttp { listen: String, token_file: String, body_max_mib: u64, inflated_max_mib: u64, memory_max_mib: u64 },
-        channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_client_ca_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String>, nats_subject: String },
+        channels: PartlyChannels { folder: PathBuf, remember: Length, remember_max: u64, listen: String, tls_cert_file: String, tls_key_file: String, tls_client_ca_file: String, tls_elsewhere: bool, trusted_proxies: Vec<String>, nats_subject: String, destinations: BTreeMap<String, DestinationConfig> },
         decisions: PartlyDecisions { unmatched: EffectWord, undecided: EffectWord, deadline: Length, threads: usize, subject: String },
         remediation: PartlyRemediation { enabled: bool, policies: Vec<String>, threads: usize, endpoint: String, roles: Vec<String>, own_credentials: bool, channels: Vec<String>, accounts: Vec<String>, protected: Vec<String>, protected_accounts: Vec<String>, approvers_file: String, votes_subject: String, kill_file: String, checkpoint_every: Length, checkpoints_file: String, max: u32, window: Length, storm: usize, settled_after: Length, frozen: Vec<remediation::Frozen>, http: BTreeMap<String, crate::remediation::targets::TargetConfig> },
         telemetry: PartlyTelemetry { level: String, format: TelemetryFormat },

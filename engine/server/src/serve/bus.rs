@@ -277,7 +277,7 @@ fn name_of_member(given: &str) -> String {
 }
 
 /// Where the servers are and who we are; secrets are read here, and nowhere kept but in the connection.
-pub(super) fn connect_settings(config: &Nats) -> Result<ConnectSettings, ServeError> {
+pub(crate) fn connect_settings(config: &Nats) -> Result<ConnectSettings, ServeError> {
     let wrong = |key: &str, path: &str, words: String| {
         ServeError::NatsFile(format!("nats.{key}: {path}: {words}"))
     };

@@ -8,6 +8,7 @@ use super::service::ServeError;
 use crate::channel::Channel;
 use crate::channel::acks::Acks;
 use crate::channel::allow::Network;
+use crate::channel::destination::{DestinationNames, Destinations};
 use crate::channel::ids::{Ids, IdsSettings};
 use crate::channel::intake::{Intake, Outcome, Taken};
 use crate::channel::live::{Silence, Turn};
@@ -24,13 +25,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tripline_core::event::Parser;
 use tripline_core::port::{NewRecord, Partition, PortFault, RecordKind};
 use tripline_core::rule::kind::{EventTime, Period};
 
 /// How often the folder of channels is looked at.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
+
+/// How often destinations let go of what is old.
+const TIDIES_EVERY: Duration = Duration::from_secs(60);
 
 /// How often what outlives the process is written, when it changed.
 const KEEPS_EVERY: Period = Period::from_seconds(5);
@@ -79,7 +83,9 @@ impl Door {
         let ids = Ids::open(&folder, settings, partitions, now()).map_err(ServeError::Ids)?;
         let proxies = channels.trusted_proxies.iter();
         let kept = folder.join("channels.json");
-        let registry = Registry::open(&channels.folder(&config.data));
+        let destinations = Destinations::open(config)?;
+        let names = DestinationNames::of(config);
+        let registry = Registry::open(&channels.folder(&config.data), names);
         let text = std::fs::read(&kept).unwrap_or_default();
         // Without it the day, and silence, begin anew.
         let known: Kept = serde_json::from_slice(&text).unwrap_or_default();
@@ -95,6 +101,7 @@ impl Door {
             intake: Intake {
                 partitions: partitions.clone(),
                 ids,
+                destinations,
                 record_bytes_max,
             },
             acks: Acks::default(),
@@ -112,10 +119,15 @@ impl Door {
     pub(super) fn run(&self, assignment: &Assignment, is_gone: &AtomicBool) {
         let (mut kept, mut heard) = (Kept::new(), Heard::new());
         let mut written = now().minus(KEEPS_EVERY);
+        let mut tidied: Option<Instant> = None;
         loop {
             let ends = is_gone.load(Ordering::Relaxed);
             self.registry.refresh();
             self.listen(assignment, &mut heard);
+            if tidied.is_none_or(|at| at.elapsed() >= TIDIES_EVERY) {
+                tidied = Some(Instant::now());
+                self.intake.destinations.tidy();
+            }
             if ends || now().since(written) >= KEEPS_EVERY {
                 written = now();
                 self.keep(&mut kept);

@@ -40,7 +40,7 @@ mod traced;
 mod versions;
 
 pub(crate) use assignment::Assignment;
-pub(crate) use bus::remediation_ledger;
+pub(crate) use bus::{connect_settings, remediation_ledger};
 pub(crate) use clock::now;
 pub(crate) use partitions::Partitions;
 pub(crate) use replay::{Stretch, replay};

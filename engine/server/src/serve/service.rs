@@ -58,6 +58,8 @@ pub(crate) enum ServeError {
     RuleFiles(#[from] crate::rule_files::RuleFilesError),
     #[error(transparent)]
     Plugins(#[from] crate::plugins::PluginsError),
+    #[error(transparent)]
+    Destination(#[from] crate::channel::destination::DestinationError),
     #[error("the rules that members share: {0}")]
     Published(String),
     #[error("no rule is left to evaluate; `tripline check` tells why")]

@@ -1,10 +1,14 @@
 //! Files of channels as they are made and changed.
 
 use super::super::Channel;
+use super::super::destination::DestinationNames;
 use super::{EditError, NewChannel, NewProof, finish, make, path_of, pause, replace, rotate};
 use jiff::{SignedDuration, Timestamp};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+/// A configuration that is not known, of which a channel may name anything.
+static UNKNOWN: DestinationNames = DestinationNames::UNKNOWN;
 
 fn new(id: &str, proof: NewProof) -> NewChannel<'_> {
     NewChannel {
@@ -12,6 +16,7 @@ fn new(id: &str, proof: NewProof) -> NewChannel<'_> {
         source: "billing",
         owner: "",
         account: "",
+        destinations: (&[], &UNKNOWN),
         sender: "default",
         proof,
     }
@@ -64,7 +69,7 @@ fn a_rotation_keeps_the_old_secret_for_a_while_and_comments_for_ever() {
     let folder = folder.path();
     make(folder, &new("billing", NewProof::Key)).expect("made");
     let with_comment = format!("# of the finance team\n{}", text(folder, "billing"));
-    replace(folder, "billing", &with_comment).expect("replaced");
+    replace(folder, ("billing", &with_comment), &UNKNOWN).expect("replaced");
     let now: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
     let (first, second) = (
         rotate(
@@ -119,7 +124,7 @@ fn a_broken_file_is_not_put_in_place_of_a_sound_one() {
     make(folder, &new("billing", NewProof::Key)).expect("made");
     let before = text(folder, "billing");
     assert!(matches!(
-        replace(folder, "billing", "sorce = 1"),
+        replace(folder, ("billing", "sorce = 1"), &UNKNOWN),
         Err(EditError::Channel(_))
     ));
     assert_eq!(text(folder, "billing"), before);

@@ -69,6 +69,7 @@ fn head(channel: &Channel) -> Value {
         "owner": file.owner,
         "source": file.source,
         "tags": file.tags,
+        "destinations": file.destinations,
         "paused": file.paused,
         "events_today": channel.live.quota.today(now()),
         "seen": channel.live.seen().told(),
@@ -120,7 +121,11 @@ pub(super) async fn put(
 ) -> Result<Response, Refusal> {
     let text = String::from_utf8(body.to_vec())
         .map_err(|_| Refusal::bad("the file of a channel is text"))?;
-    change(api, id, move |folder, id| edit::replace(folder, id, &text)).await
+    let destinations = api.door.registry.destinations().clone();
+    change(api, id, move |folder, id| {
+        edit::replace(folder, (id, &text), &destinations)
+    })
+    .await
 }
 
 /// Closes one.

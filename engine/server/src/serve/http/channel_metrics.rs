@@ -74,6 +74,26 @@ pub(super) fn render(door: &Door, out: &mut String) {
     ] {
         family(out, name, kind, help, samples);
     }
+    let mut put = Vec::new();
+    let mut failures = Vec::new();
+    for (name, _, one) in door.intake.destinations.seen() {
+        put.push((label("destination", name), one.events as f64));
+        failures.push((label("destination", name), one.failures as f64));
+    }
+    for (name, help, samples) in [
+        (
+            "tripline_destination_events_total",
+            "Events that are durable in a destination of channels.",
+            &put,
+        ),
+        (
+            "tripline_destination_failures_total",
+            "Tries of putting events into a destination of channels that failed.",
+            &failures,
+        ),
+    ] {
+        family(out, name, "counter", help, samples);
+    }
     let (known, full) = door.intake.ids.count();
     for (name, kind, help, value) in [
         (

@@ -86,6 +86,25 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
             )
         })
         .collect();
+    let destinations: serde_json::Map<String, Value> = api
+        .door
+        .intake
+        .destinations
+        .seen()
+        .map(|(name, kind, seen)| {
+            let fault = seen
+                .last_fault
+                .map(|(time, words)| value!({ "time": time.to_string(), "message": words }));
+            let shown = value!({
+                "type": kind,
+                "events": seen.events,
+                "bytes": seen.bytes,
+                "failures": seen.failures,
+                "last_error": fault,
+            });
+            (name.to_owned(), shown)
+        })
+        .collect();
     Ok(json(&value!({
         "ready": now.is_ready,
         "draining": now.is_draining,
@@ -107,6 +126,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         "waits_for_sinks": now.waits_for_sinks(),
         "dead_letters": now.dead_letters,
         "plugins": plugins::shown(&plugins::of(&api)),
+        "destinations": destinations,
         "sinks_not_configured": now.sinks_unknown,
         "sinks": sinks,
     })))

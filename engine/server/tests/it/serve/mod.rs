@@ -13,6 +13,7 @@ mod learnt;
 pub(crate) mod nats;
 mod parted;
 mod permitted;
+mod placed;
 mod policies;
 mod proofs;
 mod pulled;
