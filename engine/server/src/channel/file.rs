@@ -271,6 +271,8 @@ pub(crate) struct LimitsFile {
     /// The longest body, in KiB, as it comes; and what it may become when it is decompressed.
     pub(crate) body_max_kib: u64,
     pub(crate) inflated_max_kib: u64,
+    /// The longest body of lines that are taken as they come, in MiB; 0 takes none so.
+    pub(crate) stream_max_mib: u64,
     /// Events of one request.
     pub(crate) events_max: usize,
     /// Sustained; 0 is no limit.
@@ -290,6 +292,7 @@ impl Default for LimitsFile {
             event_max_kib: 256,
             body_max_kib: 1024,
             inflated_max_kib: 10 * 1024,
+            stream_max_mib: 1024,
             events_max: 10_000,
             events_per_second: 0,
             kib_per_second: 0,
@@ -501,6 +504,7 @@ impl LimitsFile {
         for (name, value, least, most) in [
             ("event_max_kib", self.event_max_kib, 1, 64 * 1024),
             ("body_max_kib", self.body_max_kib, 1, 1024 * 1024),
+            ("stream_max_mib", self.stream_max_mib, 0, 1024 * 1024),
             ("inflated_max_kib", self.inflated_max_kib, 1, 1024 * 1024),
             ("events_max", self.events_max as u64, 1, 100_000),
             ("burst_seconds", self.burst_seconds, 1, 3600),

@@ -4,15 +4,17 @@
 //! signed, room, decompression, and then what is in it. Whoever is not let in gets the same answer whether the channel is
 //! there or not; why is counted at the channel.
 
-use super::answer::{Refusal, json, json_with};
+use super::answer::{Refusal, json};
 use super::events::no_space;
+use super::streaming::{self, Streamer};
+use super::totals::Totals;
 use super::{Control, Peer, Shared, blocking, part};
 use crate::channel::auth::certificate::Certificate;
 use crate::channel::auth::{self, Asked, Early, Verified};
 use crate::channel::decode::decoder::{self, Decoded, DecoderFault};
 use crate::channel::decode::{self, Entry, InflateFault, cloud_events};
 use crate::channel::file::{Scheme, is_id};
-use crate::channel::intake::{Outcome, Taken};
+use crate::channel::intake::Taken;
 use crate::channel::record::Arrival;
 use crate::channel::{Channel, ids};
 use crate::serve::now;
@@ -21,7 +23,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
-use serde_json::{Value, json as value};
+use serde_json::json as value;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +31,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tripline_core::rule::kind::EventTime;
 
 /// How long a body may take to come, of somebody who is known, and of somebody who is not yet.
-const BODY_SECONDS: Duration = Duration::from_secs(60);
+pub(super) const BODY_SECONDS: Duration = Duration::from_secs(60);
 const UNKNOWN_BODY_SECONDS: Duration = Duration::from_secs(20);
 
 /// The longest body of a question how a channel does.
@@ -40,9 +42,6 @@ const ROOM_SECONDS: Duration = Duration::from_secs(10);
 
 const MIB: u64 = 1024 * 1024;
 
-/// Rejected events that are named in an answer; the others are counted.
-const REJECTED_SHOWN_MAX: usize = 100;
-
 /// What a key of a request may be.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
 
@@ -52,7 +51,8 @@ pub(super) struct Entered {
     pub(super) arrival: Arrival,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    /// Among the requests of its channel, and in memory.
+    pub(super) _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 /// Takes events in any usual form.
@@ -64,8 +64,32 @@ pub(super) async fn push(
 ) -> Result<Response, Refusal> {
     let id = part(id)?;
     let channel = api.door.registry.now().by_id.get(&id).cloned();
-    let entered = enter(&api, channel, peer, request).await?;
+    prepare(&api, channel.as_ref(), peer, request.headers()).await;
+    let (channel, early) = head_in(&api, channel, peer, &request)?;
+    let entered = match early {
+        Early::Known(verified) if streaming::may_go_on(&channel, request.headers()) => {
+            let address = api.door.address(peer, request.headers());
+            channel.live.let_in(&verified.sender, now());
+            let room = room_in(&channel).await?;
+            let (head, body) = request.into_parts();
+            let streamer = Streamer {
+                channel,
+                verified,
+                address,
+                room,
+            };
+            return streaming::take(&api, streamer, head, body).await;
+        }
+        early => body_in(&api, (channel, early), peer, request).await?,
+    };
     blocking(move || take(&api, &entered)).await
+}
+
+pub(super) const ENDED_EARLY: &str = "the body ended early, or is not as its head says";
+
+pub(super) fn late() -> Refusal {
+    let words = "the body did not come in time";
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", words)
 }
 
 /// The challenge by which Okta asks whether an address takes its events. It says nothing of the channel, so anybody may ask.
@@ -199,14 +223,35 @@ pub(super) async fn enter(
     peer: IpAddr,
     request: Request,
 ) -> Result<Entered, Refusal> {
+    prepare(api, channel.as_ref(), peer, request.headers()).await;
+    let known = head_in(api, channel, peer, &request)?;
+    body_in(api, known, peer, request).await
+}
+
+/// Lets the head of a request in.
+fn head_in(
+    api: &Shared,
+    channel: Option<Arc<Channel>>,
+    peer: IpAddr,
+    request: &Request,
+) -> Result<(Arc<Channel>, Early), Refusal> {
     if api.status.get().is_draining {
         return Err(Refusal::ending());
     }
-    prepare(api, channel.as_ref(), peer, request.headers()).await;
-    let (channel, early) = let_in(api, channel, peer, &request)?;
+    let (channel, early) = let_in(api, channel, peer, request)?;
     if let Early::Known(verified) = &early {
         admit(&channel, verified)?;
     }
+    Ok((channel, early))
+}
+
+/// Lets the body of such a request in.
+async fn body_in(
+    api: &Shared,
+    (channel, early): (Arc<Channel>, Early),
+    peer: IpAddr,
+    request: Request,
+) -> Result<Entered, Refusal> {
     let address = api.door.address(peer, request.headers());
     let (head, body) = request.into_parts();
     // Whoever is known waits for others of its channel first, and holds nothing that other channels need.
@@ -277,7 +322,7 @@ async fn room_in(channel: &Channel) -> Result<OwnedSemaphorePermit, Refusal> {
 }
 
 /// Memory for so many bytes, of what all bodies may take together.
-async fn memory_for(api: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Refusal> {
+pub(super) async fn memory_for(api: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Refusal> {
     let mib = u32::try_from(bytes.div_ceil(MIB))
         .unwrap_or(u32::MAX)
         .max(1);
@@ -293,7 +338,7 @@ async fn memory_for(api: &Shared, bytes: u64) -> Result<OwnedSemaphorePermit, Re
 }
 
 /// The memory that a body needs once it is decompressed, which is seen by its first bytes and not by what its head says, or decoded.
-async fn for_inflating(
+pub(super) async fn for_inflating(
     api: &Shared,
     channel: &Channel,
     body: &[u8],
@@ -402,14 +447,9 @@ async fn read(
         Ok(Ok(bytes)) => Ok((bytes.to_vec(), memory)),
         Ok(Err(fault)) => match is_too_long(&fault) {
             true => Err(too_large()),
-            false => Err(Refusal::bad(
-                "the body ended early, or is not as its head says",
-            )),
+            false => Err(Refusal::bad(ENDED_EARLY)),
         },
-        Err(_) => {
-            let words = "the body did not come in time";
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", words))
-        }
+        Err(_) => Err(late()),
     }
 }
 
@@ -473,7 +513,9 @@ pub(super) fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal>
     }
     let seed = seed(api, entered, &text)?;
     let taken = settle(api, entered, &entries, seed.as_deref());
-    Ok(answer(&taken))
+    let mut totals = Totals::with_ids();
+    totals.add(&taken);
+    Ok(totals.answer())
 }
 
 /// Takes events and notes what became of them.
@@ -483,8 +525,24 @@ pub(super) fn settle(
     entries: &[Entry<'_>],
     seed: Option<&str>,
 ) -> Taken {
-    let (channel, arrival) = (&entered.channel, &entered.arrival);
     let bytes = entered.body.len() as u64;
+    settle_of(
+        api,
+        (&entered.channel, &entered.arrival),
+        bytes,
+        entries,
+        seed,
+    )
+}
+
+/// The same of a part of a body.
+pub(super) fn settle_of(
+    api: &Shared,
+    (channel, arrival): (&Channel, &Arrival),
+    bytes: u64,
+    entries: &[Entry<'_>],
+    seed: Option<&str>,
+) -> Taken {
     let amount = (entries.len() as u64, bytes);
     // Once more: others may have used it up while this body came.
     let quota = &channel.live.quota;
@@ -628,60 +686,4 @@ fn seed(api: &Shared, entered: &Entered, body: &[u8]) -> Result<Option<String>, 
 pub(super) fn body_seed(form: &str, body: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     format!("{form}\n{}", auth::hex(&Sha256::digest(body)))
-}
-
-/// What became of events, as it is told: whoever looks at the status only learns whether to send the same again.
-fn answer(taken: &Taken) -> Response {
-    let (mut accepted, mut duplicates, mut rejected, mut set_aside) = (0u64, 0u64, 0u64, 0u64);
-    let mut is_retryable = false;
-    let mut shown = Vec::new();
-    let mut ids = Vec::new();
-    for (index, outcome) in taken.outcomes.iter().enumerate() {
-        match outcome {
-            Outcome::Accepted { event_id } => {
-                accepted += 1;
-                ids.push(Value::from(event_id.as_str()));
-            }
-            Outcome::Duplicate { event_id } => {
-                duplicates += 1;
-                ids.push(Value::from(event_id.as_str()));
-            }
-            Outcome::SetAside { event_id, .. } => {
-                set_aside += 1;
-                ids.push(Value::from(event_id.as_str()));
-            }
-            Outcome::Rejected(why) => {
-                rejected += 1;
-                is_retryable |= why.is_retryable;
-                ids.push(Value::Null);
-                if shown.len() < REJECTED_SHOWN_MAX {
-                    shown.push(value!({
-                        "index": index, "code": why.code, "message": why.words, "retryable": why.is_retryable,
-                    }));
-                }
-            }
-        }
-    }
-    let status = match (is_retryable, accepted + duplicates + set_aside) {
-        (true, _) => StatusCode::SERVICE_UNAVAILABLE,
-        (false, 0) => StatusCode::UNPROCESSABLE_ENTITY,
-        (false, _) => StatusCode::OK,
-    };
-    let body = value!({
-        "accepted": accepted,
-        "duplicates": duplicates,
-        "set_aside": set_aside,
-        "rejected": rejected,
-        "first_rejected": shown,
-        "event_ids": ids,
-        "durability": taken.durability.as_str(),
-    });
-    let mut response = json_with(status, &body);
-    if is_retryable {
-        let seconds = axum::http::HeaderValue::from_static("1");
-        response
-            .headers_mut()
-            .insert(axum::http::header::RETRY_AFTER, seconds);
-    }
-    response
 }

@@ -19,7 +19,9 @@ mod otlp;
 mod peers;
 mod plugins;
 mod remediation;
+mod streaming;
 mod subjects;
+mod totals;
 
 pub(crate) use decide::decide_message;
 pub(crate) use events::no_space;
@@ -54,7 +56,9 @@ use hyper_util::service::TowerToHyperService;
 use peers::Peers;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -328,13 +332,24 @@ fn span_of(request: &Request) -> Span {
     )
 }
 
+/// Set by whoever answers a request that may take as long as it goes on.
+#[derive(Clone, Default)]
+struct Unhurried(Arc<AtomicBool>);
+
 /// Answers in time, whatever becomes of the body.
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST_SECONDS, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let words = "the request did not come, or was not done, in time";
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", words).into_response()
+async fn in_time(mut request: Request, next: Next) -> Response {
+    let unhurried = Unhurried::default();
+    request.extensions_mut().insert(unhurried.clone());
+    let mut answer = pin!(next.run(request));
+    loop {
+        match tokio::time::timeout(REQUEST_SECONDS, &mut answer).await {
+            Ok(response) => return response,
+            Err(_) if unhurried.0.load(Ordering::Relaxed) => {}
+            Err(_) => {
+                let words = "the request did not come, or was not done, in time";
+                let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", words);
+                return refusal.into_response();
+            }
         }
     }
 }

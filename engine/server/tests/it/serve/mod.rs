@@ -20,6 +20,7 @@ mod pulled;
 pub(crate) mod service;
 mod sinks;
 mod stateful;
+mod streamed;
 mod traced;
 
 use super::harness::{Folder, run, tripline};
