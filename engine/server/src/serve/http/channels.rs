@@ -513,9 +513,7 @@ pub(super) fn take(api: &Shared, entered: &Entered) -> Result<Response, Refusal>
     }
     let seed = seed(api, entered, &text)?;
     let taken = settle(api, entered, &entries, seed.as_deref());
-    let mut totals = Totals::with_ids();
-    totals.add(&taken);
-    Ok(totals.answer())
+    Ok(Totals::of(&taken).answer())
 }
 
 /// Takes events and notes what became of them.

@@ -115,7 +115,7 @@ pub(super) async fn take(
         event_max,
         lines: Vec::new(),
         skips: false,
-        totals: Totals::default(),
+        totals: Totals::new(api.partitions.durability()),
     };
     let mut came = Some(first);
     let mut bytes_all = 0u64;

@@ -10,7 +10,7 @@ use tripline_core::port::Durability;
 /// Rejected events that are named in an answer; the others are counted.
 const REJECTED_SHOWN_MAX: usize = 100;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Totals {
     events: u64,
     accepted: u64,
@@ -21,20 +21,36 @@ pub(super) struct Totals {
     shown: Vec<Value>,
     /// Of each event in its place, where there are not too many.
     ids: Option<Vec<Value>>,
-    durability: Option<Durability>,
+    durability: Durability,
 }
 
 impl Totals {
-    /// With the id of every event.
-    pub(super) fn with_ids() -> Self {
+    pub(super) fn new(durability: Durability) -> Self {
         Self {
-            ids: Some(Vec::new()),
-            ..Self::default()
+            events: 0,
+            accepted: 0,
+            duplicates: 0,
+            set_aside: 0,
+            rejected: 0,
+            is_retryable: false,
+            shown: Vec::new(),
+            ids: None,
+            durability,
         }
     }
 
+    /// Of everything that was taken together, with the id of every event.
+    pub(super) fn of(taken: &Taken) -> Self {
+        let mut totals = Self {
+            ids: Some(Vec::with_capacity(taken.outcomes.len())),
+            ..Self::new(taken.durability)
+        };
+        totals.add(taken);
+        totals
+    }
+
     pub(super) fn add(&mut self, taken: &Taken) {
-        self.durability = Some(taken.durability);
+        self.durability = taken.durability;
         for outcome in &taken.outcomes {
             let id = match outcome {
                 Outcome::Accepted { event_id } => {
@@ -85,7 +101,7 @@ impl Totals {
             "set_aside": self.set_aside,
             "rejected": self.rejected,
             "first_rejected": self.shown,
-            "durability": self.durability.map(Durability::as_str),
+            "durability": self.durability.as_str(),
         });
         match self.ids {
             Some(ids) => told["event_ids"] = ids.into(),
