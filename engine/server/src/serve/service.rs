@@ -601,6 +601,9 @@ impl Service {
                     .map_err(|words| ServeError::Token(format!("{path}: {words}")))?,
             ),
         };
+        let streams_mib = u32::try_from(http.memory_max_mib / 4)
+            .unwrap_or(u32::MAX)
+            .max(2);
         Ok(Arc::new(Api {
             partitions: self.partitions.clone(),
             door: self.door.clone(),
@@ -617,6 +620,8 @@ impl Service {
             event_bytes_max: bus::event_bytes_max(&self.config),
             memory: Arc::new(Semaphore::new(http.memory_max_mib as usize)),
             memory_mib: u32::try_from(http.memory_max_mib).unwrap_or(u32::MAX),
+            streams: Arc::new(Semaphore::new(streams_mib as usize)),
+            streams_mib,
             data: self.config.data.clone(),
             free_bytes_min: self.config.data_free_min_mib * MIB,
             sinks: self.config.sinks.keys().cloned().collect(),

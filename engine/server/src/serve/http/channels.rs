@@ -15,6 +15,7 @@ use crate::channel::decode::decoder::{self, Decoded, DecoderFault};
 use crate::channel::decode::{self, Entry, InflateFault, cloud_events};
 use crate::channel::file::{Scheme, is_id};
 use crate::channel::intake::Taken;
+use crate::channel::quota::Exceeded;
 use crate::channel::record::Arrival;
 use crate::channel::{Channel, ids};
 use crate::serve::now;
@@ -38,7 +39,7 @@ const UNKNOWN_BODY_SECONDS: Duration = Duration::from_secs(20);
 const STATUS_BODY_BYTES_MAX: usize = 4096;
 
 /// How long a request waits for others of its channel, or for memory.
-const ROOM_SECONDS: Duration = Duration::from_secs(10);
+pub(super) const ROOM_SECONDS: Duration = Duration::from_secs(10);
 
 const MIB: u64 = 1024 * 1024;
 
@@ -212,7 +213,7 @@ fn asked(request: &Request, now: EventTime) -> Asked<'_> {
 }
 
 /// The certificate of the other end, where TLS verified one.
-fn certificate(extensions: &axum::http::Extensions) -> Option<&Certificate> {
+pub(super) fn certificate(extensions: &axum::http::Extensions) -> Option<&Certificate> {
     extensions.get::<Arc<Certificate>>().map(Arc::as_ref)
 }
 
@@ -390,27 +391,27 @@ pub(super) async fn enter_message(
 
 /// Whether a verified sender may push now.
 fn admit(channel: &Channel, verified: &Verified) -> Result<(), Refusal> {
-    let time = now();
     if channel.file.paused {
-        let words = "the channel is paused; come again later";
-        channel
-            .live
-            .refused("paused", &format!("sender {}", verified.sender), time);
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "paused", words).retry_after(60));
+        return Err(paused(channel, verified));
     }
-    channel
-        .live
-        .quota
-        .check(&channel.file.limits, time)
-        .map_err(|exceeded| {
-            let words = format!(
-                "the quota of this channel is used up (limits.{})",
-                exceeded.what
-            );
-            channel.live.refused("quota", &words, time);
-            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words)
-                .retry_after(exceeded.retry_seconds)
-        })
+    let quota = &channel.live.quota;
+    let checked = quota.check(&channel.file.limits, now());
+    checked.map_err(|exceeded| over_quota(channel, exceeded))
+}
+
+pub(super) fn paused(channel: &Channel, verified: &Verified) -> Refusal {
+    let words = "the channel is paused; come again later";
+    let sender = format!("sender {}", verified.sender);
+    channel.live.refused("paused", &sender, now());
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "paused", words).retry_after(60)
+}
+
+pub(super) fn over_quota(channel: &Channel, exceeded: Exceeded) -> Refusal {
+    let what = exceeded.what;
+    let words = format!("the quota of this channel is used up (limits.{what})");
+    channel.live.refused("quota", &words, now());
+    let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words);
+    refusal.retry_after(exceeded.retry_seconds)
 }
 
 /// The body of a request, and the memory set aside for it.

@@ -87,6 +87,9 @@ pub(crate) struct Api {
     /// MiB that bodies may take together once they are decompressed.
     pub(crate) memory: Arc<Semaphore>,
     pub(crate) memory_mib: u32,
+    /// MiB beside that which bodies that go on may take, for as long as they do.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams_mib: u32,
     /// The folder of the log and what must stay free where it is.
     pub(crate) data: PathBuf,
     pub(crate) free_bytes_min: u64,

@@ -6,17 +6,19 @@
 //!
 //! The next stretch is read when the one before is durable and the quota has room, so a sender is ahead by no more than the
 //! sockets hold. Whoever gets another answer than one of success, or none, sends all of it again: what was taken is known by its ids
-//! or bytes. It must never hold more than a stretch and one event. Rejected: bodies that are signed, which nobody may
-//! believe before their end, and compressed ones.
+//! or bytes. Before each stretch it is looked whether the sender still counts, as for a request of its own. It must never hold more
+//! than a stretch and one event, nor memory that requests which end would wait for. Rejected: bodies that are signed, which
+//! nobody may believe before their end, and compressed ones.
 
 use super::answer::Refusal;
 use super::channels::{
-    self, BODY_SECONDS, ENDED_EARLY, Entered, for_inflating, late, memory_for, refused, settle_of,
+    self, BODY_SECONDS, ENDED_EARLY, Entered, ROOM_SECONDS, certificate, for_inflating, late,
+    memory_for, nobody, over_quota, paused, refused, settle_of,
 };
 use super::totals::Totals;
 use super::{Shared, Unhurried, blocking};
 use crate::channel::Channel;
-use crate::channel::auth::Verified;
+use crate::channel::auth::{self, Asked, Early, Verified};
 use crate::channel::decode::{self, cloud_events};
 use crate::channel::record::Arrival;
 use crate::serve::now;
@@ -26,7 +28,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use hyper::body::Body as _;
 use memchr::memrchr;
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -107,11 +108,17 @@ pub(super) async fn take(
     if let Some(Unhurried(is_unhurried)) = head.extensions.get::<Unhurried>() {
         is_unhurried.store(true, Ordering::Relaxed);
     }
-    let _memory = memory_for(api, (4 * STRETCH_BYTES + event_max) as u64).await?;
+    let mib = (4 * STRETCH_BYTES + event_max).div_ceil(MIB as usize) as u32;
+    let mib = mib.min(api.streams_mib);
+    let room = tokio::time::timeout(ROOM_SECONDS, api.streams.clone().acquire_many_owned(mib));
+    let Ok(Ok(_memory)) = room.await else {
+        let words = "too many bodies that go on; come again, or send it in parts";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", words).retry_after(5));
+    };
     let mut stream = Stream {
         api,
-        streamer: &streamer,
-        headers: channel.shape.headers(&head.headers),
+        streamer,
+        head: &head,
         event_max,
         lines: Vec::new(),
         skips: false,
@@ -237,8 +244,9 @@ async fn next(body: &mut Body) -> Option<Result<Bytes, String>> {
 
 struct Stream<'s> {
     api: &'s Shared,
-    streamer: &'s Streamer,
-    headers: BTreeMap<String, String>,
+    /// As it is by now.
+    streamer: Streamer,
+    head: &'s Parts,
     event_max: usize,
     /// What came and was not taken yet.
     lines: Vec<u8>,
@@ -288,13 +296,13 @@ impl Stream<'_> {
     }
 
     async fn take(&mut self, text: Vec<u8>) -> Result<(), Refusal> {
-        self.wait_for_quota().await?;
+        self.wait_for_room().await?;
         let (api, channel) = (self.api.clone(), self.streamer.channel.clone());
         let arrival = Arrival {
             verified: self.streamer.verified.clone(),
             address: Some(self.streamer.address),
             time: now(),
-            headers: self.headers.clone(),
+            headers: self.streamer.channel.shape.headers(&self.head.headers),
         };
         let event_max = self.event_max;
         let taken = blocking(move || {
@@ -313,20 +321,41 @@ impl Stream<'_> {
         Ok(())
     }
 
+    /// Whether the sender would be let in now: its channel may be closed or paused, its key may have ended.
+    fn look_again(&mut self) -> Result<(), Refusal> {
+        let id = &self.streamer.channel.id;
+        let channel = self.api.door.registry.now().by_id.get(id).cloned();
+        let channel = channel.ok_or_else(nobody)?;
+        let asked = Asked {
+            method: &self.head.method,
+            path: self.head.uri.path(),
+            query: self.head.uri.query().unwrap_or(""),
+            headers: &self.head.headers,
+            certificate: certificate(&self.head.extensions),
+            now: now(),
+        };
+        let verified = match auth::early(&channel.senders, asked) {
+            Early::Known(verified) if channel.allow.address(self.streamer.address) => verified,
+            _ => return Err(nobody()),
+        };
+        if channel.file.paused {
+            return Err(paused(&channel, &verified));
+        }
+        (self.streamer.channel, self.streamer.verified) = (channel, verified);
+        Ok(())
+    }
+
     /// Waits until the quota has room. Meanwhile nothing is read, so whoever sends waits as well.
-    async fn wait_for_quota(&self) -> Result<(), Refusal> {
-        let channel = &self.streamer.channel;
+    async fn wait_for_room(&mut self) -> Result<(), Refusal> {
         loop {
+            self.look_again()?;
+            let channel = &self.streamer.channel;
             let exceeded = match channel.live.quota.check(&channel.file.limits, now()) {
                 Ok(()) => return Ok(()),
                 Err(exceeded) => exceeded,
             };
             if exceeded.retry_seconds > QUOTA_SECONDS_MAX {
-                let what = exceeded.what;
-                let words = format!("the quota of this channel is used up (limits.{what})");
-                channel.live.refused("quota", &words, now());
-                let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "quota", words);
-                return Err(refusal.retry_after(exceeded.retry_seconds));
+                return Err(over_quota(channel, exceeded));
             }
             if self.api.status.get().is_draining {
                 return Err(Refusal::ending());

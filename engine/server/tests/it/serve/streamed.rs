@@ -236,3 +236,50 @@ fn streams_end_where_they_must_and_say_what_was_taken() {
     );
     assert_eq!(ended.join().expect("it ends"), Some(0));
 }
+
+#[test]
+fn a_stream_ends_when_its_sender_no_longer_counts() {
+    let (folder, key) = made("streamed-over", "");
+    let service = Service::start(&folder);
+    let begin = |from: u64| {
+        let before = accepted(&service, "app");
+        let mut stream = Stream::open(&service, "app", &key, "");
+        stream.send(&lines(from, 5)).expect("sent");
+        service.wait_until("they are taken", || accepted(&service, "app") == before + 5);
+        stream
+    };
+    let go_on = |mut stream: Stream, from: u64| {
+        stream.send(&lines(from, 5)).expect("sent");
+        stream.answer()
+    };
+    let stream = begin(0);
+    let (status, told) = service.post("/v1/channels/app/pause", "");
+    assert_eq!(status, 200, "{told}");
+    let (status, answer) = go_on(stream, 10);
+    assert_eq!(
+        (status, answer["error"].as_str()),
+        (503, Some("paused")),
+        "{answer}"
+    );
+    assert_eq!(answer["details"]["accepted"], 5, "{answer}");
+    service.post("/v1/channels/app/resume", "");
+    let stream = begin(20);
+    let file = format!("{}/data/channels/app.toml", folder.path());
+    let text = std::fs::read_to_string(&file).expect("a file");
+    folder.file(
+        "data/channels/app.toml",
+        text.replace("sha256 = \"", "expires = 2020-01-01T00:00:00Z, sha256 = \""),
+    );
+    service.wait_until("it is read", || {
+        let about = service.get("/v1/channels/app");
+        about.to_string().contains("2020-01-01")
+    });
+    let (status, answer) = go_on(stream, 30);
+    assert_eq!(
+        (status, &answer["details"]["accepted"]),
+        (401, &5.into()),
+        "{answer}"
+    );
+    assert_eq!(accepted(&service, "app"), 10);
+    assert_eq!(service.terminate(), Some(0));
+}
