@@ -248,7 +248,8 @@ fn begin(folder: &Path) -> io::Result<(Arc<File>, u64)> {
 /// The newest file as it goes on: without a line that was begun and not ended.
 fn go_on(path: &Path) -> io::Result<(Arc<File>, u64)> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    let mut end = file.seek(SeekFrom::End(0))?;
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut end = length;
     let mut block = vec![0; 64 * 1024];
     let mut keep = 0;
     while end > 0 {
@@ -262,7 +263,10 @@ fn go_on(path: &Path) -> io::Result<(Arc<File>, u64)> {
         }
         end = from;
     }
-    file.set_len(keep)?;
+    if keep < length {
+        file.set_len(keep)?;
+    }
+    // Also of what a process wrote that was killed before it flushed.
     file.sync_all()?;
     file.seek(SeekFrom::Start(keep))?;
     Ok((Arc::new(file), keep))
