@@ -17,7 +17,7 @@ use super::stream::denied;
 use async_nats::client::PublishErrorKind;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
-use tripline_core::port::{FaultClass, NewRecord, PortFault};
+use tripline_core::port::{NewRecord, PortFault};
 
 const UNHEARD: &str = "no answer in time";
 
@@ -60,7 +60,7 @@ pub(super) async fn send(
         if begun.elapsed() >= APPEND_PATIENCE {
             let about = (was_sent, was_refused_by_all);
             let fault = given_up(target, doing, about, last).await;
-            return Err(graver(refusal, fault));
+            return Err(PortFault::graver(refusal, fault));
         }
         if target.connection.is_connected() {
             was_refused_by_all = true;
@@ -78,7 +78,7 @@ pub(super) async fn send(
                     Tried::Taken(place) => places[number] = Some(place),
                     Tried::Fault(fault) => {
                         refused[number] = true;
-                        refusal = Some(graver(refusal, fault));
+                        refusal = Some(PortFault::graver(refusal, fault));
                     }
                     Tried::Again(words) => {
                         was_sent = true;
@@ -89,7 +89,7 @@ pub(super) async fn send(
                 was_refused_by_all = false;
             }
             if let Some(fault) = denied {
-                return Err(graver(refusal, fault));
+                return Err(PortFault::graver(refusal, fault));
             }
         }
         if is_done(places, &refused) {
@@ -102,22 +102,6 @@ pub(super) async fn send(
         }
     }
     refusal.map_or(Ok(()), Err)
-}
-
-/// Of two faults that of which more follows: all records without a place are told the same, and none may be told for good what
-/// is so for a while.
-fn graver(one: Option<PortFault>, other: PortFault) -> PortFault {
-    let weight = |fault: &PortFault| match fault.class {
-        FaultClass::Reject => 0,
-        FaultClass::Full => 1,
-        FaultClass::Retry => 2,
-        FaultClass::Fenced => 3,
-        FaultClass::Stop => 4,
-    };
-    match one {
-        Some(one) if weight(&one) >= weight(&other) => one,
-        _ => other,
-    }
 }
 
 fn is_done(places: &Places, refused: &[bool]) -> bool {

@@ -404,16 +404,33 @@ impl<'r> Examiner<'r> {
         delivered: &Delivered,
         out: &mut Examined,
     ) {
-        let kept = self.undecided_kept.entry(rule.0).or_default();
-        if *kept >= UNDECIDED_KEPT_MAX {
-            return;
+        // One that was set aside before and is tried again has no other place to be.
+        if !delivered.attributes(record).starts_with(RETRIED) {
+            let kept = self.undecided_kept.entry(rule.0).or_default();
+            if *kept >= UNDECIDED_KEPT_MAX {
+                return;
+            }
+            *kept += 1;
         }
-        *kept += 1;
         let reason = DeadReason::Undecided {
             rule: self.rules.rules()[rule.0 as usize].rule.id.to_string(),
             detail: self.evaluator.fault(rule, event),
         };
         out.dead.push(self.letter(record, delivered, reason));
+    }
+}
+
+/// How the attributes of a record begin that was a dead letter before.
+const RETRIED: &[u8] = br#"{"retried":true"#;
+
+/// The attributes of a record that is appended again after it was set aside, of those that it had.
+pub fn retried(attributes: &[u8]) -> Vec<u8> {
+    match attributes {
+        _ if attributes.starts_with(RETRIED) => attributes.to_vec(),
+        [b'{', b'}'] | [] => [RETRIED, b"}"].concat(),
+        [b'{', rest @ ..] => [RETRIED, b",", rest].concat(),
+        // Nobody of ours writes them otherwise.
+        _ => attributes.to_vec(),
     }
 }
 

@@ -29,7 +29,7 @@ mod worker;
 mod tests;
 
 pub use clock::EventClock;
-pub use examine::{Answers, Examined, Examiner, NoAnswers};
+pub use examine::{Answers, Examined, Examiner, NoAnswers, retried};
 pub use outbox::{Outbox, OutboxEffect, OutboxInput, OutboxSettings, SendFault};
 pub use step::{Effect, Input, StartFault, StopReason, WorkerSettings};
 pub use tally::Tally;

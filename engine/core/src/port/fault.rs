@@ -46,6 +46,24 @@ impl PortFault {
     }
 }
 
+impl PortFault {
+    /// Of two faults that of which more follows. Where one word is said of several things, none of them may be told for good
+    /// what is so for a while.
+    pub fn graver(one: Option<Self>, other: Self) -> Self {
+        let weight = |fault: &Self| match fault.class {
+            FaultClass::Reject => 0,
+            FaultClass::Full => 1,
+            FaultClass::Retry => 2,
+            FaultClass::Fenced => 3,
+            FaultClass::Stop => 4,
+        };
+        match one {
+            Some(one) if weight(&one) >= weight(&other) => one,
+            _ => other,
+        }
+    }
+}
+
 impl fmt::Display for PortFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.doing)

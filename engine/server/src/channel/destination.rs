@@ -125,7 +125,7 @@ impl Destinations {
         now: EventTime,
     ) -> (Vec<bool>, Option<PortFault>) {
         let mut done = vec![true; events.len()];
-        let mut fault = None;
+        let mut fault: Option<PortFault> = None;
         for name in names {
             let one = match self.0.get(name) {
                 Some(one) => one,
@@ -160,15 +160,14 @@ impl Destinations {
                     tracing::error!(destination = name, fault = words, "events not put there");
                 }
                 seen.last_fault = Some((now, words));
-                fault = Some(PortFault {
-                    // The log itself goes on.
-                    class: match why.class {
-                        FaultClass::Fenced | FaultClass::Stop => FaultClass::Retry,
-                        class => class,
-                    },
-                    doing: format!("put events into the destination {name}"),
-                    source: Some(Box::new(why)),
-                });
+                // The log itself goes on.
+                let class = match why.class {
+                    FaultClass::Fenced | FaultClass::Stop => FaultClass::Retry,
+                    class => class,
+                };
+                let doing = format!("put events into the destination {name}");
+                let why = PortFault::new(class, doing).because(why);
+                fault = Some(PortFault::graver(fault.take(), why));
             }
         }
         (done, fault)

@@ -521,8 +521,8 @@ impl Intake {
             false => self.append_to_log(channel, arrival, (partition, &there), taken),
         }
         .into_iter();
-        if taken.fault.is_none() {
-            taken.fault = fault;
+        if let Some(fault) = fault {
+            taken.fault = Some(PortFault::graver(taken.fault.take(), fault));
         }
         goes_on
             .into_iter()
@@ -560,7 +560,7 @@ impl Intake {
         }
         if let Some(fault) = each.fault {
             taken.has_stopped |= fault.class == FaultClass::Stop;
-            taken.fault = Some(fault);
+            taken.fault = Some(PortFault::graver(taken.fault.take(), fault));
         }
         each.places
     }

@@ -42,6 +42,8 @@ pub(crate) struct Channel {
     pub(crate) shape: Shape,
     /// Requests at a time.
     pub(crate) room: Arc<Semaphore>,
+    /// Bodies that go on, of these.
+    pub(crate) streams: Arc<Semaphore>,
     /// Goes on when the file is read again.
     pub(crate) live: Arc<Live>,
 }
@@ -90,6 +92,7 @@ impl Channel {
             allow: Allow::new(&file.allow),
             shape: Shape::new(&file.schema, folder).map_err(fault)?,
             room: Arc::new(Semaphore::new(file.limits.requests_at_once)),
+            streams: Arc::new(Semaphore::new((file.limits.requests_at_once / 4).max(1))),
             live: live.unwrap_or_default(),
             senders,
             file,

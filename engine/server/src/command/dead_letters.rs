@@ -16,8 +16,8 @@ and a finding that a sink refused are set aside, so that the others go on.
 Examples:
   tripline dlq list
   tripline dlq show 17
-  tripline dlq retry 17                        evaluate the event again, after what was wrong is mended
-  tripline dlq retry --all                     all that can be
+  tripline dlq retry 17                        evaluate the event again, or send the finding, after what was wrong is mended
+  tripline dlq retry --all                     all of them; what fails again is set aside again
   tripline dlq drop 17 18";
 
 const EXIT_CODES: &[(Exit, &str)] = &[
@@ -61,7 +61,7 @@ enum Action {
         /// Their numbers.
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         numbers: Vec<u64>,
-        /// All of them; findings that a sink refused stay.
+        /// All of them.
         #[arg(long)]
         all: bool,
     },
@@ -88,9 +88,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
             Ok(Exit::Success)
         }
         Action::Retry { numbers, all } => {
-            let can = |letter: &Value| letter["reason"]["kind"] != "sink";
             let numbers = if *all {
-                all_numbers(&client, can)?
+                all_numbers(&client)?
             } else {
                 numbers.clone()
             };
@@ -100,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         }
         Action::Drop { numbers, all } => {
             let numbers = if *all {
-                all_numbers(&client, |_| true)?
+                all_numbers(&client)?
             } else {
                 numbers.clone()
             };
@@ -144,8 +143,8 @@ fn list(client: &Client, after: u64, json: bool) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-/// The numbers of all that are wanted.
-fn all_numbers(client: &Client, wanted: impl Fn(&Value) -> bool) -> Result<Vec<u64>, CommandError> {
+/// The numbers of all.
+fn all_numbers(client: &Client) -> Result<Vec<u64>, CommandError> {
     let (mut numbers, mut after) = (Vec::new(), 0);
     loop {
         let answer = client.get(&format!("/v1/dead-letters?after={after}&limit=1000"))?;
@@ -153,12 +152,7 @@ fn all_numbers(client: &Client, wanted: impl Fn(&Value) -> bool) -> Result<Vec<u
             .as_array()
             .cloned()
             .unwrap_or_default();
-        numbers.extend(
-            letters
-                .iter()
-                .filter(|one| wanted(one))
-                .filter_map(|one| one["number"].as_u64()),
-        );
+        numbers.extend(letters.iter().filter_map(|one| one["number"].as_u64()));
         match answer["next"].as_u64() {
             Some(next) => after = next,
             None => return Ok(numbers),

@@ -3,7 +3,7 @@
 use super::length::Length;
 use super::sink::is_subject;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 /// Where events of channels go beside the log.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -53,6 +53,17 @@ impl DestinationConfig {
             return Err(format!(
                 "subject = \"{}\" cannot be published on; give words with dots between them, without blanks, * and >",
                 subject.escape_debug()
+            ));
+        }
+        let is_place = |path: &&PathBuf| {
+            let mut parts = path.components();
+            parts.all(|part| !matches!(part, Component::ParentDir))
+                && matches!(path.components().next_back(), Some(Component::Normal(_)))
+        };
+        if let Some(path) = self.path.as_ref().filter(|path| !is_place(path)) {
+            return Err(format!(
+                "path = \"{}\" is no folder of its own; give one such as \"archive\"",
+                path.display()
             ));
         }
         if let Some(most) = self

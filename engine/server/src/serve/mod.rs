@@ -29,6 +29,7 @@ mod partitions;
 mod place;
 mod pulling;
 mod replay;
+mod resends;
 mod rules;
 mod service;
 mod shared_files;

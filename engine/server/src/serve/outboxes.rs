@@ -170,8 +170,11 @@ fn send_while_it_is_ours(run: &SinkRun<'_>, sink: &mut dyn Sink) -> bool {
             input = OutboxInput::Drain;
             continue;
         }
+        let resends = &run.status.resends;
+        resends.serve(&name, |batch| sink.send(batch));
         if let (OutboxInput::Woken, Some((at, only_then))) = (&input, wake) {
             while !until(at).is_zero() && !run.is_ending.load(Ordering::Relaxed) {
+                resends.serve(&name, |batch| sink.send(batch));
                 let patience = until(at).min(LOOKS_EVERY);
                 if only_then {
                     std::thread::sleep(patience);

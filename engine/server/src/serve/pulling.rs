@@ -21,6 +21,7 @@ use crate::channel::record::Arrival;
 use crate::config::Config;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,7 @@ const EVENTS_MAX: usize = 1_000_000;
 
 /// How long what failed is left alone, at first and at most.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+const AGAIN_AFTER_BREAKING: Duration = Duration::from_secs(30);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// How long the process before has to hear that it is another one's turn, and to finish the file that it began.
@@ -151,7 +153,13 @@ impl Pulling {
                     }
                     let (id, file, busy) = (id.clone(), file.clone(), &busy);
                     scope.spawn(move || {
-                        self.pull(&id, &file, is_gone);
+                        // A mistake of ours is one channel's outage for a moment, and nobody else's.
+                        let pulled =
+                            catch_unwind(AssertUnwindSafe(|| self.pull(&id, &file, is_gone)));
+                        if pulled.is_err() {
+                            self.failed(&id, "something broke while a file was taken");
+                            self.rest(Instant::now() + AGAIN_AFTER_BREAKING, is_gone);
+                        }
                         let mut threads = busy.lock().unwrap_or_else(PoisonError::into_inner);
                         threads.remove(&id);
                     });

@@ -1,5 +1,6 @@
 //! How the service does, as its threads say it and as people and machines ask.
 
+use super::resends::Resends;
 use super::rules::Prepared;
 use crate::plugins::Hosted;
 use crate::telemetry::Counts;
@@ -19,6 +20,7 @@ use tripline_host::grant::metrics::Reading;
 pub(crate) struct Status {
     now: Mutex<StatusNow>,
     pub(crate) stored: Stored,
+    pub(crate) resends: Resends,
     pub(crate) descriptions: Descriptions,
     pub(super) in_force: InForce,
     traces: OnceLock<Arc<Counts>>,

@@ -7,12 +7,15 @@
 //!
 //! Lines are flushed before they are answered, those of several requests together. It must never leave half a line behind that
 //! somebody was told is there, nor a whole one behind half a line: what a crash or a full disk left is cut off before more
-//! is written. One process has the folder.
+//! is written. One process has the folder; files that are not named so are somebody else's and are left alone.
 
 use super::Put;
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -48,12 +51,31 @@ struct Writing {
 
 /// The file that is written to.
 enum Newest {
-    /// It is this long.
-    Open(Arc<File>, u64),
+    Open(Open),
     /// A write left half of itself behind, which is to be cut off.
     Torn,
     /// It could not be flushed: what it has is not to be relied on, and another is begun.
     Doubtful,
+}
+
+/// A file as it is known here.
+struct Open {
+    file: Arc<File>,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Open {
+    /// Whether it is there under its name, and nobody else wrote to it.
+    fn is_there(&self) -> io::Result<bool> {
+        let (named, here) = match std::fs::metadata(&self.path) {
+            Ok(named) => (named, self.file.metadata()?),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(fault) => return Err(fault),
+        };
+        let is_same = named.dev() == here.dev() && named.ino() == here.ino();
+        Ok(is_same && here.len() == self.length)
+    }
 }
 
 impl Folder {
@@ -76,7 +98,7 @@ impl Folder {
         let newest = files(path)?.pop();
         let file = match newest {
             None => begin(path)?,
-            Some(newest) => go_on(&newest)?,
+            Some(newest) => go_on(newest)?,
         };
         // Also the folder itself, where it was made just now.
         if let Some(above) = path.parent() {
@@ -86,7 +108,7 @@ impl Folder {
             path: path.to_owned(),
             settings,
             writing: Mutex::new(Writing {
-                file: Newest::Open(file.0, file.1),
+                file: Newest::Open(file),
                 writes: 0,
                 lost: 0,
             }),
@@ -127,41 +149,54 @@ impl Folder {
     /// Writes lines; the number of this write.
     fn write(&self, lines: &[u8]) -> io::Result<u64> {
         let mut writing = self.lock();
-        let known = std::mem::replace(&mut writing.file, Newest::Torn);
-        let full = |len: u64| len > 0 && len + lines.len() as u64 > self.settings.file_bytes_max;
-        let (file, len) = match known {
-            Newest::Open(file, len) if full(len) => {
-                // Whoever waits for what is in it flushes the next one only.
-                if let Err(fault) = file.sync_data() {
-                    writing.doubt();
-                    return Err(fault);
-                }
-                begin(&self.path)?
-            }
-            Newest::Open(file, len) => (file, len),
-            Newest::Torn => match files(&self.path)?.pop() {
-                Some(newest) => go_on(&newest)?,
-                None => begin(&self.path)?,
-            },
-            Newest::Doubtful => {
-                writing.file = Newest::Doubtful;
-                begin(&self.path)?
-            }
-        };
-        if let Err(fault) = (&*file).write_all(lines) {
+        let mut open = self.newest(&mut writing, lines.len() as u64)?;
+        if let Err(fault) = (&*open.file).write_all(lines) {
             // If what it left cannot be cut off now, it is before the next write.
-            if file.set_len(len).is_ok() && (&*file).seek(SeekFrom::Start(len)).is_ok() {
-                writing.file = Newest::Open(file, len);
+            let is_cut = open.file.set_len(open.length).is_ok();
+            if is_cut && (&*open.file).seek(SeekFrom::Start(open.length)).is_ok() {
+                writing.file = Newest::Open(open);
             }
             return Err(fault);
         }
-        writing.file = Newest::Open(file, len + lines.len() as u64);
+        open.length += lines.len() as u64;
+        writing.file = Newest::Open(open);
         writing.writes += 1;
         Ok(writing.writes)
     }
 
+    /// The file for so many bytes. It is torn until it is put back.
+    fn newest(&self, writing: &mut Writing, bytes: u64) -> io::Result<Open> {
+        let full =
+            |open: &Open| open.length > 0 && open.length + bytes > self.settings.file_bytes_max;
+        match std::mem::replace(&mut writing.file, Newest::Torn) {
+            Newest::Open(open) if !open.is_there()? => {
+                // Somebody took it away, or wrote to it: what was not told of yet may not be where it is looked for.
+                writing.doubt();
+                begin(&self.path)
+            }
+            Newest::Open(open) if full(&open) => {
+                // Whoever waits for what is in it flushes the next one only.
+                if let Err(fault) = open.file.sync_data() {
+                    writing.doubt();
+                    return Err(fault);
+                }
+                begin(&self.path)
+            }
+            Newest::Open(open) => Ok(open),
+            Newest::Torn => match files(&self.path)?.pop() {
+                Some(newest) => go_on(newest).inspect_err(|_| writing.doubt()),
+                None => begin(&self.path),
+            },
+            Newest::Doubtful => {
+                writing.file = Newest::Doubtful;
+                begin(&self.path)
+            }
+        }
+    }
+
     /// Waits until a write is on the disk. One flush is for all that was written when it began.
     fn sync(&self, write: u64) -> io::Result<()> {
+        let unknown = || io::Error::other("what was written was not flushed");
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if *synced >= write {
             return Ok(());
@@ -170,13 +205,17 @@ impl Folder {
             let writing = self.lock();
             match &writing.file {
                 // Files before it were flushed when they were closed.
-                Newest::Open(file, _) if write > writing.lost => (file.clone(), writing.writes),
-                _ => return Err(io::Error::other("what was written was not flushed")),
+                Newest::Open(open) if write > writing.lost => (open.file.clone(), writing.writes),
+                _ => return Err(unknown()),
             }
         };
         if let Err(fault) = file.sync_data() {
             self.lock().doubt();
             return Err(fault);
+        }
+        // A fault is told once to whoever flushes first, and that may have been another one.
+        if write <= self.lock().lost || file.metadata()?.nlink() == 0 {
+            return Err(unknown());
         }
         *synced = through;
         Ok(())
@@ -191,10 +230,17 @@ impl Folder {
         old.pop();
         let now = SystemTime::now();
         for path in old {
-            let age = now.duration_since(std::fs::metadata(&path)?.modified()?);
-            // Of one that claims to be of the future nothing is known.
-            if age.is_ok_and(|age| age > keep) {
-                std::fs::remove_file(&path)?;
+            let removed = std::fs::metadata(&path).and_then(|about| {
+                let age = now.duration_since(about.modified()?);
+                // Of one that claims to be of the future nothing is known.
+                match age.is_ok_and(|age| age > keep) {
+                    true => std::fs::remove_file(&path),
+                    false => Ok(()),
+                }
+            });
+            match removed {
+                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+                _ => {}
             }
         }
         Ok(())
@@ -213,41 +259,55 @@ impl Writing {
     }
 }
 
-/// The files of a folder, the oldest first.
+/// How files are called: by when they were begun.
+const NAME: &str = "%Y%m%dT%H%M%S.%6fZ";
+
+/// When a file of ours was begun, by its name; nothing of others.
+fn begun(path: &Path) -> Option<Timestamp> {
+    let name = path.file_name()?.to_str()?;
+    let stem = name.strip_suffix(ENDING)?.strip_suffix('.')?;
+    let time = DateTime::strptime(NAME, stem).ok()?;
+    let time = time.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    // What reads alike may be written otherwise.
+    (time.strftime(NAME).to_string() == stem).then_some(time)
+}
+
+/// The files of ours in a folder, the oldest first.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
-            found.push(path);
+        if let Some(begun) = begun(&path) {
+            found.push((begun, path));
         }
     }
     found.sort();
-    Ok(found)
+    Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// A new file, whose name is on the disk.
-fn begin(folder: &Path) -> io::Result<(Arc<File>, u64)> {
-    let newest = files(folder)?.pop();
-    let name = |time: Timestamp| {
-        let text = time.strftime("%Y%m%dT%H%M%S.%6fZ");
-        folder.join(format!("{text}.{ENDING}"))
-    };
-    let mut path = name(Timestamp::now());
-    // A clock that was set back must not make an older file the newest.
-    if let Some(newest) = newest.filter(|newest| *newest >= path) {
-        let stem = newest.file_stem().unwrap_or_default().to_string_lossy();
-        path = folder.join(format!("{stem}a.{ENDING}"));
-    }
-    let file = OpenOptions::new().create_new(true).write(true).open(path)?;
+/// A new file, whose name is on the disk. A clock that was set back must not make an older file the newest.
+fn begin(folder: &Path) -> io::Result<Open> {
+    let newest = files(folder)?.pop().and_then(|newest| begun(&newest));
+    let after = newest.and_then(|newest| newest.checked_add(1.microsecond()).ok());
+    let time = after.map_or(Timestamp::now(), |after| after.max(Timestamp::now()));
+    let path = folder.join(format!("{}.{ENDING}", time.strftime(NAME)));
+    let file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o640)
+        .open(&path)?;
     file.sync_all()?;
     sync(folder)?;
-    Ok((Arc::new(file), 0))
+    Ok(Open {
+        file: Arc::new(file),
+        path,
+        length: 0,
+    })
 }
 
 /// The newest file as it goes on: without a line that was begun and not ended.
-fn go_on(path: &Path) -> io::Result<(Arc<File>, u64)> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+fn go_on(path: PathBuf) -> io::Result<Open> {
+    let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
     let length = file.seek(SeekFrom::End(0))?;
     let mut end = length;
     let mut block = vec![0; 64 * 1024];
@@ -266,10 +326,17 @@ fn go_on(path: &Path) -> io::Result<(Arc<File>, u64)> {
     if keep < length {
         file.set_len(keep)?;
     }
-    // Also of what a process wrote that was killed before it flushed.
+    // Also of what a process wrote that was killed before it flushed, and of the name.
     file.sync_all()?;
+    if let Some(folder) = path.parent() {
+        sync(folder)?;
+    }
     file.seek(SeekFrom::Start(keep))?;
-    Ok((Arc::new(file), keep))
+    Ok(Open {
+        file: Arc::new(file),
+        path,
+        length: keep,
+    })
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
@@ -297,10 +364,10 @@ mod tests {
 
     fn lines(path: &Path) -> Vec<String> {
         let texts = files(path).expect("files").into_iter();
-        let text: String = texts
+        texts
             .map(|file| std::fs::read_to_string(file).expect("text"))
-            .collect();
-        text.lines().map(str::to_owned).collect()
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
     #[test]
@@ -376,5 +443,54 @@ mod tests {
         assert_eq!(lines(&path), ["{}", "{\"a\":1}", "{\"a\":2}"]);
         folder.tidy().expect("tidied");
         assert_eq!(lines(&path), ["{\"a\":1}", "{\"a\":2}"]);
+    }
+
+    #[test]
+    fn what_was_taken_away_is_not_written_to_and_what_is_not_ours_is_left_alone() {
+        let place = tempfile::tempdir().expect("a folder");
+        let path = place.path().join("archive");
+        std::fs::create_dir_all(&path).expect("made");
+        for name in [
+            "zzz.jsonl",
+            "30000101T000000.000000Za.jsonl",
+            "29990101T000000Z.jsonl",
+        ] {
+            std::fs::write(path.join(name), "half").expect("written");
+        }
+        let folder = Folder::open(&path, SETTINGS).expect("opens");
+        put(&folder, "{\"a\":1}");
+        let first = files(&path).expect("files").pop().expect("one");
+        std::fs::rename(&first, place.path().join("away")).expect("moved");
+        put(&folder, "{\"a\":2}");
+        assert_eq!(lines(&path), ["{\"a\":2}"]);
+        // Somebody else wrote to it.
+        let second = files(&path).expect("files").pop().expect("one");
+        std::fs::write(&second, "{\"a\":2}\n{\"b\":1}\nhalf").expect("written");
+        put(&folder, "{\"a\":3}");
+        let kept = lines(&path);
+        assert_eq!(kept.last().map(String::as_str), Some("{\"a\":3}"));
+        // Without the folder nothing is taken, and with it again it goes on.
+        let gone = place.path().join("gone");
+        std::fs::rename(&path, &gone).expect("moved");
+        let event = Put {
+            channel: "app",
+            event_id: "1",
+            payload: b"{}",
+        };
+        let (done, fault) = folder.put(&[&event]);
+        assert!(done == [false] && fault.is_some());
+        std::fs::rename(&gone, &path).expect("moved back");
+        put(&folder, "{\"a\":4}");
+        assert_eq!(lines(&path).last().map(String::as_str), Some("{\"a\":4}"));
+        for name in [
+            "zzz.jsonl",
+            "30000101T000000.000000Za.jsonl",
+            "29990101T000000Z.jsonl",
+        ] {
+            assert_eq!(
+                std::fs::read_to_string(path.join(name)).expect("there"),
+                "half"
+            );
+        }
     }
 }

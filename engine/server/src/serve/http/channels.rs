@@ -68,7 +68,7 @@ pub(super) async fn push(
     prepare(&api, channel.as_ref(), peer, request.headers()).await;
     let (channel, early) = head_in(&api, channel, peer, &request)?;
     let entered = match early {
-        Early::Known(verified) if streaming::may_go_on(&channel, request.headers()) => {
+        Early::Known(verified) if streaming::may_go_on(&api, &channel, request.headers()) => {
             let address = api.door.address(peer, request.headers());
             channel.live.let_in(&verified.sender, now());
             let room = room_in(&channel).await?;
@@ -524,24 +524,8 @@ pub(super) fn settle(
     entries: &[Entry<'_>],
     seed: Option<&str>,
 ) -> Taken {
+    let (channel, arrival) = (&entered.channel, &entered.arrival);
     let bytes = entered.body.len() as u64;
-    settle_of(
-        api,
-        (&entered.channel, &entered.arrival),
-        bytes,
-        entries,
-        seed,
-    )
-}
-
-/// The same of a part of a body.
-pub(super) fn settle_of(
-    api: &Shared,
-    (channel, arrival): (&Channel, &Arrival),
-    bytes: u64,
-    entries: &[Entry<'_>],
-    seed: Option<&str>,
-) -> Taken {
     let amount = (entries.len() as u64, bytes);
     // Once more: others may have used it up while this body came.
     let quota = &channel.live.quota;
@@ -555,7 +539,18 @@ pub(super) fn settle_of(
             api.door.intake.refuse(entries.len(), ("quota", &words))
         }
     };
-    let accepted = api.door.note(channel, arrival, bytes, &taken);
+    note(api, (channel, arrival), bytes, &taken);
+    taken
+}
+
+/// Notes what became of events.
+pub(super) fn note(
+    api: &Shared,
+    (channel, arrival): (&Channel, &Arrival),
+    bytes: u64,
+    taken: &Taken,
+) {
+    let accepted = api.door.note(channel, arrival, bytes, taken);
     api.status.set(|now| {
         now.appended += accepted;
         now.appended_bytes += bytes;
@@ -564,7 +559,6 @@ pub(super) fn settle_of(
         // The service ends; whoever starts it again opens the log anew.
         let _ = api.control.send(Control::Failed);
     }
-    taken
 }
 
 pub(super) fn refused(

@@ -10,13 +10,18 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json as value};
 use std::sync::PoisonError;
+use std::time::Duration;
+use tripline_core::pipeline::retried;
 use tripline_core::port::{
-    DeadFilter, DeadLetter, DeadNumber, DeadReason, NewRecord, Partition, RecordKind,
+    DeadFilter, DeadLetter, DeadNumber, DeadReason, NewRecord, Outgoing, Partition, RecordKind,
 };
 
 /// Dead letters of one answer, when nobody says how many, and at most.
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
+
+/// How long a sink may take to send a finding again.
+const RESEND_SECONDS: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,14 +103,21 @@ pub(super) async fn retry(
     blocking(move || {
         let number = DeadNumber(number);
         // One at a time, so that of two who ask for the same one finds it gone.
-        let _turn = api.door.retrying.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = api
+            .door
+            .retrying
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let letter = find(&api, number)?;
-        if let DeadReason::Sink { sink, .. } = &letter.reason {
-            let words = format!("this is a finding that the sink `{sink}` refused, not an event; look it up and drop it");
-            return Err(Refusal::conflict(words));
-        }
         if (letter.payload.len() as u64) < letter.bytes {
-            return Err(Refusal::conflict("not all of its bytes were kept; send the event again from where it came"));
+            return Err(Refusal::conflict(
+                "not all of its bytes were kept; send the event again from where it came",
+            ));
+        }
+        if let DeadReason::Sink { sink, .. } = &letter.reason {
+            send_again(&api, sink, &letter)?;
+            api.store.drop_dead_letters(&[number])?;
+            return Ok(json(&value!({ "retried": number.0, "sink": sink })));
         }
         if let DeadReason::Channel { channel, .. } = &letter.reason {
             let place = through_channel(&api, channel, &letter)?;
@@ -118,13 +130,42 @@ pub(super) async fn retry(
         let appended = log.append(&[NewRecord {
             kind: RecordKind::Event,
             taken: super::super::now(),
-            attributes: &letter.attributes,
+            attributes: &retried(&letter.attributes),
             payload: &letter.payload,
         }])?;
         api.store.drop_dead_letters(&[number])?;
-        Ok(json(&value!({ "retried": number.0, "sequence": appended.first.0 })))
+        Ok(json(
+            &value!({ "retried": number.0, "sequence": appended.first.0 }),
+        ))
     })
     .await
+}
+
+/// Lets the sink of a finding send it once more, and waits for what comes of it.
+fn send_again(api: &Shared, sink: &str, letter: &DeadLetter) -> Result<(), Refusal> {
+    let refuse = |words: String| Err(Refusal::conflict(words));
+    if !api.sinks.iter().any(|one| one == sink) {
+        return refuse(format!(
+            "the configuration has no sink `{sink}` any more; look the finding up and drop this"
+        ));
+    }
+    if !api.assignment.sends() {
+        return refuse("another process sends findings now; ask that one".to_owned());
+    }
+    let finding = serde_json::from_slice(&letter.payload).map_err(|fault| {
+        Refusal::conflict(format!("the finding that was kept cannot be read: {fault}"))
+    })?;
+    let outgoing = Outgoing {
+        number: letter.sequence,
+        finding,
+    };
+    match api.status.resends.ask(sink, outgoing, RESEND_SECONDS) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(words)) => refuse(format!("the sink `{sink}` does not take it: {words}")),
+        None => refuse(format!(
+            "the sink `{sink}` did not say in time; it may have it, and is asked again when this is tried again"
+        )),
+    }
 }
 
 /// Sends an event through its channel once more, as it came; its id.

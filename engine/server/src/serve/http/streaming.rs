@@ -13,7 +13,7 @@
 use super::answer::Refusal;
 use super::channels::{
     self, BODY_SECONDS, ENDED_EARLY, Entered, ROOM_SECONDS, certificate, for_inflating, late,
-    memory_for, nobody, over_quota, paused, refused, settle_of,
+    memory_for, nobody, note, over_quota, paused, refused,
 };
 use super::totals::Totals;
 use super::{Shared, Unhurried, blocking};
@@ -45,6 +45,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Whoever sends nothing for so long is not waited for any longer.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether a sender still counts, also of one who sends nothing that is whole.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+/// Events that are taken together at most; channels may take fewer in one request.
+const STRETCH_EVENTS: usize = 2_000;
+
 /// How long the quota may hold up a stream; it is told to come again instead.
 const QUOTA_SECONDS_MAX: u32 = 60;
 
@@ -62,8 +68,9 @@ pub(super) struct Streamer {
     pub(super) room: OwnedSemaphorePermit,
 }
 
-/// Whether a body is lines that need not be there as a whole.
-pub(super) fn may_go_on(channel: &Channel, headers: &HeaderMap) -> bool {
+/// Whether a body is lines that need not be there as a whole. Events of which a few would take what all bodies that go on have
+/// are no matter for that.
+pub(super) fn may_go_on(api: &Shared, channel: &Channel, headers: &HeaderMap) -> bool {
     let kind = decode::content_type(headers);
     let are_lines = matches!(
         kind.as_str(),
@@ -79,6 +86,7 @@ pub(super) fn may_go_on(channel: &Channel, headers: &HeaderMap) -> bool {
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     are_lines
         && limits.stream_max_mib > 0
+        && limits.event_max_kib <= u64::from(api.streams_mib) * 1024 / 8
         && length.is_none_or(|length| length > limits.body_max_kib * 1024)
         && channel.file.decoder.is_none()
         && channel.shape.list().is_none()
@@ -97,7 +105,7 @@ pub(super) async fn take(
     let channel = streamer.channel.clone();
     let limits = &channel.file.limits;
     let event_max = usize::try_from(limits.event_max_kib * 1024).unwrap_or(usize::MAX);
-    let first = match tokio::time::timeout(SILENT_MAX, next(&mut body)).await {
+    let first = match tokio::time::timeout(SILENT_MAX, beginning(&mut body)).await {
         Ok(Some(Ok(bytes))) if decode::is_compressed(&bytes) => {
             // Its head did not say so.
             return take_whole(api, streamer, head, (bytes, body)).await;
@@ -110,10 +118,19 @@ pub(super) async fn take(
     }
     let mib = (4 * STRETCH_BYTES + event_max).div_ceil(MIB as usize) as u32;
     let mib = mib.min(api.streams_mib);
-    let room = tokio::time::timeout(ROOM_SECONDS, api.streams.clone().acquire_many_owned(mib));
-    let Ok(Ok(_memory)) = room.await else {
+    // A share for each channel, so that none keeps the others from it.
+    let room = tokio::time::timeout(ROOM_SECONDS, async {
+        let share = channel.streams.clone().acquire_owned().await;
+        (share, api.streams.clone().acquire_many_owned(mib).await)
+    });
+    let Ok((Ok(_share), Ok(_memory))) = room.await else {
         let words = "too many bodies that go on; come again, or send it in parts";
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", words).retry_after(5));
+        return Err(refused(
+            &channel,
+            StatusCode::SERVICE_UNAVAILABLE,
+            ("busy", words.to_owned()),
+        )
+        .retry_after(5));
     };
     let mut stream = Stream {
         api,
@@ -121,15 +138,22 @@ pub(super) async fn take(
         head: &head,
         event_max,
         lines: Vec::new(),
+        whole: 0,
         skips: false,
         totals: Totals::new(api.partitions.durability()),
     };
     let mut came = Some(first);
     let mut bytes_all = 0u64;
-    let mut heard = Instant::now();
+    let (mut heard, mut looked) = (Instant::now(), Instant::now());
     let ended = loop {
         if api.status.get().is_draining {
             break Some(Refusal::ending());
+        }
+        if looked.elapsed() >= LOOKS_EVERY {
+            looked = Instant::now();
+            if let Err(refusal) = stream.look_again() {
+                break Some(refusal);
+            }
         }
         let frame = match came.take() {
             Some(frame) => Some(frame),
@@ -163,8 +187,12 @@ pub(super) async fn take(
                 false
             }
         };
-        if let Err(refusal) = stream.settle(is_last).await {
-            break Some(refusal);
+        if stream.has_lines(is_last) {
+            if let Err(refusal) = stream.settle(is_last).await {
+                break Some(refusal);
+            }
+            // Whoever sends was kept waiting meanwhile.
+            heard = Instant::now();
         }
         if is_last || stream.totals.is_retryable {
             break None;
@@ -229,6 +257,21 @@ async fn take_whole(
     blocking(move || channels::take(&api, &entered)).await
 }
 
+/// The first bytes of a body, enough of them to see what it is.
+async fn beginning(body: &mut Body) -> Option<Result<Bytes, String>> {
+    let mut first = Vec::new();
+    while first.len() < 4 {
+        match next(body).await {
+            Some(Ok(bytes)) if first.is_empty() && bytes.len() >= 4 => return Some(Ok(bytes)),
+            Some(Ok(bytes)) => first.extend_from_slice(&bytes),
+            Some(Err(words)) => return Some(Err(words)),
+            None if first.is_empty() => return None,
+            None => break,
+        }
+    }
+    Some(Ok(first.into()))
+}
+
 /// The next bytes of a body; nothing at its end.
 async fn next(body: &mut Body) -> Option<Result<Bytes, String>> {
     loop {
@@ -250,6 +293,8 @@ struct Stream<'s> {
     event_max: usize,
     /// What came and was not taken yet.
     lines: Vec<u8>,
+    /// Where the last line of it that is whole ends.
+    whole: usize,
     /// The line that goes on is too long, and was told of.
     skips: bool,
     totals: Totals,
@@ -265,19 +310,34 @@ impl Stream<'_> {
             self.skips = false;
             bytes = &bytes[end + 1..];
         }
+        if let Some(end) = memrchr(b'\n', bytes) {
+            self.whole = self.lines.len() + end + 1;
+        }
         self.lines.extend_from_slice(bytes);
+    }
+
+    /// Whether there is something to take, or too much that is not whole.
+    fn has_lines(&self, is_last: bool) -> bool {
+        self.whole > 0 || is_last || self.lines.len() > self.event_max + LINE_ROOM
     }
 
     /// Takes the lines that are whole, or all that there are.
     async fn settle(&mut self, is_last: bool) -> Result<(), Refusal> {
         let whole = match is_last {
             true => self.lines.len(),
-            false => memrchr(b'\n', &self.lines).map_or(0, |end| end + 1),
+            false => self.whole,
         };
+        self.whole = 0;
         let rest = self.lines.split_off(whole);
-        let text = std::mem::replace(&mut self.lines, rest);
-        if !text.iter().all(u8::is_ascii_whitespace) {
-            self.take(text).await?;
+        let text = Bytes::from(std::mem::replace(&mut self.lines, rest));
+        let most = STRETCH_EVENTS.min(self.streamer.channel.file.limits.events_max);
+        let mut left = text;
+        while !left.is_empty() && !self.totals.is_retryable {
+            let end = memchr::memchr_iter(b'\n', &left).nth(most - 1);
+            let part = left.split_to(end.map_or(left.len(), |end| end + 1));
+            if !part.iter().all(u8::is_ascii_whitespace) {
+                self.take(part).await?;
+            }
         }
         if self.lines.len() > self.event_max + LINE_ROOM {
             let words = format!(
@@ -295,26 +355,28 @@ impl Stream<'_> {
         Ok(())
     }
 
-    async fn take(&mut self, text: Vec<u8>) -> Result<(), Refusal> {
-        self.wait_for_room().await?;
+    async fn take(&mut self, text: Bytes) -> Result<(), Refusal> {
+        // There are no more events than lines.
+        let count = memchr::memchr_iter(b'\n', &text).count() as u64 + 1;
+        self.wait_for_quota((count, text.len() as u64)).await?;
         let (api, channel) = (self.api.clone(), self.streamer.channel.clone());
         let arrival = Arrival {
             verified: self.streamer.verified.clone(),
             address: Some(self.streamer.address),
             time: now(),
-            headers: self.streamer.channel.shape.headers(&self.head.headers),
+            headers: channel.shape.headers(&self.head.headers),
         };
         let event_max = self.event_max;
         let taken = blocking(move || {
             if let Some(words) = super::events::no_space(&api) {
-                return Err(
-                    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full", words).retry_after(10)
-                );
+                let full = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full", words);
+                return Err(full.retry_after(10));
             }
-            // There are no more of them than bytes.
+            // Nor more than bytes, were they written otherwise than as lines.
             let entries = decode::json(&text, event_max, text.len()).unwrap_or_default();
-            let bytes = text.len() as u64;
-            Ok(settle_of(&api, (&channel, &arrival), bytes, &entries, None))
+            let taken = api.door.intake.take(&channel, &arrival, &entries, None);
+            note(&api, (&channel, &arrival), text.len() as u64, &taken);
+            Ok(taken)
         })
         .await?;
         self.totals.add(&taken);
@@ -345,12 +407,16 @@ impl Stream<'_> {
         Ok(())
     }
 
-    /// Waits until the quota has room. Meanwhile nothing is read, so whoever sends waits as well.
-    async fn wait_for_room(&mut self) -> Result<(), Refusal> {
+    /// Waits until the quota has room, and takes of it. Meanwhile nothing is read, so whoever sends waits as well.
+    async fn wait_for_quota(&mut self, amount: (u64, u64)) -> Result<(), Refusal> {
         loop {
             self.look_again()?;
             let channel = &self.streamer.channel;
-            let exceeded = match channel.live.quota.check(&channel.file.limits, now()) {
+            let exceeded = match channel
+                .live
+                .quota
+                .try_take(&channel.file.limits, amount, now())
+            {
                 Ok(()) => return Ok(()),
                 Err(exceeded) => exceeded,
             };

@@ -39,6 +39,7 @@ pub(super) fn findings(service: &Service) -> BTreeMap<String, (u64, String)> {
 
 /// Sends a chunk until it is acknowledged.
 pub(super) fn send(service: &Mutex<Option<Service>>, chunk: &[String]) {
+    let begun = Instant::now();
     loop {
         let answer = {
             let service = service.lock().expect("nobody panicked");
@@ -47,6 +48,11 @@ pub(super) fn send(service: &Mutex<Option<Service>>, chunk: &[String]) {
         };
         match answer {
             Some((200, _)) => return,
+            _ if begun.elapsed() > Duration::from_secs(120) => {
+                let service = service.lock().expect("nobody panicked");
+                let said = service.as_ref().map(Service::said);
+                panic!("nothing is taken any more: {answer:?}; {said:?}");
+            }
             _ => thread::sleep(Duration::from_millis(2)),
         }
     }

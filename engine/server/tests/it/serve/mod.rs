@@ -18,6 +18,7 @@ mod policies;
 mod proofs;
 mod pulled;
 pub(crate) mod service;
+mod set_aside;
 mod sinks;
 mod stateful;
 mod streamed;

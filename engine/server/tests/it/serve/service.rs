@@ -2,8 +2,10 @@
 
 use super::{Folder, tripline};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use ureq::Agent;
@@ -13,7 +15,11 @@ pub(crate) struct Service {
     child: Child,
     url: String,
     agent: Agent,
+    said: Arc<Mutex<VecDeque<String>>>,
 }
+
+/// Lines of standard error that are kept.
+const LINES_KEPT: usize = 100;
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -44,9 +50,16 @@ impl Service {
             }
         };
         // Somebody must read, or it waits for that.
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let last = said.clone();
         thread::spawn(move || {
-            let mut rest = Vec::new();
-            let _ = lines.read_to_end(&mut rest);
+            for line in lines.lines().map_while(Result::ok) {
+                let mut last = last.lock().expect("nobody panicked");
+                last.push_back(line);
+                if last.len() > LINES_KEPT {
+                    last.pop_front();
+                }
+            }
         });
         let config = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(30)))
@@ -57,7 +70,14 @@ impl Service {
             child,
             url,
             agent: config.new_agent(),
+            said,
         }
+    }
+
+    /// The last lines that it wrote to standard error.
+    pub(crate) fn said(&self) -> String {
+        let said = self.said.lock().expect("nobody panicked");
+        said.iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// The number of its process.
