@@ -30,6 +30,10 @@ Examples:
 const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Success, "all of it was evaluated"),
     (
+        Exit::Findings,
+        "records of it are lost, and the others were evaluated",
+    ),
+    (
         Exit::Fault,
         "wrong usage or configuration, a service that runs, no rule, or the log or the store cannot be opened or trusted any more",
     ),
@@ -73,18 +77,24 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
         partition: arguments.partition,
     };
     let mut written = Ok(());
+    let mut lost = 0;
     let replayed = replay(&config, color, stretch, |done| {
         let partition = done.partition;
+        lost += done.lost;
         let line = match done.records {
             None => format!("partition {partition}: nothing there that was evaluated"),
             Some((first, last)) => format!(
-                "partition {partition}: records {first} to {last}, {} evaluated again, {} new, {} with more counted on them{}",
+                "partition {partition}: records {first} to {last}, {} evaluated again, {} new, {} with more counted on them{}{}",
                 counted(done.events, "event"),
                 counted(done.new, "finding"),
                 done.renewed,
                 match done.not_set_aside {
                     0 => String::new(),
                     count => format!("; {} stay as they are", counted(count, "dead letter")),
+                },
+                match done.lost {
+                    0 => String::new(),
+                    count => format!("; {} lost, as was said above", counted(count, "record")),
                 }
             ),
         };
@@ -97,5 +107,8 @@ pub(crate) fn run(arguments: &Arguments, color: ColorChoice) -> Result<Exit, Com
     }
     replayed?;
     written?;
-    Ok(Exit::Success)
+    Ok(match lost {
+        0 => Exit::Success,
+        _ => Exit::Findings,
+    })
 }

@@ -51,6 +51,8 @@ pub(crate) struct Replayed {
     pub(crate) new: u64,
     pub(crate) renewed: u64,
     pub(crate) not_set_aside: u64,
+    /// Records of the stretch that the log no longer has.
+    pub(crate) lost: u64,
 }
 
 /// Evaluates a stretch again. `told` gets what came of each partition when it is done.
@@ -127,6 +129,7 @@ impl Again<'_> {
             new: 0,
             renewed: 0,
             not_set_aside: 0,
+            lost: 0,
         };
         if after >= last {
             return Ok(replayed);
@@ -171,7 +174,8 @@ impl Again<'_> {
             return Err(ServeError::NotStored);
         }
         replayed.records = Some((after.0 + 1, last.0));
-        replayed.events = status.get().work().tally.events;
+        let tally = status.get().work().tally;
+        (replayed.events, replayed.lost) = (tally.events, tally.lost);
         replayed.new = kept.new.into_inner();
         replayed.renewed = kept.renewed.into_inner();
         replayed.not_set_aside = kept.dead.into_inner();

@@ -23,6 +23,7 @@ mod sinks;
 mod stateful;
 mod streamed;
 mod traced;
+mod watched;
 
 use super::harness::{Folder, run, tripline};
 use service::Service;
