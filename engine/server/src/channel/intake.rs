@@ -85,6 +85,14 @@ pub(crate) struct Taken {
     pub(crate) fault: Option<PortFault>,
 }
 
+impl Taken {
+    /// Says why the log takes nothing any more.
+    pub(crate) fn tell_stopped(&self) {
+        let fault = self.fault.as_ref().map(|fault| with_causes(fault));
+        tracing::error!(fault, "the log failed");
+    }
+}
+
 /// The way in.
 pub(crate) struct Intake {
     pub(crate) partitions: Partitions,

@@ -17,7 +17,7 @@ const EXIT_CODES: &[(Exit, &str)] = &[
     (Exit::Success, "it takes and evaluates events"),
     (
         Exit::Findings,
-        "it answers, and does not: it starts or ends",
+        "it answers, and does not: it starts or ends, has no room, or cannot reach its log",
     ),
     (
         Exit::Fault,
@@ -58,12 +58,16 @@ fn write(status: &Value, is_ready: bool, out: &mut impl Write) -> io::Result<()>
     let number = |value: &Value| grouped(value.as_u64().unwrap_or(0));
     let word = if is_ready { "ready" } else { "not ready" };
     let rules = &status["rules"];
+    let why_not = status["not_ready"].as_str();
     writeln!(
         out,
         "service    {word}, {} rules in force, {} files off",
         number(&rules["in_force"]),
         number(&rules["off"])
     )?;
+    if let Some(why_not) = why_not {
+        writeln!(out, "           {}", Shown(why_not))?;
+    }
     if let Some(fault) = rules["last_reload_fault"].as_str() {
         writeln!(
             out,

@@ -493,6 +493,7 @@ impl Pulling {
             });
             bytes = 0;
             if taken.has_stopped {
+                taken.tell_stopped();
                 // The service ends; whoever starts it again opens the log anew.
                 let _ = self.api.control.send(Control::Failed);
                 return Done::Over;

@@ -556,6 +556,7 @@ pub(super) fn note(
         now.appended_bytes += bytes;
     });
     if taken.has_stopped {
+        taken.tell_stopped();
         // The service ends; whoever starts it again opens the log anew.
         let _ = api.control.send(Control::Failed);
     }

@@ -6,6 +6,7 @@
 
 use super::answer::{Refusal, json};
 use super::{Control, Shared, blocking, body_of};
+use crate::causes::with_causes;
 use crate::input::split::{Ending, PieceKind, Splitter};
 use crate::scan::nested::pieces_of;
 use crate::serve::partitions::Partitions;
@@ -244,6 +245,7 @@ fn take_text(api: &Shared, text: &[u8]) -> Result<Response, Refusal> {
                 *now.refused.entry("log").or_default() += untaken;
             });
             if fault.class == FaultClass::Stop {
+                tracing::error!(fault = with_causes(&fault), "the log failed");
                 // The service ends; whoever starts it again opens the log anew.
                 let _ = api.control.send(Control::Failed);
             }

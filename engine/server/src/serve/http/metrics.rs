@@ -5,6 +5,7 @@ use super::channel_metrics;
 use super::events::no_space;
 use super::plugins;
 use super::{Shared, blocking, part};
+use crate::causes::with_causes;
 use crate::serve::status::{LogStatus, StatusNow};
 use crate::telemetry::Counts;
 use axum::extract::Path;
@@ -15,8 +16,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json as value};
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tripline_core::port::Partition;
+use tripline_core::port::{Bus, Partition};
 
 /// Whether the process lives.
 pub(super) async fn health() -> Response {
@@ -25,18 +27,36 @@ pub(super) async fn health() -> Response {
 
 /// Whether it takes events and evaluates them.
 pub(super) async fn ready(State(api): State<Shared>) -> Response {
-    let now = api.status.get();
-    let fault = now.commit_fault.or_else(|| no_space(&api));
-    let words = match (now.is_ready, now.is_draining, &fault) {
-        (_, true, _) => "draining",
-        (false, ..) => "starting",
-        (true, false, Some(fault)) => fault,
-        (true, false, None) => return json(&value!({ "status": "ready" })),
+    let why = blocking(move || Ok(why_not(&api, &api.status.get()))).await;
+    match why {
+        Ok(None) => json(&value!({ "status": "ready" })),
+        Ok(Some(words)) => json_with(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &value!({ "status": words }),
+        ),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Why the service cannot take and evaluate events now.
+fn why_not(api: &Shared, now: &StatusNow) -> Option<String> {
+    if now.is_draining {
+        return Some("draining".to_owned());
+    }
+    if !now.is_ready {
+        return Some("starting".to_owned());
+    }
+    let of_log = |(partition, log): (Partition, &Arc<dyn Bus>)| {
+        let fault = with_causes(&log.span().err()?);
+        Some(format!(
+            "the log of partition {} cannot be looked at: {fault}",
+            partition.0
+        ))
     };
-    json_with(
-        StatusCode::SERVICE_UNAVAILABLE,
-        &value!({ "status": words }),
-    )
+    now.commit_fault
+        .clone()
+        .or_else(|| no_space(api))
+        .or_else(|| api.partitions.all().find_map(of_log))
 }
 
 /// Everything, for people and programs.
@@ -105,8 +125,11 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
             (name.to_owned(), shown)
         })
         .collect();
+    let (asked, seen) = (api.clone(), now.clone());
+    let why_not = blocking(move || Ok(why_not(&asked, &seen))).await?;
     Ok(json(&value!({
-        "ready": now.is_ready,
+        "ready": why_not.is_none(),
+        "not_ready": why_not,
         "draining": now.is_draining,
         "rules": { "in_force": now.rules, "off": now.rules_off, "version": now.rules_version, "published": published, "reloads": now.reloads, "reloads_refused": now.reloads_refused, "last_reload_fault": now.last_reload_fault },
         "log": { "bytes": now.logs.iter().map(LogStatus::bytes).sum::<u64>(), "durability": api.partitions.durability().as_str() },
@@ -162,7 +185,7 @@ async fn now_of(api: Shared) -> Result<StatusNow, Refusal> {
             // What is known here is told also while a server is away.
             let (span, fault) = match log.span() {
                 Ok(span) => (Some(span), None),
-                Err(fault) => (None, Some(crate::causes::with_causes(&fault))),
+                Err(fault) => (None, Some(with_causes(&fault))),
             };
             now.logs.push(LogStatus {
                 span,

@@ -934,3 +934,34 @@ pub(crate) fn ask(server: &NatsServer, subject: &str, question: &str) -> Option<
         return serde_json::from_slice(&answer).ok();
     }
 }
+
+#[test]
+fn a_service_whose_server_is_away_says_that_it_is_not_ready() {
+    let place = Place::new("serve-unready");
+    let mut server = NatsServer::start(place.path(), "");
+    let folder = on_nats("serve-unready", &[&server], "");
+    let service = Service::start(&folder);
+    let is_ready = || service.get("/readyz")["status"] == "ready";
+    service.wait_until("it is ready", is_ready);
+    let status = || run(&["status", "--url", &service.url()]);
+    assert_eq!(status().code, 0);
+    server.kill();
+    service.wait_until("it is told", || {
+        service
+            .text("/readyz")
+            .contains("the log of partition 0 cannot be looked at")
+    });
+    let told = status();
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    assert!(
+        told.stdout.starts_with("service    not ready,")
+            && told
+                .stdout
+                .contains("the log of partition 0 cannot be looked at"),
+        "{}",
+        told.stdout
+    );
+    server.run();
+    service.wait_until("it is ready again", is_ready);
+    assert_eq!(service.terminate(), Some(0));
+}
