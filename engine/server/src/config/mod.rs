@@ -189,20 +189,40 @@ impl Config {
             // Once more over the text alone, so that what is wrong has a line.
             check(&name, &text)?;
         }
-        for (variable, value) in environment {
-            if let Some(path) = variable.strip_prefix(ENVIRONMENT) {
-                set(&mut table, &variable, path, &value)?;
+        let variables: Vec<(String, String)> = environment
+            .into_iter()
+            .filter(|(variable, _)| variable.starts_with(ENVIRONMENT))
+            .collect();
+        let changed = |without: Option<&str>| {
+            let mut table = table.clone();
+            for (variable, value) in &variables {
+                if without != Some(variable)
+                    && let Some(path) = variable.strip_prefix(ENVIRONMENT)
+                {
+                    set(&mut table, variable, path, value)?;
+                }
             }
-        }
-        let config: Self =
-            toml::Value::Table(table)
-                .try_into()
-                .map_err(|error: toml::de::Error| {
-                    ConfigError::Value(format!(
-                        "the configuration with the environment: {}",
-                        error.message()
-                    ))
-                })?;
+            Ok::<_, ConfigError>(toml::Value::Table(table).try_into::<Self>())
+        };
+        let config = match changed(None)? {
+            Ok(config) => config,
+            Err(error) => {
+                let message = error.message().to_owned();
+                // The one without which all is well.
+                let is_it = |(variable, _): &&(String, String)| {
+                    matches!(changed(Some(variable)), Ok(Ok(_)))
+                };
+                return Err(match variables.iter().find(is_it) {
+                    Some((variable, _)) => ConfigError::Variable {
+                        variable: variable.clone(),
+                        message,
+                    },
+                    None => ConfigError::Value(format!(
+                        "the configuration with the environment: {message}"
+                    )),
+                });
+            }
+        };
         config.validate()?;
         Ok(config)
     }

@@ -233,6 +233,16 @@ fn mistakes_are_told_with_their_place() {
         ),
         (
             "",
+            &[
+                ("TRIPLINE__LOG__DURABILITY", "process"),
+                ("TRIPLINE__LOG__SIZE_MAX_MIB", "abc"),
+                ("TRIPLINE__SINKS__X__URL", "http://127.0.0.1:1"),
+                ("TRIPLINE__SINKS__X__TYPE", "webhook"),
+            ],
+            "the environment variable TRIPLINE__LOG__SIZE_MAX_MIB: invalid type: string \"abc\"",
+        ),
+        (
+            "",
             &[("TRIPLINE__DATA__X", "1")],
             "`data` is a value, not a section",
         ),
