@@ -127,8 +127,11 @@ pub struct Outbox {
     phase: Phase,
     position: Sequence,
     newest: Sequence,
-    /// Failures since something worked.
+    /// Failures of what is sent now.
     failures: u32,
+    /// Failures in a row that may be for a while, of whatever was sent: a sink that is away is asked ever more rarely, also when
+    /// what it was asked to take is given up.
+    unreached: u32,
     /// Findings sent together: one after the sink refused some, which shows which of them it refuses.
     together: usize,
     is_draining: bool,
@@ -148,6 +151,7 @@ impl Outbox {
             position,
             newest: position,
             failures: 0,
+            unreached: 0,
             together,
             is_draining: false,
             sent: 0,
@@ -175,7 +179,11 @@ impl Outbox {
             (Phase::Saving(dead), OutboxInput::Saved) => {
                 self.set_aside += dead.len() as u64;
                 self.failures = 0;
-                self.load()
+                match self.unreached {
+                    0 => self.load(),
+                    // The next one would only be given up as well.
+                    _ => Phase::LoadingLater(self.again_at(now, None)),
+                }
             }
             (Phase::Saving(dead), OutboxInput::StoreFailed(class)) => self
                 .store_failed(class, |outbox| {
@@ -275,7 +283,7 @@ impl Outbox {
     }
 
     fn taken(&mut self, batch: Vec<Outgoing>) -> Phase {
-        self.failures = 0;
+        (self.failures, self.unreached) = (0, 0);
         self.last_fault = None;
         self.sent += batch.len() as u64;
         self.together = (self.together * 2).min(self.settings.batch.clamp(1, OUTBOX_FINDINGS_MAX));
@@ -286,8 +294,13 @@ impl Outbox {
     fn refused(&mut self, now: EventTime, mut batch: Vec<Outgoing>, fault: SendFault) -> Phase {
         self.failures = self.failures.saturating_add(1);
         let (detail, is_over) = match &fault {
-            SendFault::Refused { detail } => (detail.clone(), true),
+            SendFault::Refused { detail } => {
+                // It is there.
+                self.unreached = 0;
+                (detail.clone(), true)
+            }
             SendFault::Retry { detail, .. } => {
+                self.unreached = self.unreached.saturating_add(1);
                 let is_over = self
                     .settings
                     .tries_max
@@ -311,7 +324,9 @@ impl Outbox {
         }
         if is_over {
             self.failures = 0;
-            return self.send(batch);
+            if self.unreached == 0 {
+                return self.send(batch);
+            }
         }
         let asked = match fault {
             SendFault::Retry { after, .. } => after,
@@ -336,7 +351,8 @@ impl Outbox {
 
     /// When to try again what failed: later each time, and not before the sink wants it.
     fn again_at(&mut self, now: EventTime, asked: Option<Period>) -> EventTime {
-        let doublings = self.failures.saturating_sub(1).min(20);
+        let failures = self.failures.max(self.unreached);
+        let doublings = failures.saturating_sub(1).min(20);
         let millis = (RETRY_FIRST_MS << doublings).min(OUTBOX_RETRY_LONGEST_MS);
         let own = Period::from_millis(millis);
         let longest = Period::from_millis(OUTBOX_RETRY_ASKED_LONGEST_MS);
@@ -389,7 +405,7 @@ impl Outbox {
 
     /// Failures since something worked.
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.failures.max(self.unreached)
     }
 
     /// What the sink answered last, when it failed last.

@@ -549,3 +549,51 @@ fn what_plugins_remember_is_kept_as_it_was_at_the_place_of_the_snapshot() {
     let (worker, _) = Worker::start(&rules, settings, again, at(61)).expect("starts");
     assert_eq!(*worker.plugins()["burst"].state, [1]);
 }
+
+#[test]
+fn a_sink_that_is_away_is_asked_ever_more_rarely_also_when_findings_are_given_up() {
+    let mut outbox = outbox(Some(2), None);
+    let mut now = at(0);
+    let (mut tries, mut given_up, mut next) = (Vec::new(), 0, 4);
+    let mut effects = outbox.step(now, OutboxInput::Woken);
+    let is_up = |given_up: u64| given_up == 8;
+    while next < 14 {
+        let mut input = OutboxInput::Woken;
+        let mut wake = None;
+        for effect in effects {
+            match effect {
+                OutboxEffect::Load { .. } => {
+                    let newest = outgoing(20).number;
+                    input = OutboxInput::Loaded(vec![outgoing(next)], newest);
+                }
+                OutboxEffect::Send(_) if is_up(given_up) => input = OutboxInput::Sent,
+                OutboxEffect::Send(_) => {
+                    tries.push(now);
+                    input = busy();
+                }
+                OutboxEffect::Save { dead, .. } => {
+                    given_up += dead.len() as u64;
+                    next += 1;
+                    input = OutboxInput::Saved;
+                }
+                OutboxEffect::Wake { at, .. } => wake = Some(at),
+                OutboxEffect::Drained | OutboxEffect::Stop => panic!("it goes on"),
+            }
+        }
+        if input == OutboxInput::Woken {
+            now = wake.expect("it waits for something");
+        }
+        effects = outbox.step(now, input);
+    }
+    // Two tries of each of eight, and each pause at least as long as the one before.
+    assert_eq!((given_up, tries.len()), (8, 16));
+    let pauses: Vec<_> = tries.windows(2).map(|two| two[1].since(two[0])).collect();
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert!(
+        *pauses.last().expect("some") >= Period::from_seconds(10),
+        "{pauses:?}"
+    );
+    // Once it took one, the others follow at once.
+    assert_eq!(outbox.failures(), 0);
+    assert_eq!(outbox.sent(), 2);
+}
