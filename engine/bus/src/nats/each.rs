@@ -5,6 +5,9 @@
 //! does without. As with a whole, every try of a record has the same message id: the stream takes it once, and the answer to
 //! a later try names the place of the first.
 //!
+//! Rejected: batches of fast ingest (servers since 2.14), which are acknowledged now and then: 7 % faster at a hundred records, and a
+//! second way beside this one for older servers.
+//!
 //! It must never say that a record has a place without the stream's word for it, take longer than an append may, or send a record
 //! while an earlier one could not be sent: as long as nothing is lost on the way, the stream has them in their order.
 

@@ -390,7 +390,9 @@ fn any_member_takes_votes_and_switches_and_whoever_acts_heeds_them_at_once() {
             }
             _ => {
                 let answer = ask(&several.server, "votes", &vote).expect("is answered");
-                assert_eq!(answer, json!({ "state": "approved" }));
+                // Whoever acts may be quicker than the answer.
+                let state = answer["state"].as_str();
+                assert!(matches!(state, Some("approved" | "executing")), "{answer}");
                 let again = ask(&several.server, "votes", &vote).expect("is answered");
                 assert_eq!(again["error"], "vote_refused", "{again}");
             }
