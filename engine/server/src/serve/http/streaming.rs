@@ -356,8 +356,8 @@ impl Stream<'_> {
     }
 
     async fn take(&mut self, text: Bytes) -> Result<(), Refusal> {
-        // There are no more events than lines.
-        let count = memchr::memchr_iter(b'\n', &text).count() as u64 + 1;
+        let ends = memchr::memchr_iter(b'\n', &text).count() as u64;
+        let count = ends + u64::from(!text.ends_with(b"\n"));
         self.wait_for_quota((count, text.len() as u64)).await?;
         let (api, channel) = (self.api.clone(), self.streamer.channel.clone());
         let arrival = Arrival {
@@ -372,8 +372,21 @@ impl Stream<'_> {
                 let full = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "full", words);
                 return Err(full.retry_after(10));
             }
-            // Nor more than bytes, were they written otherwise than as lines.
-            let entries = decode::json(&text, event_max, text.len()).unwrap_or_default();
+            // A line may be a list of them, of which there are no more than a whole body may have.
+            let limits = &channel.file.limits;
+            let most = limits.events_max;
+            let entries = decode::json(&text, event_max, most).ok_or_else(|| {
+                let words = format!(
+                    "a line has more events than the {most} of one request (limits.events_max)"
+                );
+                refused(
+                    &channel,
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    ("too_large", words),
+                )
+            })?;
+            let more = (entries.len() as u64).saturating_sub(count);
+            channel.live.quota.take(limits, (more, 0), arrival.time);
             let taken = api.door.intake.take(&channel, &arrival, &entries, None);
             note(&api, (&channel, &arrival), text.len() as u64, &taken);
             Ok(taken)

@@ -208,6 +208,25 @@ fn streams_end_where_they_must_and_say_what_was_taken() {
     stream.send(&packed[30..]).expect("sent");
     let (status, answer) = stream.end();
     assert_eq!((status, &answer["accepted"]), (200, &5.into()), "{answer}");
+    // Lists of events, and one that has more than a whole body may have.
+    let list = |from: u64, count: u64| {
+        let all: Vec<String> = (from..from + count)
+            .map(|one| format!("{{\"eventID\":\"l-{one}\"}}"))
+            .collect();
+        format!("[{}]\n", all.join(",")).into_bytes()
+    };
+    let mut stream = Stream::open(&service, "app", &key, "");
+    stream.send(&list(0, 3)).expect("sent");
+    let (status, answer) = stream.end();
+    assert_eq!((status, &answer["accepted"]), (200, &3.into()), "{answer}");
+    let mut stream = Stream::open(&service, "app", &key, "");
+    let _ = stream.send(&list(10, 10_001));
+    let (status, answer) = stream.end();
+    assert_eq!(
+        (status, answer["error"].as_str()),
+        (413, Some("too_large")),
+        "{answer}"
+    );
     // Nothing at all.
     let (status, _) = Stream::open(&service, "app", &key, "").end();
     assert_eq!(status, 400);
@@ -226,7 +245,7 @@ fn streams_end_where_they_must_and_say_what_was_taken() {
     // The service ends in the midst of one: what was taken is there, and the sender is told to come again.
     let mut stream = Stream::open(&service, "app", &key, "");
     stream.send(&lines(80_000, 7)).expect("sent");
-    service.wait_until("they are taken", || accepted(&service, "app") == taken + 17);
+    service.wait_until("they are taken", || accepted(&service, "app") == taken + 20);
     let ended = std::thread::spawn(move || service.terminate());
     let (status, answer) = stream.answer();
     assert_eq!(
