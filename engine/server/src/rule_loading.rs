@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use tripline_core::diagnostic::Level;
 use tripline_core::evaluate::{RuleSet, check_rules};
-use tripline_core::rule::{Catalog, Report};
+use tripline_core::rule::{Catalog, Place, Report};
 
 /// Errors in rules that are shown before a scan; `check` shows all.
 const ERRORS_SHOWN: usize = 5;
@@ -76,6 +76,7 @@ impl Loaded {
         Compiled {
             rules,
             broken: broken.into_iter().collect(),
+            first: errors.first().map(in_a_line),
             errors,
         }
     }
@@ -86,7 +87,17 @@ pub(crate) struct Compiled {
     pub(crate) rules: RuleSet,
     /// Files with errors.
     pub(crate) broken: Vec<String>,
+    /// The first error, in a line.
+    pub(crate) first: Option<String>,
     errors: Vec<Report>,
+}
+
+fn in_a_line(report: &Report) -> String {
+    let place = Place {
+        source: report.source.clone(),
+        span: report.diagnostic.span,
+    };
+    format!("{place}: {}", report.diagnostic.message)
 }
 
 /// Everything that is wrong with a catalog: what reading, checking and compiling it showed, by file and place.

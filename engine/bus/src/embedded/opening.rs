@@ -18,6 +18,7 @@ use super::window::Window;
 use super::writing::{Queue, Run, Writer, begin_segment};
 use super::{LogSettings, limits};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex};
@@ -47,6 +48,21 @@ pub struct Damaged {
     pub records: Range<u64>,
     /// Where it is.
     pub place: String,
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.records.is_empty() {
+            true => write!(f, "{}, no record lost", self.place),
+            false => write!(
+                f,
+                "{}, records {} to {} lost",
+                self.place,
+                self.records.start,
+                self.records.end - 1
+            ),
+        }
+    }
 }
 
 pub(super) fn open(

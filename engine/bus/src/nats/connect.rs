@@ -140,7 +140,12 @@ impl Connection {
         let client = match connected {
             Ok(Ok(client)) => client,
             Ok(Err(fault)) => return Err(not_connected(&doing, settings, &fault)),
-            Err(_) => return Err(retry(&doing, "no server answered in time")),
+            Err(_) => {
+                return Err(retry(
+                    &doing,
+                    "no server answered in time; look at `urls` of [nats]",
+                ));
+            }
         };
         let info = client.server_info();
         check_version(&doing, &info.version)?;

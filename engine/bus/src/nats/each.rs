@@ -17,8 +17,11 @@ use super::appending::{
 use super::fault::{Doing, refused};
 use super::limits::{APPEND_PATIENCE, PAUSE_FIRST, PAUSE_LONGEST};
 use super::stream::denied;
-use async_nats::client::PublishErrorKind;
+use async_nats::client::{PublishError, PublishErrorKind};
+use async_nats::{Client, HeaderMap, Message, Subject};
+use bytes::Bytes;
 use futures_util::StreamExt;
+use std::collections::BTreeSet;
 use tokio::time::{Instant, timeout_at};
 use tripline_core::port::{NewRecord, PortFault};
 
@@ -121,78 +124,50 @@ async fn ask_all(
     end: Instant,
     doing: &Doing,
 ) -> (Vec<(usize, Tried)>, Option<PortFault>) {
-    let client = &target.connection.client;
-    let mut became = Vec::with_capacity(unsettled.len());
-    // Questions that the client sends by itself come in any order when it has many.
-    let inbox = client.new_inbox();
-    let subscribed = timeout_at(end, client.subscribe(format!("{inbox}.*"))).await;
-    let mut answers = match subscribed {
-        Ok(Ok(answers)) => answers,
-        failed => {
-            let words = failed.map_or(UNHEARD.to_owned(), |failed| {
-                failed
-                    .err()
-                    .map_or_else(String::new, |fault| fault.to_string())
-            });
-            let again = |number| (number, Tried::Again(words.clone()));
-            return (unsettled.into_iter().map(again).collect(), None);
-        }
-    };
-    let mut waiting = Vec::with_capacity(unsettled.len());
-    let mut unsent = None;
-    for number in unsettled {
-        if let Some(words) = &unsent {
-            became.push((number, Tried::Again(String::clone(words))));
-            continue;
-        }
-        let Outgoing { headers, payload } = &messages[number];
-        let (subject, reply) = (target.subject.to_owned(), format!("{inbox}.{number}"));
-        let sent =
-            client.publish_with_reply_and_headers(subject, reply, headers.clone(), payload.clone());
-        // The client holds so many and no more, and takes none while the server does not.
-        let words = match timeout_at(end, sent).await {
-            Ok(Ok(())) => {
-                waiting.push(number);
-                continue;
-            }
-            Ok(Err(fault)) => match fault.kind() {
-                PublishErrorKind::MaxPayloadExceeded => {
-                    let fault = too_long(target, payload, doing);
-                    became.push((number, Tried::Fault(fault)));
-                    continue;
-                }
-                PublishErrorKind::InvalidSubject => {
-                    let fault = refused(doing, fault.to_string());
-                    became.push((number, Tried::Fault(fault)));
-                    continue;
-                }
-                PublishErrorKind::Send => fault.to_string(),
-            },
-            Err(_) => UNHEARD.to_owned(),
-        };
-        became.push((number, Tried::Again(words.clone())));
-        unsent = Some(words);
-    }
-    let mut is_answered = vec![false; messages.len()];
-    let mut left = waiting.len();
-    let mut is_unheard = unsent.is_some();
-    while left > 0 {
-        let Ok(Some(answer)) = timeout_at(end, answers.next()).await else {
-            is_unheard = true;
-            break;
-        };
-        let number = answer.subject.rsplit('.').next();
-        let number = number.and_then(|number| number.parse::<usize>().ok());
-        let Some(number) = number.filter(|number| is_answered.get(*number) == Some(&false)) else {
-            continue;
-        };
-        is_answered[number] = true;
-        left -= 1;
+    let client = target.connection.client.clone();
+    let subject = Subject::from(target.subject);
+    let questions = unsettled
+        .iter()
+        .map(|number| {
+            let Outgoing { headers, payload } = &messages[*number];
+            (*number, headers.clone(), payload.clone())
+        })
+        .collect();
+    // On a thread of the client: it puts them all where the client takes them from before the client is woken, so that they go to
+    // the server in a few writes. From another thread each is a write, which the server has to read, and write, by itself.
+    let asking = target
+        .connection
+        .runtime()
+        .spawn(ask(client, subject, questions, end));
+    let asked = asking.await.unwrap_or_else(|_| Asked {
+        answers: Vec::new(),
+        unsent: unsettled.into_iter().map(|number| (number, None)).collect(),
+        is_unheard: true,
+    });
+    let mut became = Vec::with_capacity(asked.answers.len() + asked.unsent.len());
+    let mut is_unheard = asked.is_unheard;
+    for (number, answer) in asked.answers {
         let tried = word_of(&answer, doing);
         match tried {
             Tried::NobodyThere => is_unheard = true,
             _ => target.connection.answered(),
         }
+        became.push((number, tried));
+    }
+    for (number, fault) in asked.unsent {
+        let tried = match fault.as_ref().map(PublishError::kind) {
+            Some(PublishErrorKind::MaxPayloadExceeded) => {
+                Tried::Fault(too_long(target, &messages[number].payload, doing))
+            }
+            Some(PublishErrorKind::InvalidSubject) => {
+                let words = fault.map_or_else(String::new, |fault| fault.to_string());
+                Tried::Fault(refused(doing, words))
+            }
+            Some(PublishErrorKind::Send) | None => {
+                let words = fault.map_or(UNHEARD.to_owned(), |fault| fault.to_string());
+                Tried::Again(words)
+            }
+        };
         became.push((number, tried));
     }
     if !is_unheard {
@@ -202,8 +177,77 @@ async fn ask_all(
     if denied.is_none() {
         target.connection.unanswered().await;
     }
-    let unanswered = waiting.into_iter().filter(|number| !is_answered[*number]);
-    let again = |number| (number, Tried::Again(UNHEARD.to_owned()));
-    became.extend(unanswered.map(again));
     (became, denied)
+}
+
+/// What came of questions.
+struct Asked {
+    answers: Vec<(usize, Message)>,
+    /// Those that were not sent, or not answered, and why if that is known.
+    unsent: Vec<(usize, Option<PublishError>)>,
+    /// Something that was sent was not answered, or could not be sent.
+    is_unheard: bool,
+}
+
+/// Sends messages one after the other, and waits for an answer to each.
+async fn ask(
+    client: Client,
+    subject: Subject,
+    questions: Vec<(usize, HeaderMap, Bytes)>,
+    end: Instant,
+) -> Asked {
+    let mut asked = Asked {
+        answers: Vec::with_capacity(questions.len()),
+        unsent: Vec::new(),
+        is_unheard: false,
+    };
+    // Questions that the client sends by itself come in any order when it has many.
+    let inbox = client.new_inbox();
+    let subscribed = timeout_at(end, client.subscribe(format!("{inbox}.*"))).await;
+    let Ok(Ok(mut answers)) = subscribed else {
+        asked.is_unheard = true;
+        asked.unsent = questions
+            .into_iter()
+            .map(|(number, _, _)| (number, None))
+            .collect();
+        return asked;
+    };
+    let mut waiting = BTreeSet::new();
+    for (number, headers, payload) in questions {
+        if asked.is_unheard {
+            asked.unsent.push((number, None));
+            continue;
+        }
+        let reply = format!("{inbox}.{number}");
+        let sent = client.publish_with_reply_and_headers(subject.clone(), reply, headers, payload);
+        // The client holds so many and no more, and takes none while the server does not.
+        match timeout_at(end, sent).await {
+            Ok(Ok(())) => {
+                waiting.insert(number);
+            }
+            Ok(Err(fault)) => {
+                asked.is_unheard |= fault.kind() == PublishErrorKind::Send;
+                asked.unsent.push((number, Some(fault)));
+            }
+            Err(_) => {
+                asked.is_unheard = true;
+                asked.unsent.push((number, None));
+            }
+        }
+    }
+    while !waiting.is_empty() {
+        let Ok(Some(answer)) = timeout_at(end, answers.next()).await else {
+            asked.is_unheard = true;
+            break;
+        };
+        let number = answer.subject.rsplit('.').next();
+        let number = number.and_then(|number| number.parse::<usize>().ok());
+        let Some(number) = number.filter(|number| waiting.remove(number)) else {
+            continue;
+        };
+        asked.answers.push((number, answer));
+    }
+    let unanswered = waiting.into_iter().map(|number| (number, None));
+    asked.unsent.extend(unanswered);
+    asked
 }

@@ -75,7 +75,10 @@ pub(super) fn not_connected(
                     "TLS: {fault}; look at `tls_ca_file`, `tls_cert_file` and `tls_key_file` of [nats]"
                 ),
             ),
-            None => retry(doing, fault.to_string()),
+            None => retry(
+                doing,
+                format!("{fault}; is a server running there? Look at `urls` of [nats]"),
+            ),
         },
     }
 }

@@ -131,9 +131,10 @@ pub(crate) struct Kept {
     pub(crate) headers: BTreeMap<String, String>,
 }
 
-/// Tools of one request.
+/// Tools of one request, and what is the same for all of its events.
 #[derive(Default)]
-struct Parsers {
+struct Tools {
+    ingest: String,
     sent: Parser,
     whole: Parser,
     shaped: Parser,
@@ -216,14 +217,17 @@ impl Intake {
     ) -> Taken {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; entries.len()];
         let mut ready = Vec::new();
-        let mut parsers = Parsers::default();
+        let mut tools = Tools {
+            ingest: record::ingest(channel, arrival),
+            ..Tools::default()
+        };
         for (index, entry) in entries.iter().enumerate() {
             let event_id = match known {
                 Known::KeepsOut => None,
                 Known::Again(before) => Some(before.event_id.as_str()),
             };
             let named = (seed, event_id);
-            match self.prepare(channel, arrival, (index, entry), named, &mut parsers) {
+            match self.prepare(channel, arrival, (index, entry), named, &mut tools) {
                 Ok(Ready {
                     aside: Some((misfit, _)),
                     ..
@@ -322,7 +326,7 @@ impl Intake {
         arrival: &Arrival,
         (index, entry): (usize, &Entry<'_>),
         (seed, known_id): (Option<&str>, Option<&str>),
-        parsers: &mut Parsers,
+        tools: &mut Tools,
     ) -> Result<Ready, Outcome> {
         let bytes = match &entry.body {
             Ok(bytes) => bytes,
@@ -333,7 +337,7 @@ impl Intake {
             let words = format!("longer than {most} bytes (limits.event_max_kib)");
             return Err(Rejection::of("too_large", words));
         }
-        let document = parsers
+        let document = tools
             .sent
             .parse(bytes)
             .map_err(|why| Rejection::of("malformed", why.to_string()))?;
@@ -350,7 +354,7 @@ impl Intake {
         let sent = match &whole {
             None => sent,
             Some(bytes) => {
-                let parsed = parsers.whole.parse(bytes);
+                let parsed = tools.whole.parse(bytes);
                 parsed
                     .map_err(|why| Rejection::of("malformed", why.to_string()))?
                     .root()
@@ -366,12 +370,13 @@ impl Intake {
         };
         let shown = entry.shown_id.as_deref().or(own.as_deref());
         let shown = shown.map(|id| channel.shape.shown_id(id, &channel.file.id_field));
+        let key = ids::key(&channel.id, name.as_bytes());
         let mut ready = Ready {
             index,
-            key: ids::key(&channel.id, name.as_bytes()),
+            key,
             hash,
             event_id: known_id.map_or_else(
-                || record::given_id(channel, name.as_bytes(), own.as_deref()),
+                || record::given_id(channel, key, own.as_deref()),
                 str::to_owned,
             ),
             partition: self.partitions.of(sent),
@@ -399,7 +404,7 @@ impl Intake {
         let shaped = match &shaped.bytes {
             Cow::Borrowed(_) => sent,
             Cow::Owned(bytes) => {
-                let parsed = parsers.shaped.parse(bytes);
+                let parsed = tools.shaped.parse(bytes);
                 parsed
                     .map_err(|why| Rejection::of("unmapped", why.to_string()))?
                     .root()
@@ -413,7 +418,7 @@ impl Intake {
         let clean = match &clean {
             None => shaped,
             Some(bytes) => {
-                let parsed = parsers.redacted.parse(bytes);
+                let parsed = tools.redacted.parse(bytes);
                 parsed
                     .map_err(|why| Rejection::of("unmapped", why.to_string()))?
                     .root()
@@ -430,7 +435,7 @@ impl Intake {
                 None => Cow::Borrowed(sent.raw()),
             }),
         };
-        ready.bytes = record::build(channel, arrival, (clean, kept.as_deref()), names);
+        ready.bytes = record::build(&tools.ingest, (clean, kept.as_deref()), names);
         if ready.bytes.len() > self.record_bytes_max {
             let words = format!(
                 "longer than {} bytes with what is added, the most that the log takes",

@@ -7,6 +7,7 @@ use super::Channel;
 use super::auth::Verified;
 use super::auth::hex;
 use super::file::Ids;
+use super::ids::{self, Key};
 use super::intake::Kept;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -61,14 +62,11 @@ impl Arrival {
 
 /// The id of an event, of the channel and the id that its sender gave: the same whenever it is sent again.
 pub(crate) fn event_id(channel: &str, id: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
-    let mut digest = Sha256::new();
-    digest.update(channel.as_bytes());
-    digest.update([0]);
-    digest.update(id);
-    let digest = digest.finalize();
-    let mut bytes: [u8; 16] = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
+    event_id_of(ids::key(channel, id))
+}
+
+fn event_id_of(key: Key) -> String {
+    let mut bytes = key.to_be_bytes();
     // A UUID of version 8, whose bits are nobody else's business.
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
@@ -136,13 +134,8 @@ pub(crate) struct Names<'n> {
     pub(crate) sender: Option<&'n str>,
 }
 
-/// The record: what the engine says, then what the sender said. `sent` is what was sent before it was mapped, where that is kept.
-pub(crate) fn build(
-    channel: &Channel,
-    arrival: &Arrival,
-    (event, sent): (Json<'_>, Option<&[u8]>),
-    names: Names<'_>,
-) -> Vec<u8> {
+/// What the engine says of every event of a request: the block `ingest`, without its end.
+pub(crate) fn ingest(channel: &Channel, arrival: &Arrival) -> String {
     let verified = &arrival.verified;
     let mut ingest = json!({
         "channel": channel.id,
@@ -157,18 +150,35 @@ pub(crate) fn build(
     if let Some(subject) = &verified.subject {
         ingest["subject"] = subject.as_str().into();
     }
+    let mut text = ingest.to_string();
+    text.pop();
+    text
+}
+
+/// The record: what the engine says, then what the sender said. `sent` is what was sent before it was mapped, where that is kept.
+pub(crate) fn build(
+    ingest: &str,
+    (event, sent): (Json<'_>, Option<&[u8]>),
+    names: Names<'_>,
+) -> Vec<u8> {
+    let raw = event.raw();
+    let mut bytes = Vec::with_capacity(raw.len() + ingest.len() + 128);
+    bytes.push(b'{');
+    push(&mut bytes, "eventID", &Value::from(names.event));
+    bytes.extend_from_slice(b"\"ingest\":");
+    bytes.extend_from_slice(ingest.as_bytes());
+    let mut more = |key: &str, text: &str| {
+        let text = Value::from(text);
+        bytes.extend_from_slice(format!(",\"{key}\":{text}").as_bytes());
+    };
     if let Some(id) = names.sender {
-        ingest["id"] = id.into();
+        more("id", id);
     }
     if let Some(sent) = sent {
         // As text: a value would be written in another way than it came.
-        ingest["sent"] = String::from_utf8_lossy(sent).into();
+        more("sent", &String::from_utf8_lossy(sent));
     }
-    let raw = event.raw();
-    let mut bytes = Vec::with_capacity(raw.len() + 256);
-    bytes.push(b'{');
-    push(&mut bytes, "eventID", &Value::from(names.event));
-    push(&mut bytes, "ingest", &ingest);
+    bytes.extend_from_slice(b"},");
     rest(&mut bytes, event, |key| OWNED.contains(&key));
     bytes
 }
@@ -179,9 +189,9 @@ fn push(into: &mut Vec<u8>, key: &str, value: &Value) {
 }
 
 /// The id that the engine gives an event.
-pub(crate) fn given_id(channel: &Channel, sender_id: &[u8], own: Option<&str>) -> String {
+pub(crate) fn given_id(channel: &Channel, key: Key, own: Option<&str>) -> String {
     match (channel.file.ids, own) {
         (Ids::Own, Some(own)) => own.to_owned(),
-        _ => event_id(&channel.id, sender_id),
+        _ => event_id_of(key),
     }
 }

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   tripline config > tripline.toml              every setting with its default and what it means
-  tripline config --check tripline.toml        what a file and the environment come to, or what is wrong with them";
+  tripline config --check tripline.toml        what a file and the environment come to, or what is wrong with them
+                                               and with the files and folders that they name";
 
 /// Print the configuration of `serve`.
 #[derive(Args, Debug)]
@@ -27,6 +28,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, CommandError> {
         None => DEFAULTS.to_owned(),
         Some(path) => {
             let config = Config::read(Some(path), super::serve::environment())?;
+            let missing = config.unreadable();
+            if !missing.is_empty() {
+                let words = missing.join("\n  ");
+                return Err(CommandError::Usage(format!(
+                    "{}: files that it names cannot be read here:\n  {words}",
+                    path.display()
+                )));
+            }
             toml::to_string(&config).map_err(|fault| CommandError::Usage(fault.to_string()))?
         }
     };

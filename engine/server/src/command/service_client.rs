@@ -17,6 +17,9 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a service takes to start, with all the rules that come with it.
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
+/// A longer body is sent when the service says that it may come.
+const ASKED_FIRST_BYTES: usize = 64 * 1024;
+
 /// Which service.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServiceArguments {
@@ -138,6 +141,10 @@ impl Client {
     /// Sends something.
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<Value, ClientError> {
         let mut request = self.agent.post(format!("{}{path}", self.url));
+        if body.len() > ASKED_FIRST_BYTES {
+            // Whoever is refused by the head hears why, instead of a connection that is closed while it sends.
+            request = request.header("expect", "100-continue");
+        }
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

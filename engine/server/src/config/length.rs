@@ -23,7 +23,17 @@ impl Length {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let period = match text.strip_suffix("ms") {
+        let period = Self::period_of(text)?;
+        let text = text.to_owned();
+        (period > Period::ZERO).then_some(Self { text, period })
+    }
+
+    fn is_nothing(text: &str) -> bool {
+        Self::period_of(text) == Some(Period::ZERO)
+    }
+
+    fn period_of(text: &str) -> Option<Period> {
+        Some(match text.strip_suffix("ms") {
             Some(millis) => Period::from_millis(
                 millis
                     .parse()
@@ -31,9 +41,7 @@ impl Length {
                     .filter(|millis| (0..=1_000_000_000).contains(millis))?,
             ),
             None => Period::parse(text)?,
-        };
-        let text = text.to_owned();
-        (period > Period::ZERO).then_some(Self { text, period })
+        })
     }
 }
 
@@ -41,10 +49,13 @@ impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         Self::parse(&text).ok_or_else(|| {
-            let words = format!(
-                "`{}` is no length of time; write 500ms, 30s, 10m, 1h30m or 90d",
-                text.escape_debug()
-            );
+            let shown = text.escape_debug();
+            let words = match Self::is_nothing(&text) {
+                true => format!("`{shown}` is no time at all; give something longer"),
+                false => {
+                    format!("`{shown}` is no length of time; write 500ms, 30s, 10m, 1h30m or 90d")
+                }
+            };
             serde::de::Error::custom(words)
         })
     }

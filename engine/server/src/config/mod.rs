@@ -319,6 +319,37 @@ impl Config {
         Ok(())
     }
 
+    /// Files and folders that it names and that cannot be read here, each with its setting and why.
+    pub(crate) fn unreadable(&self) -> Vec<String> {
+        let mut named = Vec::new();
+        // What was read can be written.
+        if let Ok(table) = toml::Table::try_from(self) {
+            files(&table, "", &mut named);
+        }
+        let paths = |setting: &str, paths: &[String]| -> Vec<(String, String)> {
+            let named = paths.iter().map(|path| (setting.to_owned(), path.clone()));
+            named.collect()
+        };
+        named.extend(paths("rules.paths", &self.rules.paths));
+        named.extend(paths("rules.lists", &self.rules.lists));
+        named.extend(paths("rules.sigma", &self.rules.sigma));
+        named.extend(paths("rules.sigma_pipelines", &self.rules.sigma_pipelines));
+        if !self.rules.plugins.is_empty() {
+            named.push(("rules.plugins".to_owned(), self.rules.plugins.clone()));
+        }
+        if self.remediation.enabled {
+            named.extend(paths("remediation.policies", &self.remediation.policies));
+        }
+        let why_not = |path: &str| match Path::new(path).is_dir() {
+            true => std::fs::read_dir(path).err(),
+            false => std::fs::File::open(path).err(),
+        };
+        named
+            .into_iter()
+            .filter_map(|(setting, path)| Some(format!("{setting}: {path}: {}", why_not(&path)?)))
+            .collect()
+    }
+
     /// Where the API listens.
     pub(crate) fn listen(&self) -> Result<SocketAddr, ConfigError> {
         self.http.listen.parse().map_err(|_| {
@@ -331,6 +362,25 @@ impl Config {
 }
 
 /// Whether something in the configuration can be called this.
+/// Settings that name a file which has to be there, with the file.
+fn files(table: &toml::Table, within: &str, named: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        let setting = format!("{within}{key}");
+        match value {
+            toml::Value::Table(inner) => files(inner, &format!("{setting}."), named),
+            // These two are made when they are needed.
+            toml::Value::String(path)
+                if key.ends_with("_file")
+                    && !path.is_empty()
+                    && !matches!(key.as_str(), "kill_file" | "checkpoints_file") =>
+            {
+                named.push((setting, path.clone()));
+            }
+            _ => {}
+        }
+    }
+}
+
 fn is_setting_name(name: &str) -> bool {
     let is_letter = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_');
     (1..=64).contains(&name.len()) && name.chars().all(is_letter)

@@ -116,7 +116,7 @@ fn mistakes_are_told_with_their_place() {
         (
             "[history]\nretention = \"0s\"\n",
             &[],
-            "is no length of time",
+            "`0s` is no time at all; give something longer",
         ),
         (
             "[sinks.x]\ntype = \"webhook\"\n",

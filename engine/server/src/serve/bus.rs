@@ -10,7 +10,7 @@ use crate::config::{BusKind, Config, LogDurability, Nats, Released, WhenFull};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tripline_bus::embedded::{Flush, Log, LogSettings, WhenFull as FullLog};
+use tripline_bus::embedded::{Damaged, Flush, Log, LogSettings, WhenFull as FullLog};
 use tripline_bus::nats::{
     ConnectSettings, LedgerSettings, Login, NatsBus, NatsConnection, NatsLedger, NatsMembers,
     NatsSettings, Released as ReleasedOn, Secret, StreamSettings, Tls,
@@ -92,7 +92,13 @@ fn embedded(config: &Config, folder: &Path) -> Result<Log, ServeError> {
     };
     let (log, recovered) = Log::open(&folder.join("0"), settings).map_err(ServeError::Log)?;
     if recovered.torn_bytes > 0 || !recovered.damaged.is_empty() || recovered.roster_made_anew {
-        tracing::warn!(?recovered, "log recovered");
+        let damaged: Vec<String> = recovered.damaged.iter().map(Damaged::to_string).collect();
+        tracing::warn!(
+            torn_bytes = recovered.torn_bytes,
+            damaged = damaged.join("; "),
+            roster_made_anew = recovered.roster_made_anew,
+            "log recovered: bytes of appends that nobody acknowledged were cut off, and what is damaged is told"
+        );
     }
     Ok(log)
 }

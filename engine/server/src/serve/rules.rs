@@ -25,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) off: Vec<(String, String)>,
     /// Files whose rules are off because of mistakes in them.
     pub(super) broken: Vec<String>,
+    /// The first of the mistakes: where, and what.
+    mistake: Option<String>,
     /// Tells this set from every other.
     pub(super) version: String,
     /// The version of the texts that they are made of, where members have them from each other.
@@ -73,7 +75,13 @@ impl Prepared {
         start: impl FnOnce(&RuleSet) -> Result<Started, PluginsError>,
         color: ColorChoice,
     ) -> Result<Self, ServeError> {
-        let Compiled { rules, broken, .. } = Loaded { catalog }.compile_and_tell(color);
+        let compiled = Loaded { catalog }.compile_and_tell(color);
+        let Compiled {
+            rules,
+            broken,
+            first: mistake,
+            ..
+        } = compiled;
         if rules.rules().is_empty() {
             return Err(ServeError::NoRules);
         }
@@ -93,6 +101,7 @@ impl Prepared {
             started,
             off: Vec::new(),
             broken,
+            mistake,
             version,
             texts: None,
         })
@@ -107,8 +116,10 @@ impl Prepared {
             .collect();
         if !self.broken.is_empty() {
             let files = self.broken.join(", ");
+            let first = self.mistake.as_deref();
+            let first = first.map_or_else(String::new, |first| format!(" ({first})"));
             return Some(format!(
-                "mistakes in {files}; `tripline check` shows them{off}"
+                "mistakes in {files}{first}; `tripline check` shows all{off}"
             ));
         }
         let (alias, why) = self.started.absent.first()?;

@@ -10,7 +10,10 @@ use super::desk::{Decisions, Desk};
 use super::door::Door;
 use super::driver::DriveFault;
 use super::epochs::{Epochs, check_exact};
-use super::http::{Api, Audience, Control, channel_message, decide_message, serve, vote_message};
+use super::http::{
+    Api, Audience, Control, channel_message, decide_message, serve, vote_message,
+    watch as watch_readiness,
+};
 use super::learnt;
 use super::opening::open_store;
 use super::outboxes::{SinkRun, run_sink};
@@ -290,6 +293,7 @@ impl Service {
             .map_err(ServeError::Runtime)?;
         let (close, closed) = watch::channel(());
         let pulling = Pulling::new(api.clone(), &self.config);
+        let (watched, watched_until) = (api.clone(), closed.clone());
         let mut servers = Vec::new();
         let mut address = None;
         if !self.config.http.listen.is_empty() {
@@ -309,6 +313,7 @@ impl Service {
             let audience = Audience::Partners(tls);
             servers.push(runtime.spawn(serve(listener, api, audience, until)));
         }
+        runtime.spawn(watch_readiness(watched, gone(watched_until)));
         listening(address);
         let Self {
             config,

@@ -619,3 +619,30 @@ fn tests_of_no_rule_fail() {
         ran.stdout
     );
 }
+
+#[test]
+fn a_configuration_is_checked_with_the_files_that_it_names() {
+    let folder = Folder::new("config-checked");
+    let token = format!("{}/token", folder.path());
+    folder.file("rules/empty.toml", "");
+    let text = format!(
+        "[http]\ntoken_file = \"{token}\"\n[rules]\npaths = [\"{0}/rules\", \"{0}/none\"]\n[sinks.x]\ntype = \"webhook\"\n\
+         url = \"https://x.example\"\nsecret_file = \"{0}/secret\"\n[remediation]\nkill_file = \"{0}/stop\"\n",
+        folder.path()
+    );
+    let config = folder.file("tripline.toml", text);
+    let check = || run(&["config", "--check", &config]);
+    let ran = check();
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    for missing in ["http.token_file", "rules.paths", "sinks.x.secret_file"] {
+        let line = format!("\n  {missing}: ");
+        assert!(ran.stderr.contains(&line), "{missing}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("kill_file"), "{}", ran.stderr);
+    for missing in ["token", "secret", "none"] {
+        folder.file(missing, "x");
+    }
+    let ran = check();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("[sinks.x]"), "{}", ran.stdout);
+}

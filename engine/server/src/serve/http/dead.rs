@@ -1,7 +1,7 @@
 //! Dead letters: records that were set aside, and findings that a sink refused.
 
 use super::answer::{Refusal, json};
-use super::{Shared, blocking, part};
+use super::{Shared, blocking, number_in, number_of};
 use crate::channel::intake::{Kept, Outcome, SetAside};
 use crate::channel::record::Arrival;
 use axum::extract::rejection::PathRejection;
@@ -26,8 +26,8 @@ const RESEND_SECONDS: Duration = Duration::from_secs(30);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    after: Option<u64>,
-    limit: Option<usize>,
+    after: Option<String>,
+    limit: Option<String>,
 }
 
 /// Dead letters, oldest first, without their bytes.
@@ -36,10 +36,11 @@ pub(super) async fn list(
     wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Query(wanted) = wanted.map_err(|rejection| Refusal::bad(rejection.body_text()))?;
-    let max = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let after = number_of("after", wanted.after)?.unwrap_or(0);
+    let max = number_of("limit", wanted.limit)?.unwrap_or(PAGE);
     let filter = DeadFilter {
-        after: DeadNumber(wanted.after.unwrap_or(0)),
-        max,
+        after: DeadNumber(after),
+        max: max.clamp(1, PAGE_MAX),
     };
     blocking(move || {
         let letters = api.store.dead_letters(&filter)?;
@@ -64,9 +65,9 @@ pub(super) async fn list(
 /// One with its bytes.
 pub(super) async fn one(
     State(api): State<Shared>,
-    number: Result<Path<u64>, PathRejection>,
+    number: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let number = part(number)?;
+    let number = number_in(number)?;
     blocking(move || {
         let number = DeadNumber(number);
         let letter = find(&api, number)?;
@@ -81,9 +82,9 @@ pub(super) async fn one(
 /// Forgets one.
 pub(super) async fn drop(
     State(api): State<Shared>,
-    number: Result<Path<u64>, PathRejection>,
+    number: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let number = part(number)?;
+    let number = number_in(number)?;
     blocking(move || {
         let gone = api.store.drop_dead_letters(&[DeadNumber(number)])?;
         match gone {
@@ -97,9 +98,9 @@ pub(super) async fn drop(
 /// Appends the record of one to the log again, and forgets the dead letter when it is durable there.
 pub(super) async fn retry(
     State(api): State<Shared>,
-    number: Result<Path<u64>, PathRejection>,
+    number: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let number = part(number)?;
+    let number = number_in(number)?;
     blocking(move || {
         let number = DeadNumber(number);
         // One at a time, so that of two who ask for the same one finds it gone.

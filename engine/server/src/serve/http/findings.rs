@@ -1,7 +1,7 @@
 //! Findings and the events that they cite, as they are kept.
 
 use super::answer::{Refusal, json};
-use super::{Shared, blocking, part};
+use super::{Shared, blocking, number_of, part};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -23,8 +23,8 @@ pub(super) struct Wanted {
     rule: Option<String>,
     severity_min: Option<String>,
     since: Option<String>,
-    before: Option<u64>,
-    limit: Option<usize>,
+    before: Option<String>,
+    limit: Option<String>,
 }
 
 impl Wanted {
@@ -59,9 +59,11 @@ impl Wanted {
         Ok(FindingFilter {
             rule: self.rule,
             severities,
-            before: self.before.map(Sequence),
+            before: number_of("before", self.before)?.map(Sequence),
             since,
-            max: self.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX),
+            max: number_of("limit", self.limit)?
+                .unwrap_or(PAGE)
+                .clamp(1, PAGE_MAX),
         })
     }
 }

@@ -1,9 +1,9 @@
 //! How the service does: health, metrics in the text format of Prometheus, and the same as JSON.
 
-use super::answer::{Refusal, json, json_with};
+use super::answer::{Refusal, json};
 use super::channel_metrics;
-use super::events::no_space;
 use super::plugins;
+use super::readiness::why_not;
 use super::{Shared, blocking, part};
 use crate::causes::with_causes;
 use crate::serve::status::{LogStatus, StatusNow};
@@ -11,52 +11,16 @@ use crate::telemetry::Counts;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::PathRejection;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json as value};
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tripline_core::port::{Bus, Partition};
+use tripline_core::port::Partition;
 
 /// Whether the process lives.
 pub(super) async fn health() -> Response {
     json(&value!({ "status": "alive" }))
-}
-
-/// Whether it takes events and evaluates them.
-pub(super) async fn ready(State(api): State<Shared>) -> Response {
-    let why = blocking(move || Ok(why_not(&api, &api.status.get()))).await;
-    match why {
-        Ok(None) => json(&value!({ "status": "ready" })),
-        Ok(Some(words)) => json_with(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &value!({ "status": words }),
-        ),
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-/// Why the service cannot take and evaluate events now.
-fn why_not(api: &Shared, now: &StatusNow) -> Option<String> {
-    if now.is_draining {
-        return Some("draining".to_owned());
-    }
-    if !now.is_ready {
-        return Some("starting".to_owned());
-    }
-    let of_log = |(partition, log): (Partition, &Arc<dyn Bus>)| {
-        let fault = with_causes(&log.span().err()?);
-        Some(format!(
-            "the log of partition {} cannot be looked at: {fault}",
-            partition.0
-        ))
-    };
-    now.commit_fault
-        .clone()
-        .or_else(|| no_space(api))
-        .or_else(|| api.partitions.all().find_map(of_log))
 }
 
 /// Everything, for people and programs.
@@ -127,6 +91,7 @@ pub(super) async fn status(State(api): State<Shared>) -> Result<Response, Refusa
         .collect();
     let (asked, seen) = (api.clone(), now.clone());
     let why_not = blocking(move || Ok(why_not(&asked, &seen))).await?;
+    let why_not = why_not.map(|why| why.words);
     Ok(json(&value!({
         "ready": why_not.is_none(),
         "not_ready": why_not,

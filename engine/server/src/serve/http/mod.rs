@@ -18,6 +18,7 @@ mod metrics;
 mod otlp;
 mod peers;
 mod plugins;
+mod readiness;
 mod remediation;
 mod streaming;
 mod subjects;
@@ -25,6 +26,7 @@ mod totals;
 
 pub(crate) use decide::decide_message;
 pub(crate) use events::no_space;
+pub(crate) use readiness::watch;
 pub(crate) use remediation::vote_message;
 pub(crate) use subjects::channel_message;
 
@@ -57,6 +59,7 @@ use peers::Peers;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -260,7 +263,7 @@ fn app(api: Shared) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), authorize));
     Router::new()
         .route("/healthz", get(metrics::health))
-        .route("/readyz", get(metrics::ready))
+        .route("/readyz", get(readiness::ready))
         .merge(guarded)
         .merge(doors())
         .fallback(|| async {
@@ -444,6 +447,27 @@ async fn read_again(api: &Api) -> Result<String, Refusal> {
 fn part<T>(path: Result<Path<T>, PathRejection>) -> Result<T, Refusal> {
     path.map(|Path(part)| part)
         .map_err(|rejection| Refusal::bad(rejection.body_text()))
+}
+
+/// The part of a path that is a number.
+fn number_in(path: Result<Path<String>, PathRejection>) -> Result<u64, Refusal> {
+    number("the end of the path", &part(path)?)
+}
+
+/// A number that a query may give.
+fn number_of<T: FromStr>(name: &str, given: Option<String>) -> Result<Option<T>, Refusal> {
+    given.map(|text| number(name, &text)).transpose()
+}
+
+fn number<T: FromStr>(name: &str, text: &str) -> Result<T, Refusal> {
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(40).collect();
+        let words = format!(
+            "{name} is a whole number, and not `{}`",
+            shown.escape_debug()
+        );
+        Refusal::bad(words)
+    })
 }
 
 /// The body of a request.

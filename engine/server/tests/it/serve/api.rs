@@ -77,6 +77,26 @@ fn bodies_are_read_as_a_scan_reads_files_and_the_rest_is_named() {
         "bad_request"
     );
     assert_eq!(service.get("/v1/findings/none")["error"], "not_found");
+    for (path, words) in [
+        (
+            "/v1/findings?limit=all",
+            "limit is a whole number, and not `all`",
+        ),
+        (
+            "/v1/findings?before=-1",
+            "before is a whole number, and not `-1`",
+        ),
+        (
+            "/v1/dead-letters?after=x",
+            "after is a whole number, and not `x`",
+        ),
+        (
+            "/v1/dead-letters/abc",
+            "the end of the path is a whole number, and not `abc`",
+        ),
+    ] {
+        assert_eq!(service.get(path)["message"], words, "{path}");
+    }
     assert_eq!(service.terminate(), Some(0));
 }
 
@@ -108,6 +128,29 @@ fn a_token_is_demanded_of_everything_but_health() {
     );
     let ran = run(&["status", "--url", &service.url(), "--token-file", &token]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    // Also when it is told by closing while a long body is on its way.
+    let many: Vec<String> = (0..20_000).map(|number| event(number, "Look", 1)).collect();
+    let many = folder.file("many.jsonl", many.join("\n"));
+    let wrong = folder.file("wrong", "another secret\n");
+    let by = |token: &str| {
+        run(&[
+            "publish",
+            "--url",
+            &service.url(),
+            "--token-file",
+            token,
+            &many,
+        ])
+    };
+    let refused = by(&wrong);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("give the token"),
+        "{}",
+        refused.stderr
+    );
+    let taken = by(&token);
+    assert_eq!(taken.code, 0, "{}", taken.stderr);
     assert_eq!(service.terminate(), Some(0));
 }
 

@@ -961,7 +961,26 @@ fn a_service_whose_server_is_away_says_that_it_is_not_ready() {
         "{}",
         told.stdout
     );
+    service.wait_until("its log says so", || service.said().contains("not ready"));
     server.run();
     service.wait_until("it is ready again", is_ready);
+    service.wait_until("its log says so", || service.said().contains("ready again"));
     assert_eq!(service.terminate(), Some(0));
+}
+
+#[test]
+fn a_service_whose_stream_is_deleted_ends_though_nothing_comes() {
+    let place = Place::new("serve-deleted");
+    let server = NatsServer::start(place.path(), "");
+    let folder = on_nats("serve-deleted", &[&server], "");
+    let service = Service::start(&folder);
+    let is_ready = || service.get("/readyz")["status"] == "ready";
+    service.wait_until("it is ready", is_ready);
+    let gone = ask(&server, "$JS.API.STREAM.DELETE.tripline-events-0", "").expect("is answered");
+    assert_eq!(gone["success"], true, "{gone}");
+    let (code, said) = service.ended();
+    assert!(
+        code != Some(0) && said.contains("the log takes nothing any more"),
+        "{code:?}\n{said}"
+    );
 }

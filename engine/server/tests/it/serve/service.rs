@@ -190,6 +190,20 @@ impl Service {
         self.child.wait().expect("it ends");
     }
 
+    /// How it ended by itself, and its last lines.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(ended) = self.child.try_wait().expect("it can be asked") {
+                // The thread that reads what it said may be behind.
+                thread::sleep(Duration::from_millis(200));
+                return (ended.code(), self.said());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it still runs:\n{}", self.said());
+    }
+
     /// Asks it to end; how it did.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
