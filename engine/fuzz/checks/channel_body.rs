@@ -128,7 +128,8 @@ fn of_event(body: &[u8]) {
         time: EventTime::from_micros(1_767_225_600_000_000),
         headers: BTreeMap::new(),
     };
-    let bytes = record::build(&CHANNEL, &arrival, (document.root(), Some(body)), NAMES);
+    let ingest = record::ingest(&CHANNEL, &arrival);
+    let bytes = record::build(&ingest, (document.root(), Some(body)), NAMES);
     let mut parser = Parser::new();
     let document = parser.parse(&bytes).expect("a record is an event");
     let root = document.root();
