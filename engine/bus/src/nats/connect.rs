@@ -16,10 +16,13 @@ use async_nats::{Client, ClientError, ConnectOptions, Event, ServerAddr, ServerE
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tripline_core::port::PortFault;
+
+/// How long the client may take to hear that it is to connect anew.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -214,8 +217,10 @@ impl Connection {
             is_long
         };
         if is_long {
-            // The client ends only with this connection.
-            let _ = self.client.force_reconnect().await;
+            // The client ends only with this connection. One that is full of what a silent server does not take hears of nothing
+            // until it notices by itself, so it is not waited for.
+            let asked = self.client.force_reconnect();
+            let _ = tokio::time::timeout(RECONNECT_TIMEOUT, asked).await;
         }
     }
 
