@@ -2,10 +2,15 @@
 //! takes, with batches and senders of several sizes, into the log on disk and into a stream of NATS.
 //!
 //! Beside it in the same run: bare publishes to the same server of NATS; the same requests once more, which are answered without being
-//! stored because everything in them came before; and the disk alone, which appends and flushes as many bytes at a time. Then what 500
+//! stored because everything in them came before; and the disk alone, which appends and flushes as many bytes at a time. The service has
+//! the 1,000 rules of the bench of the service, which find something in about one event of eleven. Then what 500
 //! channels with quotas cost, and what a flood of one channel does to another. Starts `tripline serve` of a release build in folders of
 //! its own. Senders are threads that each keep one connection. What is shown is the median of the rounds.
 
+// The bench of the service uses more of it.
+#[allow(dead_code)]
+#[path = "../service/events.rs"]
+mod events;
 mod figures;
 // Tests of the bus and the service use more of it.
 #[allow(dead_code)]
@@ -26,6 +31,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tripline_core::sample::{Generator, Options};
 
+/// Rules of the services.
+const RULES: usize = 1_000;
+
 fn main() {
     let has = |wanted: &str| std::env::args().any(|word| word == wanted);
     let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/tripline");
@@ -40,12 +48,15 @@ fn main() {
         false => (5, 300),
     };
     let place = Place::new("pushing");
+    let rules = place.path().join("rules");
+    events::write_rules(&rules, RULES, 0);
     let server = NatsServer::start(place.path(), "");
     let bare = Bare::new(server.url());
     let start = |name: &str, more: &str| {
         let folder = place.path().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
-        Service::start(&binary, &folder, more)
+        let more = format!("rules.paths = [\"{}\"]\n{more}", rules.display());
+        Service::start(&binary, &folder, &more)
     };
     let embedded = start("embedded", "");
     let more = format!(

@@ -7,10 +7,6 @@ use tripline_host::{Batch, FaultName};
 /// Rows of nonsense, each asked about by itself.
 const ROWS: usize = 6;
 
-/// How often it is asked about a row for which it was too late: the deadline is one of the clock, and the machine may have had other
-/// things to do.
-const TRIES: usize = 3;
-
 /// Long, and not near any bound.
 const LONG: usize = 20_000;
 
@@ -37,54 +33,26 @@ pub(super) fn troubles(hosted: &Hosted) -> Vec<String> {
             events: Some(kept(&[b"{}"])),
             until: None,
         };
-        let mut trouble = None;
-        for _ in 0..TRIES {
-            let called = hosted.call(&batch);
-            let now = blamed(hosted);
-            let is_late = now.late > before.late;
-            let is_blamed = now.all > before.all;
-            before = now;
-            match called {
-                Ok(()) => trouble = None,
-                Err(fault) if is_blamed => {
-                    trouble = Some(format!("{}: {fault}", shown.join(", ")));
-                    if is_late {
-                        continue;
-                    }
-                }
-                // It says that it can make nothing of it, or is not asked any more.
-                Err(_) => {}
-            }
-            break;
+        let called = hosted.call_patiently(&batch);
+        let now = blamed(hosted);
+        if let (Err(fault), true) = (called, now > before) {
+            troubles.push(format!("{}: {fault}", shown.join(", ")));
         }
-        troubles.extend(trouble);
+        before = now;
     }
     troubles
 }
 
 /// How often it failed in a way that speaks against it.
-#[derive(Clone, Copy)]
-struct Blamed {
-    all: u64,
-    /// Because it was too late.
-    late: u64,
-}
-
-fn blamed(hosted: &Hosted) -> Blamed {
-    let mut blamed = Blamed { all: 0, late: 0 };
-    for (name, count) in hosted.plugin.statistics().faults {
-        let speaks = matches!(
+fn blamed(hosted: &Hosted) -> u64 {
+    let faults = hosted.plugin.statistics().faults.into_iter();
+    let blamed = faults.filter(|(name, _)| {
+        matches!(
             name,
             FaultName::Trap | FaultName::Deadline | FaultName::Memory | FaultName::Output
-        );
-        blamed.all += if speaks { count } else { 0 };
-        blamed.late += if name == FaultName::Deadline {
-            count
-        } else {
-            0
-        };
-    }
-    blamed
+        )
+    });
+    blamed.map(|(_, count)| count).sum()
 }
 
 /// Puts in the nonsense of a row; what it is, for people.

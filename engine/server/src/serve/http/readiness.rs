@@ -15,7 +15,7 @@ use std::time::Duration;
 use tripline_core::port::FaultClass;
 
 /// How often it is looked.
-const LOOKS_EVERY: Duration = Duration::from_secs(2);
+const LOOKS_EVERY: Duration = Duration::from_secs(5);
 
 /// Looks, one after the other, by which a log is believed to take nothing any more. A stream that is gone does not come back, but a
 /// server that only just started may not know of it yet.
