@@ -293,54 +293,93 @@ function asciiOf(bytes) {
   return /[^\0-\x7f]/.test(text) ? null : text;
 }
 
+// Units of text, collected: a text that grows by a character at a time is the slowest thing that this engine does.
+const UNITS = new Uint16Array(4096);
+
 /** Text of UTF-8; what is none becomes U+FFFD. */
 export function decodeUtf8(bytes, start = 0, end = bytes.length) {
   let text = "";
-  let run = start;
+  let count = 0;
   for (let at = start; at < end; ) {
+    if (count > 4094) {
+      text += String.fromCharCode.apply(null, UNITS.subarray(0, count));
+      count = 0;
+    }
     const first = bytes[at];
     if (first < 0x80) {
+      UNITS[count++] = first;
       at++;
-      if (at - run < 4096 && at < end) continue;
-      text += String.fromCharCode.apply(null, bytes.subarray(run, at));
-      run = at;
       continue;
     }
-    if (at > run) text += String.fromCharCode.apply(null, bytes.subarray(run, at));
-    const length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1;
-    let point = length === 1 || first >= 0xf5 ? -1 : first & (0x7f >> length);
+    let length = 1;
+    let point = -1;
+    let least = 0;
+    if (first >= 0xc2 && first < 0xe0) {
+      length = 2;
+      least = 0x80;
+      point = first & 0x1f;
+    } else if (first >= 0xe0 && first < 0xf0) {
+      length = 3;
+      least = 0x800;
+      point = first & 0x0f;
+    } else if (first >= 0xf0 && first < 0xf5) {
+      length = 4;
+      least = 0x10000;
+      point = first & 0x07;
+    }
     for (let next = 1; next < length && point >= 0; next++) {
       const byte = at + next < end ? bytes[at + next] : 0;
       point = (byte & 0xc0) === 0x80 ? (point << 6) | (byte & 0x3f) : -1;
     }
-    const least = [0, 0, 0x80, 0x800, 0x10000][length];
     if (point < least || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) {
-      text += "\ufffd";
+      UNITS[count++] = 0xfffd;
       at += 1;
+    } else if (point < 0x10000) {
+      UNITS[count++] = point;
+      at += length;
     } else {
-      text += String.fromCodePoint(point);
+      UNITS[count++] = 0xd800 + ((point - 0x10000) >> 10);
+      UNITS[count++] = 0xdc00 + ((point - 0x10000) & 0x3ff);
       at += length;
     }
-    run = at;
   }
-  return text;
+  return text + String.fromCharCode.apply(null, UNITS.subarray(0, count));
 }
 
 /** UTF-8 of text; half a surrogate pair becomes U+FFFD. */
 export function encodeUtf8(text) {
-  const bytes = [];
-  for (const character of text) {
-    let point = character.codePointAt(0);
-    if (point >= 0xd800 && point < 0xe000) point = 0xfffd;
-    if (point < 0x80) bytes.push(point);
-    else if (point < 0x800) bytes.push(0xc0 | (point >> 6), 0x80 | (point & 0x3f));
-    else if (point < 0x10000) bytes.push(0xe0 | (point >> 12), 0x80 | ((point >> 6) & 0x3f), 0x80 | (point & 0x3f));
-    else {
-      bytes.push(0xf0 | (point >> 18), 0x80 | ((point >> 12) & 0x3f));
-      bytes.push(0x80 | ((point >> 6) & 0x3f), 0x80 | (point & 0x3f));
+  // A unit takes at most three bytes, and two that are a pair take four.
+  const bytes = new Uint8Array(text.length * 3);
+  let count = 0;
+  for (let at = 0; at < text.length; at++) {
+    let point = text.charCodeAt(at);
+    if (point < 0x80) {
+      bytes[count++] = point;
+      continue;
     }
+    if (point >= 0xd800 && point < 0xe000) {
+      const next = at + 1 < text.length ? text.charCodeAt(at + 1) : 0;
+      if (point < 0xdc00 && next >= 0xdc00 && next < 0xe000) {
+        point = 0x10000 + ((point - 0xd800) << 10) + (next - 0xdc00);
+        at++;
+      } else {
+        point = 0xfffd;
+      }
+    }
+    if (point < 0x800) {
+      bytes[count++] = 0xc0 | (point >> 6);
+    } else {
+      if (point < 0x10000) {
+        bytes[count++] = 0xe0 | (point >> 12);
+      } else {
+        bytes[count++] = 0xf0 | (point >> 18);
+        bytes[count++] = 0x80 | ((point >> 12) & 0x3f);
+      }
+      bytes[count++] = 0x80 | ((point >> 6) & 0x3f);
+    }
+    bytes[count++] = 0x80 | (point & 0x3f);
   }
-  return Uint8Array.from(bytes);
+  return bytes.slice(0, count);
 }
 
 /** `{ setup, enrich }` of a class with a method `enrich(batch)` that gives `Columns`. */

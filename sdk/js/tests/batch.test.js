@@ -50,6 +50,13 @@ test("text is coded as the platform does it", () => {
     assert.deepEqual(encodeUtf8(text), new TextEncoder().encode(text));
     assert.equal(decodeUtf8(encodeUtf8(text)), text);
   }
+  // Long ones are put together of several parts, whose bounds are in no character.
+  for (const text of ["é", "\u{1f469}", "a\u{1f469}", "ẞb"]) {
+    for (const length of [4093, 4094, 4095, 4096, 4097, 10000]) {
+      const long = text.repeat(length);
+      assert.equal(decodeUtf8(new TextEncoder().encode(long)), long);
+    }
+  }
   assert.equal(decodeUtf8(Uint8Array.of(0x61, 0xff, 0x62)), utf8.decode(Uint8Array.of(0x61, 0xff, 0x62)));
   assert.equal(decodeUtf8(Uint8Array.of(0xc0, 0xaf)), utf8.decode(Uint8Array.of(0xc0, 0xaf)));
 });
