@@ -979,8 +979,10 @@ fn a_service_whose_stream_is_deleted_ends_though_nothing_comes() {
     let gone = ask(&server, "$JS.API.STREAM.DELETE.tripline-events-0", "").expect("is answered");
     assert_eq!(gone["success"], true, "{gone}");
     let (code, said) = service.ended();
+    // The reader may notice before whoever looks now and then.
+    assert!(code != Some(0), "{said}");
     assert!(
-        code != Some(0) && said.contains("the log takes nothing any more"),
-        "{code:?}\n{said}"
+        said.contains("was deleted while the service used it"),
+        "{said}"
     );
 }
