@@ -97,7 +97,7 @@ fn embedded(config: &Config, folder: &Path) -> Result<Log, ServeError> {
             torn_bytes = recovered.torn_bytes,
             damaged = damaged.join("; "),
             roster_made_anew = recovered.roster_made_anew,
-            "log recovered: bytes of appends that nobody acknowledged were cut off, and what is damaged is told"
+            "log recovered"
         );
     }
     Ok(log)

@@ -65,7 +65,7 @@ pub(super) fn why_not(api: &Shared, now: &StatusNow) -> Option<WhyNot> {
     if !now.is_ready {
         return Some(passing("starting"));
     }
-    let faults = api.partitions.all().filter_map(|(partition, log)| {
+    let mut faults = api.partitions.all().filter_map(|(partition, log)| {
         let fault = log.span().err()?;
         let words = with_causes(&fault);
         let number = partition.0;
@@ -76,7 +76,6 @@ pub(super) fn why_not(api: &Shared, now: &StatusNow) -> Option<WhyNot> {
             ))
         })
     });
-    let mut faults = faults;
     now.commit_fault
         .clone()
         .or_else(|| no_space(api))

@@ -976,6 +976,9 @@ fn a_service_whose_stream_is_deleted_ends_though_nothing_comes() {
     let service = Service::start(&folder);
     let is_ready = || service.get("/readyz")["status"] == "ready";
     service.wait_until("it is ready", is_ready);
+    // Its reader has a consumer, and waits for what nobody sends.
+    service.publish(&events(3));
+    service.wait_for(3);
     let gone = ask(&server, "$JS.API.STREAM.DELETE.tripline-events-0", "").expect("is answered");
     assert_eq!(gone["success"], true, "{gone}");
     let (code, said) = service.ended();
